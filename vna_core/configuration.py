@@ -1,0 +1,112 @@
+"""Configuration: YAML, environment ``VNA_*`` and flags become one tree of frozen settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class HttpSettings(Section):
+    """The web face: DICOMweb, the API, health and metrics."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `tokens`.")
+    port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Web processes.")
+    tokens: dict[str, str] = Field(
+        default_factory=dict, description="Principal name to the SHA-256 (hex) of its bearer token. Empty: no authentication."
+    )
+    max_body: int = Field(64 << 30, ge=1, description="Largest request body in octets.")
+    max_part: int = Field(16 << 30, ge=1, description="Largest part (instance) of a STOW-RS request in octets.")
+    header_timeout: float = Field(20.0, gt=0, description="Seconds a client may take to send its request head.")
+    body_timeout: float = Field(60.0, gt=0, description="Seconds without progress after which a body is given up.")
+    page_limit: int = Field(5000, ge=1, description="Largest page of a QIDO-RS answer.")
+
+
+class PeerSettings(Section):
+    """One DICOM node we may send to or accept from."""
+
+    host: str = Field(description="Address of the node.")
+    port: int = Field(ge=1, le=65535, description="Port of the node.")
+    issuer: str = Field("", description="Assigning authority of Patient IDs from this node that carry none.")
+
+
+class DimseSettings(Section):
+    """The DIMSE face."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `accept_only_peers`.")
+    port: int = Field(4242, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    aet: str = Field("VNA", min_length=1, max_length=16, description="Our application entity title.")
+    require_called_aet: bool = Field(False, description="Reject associations that call another title than ours.")
+    accept_only_peers: bool = Field(False, description="Reject calling AE titles that are not in `peers` with the address given there.")
+    peers: dict[str, PeerSettings] = Field(default_factory=dict, description="AE title to node: move destinations, commitment requesters.")
+    processes: int = Field(2, ge=1, le=64, description="Accepting processes on the one port.")
+    max_associations: int = Field(100, ge=1, description="Associations at once, over all processes.")
+    max_pdu: int = Field(262_144, ge=4096, le=16 << 20, description="Largest PDU we ask for, in octets.")
+    association_timeout: float = Field(10.0, gt=0, description="Seconds a peer may take for the association request.")
+    idle_timeout: float = Field(60.0, gt=0, description="Seconds an association may be silent before it is aborted.")
+    network_timeout: float = Field(30.0, gt=0, description="Seconds without progress inside a message before the association is aborted.")
+
+
+class IngestSettings(Section):
+    """The way in."""
+
+    memory_budget: int = Field(512 << 20, ge=1 << 20, description="Octets of instances being received held in memory, over the whole archive.")
+    spool_threshold: int = Field(4 << 20, ge=1 << 16, description="Instances larger than this are spooled to a file while they arrive.")
+    max_instance: int = Field(16 << 30, ge=1 << 20, description="Largest instance in octets.")
+    max_depth: int = Field(256, ge=8, description="Deepest nesting of sequences.")
+    max_elements: int = Field(2_000_000, ge=1000, description="Most elements in one instance.")
+    max_inflated: int = Field(1 << 30, ge=1 << 20, description="Largest size a deflated data set may inflate to.")
+    quarantine_limit: int = Field(10 << 30, ge=1 << 20, description="Octets the quarantine may hold.")
+    issuer: str = Field("", description="Assigning authority for sources that have none of their own.")
+
+
+class DecodeSettings(Section):
+    """Decoding of pixels, always in a killable subprocess."""
+
+    processes: int = Field(2, ge=1, le=64, description="Decoding subprocesses.")
+    memory: int = Field(2 << 30, ge=64 << 20, description="Address space of one decoding subprocess in octets.")
+    timeout: float = Field(30.0, gt=0, description="Seconds one decoding may take.")
+    max_pixels: int = Field(256_000_000, ge=1, description="Most samples in one frame.")
+
+
+class CatalogueSettings(Section):
+    """The database."""
+
+    url: str = Field("", description="SQLAlchemy URL; empty: SQLite `catalogue.sqlite` in the data folder.")
+    busy_timeout: float = Field(30.0, gt=0, description="Seconds to wait for a lock.")
+
+
+class StoreSettings(Section):
+    """One store."""
+
+    type: str = Field("filesystem", description="Backend, as a plugin registered it.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the backend.")
+
+
+class LoggingSettings(Section):
+    """Structured logs. No patient data at info level and above."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe level written.")
+    format: str = Field("json", pattern="^(json|console)$", description="`json` lines or readable `console` lines, on standard error.")
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    data: Path = Field(Path("vna-data"), description="Data folder: landing store, catalogue, quarantine, spool.")
+    http: HttpSettings = HttpSettings()
+    dimse: DimseSettings = DimseSettings()
+    ingest: IngestSettings = IngestSettings()
+    decode: DecodeSettings = DecodeSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    stores: Annotated[dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")] = {}
+    landing: str = Field("landing", description="Name of the store where every instance is written first.")
+    logging: LoggingSettings = LoggingSettings()

@@ -1,0 +1,237 @@
+"""The exception tree of the archive.
+
+::
+
+    VnaError
+    ├── ConfigurationError          a setting is unknown, malformed or unsafe
+    ├── PluginError                 a plugin is missing, broken or refuses to start
+    ├── InvalidRequest              the caller asked for something that cannot be meant
+    │   └── UnsupportedMediaType    none of the representations asked for can be made
+    ├── NotFound                    what was asked for is not held
+    ├── NotAuthorized               the principal may not do this
+    ├── LimitExceeded               a named limit was hit; ``limit`` and ``maximum`` say which
+    │   └── OutOfResources          a passing shortage (memory budget, disk): try again later
+    ├── Unarchivable                octets that cannot be archived as DICOM: they go to quarantine
+    │   ├── NotDicom                no plausible chain of elements
+    │   ├── Truncated               cut short before its declared end
+    │   ├── Malformed               damaged beyond what the rules can decide by bytes
+    │   └── RebuildMismatch         the octets as received could not be proven to come back
+    ├── EmptyPayload                nothing was offered; the only content that is refused
+    ├── StorageError                a store failed
+    │   ├── ObjectMissing           the key is not there
+    │   ├── ObjectExists            the key is there already (create-if-absent)
+    │   ├── DigestMismatch          the octets are not those the digest was made of
+    │   └── StoreUnavailable        the store does not answer; transient
+    ├── CatalogueError              the catalogue failed
+    │   └── CatalogueUnavailable    the database does not answer; transient
+    ├── PeerError                   another archive misbehaved or answered with failure
+    │   └── PeerUnavailable         it does not answer; transient
+    └── DecodeError                 the pixels of one image cannot be decoded
+
+Each class has a ``code`` (stable, for machines), a DIMSE ``status`` (PS3.7 annex C, PS3.4 table B.2-1), an HTTP status and
+whether a later try of the same call may succeed (``transient``).
+"""
+
+from __future__ import annotations
+
+
+class VnaError(Exception):
+    """Root of everything the archive raises on purpose.
+
+    Parameters
+    ----------
+    message
+        One sentence for the person who must act: what happened, and what to do next. Never patient data.
+    fields
+        Machine-readable details (limit names, keys, counts).
+    """
+
+    code = "internal-error"
+    dimse_status = 0x0110
+    http_status = 500
+    transient = False
+
+    def __init__(self, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+
+    def as_dict(self) -> dict[str, object]:
+        """``{"code", "message"}`` and the fields, as answered over HTTP and printed with ``--json``."""
+        return {"code": self.code, "message": self.message, **self.fields}
+
+
+class ConfigurationError(VnaError):
+    """A setting is unknown, malformed or unsafe."""
+
+    code = "configuration"
+
+
+class PluginError(VnaError):
+    """A plugin is missing, broken or refuses to start."""
+
+    code = "plugin"
+
+
+class InvalidRequest(VnaError):
+    """The caller asked for something that cannot be meant."""
+
+    code = "invalid-request"
+    dimse_status = 0xA900
+    http_status = 400
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """None of the representations asked for can be made (406), or the body's type is not understood (415)."""
+
+    code = "unsupported-media-type"
+    http_status = 406
+
+
+class NotFound(VnaError):
+    """What was asked for is not held."""
+
+    code = "not-found"
+    dimse_status = 0x0112
+    http_status = 404
+
+
+class NotAuthorized(VnaError):
+    """The principal may not do this."""
+
+    code = "not-authorized"
+    dimse_status = 0x0124
+    http_status = 403
+
+
+class LimitExceeded(VnaError):
+    """A named limit was hit; ``fields`` carry ``limit`` (the setting's name) and ``maximum``."""
+
+    code = "limit-exceeded"
+    dimse_status = 0xC000
+    http_status = 413
+
+
+class OutOfResources(LimitExceeded):
+    """A passing shortage (memory budget, disk full): the sender should try again later."""
+
+    code = "out-of-resources"
+    dimse_status = 0xA700
+    http_status = 503
+    transient = True
+
+
+class Unarchivable(VnaError):
+    """Octets that cannot be archived as DICOM: they are kept in quarantine and the sender hears failure."""
+
+    code = "unarchivable"
+    dimse_status = 0xC000
+    http_status = 409
+
+
+class NotDicom(Unarchivable):
+    """No plausible chain of elements was found in the octets."""
+
+    code = "not-dicom"
+
+
+class Truncated(Unarchivable):
+    """The octets end before the end they declare."""
+
+    code = "truncated"
+
+
+class Malformed(Unarchivable):
+    """Damaged beyond what the rules can decide by bytes."""
+
+    code = "malformed"
+
+
+class RebuildMismatch(Unarchivable):
+    """The octets as received could not be proven to come back bit-exact from the canonical object."""
+
+    code = "rebuild-mismatch"
+
+
+class EmptyPayload(VnaError):
+    """Nothing was offered. The only content that is refused instead of quarantined."""
+
+    code = "empty-payload"
+    dimse_status = 0xC000
+    http_status = 400
+
+
+class StorageError(VnaError):
+    """A store failed."""
+
+    code = "storage"
+    dimse_status = 0xA700
+    http_status = 500
+
+
+class ObjectMissing(StorageError):
+    """The key is not in the store."""
+
+    code = "object-missing"
+    dimse_status = 0xC001
+    http_status = 500
+
+
+class ObjectExists(StorageError):
+    """The key is in the store already; nothing was written."""
+
+    code = "object-exists"
+
+
+class DigestMismatch(StorageError):
+    """The octets are not those the digest was made of. A bad copy is never served silently."""
+
+    code = "digest-mismatch"
+    dimse_status = 0xC001
+
+
+class StoreUnavailable(StorageError):
+    """The store does not answer."""
+
+    code = "store-unavailable"
+    http_status = 503
+    transient = True
+
+
+class CatalogueError(VnaError):
+    """The catalogue failed."""
+
+    code = "catalogue"
+    dimse_status = 0xA700
+
+
+class CatalogueUnavailable(CatalogueError):
+    """The database does not answer."""
+
+    code = "catalogue-unavailable"
+    http_status = 503
+    transient = True
+
+
+class PeerError(VnaError):
+    """Another archive misbehaved or answered with failure."""
+
+    code = "peer"
+    dimse_status = 0xC002
+    http_status = 502
+
+
+class PeerUnavailable(PeerError):
+    """Another archive does not answer."""
+
+    code = "peer-unavailable"
+    http_status = 504
+    transient = True
+
+
+class DecodeError(VnaError):
+    """The pixels of one image cannot be decoded; every other image is unaffected."""
+
+    code = "decode"
+    dimse_status = 0xC003
+    http_status = 500

@@ -1,0 +1,38 @@
+"""How every instance offered ends (promise 6: never silent)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vna_core.domain.errors import VnaError
+from vna_core.domain.transformation import Transformation
+
+
+class Outcome(StrEnum):
+    """The five ends of an instance offered to the archive."""
+
+    HELD = "held"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    QUARANTINED = "quarantined"
+    REFUSED = "refused"
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the sender hears success."""
+        return self in (Outcome.HELD, Outcome.DUPLICATE, Outcome.CONFLICT)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What became of one instance offered. UIDs are as stored; empty where the octets gave none."""
+
+    outcome: Outcome
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    sop_instance_uid: str = ""
+    sop_class_uid: str = ""
+    transformations: tuple[Transformation, ...] = ()
+    quarantine_id: str | None = None
+    error: VnaError | None = field(default=None, compare=False)

@@ -1,0 +1,44 @@
+"""The pluggy hook specifications of the archive. No image byte travels through a hook.
+
+Plugins are found on the entry point group ``vna.plugins`` and mark their implementations with `hookimpl`.
+Two kinds of hook exist. *Registration* hooks return classes or factories when the archive is composed. *Notification* hooks
+(``observe_*``) are told afterwards what happened; any number may listen, and a failure in one is logged and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pluggy
+
+from vna_core.domain.outcome import IngestResult
+from vna_core.ports.pacs import PacsAdapter
+from vna_core.ports.storage import Store
+
+PROJECT = "vna"
+ENTRY_POINT_GROUP = "vna.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+StoreFactory = Callable[[str, Mapping[str, Any]], Store]
+"""Makes a store from its configured name and its options; raises ConfigurationError for options it does not know."""
+
+PacsFactory = Callable[[str, str, Mapping[str, Any]], PacsAdapter]
+"""Makes an adapter from its name, its URL and its options."""
+
+
+@hookspec
+def register_storage_backends() -> Mapping[str, StoreFactory]:  # type: ignore[empty-body]
+    """Storage backends of this plugin: the ``type`` used in the configuration to the factory that opens one."""
+
+
+@hookspec
+def register_pacs_adapters() -> Mapping[str, PacsFactory]:  # type: ignore[empty-body]
+    """PACS adapters of this plugin: URL scheme (``dimse``) to the factory."""
+
+
+@hookspec
+def observe_ingest(result: IngestResult) -> None:
+    """An instance was acknowledged, quarantined or refused. Runs after the sender's answer is decided."""

@@ -1,0 +1,104 @@
+"""The storage port: what a backend must do (decision D2).
+
+A store keeps immutable objects under keys. Keys are ASCII, made by the archive, at most 1,024 octets, ``/`` between segments.
+Every method may be called from several threads at once, and all but `create` may be called again after a failure without
+further thought; `create` may too, because it never overwrites.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from vna_core.domain.octets import ByteRange
+
+Content = Iterable[bytes | bytearray | memoryview]
+Key = str | Callable[[str], str]
+"""A key, or a function that makes it from the SHA-256 (lower-case hexadecimal) of the content just written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a store can do, as probed at start; core code branches on these and never on a plugin's name.
+
+    Attributes
+    ----------
+    conditional_create
+        An existing key is never overwritten, even by a race of two writers.
+    local
+        Reads cost no network; fit for landing.
+    durable_create
+        When `create` returns, a power loss does not lose the object.
+    """
+
+    conditional_create: bool
+    local: bool
+    durable_create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object: its key and size; `sha256` where the store knows it, `modified` in UTC where it keeps it."""
+
+    key: str
+    size: int
+    sha256: str | None = None
+    modified: datetime | None = None
+
+
+class Store(ABC):
+    """One configured storage backend (a directory, a bucket, a container)."""
+
+    name: str
+
+    @abstractmethod
+    def abilities(self) -> Abilities:
+        """What this store was found to be able to do. Constant after `open`."""
+
+    @abstractmethod
+    def create(self, key: Key, content: Content, sha256: str | None = None) -> StoredObject:
+        """Write an object that does not exist yet, and return only when it is durable.
+
+        Raises
+        ------
+        ObjectExists
+            The key is taken; nothing was written, and the object there is untouched.
+        DigestMismatch
+            `sha256` was given and the content differs; nothing is left behind under the key.
+        OutOfResources
+            No space is left; nothing is left behind.
+        StoreUnavailable
+            The store does not answer. Whether the object exists is then unknown: call again.
+        """
+
+    @abstractmethod
+    def read(self, key: str, byte_range: ByteRange | None = None) -> bytes:
+        """The octets of a range (all of them without one), in memory. A range past the end gives what is there.
+
+        Raises ObjectMissing, StoreUnavailable.
+        """
+
+    @abstractmethod
+    def chunks(self, key: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
+        """The same in pieces of at most 1 MiB, for objects of any size."""
+
+    @abstractmethod
+    def stat(self, key: str) -> StoredObject:
+        """Size of an object. Raises ObjectMissing."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove an object for good. A missing key is not an error."""
+
+    @abstractmethod
+    def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
+        """Objects whose key begins with `prefix` and sorts after `after`, in key order (by octets)."""
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Write, read back and delete a small object. Raises what went wrong. Called at start and by ``/readyz``."""
+
+    def close(self) -> None:  # noqa: B027 - most stores have nothing to give back
+        """Give back connections. The store is not used afterwards."""
