@@ -49,7 +49,12 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One deviation the tokenizer met and decided: a rule id of the catalogue of deviations (``F01``, ``E13``), and where."""
+    """One deviation met while reading and decided by the octets: a rule id of the catalogue of deviations, and where.
+
+    Only what the parsed result no longer shows is noted: container, byte order, lengths, delimiters, structure (``F01``,
+    ``E13``). What every element shows by itself (odd lengths, tag order, group lengths, padding, an unusual
+    representation, blocks without creator: E21, E24 to E30, E33, F21, F28) is left to whoever reads the elements.
+    """
 
     rule: str
     offset: int
@@ -100,6 +105,9 @@ class ParsedOctets:
         What the octets are, decided by the octets. For encapsulated pixel data the declared one where the codestream agrees.
     declared_transfer_syntax_uid
         What was declared, inside or outside the octets.
+    encapsulated
+        For encapsulated pixel data below the top level (icons): the fragments, offset table first, by the offset of the
+        element's value. Such an element has no items, and its value is every item header and fragment without the delimiter.
     """
 
     buffer: Buffer
@@ -112,3 +120,4 @@ class ParsedOctets:
     transfer_syntax_uid: str
     declared_transfer_syntax_uid: str
     notes: list[Note] = field(default_factory=list)
+    encapsulated: dict[int, list[ByteRange]] = field(default_factory=dict)

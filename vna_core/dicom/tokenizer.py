@@ -1,0 +1,524 @@
+"""The reader of data sets: iterative, bounded, and quick where the octets are clean.
+
+One walk visits every element once, keeps ranges and copies nothing. Plain elements go through a loop of a few lines per
+encoding (`_explicit`, `_implicit`); the first header that is anything else is taken by `_next`, which knows sequences,
+delimiters and pixel data, and asks the repair modules about the rest. After one such header the quick loop goes on.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Final
+
+from vna_core.dicom import dictionary
+from vna_core.dicom import value_representations as representations
+from vna_core.dicom.elements import Buffer, DataSet, Element, Note, PixelElement
+from vna_core.dicom.pixel_fragments import walk_fragments
+from vna_core.domain.errors import LimitExceeded, Malformed, Truncated
+from vna_core.domain.octets import ByteRange
+
+ITEM: Final = 0xFFFEE000
+ITEM_DELIMITER: Final = 0xFFFEE00D
+SEQUENCE_DELIMITER: Final = 0xFFFEE0DD
+UNDEFINED: Final = 0xFFFFFFFF
+PIXEL_DATA: Final = 0x7FE00010
+PIXEL_REPRESENTATION: Final = 0x00280103
+PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, PIXEL_DATA))
+ITEM_LITTLE: Final = b"\xfe\xff\x00\xe0"
+ITEM_BIG: Final = b"\xff\xfe\xe0\x00"
+
+_SHORT_HEADER: Final = {True: Struct("<HHHH").unpack_from, False: Struct(">HHHH").unpack_from}
+_LONG_HEADER: Final = {True: Struct("<HHI").unpack_from, False: Struct(">HHI").unpack_from}
+_LENGTH: Final = {True: Struct("<I").unpack_from, False: Struct(">I").unpack_from}
+_SHORT_CODES: Final = {True: representations.SHORT_LITTLE, False: representations.SHORT_BIG}
+_LONG_CODES: Final = {True: representations.LONG_LITTLE, False: representations.LONG_BIG}
+_ANY_CODES: Final = {True: representations.ANY_LITTLE, False: representations.ANY_BIG}
+_SMALLEST_CODE: Final = 0x4141
+_new_element = tuple.__new__
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a walk found.
+
+    Attributes
+    ----------
+    end
+        First octet after the data set.
+    encapsulated
+        For encapsulated pixel data below the top level (icons): the fragments by the offset of the element's value.
+    """
+
+    data_set: DataSet
+    pixel: PixelElement | None
+    end: int
+    notes: list[Note] = field(default_factory=list)
+    encapsulated: dict[int, list[ByteRange]] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Sequence:
+    """An open sequence, and the data set it interrupts."""
+
+    tag: int
+    vr: str
+    start: int
+    limit: int
+    undefined: bool
+    explicit: bool
+    little_endian: bool
+    items: list[DataSet]
+    parent: DataSet
+    parent_limit: int
+    parent_undefined: bool
+    speculative: bool
+    notes: int
+
+
+def tokenize(
+    buffer: Buffer,
+    begin: int,
+    end: int,
+    *,
+    explicit: bool,
+    little_endian: bool,
+    max_depth: int = 256,
+    max_elements: int = 2_000_000,
+) -> Walk:
+    """Read the data set in ``buffer[begin:end]``.
+
+    Parameters
+    ----------
+    explicit, little_endian
+        The encoding at the top level as the first element shows it.
+    max_depth
+        Deepest nesting of sequences (setting ``ingest.max_depth``).
+    max_elements
+        Most elements, items and fragments together (setting ``ingest.max_elements``).
+
+    Raises
+    ------
+    Truncated
+        The octets end before a declared end.
+    Malformed
+        What follows an element cannot be decided by the octets.
+    LimitExceeded
+        A limit was hit; it is named.
+    """
+    return _Walker(buffer, begin, end, explicit, little_endian, max_depth, max_elements).run()
+
+
+class _Walker:
+    __slots__ = (
+        "buffer",
+        "data_set",
+        "encapsulated",
+        "finished",
+        "limit",
+        "max_depth",
+        "max_elements",
+        "notes",
+        "pixel",
+        "position",
+        "remaining",
+        "root",
+        "stack",
+        "undefined",
+    )
+
+    def __init__(
+        self, buffer: Buffer, begin: int, end: int, explicit: bool, little_endian: bool, max_depth: int, max_elements: int
+    ) -> None:
+        self.buffer = buffer
+        self.root = DataSet([], explicit, little_endian, begin, end)
+        self.data_set = self.root
+        self.limit = end
+        self.undefined = False
+        self.position = begin
+        self.stack: list[_Sequence] = []
+        self.max_depth = max_depth
+        self.max_elements = max_elements
+        self.remaining = max_elements
+        self.notes: list[Note] = []
+        self.pixel: PixelElement | None = None
+        self.encapsulated: dict[int, list[ByteRange]] = {}
+        self.finished = False
+
+    def run(self) -> Walk:
+        """Visit everything."""
+        while not self.finished:
+            before = len(self.data_set.elements)
+            data_set = self.data_set
+            if data_set.explicit:
+                self._explicit(data_set)
+            else:
+                self._implicit(data_set)
+            self._spend(len(data_set.elements) - before)
+            if self.data_set is data_set:
+                self._next()
+        if not self.root.explicit:
+            resolve_signed(self.buffer, self.root)
+        return Walk(self.root, self.pixel, self.root.end, self.notes, self.encapsulated)
+
+    def _spend(self, count: int) -> None:
+        self.remaining -= count
+        if self.remaining < 0:
+            raise LimitExceeded(
+                f"The data set has more than {self.max_elements} elements and items (ingest.max_elements).",
+                limit="ingest.max_elements",
+                maximum=self.max_elements,
+            )
+
+    # -- the quick loops: conformant elements in ascending order ---------------------------------------------------------
+
+    def _explicit(self, data_set: DataSet) -> None:
+        little = data_set.little_endian
+        buffer, position, limit, elements = self.buffer, self.position, self.limit, data_set.elements
+        unpack, unpack_length = _SHORT_HEADER[little], _LENGTH[little]
+        short, long, append, new = _SHORT_CODES[little].get, _LONG_CODES[little].get, elements.append, _new_element
+        last = elements[-1][0] if elements else -1
+        stop = min(limit - 8, position + 8 * self.remaining)
+        while position <= stop:
+            group, number, code, length = unpack(buffer, position)
+            tag = group << 16 | number
+            if tag <= last:
+                break
+            vr = short(code)
+            if vr is not None:
+                start = position + 8
+            else:
+                vr = long(code)
+                if vr is None or length or position > limit - 12:
+                    break
+                start = position + 12
+                length = unpack_length(buffer, position + 8)[0]
+                if vr == "SQ":
+                    if length == UNDEFINED or start + length <= limit:
+                        self._open(tag, "SQ", start, length)
+                        return
+                    break
+                if tag in PIXEL_TAGS or (vr == "UN" and buffer[start : start + 4] == ITEM_LITTLE):
+                    break
+            following = start + length
+            if following > limit:
+                break
+            append(new(Element, (tag, vr, start, length, None)))
+            last, position = tag, following
+        self.position = position
+
+    def _implicit(self, data_set: DataSet) -> None:
+        little = data_set.little_endian
+        buffer, position, limit, elements = self.buffer, self.position, self.limit, data_set.elements
+        unpack, known, append, new = _LONG_HEADER[little], dictionary.VR_OF.get, elements.append, _new_element
+        last = elements[-1][0] if elements else -1
+        stop = min(limit - 8, position + 8 * self.remaining)
+        while position <= stop:
+            group, number, length = unpack(buffer, position)
+            tag = group << 16 | number
+            if tag <= last or length >= _SMALLEST_CODE or tag in PIXEL_TAGS or group == 0xFFFE:
+                break
+            start = position + 8
+            following = start + length
+            if following > limit:
+                break
+            vr = known(tag)
+            if vr is None:
+                vr = self._implicit_vr(tag, length)
+            if vr == "SQ" or vr == "UN":
+                head = buffer[start : start + 4] if length >= 8 else b""
+                if vr == "SQ":
+                    if not length or head == (ITEM_LITTLE if little else ITEM_BIG):
+                        self._open(tag, "SQ", start, length)
+                        return
+                    break
+                if head == ITEM_LITTLE or head == ITEM_BIG:
+                    break
+            append(new(Element, (tag, vr, start, length, None)))
+            last, position = tag, following
+        self.position = position
+
+    def _implicit_vr(self, tag: int, length: int) -> str:
+        """Representation of an element that the standard's table does not list; the private block's creator may tell."""
+        if not tag & 0x10000 or tag & 0xFFFF < 0x1000:
+            return dictionary.vr_of(tag)
+        vr = dictionary.vr_of(tag, self._creator(tag))
+        return "UN" if vr == "SQ" or length % representations.UNIT.get(vr, 1) else vr
+
+    def _creator(self, tag: int) -> str:
+        elements = self.data_set.elements
+        reserving = (tag & 0xFFFF0000) | (tag >> 8 & 0xFF)
+        index = bisect_left(elements, reserving, key=_tag_of)
+        if index == len(elements) or elements[index].tag != reserving:
+            return ""
+        element = elements[index]
+        return bytes(self.buffer[element.start : element.start + min(element.length, 64)]).decode("latin-1").strip(" \0")
+
+    # -- one header that is not plain ------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        position, limit, data_set = self.position, self.limit, self.data_set
+        if position == limit:
+            self._end_of_data_set()
+            return
+        if limit - position < 8:
+            self._desync("Less than an element header is left.")
+            return
+        little = data_set.little_endian
+        group, number, length = _LONG_HEADER[little](self.buffer, position)
+        tag = group << 16 | number
+        if group == 0xFFFE:
+            self._delimiter(tag, length)
+            return
+        vr, start = "", position + 8
+        if data_set.explicit:
+            _, _, code, short_length = _SHORT_HEADER[little](self.buffer, position)
+            vr = _ANY_CODES[little].get(code, "")
+            if vr in representations.LONG_NAMES and not short_length and limit - position >= 12:
+                start = position + 12
+                length = _LENGTH[little](self.buffer, position + 8)[0]
+            elif vr and vr not in representations.LONG_NAMES:
+                length = short_length
+            else:
+                self._desync("The value representation is not one of PS3.5.")
+                return
+        else:
+            vr = dictionary.VR_OF.get(tag) or self._implicit_vr(tag, length)
+        self._accept(tag, vr, start, length)
+
+    def _accept(self, tag: int, vr: str, start: int, length: int) -> None:
+        """Take an element whose header is decided."""
+        if length != UNDEFINED and start + length > self.limit:
+            self._overrun(tag, vr, start, length)
+            return
+        item = ITEM_LITTLE if self.data_set.little_endian else ITEM_BIG
+        head = bytes(self.buffer[start : start + 4])
+        if tag in PIXEL_TAGS and vr != "SQ":
+            if length == UNDEFINED or (tag == PIXEL_DATA and length >= 16 and head == item):
+                self._fragments(tag, vr, start, length)
+            else:
+                self._plain(tag, vr, start, length)
+                if not self.stack and self.pixel is None:
+                    self.pixel = PixelElement(tag, vr, ByteRange(start, length))
+        elif vr == "SQ":
+            self._open(tag, vr, start, length)
+        elif length == UNDEFINED:
+            self._note("E02" if vr == "UN" else "E05", start, tag, f"undefined length under {vr}")
+            self._open(tag, vr, start, length)
+        elif vr == "UN" and length >= 8 and head == ITEM_LITTLE:
+            self._open(tag, vr, start, length, speculative=True)
+        else:
+            self._plain(tag, vr, start, length)
+
+    def _plain(self, tag: int, vr: str, start: int, length: int) -> None:
+        self.data_set.elements.append(Element(tag, vr, start, length, None))
+        self._spend(1)
+        self.position = start + length
+
+    def _fragments(self, tag: int, vr: str, start: int, length: int) -> None:
+        bounded = length != UNDEFINED
+        if bounded:
+            self._note("P16", start, tag, "encapsulated pixel data of defined length")
+        walk = walk_fragments(
+            self.buffer,
+            start,
+            start + length if bounded else self.limit,
+            little_endian=self.data_set.little_endian,
+            maximum=self.remaining,
+            bounded=bounded,
+            notes=self.notes,
+        )
+        self._spend(len(walk.fragments) + 1)
+        self.data_set.elements.append(Element(tag, vr, start, walk.length, None))
+        self.position = start + length if bounded else walk.after
+        if self.stack:
+            self.encapsulated[start] = walk.fragments
+        elif self.pixel is None:
+            self.pixel = PixelElement(tag, vr, ByteRange(start, walk.length), walk.fragments, walk.offset_table)
+
+    # -- sequences and items ---------------------------------------------------------------------------------------------
+
+    def _open(self, tag: int, vr: str, start: int, length: int, speculative: bool = False) -> None:
+        """Begin a sequence at `start`, and go to its first item."""
+        if len(self.stack) >= self.max_depth:
+            raise LimitExceeded(
+                f"Sequences are nested deeper than {self.max_depth} (ingest.max_depth).",
+                limit="ingest.max_depth",
+                maximum=self.max_depth,
+            )
+        undefined = length == UNDEFINED
+        parent = self.data_set
+        explicit, little = (False, True) if vr == "UN" else (parent.explicit, parent.little_endian)
+        limit = self.limit if undefined else start + length
+        self.stack.append(
+            _Sequence(
+                tag, vr, start, limit, undefined, explicit, little, [], parent, self.limit, self.undefined,
+                speculative, len(self.notes),
+            )
+        )  # fmt: skip
+        self.position = start
+        self._advance()
+
+    def _advance(self) -> None:
+        """Between items: begin the next one, or end the sequence."""
+        sequence = self.stack[-1]
+        buffer, position, limit, items = self.buffer, self.position, sequence.limit, sequence.items
+        unpack = _LONG_HEADER[sequence.little_endian]
+        while True:
+            if position == limit and not sequence.undefined:
+                self._close(position, position)
+                return
+            if position + 8 > limit:
+                self.position = position
+                self._sequence_overrun(sequence)
+                return
+            group, number, length = unpack(buffer, position)
+            if group != 0xFFFE:
+                self.position = position
+                self._not_an_item(sequence)
+                return
+            if number == 0xE000:
+                self._spend(1)
+                begin = position + 8
+                if length == 0:
+                    items.append(DataSet([], sequence.explicit, sequence.little_endian, begin, begin))
+                    position = begin
+                    continue
+                self.position = begin
+                self._begin_item(sequence, begin, length)
+                return
+            self.position = position
+            if number == 0xE0DD:
+                if length:
+                    self._note("E12", position, SEQUENCE_DELIMITER, f"sequence delimiter with length {length}")
+                if not sequence.undefined:
+                    self._note("E09", position, sequence.tag, "sequence delimiter inside a sequence of defined length")
+                self._close(position, position + 8)
+                return
+            self._not_an_item(sequence)
+            return
+
+    def _begin_item(self, sequence: _Sequence, begin: int, length: int) -> None:
+        undefined = length == UNDEFINED
+        limit = sequence.limit if undefined else begin + length
+        if limit > sequence.limit:
+            self._item_overrun(sequence, begin, length)
+            return
+        explicit = sequence.explicit
+        if limit - begin >= 8:
+            group, _, code, _ = _SHORT_HEADER[sequence.little_endian](self.buffer, begin)
+            if group != 0xFFFE:
+                lettered = code in _ANY_CODES[sequence.little_endian]
+                if lettered != explicit:
+                    explicit = self._item_encoding(sequence, begin, limit, lettered)
+        data_set = DataSet([], explicit, sequence.little_endian, begin, limit)
+        sequence.items.append(data_set)
+        self.data_set, self.limit, self.undefined = data_set, limit, undefined
+
+    def _item_encoding(self, sequence: _Sequence, begin: int, limit: int, lettered: bool) -> bool:
+        """Whether an item is explicit whose first element looks other than its surroundings."""
+        self._note("E03" if sequence.vr == "UN" else "E18", begin, sequence.tag, "explicit" if lettered else "implicit")
+        return lettered
+
+    def _close(self, end: int, following: int) -> None:
+        """End the open sequence: its value ends at `end`, the parent goes on at `following`."""
+        sequence = self.stack.pop()
+        vr = sequence.vr
+        if vr != "SQ":
+            vr = "SQ"
+            if sequence.speculative:
+                self.notes.insert(
+                    sequence.notes, Note("E01", sequence.start, "sequence under UN", sequence.tag)
+                )
+        parent = sequence.parent
+        parent.elements.append(
+            _new_element(Element, (sequence.tag, vr, sequence.start, end - sequence.start, sequence.items))
+        )
+        self.remaining -= 1
+        self.data_set, self.limit, self.undefined = parent, sequence.parent_limit, sequence.parent_undefined
+        self.position = following
+
+    def _end_of_data_set(self) -> None:
+        """The position is the limit of the data set that is open."""
+        if not self.stack:
+            self.root.end = self.position
+            self.finished = True
+            return
+        if self.undefined:
+            raise Truncated("The octets end inside an item of undefined length.", rule="E14")
+        self._end_item(self.position, self.position)
+
+    def _end_item(self, end: int, following: int) -> None:
+        self.data_set.end = end
+        self.position = following
+        self._advance()
+
+    def _delimiter(self, tag: int, length: int) -> None:
+        """An item tag or delimiter where an element was expected."""
+        position = self.position
+        if tag == ITEM_DELIMITER and self.stack and self.undefined:
+            if length:
+                self._note("E12", position, tag, f"item delimiter with length {length}")
+            self._end_item(position, position + 8)
+            return
+        self._desync("A delimiter stands where no item is open.")
+
+    # -- what the octets do not say plainly ------------------------------------------------------------------------------
+
+    def _overrun(self, tag: int, vr: str, start: int, length: int) -> None:
+        if not self.stack or self.limit == self.root.end:
+            raise Truncated("A value ends after the last octet.", rule="E35", tag=f"{tag:08X}")
+        self._desync("A value reaches past the end of its item.")
+
+    def _sequence_overrun(self, sequence: _Sequence) -> None:
+        if sequence.undefined and self.position == sequence.limit and sequence.limit == self.root.end:
+            self._note("E14", self.position, sequence.tag, "sequence of undefined length open at the end")
+            self._close(self.position, self.position)
+            return
+        raise Truncated("The octets end inside a sequence.", rule="E14", tag=f"{sequence.tag:08X}")
+
+    def _not_an_item(self, sequence: _Sequence) -> None:
+        self._desync("Something else than an item stands in a sequence.")
+
+    def _item_overrun(self, sequence: _Sequence, begin: int, length: int) -> None:
+        if sequence.limit == self.root.end:
+            raise Truncated("An item ends after the last octet.", rule="E35", tag=f"{sequence.tag:08X}")
+        self._desync("An item reaches past the end of its sequence.")
+
+    def _desync(self, reason: str) -> None:
+        """Nothing decides how to go on: give up the innermost sequence that was only supposed to be one, or the whole."""
+        while self.stack:
+            sequence = self.stack.pop()
+            self.data_set, self.limit, self.undefined = sequence.parent, sequence.parent_limit, sequence.parent_undefined
+            if sequence.speculative:
+                del self.notes[sequence.notes :]
+                self._plain(sequence.tag, sequence.vr, sequence.start, sequence.limit - sequence.start)
+                return
+        raise Malformed(f"{reason} (octet {self.position})", offset=self.position)
+
+    def _note(self, rule: str, offset: int, tag: int, detail: str) -> None:
+        self.notes.append(Note(rule, offset, detail, tag))
+
+
+def _tag_of(element: Element) -> int:
+    return element[0]
+
+
+def resolve_signed(buffer: Buffer, root: DataSet) -> None:
+    """Give elements that are US or SS the representation that Pixel Representation (0028,0103) decides (PS3.3 C.7.6.3.1).
+
+    An implicit data set does not say; nested data sets without the attribute follow the one around them.
+    """
+    pending = [(root, False)]
+    while pending:
+        data_set, signed = pending.pop()
+        elements = data_set.elements
+        index = bisect_left(elements, PIXEL_REPRESENTATION, key=_tag_of)
+        if index < len(elements) and elements[index].tag == PIXEL_REPRESENTATION and elements[index].length == 2:
+            signed = buffer[elements[index].start + (0 if data_set.little_endian else 1)] == 1
+        for position, element in enumerate(elements):
+            if element[4]:
+                pending.extend((item, signed) for item in element[4])
+            elif signed and not data_set.explicit and element[0] in dictionary.SIGNED_OR_UNSIGNED and element[1] == "US":
+                elements[position] = element._replace(vr="SS")
