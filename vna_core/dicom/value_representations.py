@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-SHORT: Final = tuple(["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"])
+SHORT: Final = ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US")
 """Written with a 16-bit length right after the two letters (PS3.5 table 7.1-2)."""
 
-LONG: Final = tuple(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
+LONG: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 """Written with two reserved octets and a 32-bit length (PS3.5 table 7.1-1)."""
 
 UNIT: Final[dict[str, int]] = {
