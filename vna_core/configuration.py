@@ -61,7 +61,7 @@ class IngestSettings(Section):
     memory_budget: int = Field(512 << 20, ge=1 << 20, description="Octets of instances being received held in memory, over the whole archive.")
     spool_threshold: int = Field(4 << 20, ge=1 << 16, description="Instances larger than this are spooled to a file while they arrive.")
     max_instance: int = Field(16 << 30, ge=1 << 20, description="Largest instance in octets.")
-    max_depth: int = Field(256, ge=8, description="Deepest nesting of sequences.")
+    max_depth: int = Field(256, ge=8, le=256, description="Deepest nesting of sequences.")
     max_elements: int = Field(2_000_000, ge=1000, description="Most elements in one instance.")
     max_inflated: int = Field(1 << 30, ge=1 << 20, description="Largest size a deflated data set may inflate to.")
     quarantine_limit: int = Field(10 << 30, ge=1 << 20, description="Octets the quarantine may hold.")
