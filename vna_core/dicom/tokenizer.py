@@ -333,7 +333,7 @@ class _Walker:
         self.data_set.elements.append(Element(tag, vr, start, walk.length, None))
         self.position = start + length if bounded else walk.after
         if self.stack:
-            self.encapsulated[start] = walk.fragments
+            self.encapsulated[start] = ([walk.offset_table] if walk.offset_table else []) + walk.fragments
         elif self.pixel is None:
             self.pixel = PixelElement(tag, vr, ByteRange(start, walk.length), walk.fragments, walk.offset_table)
 

@@ -111,6 +111,7 @@ READING: Final[dict[str, Rule]] = {
         Rule("F19", 1, _C, _P, "Octets after the deflate stream"),
         Rule("F21", 1, _C, _P, "Trailing padding (FFFC,FFFC) left out"),
         Rule("F22", 1, _C, _P, "Junk after the data set left out"),
+        Rule("F24", 1, _C, _P, "Preamble that is not zero (kept in the reverse patch only)"),
         Rule("F25", 1, _C, _P, "Whole file 16-bit byte-swapped"),
         Rule("F26", 1, _C, _P, "Foreign octets before the preamble"),
         Rule("F27", 1, _C, _P, "Part 10 header repeated"),
