@@ -1,0 +1,124 @@
+"""``/api/v1/instances``: where an instance came from, what was changed in it and why, and its octets as received."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from vna_core.access.retrieve import Retriever
+from vna_core.catalogue import Catalogue
+from vna_core.domain.errors import InvalidRequest, NotFound
+from vna_core.domain.identifiers import key_segment
+from vna_core.domain.instance import HeldInstance
+from vna_core.gateways.web.exchange import Exchange
+
+
+def chosen_version(versions: Sequence[HeldInstance], text: str | None) -> HeldInstance:
+    """The version asked for with ``?version=`` (1-based), else the current one. Raises NotFound, InvalidRequest."""
+    if not versions:
+        raise NotFound("Nothing is held under this UID.")
+    if text is None:
+        return next((held for held in versions if held.current), versions[0])
+    if not text.isdigit() or len(text) > 9:
+        raise InvalidRequest("A version is a whole number.", parameter="version")
+    found = next((held for held in versions if held.version == int(text)), None)
+    if found is None:
+        raise NotFound("There is no such version.", versions=[held.version for held in versions])
+    return found
+
+
+def version_json(held: HeldInstance) -> dict[str, Any]:
+    """One version as the API shows it."""
+    return {
+        "version": held.version,
+        "current": held.current,
+        "study_instance_uid": held.study_instance_uid,
+        "series_instance_uid": held.series_instance_uid,
+        "sop_instance_uid": held.sop_instance_uid,
+        "sop_class_uid": held.sop_class_uid,
+        "transfer_syntax_uid": held.transfer_syntax_uid,
+        "sha256": held.sha256,
+        "size": held.size,
+        "original_sha256": held.original_sha256,
+        "original_size": held.original_size,
+        "frames": held.number_of_frames,
+    }
+
+
+class Explained:
+    """GET ``/api/v1/instances/{sop}``."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.json(
+            await exchange.blocking(self._explain, exchange.path_parameters["sop"], exchange.parameter("version"))
+        )
+
+    def _explain(self, sop: str, version: str | None) -> dict[str, Any]:
+        versions = self._catalogue.versions(sop)
+        held = chosen_version(versions, version)
+        explanation = self._catalogue.explanation(held.pk)
+        source = explanation.source
+        return {
+            **version_json(held),
+            "received_at": explanation.received_at.isoformat(),
+            "rule_set": explanation.rule_set,
+            "source": {"kind": source.kind, "name": source.name, "address": source.address, "issuer": source.issuer},
+            "transformations": [
+                {
+                    "tag": one.tag,
+                    "keyword": one.keyword,
+                    "original": one.original,
+                    "canonical": one.canonical,
+                    "rule": one.rule,
+                    "confidence": one.confidence.value,
+                    "count": one.count,
+                    "detail": one.detail,
+                }
+                for one in explanation.transformations
+            ],
+            "warnings": [{"rule": one.rule, "message": one.message, "tag": one.tag} for one in explanation.findings],
+            "locations": [
+                {"store": where.store, "key": where.key, "offset": where.offset, "length": where.length}
+                for where in held.locations
+            ],
+            "versions": [version_json(one) for one in versions],
+        }
+
+
+class Versions:
+    """GET ``/api/v1/instances/{sop}/versions``."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def __call__(self, exchange: Exchange) -> None:
+        versions = await exchange.blocking(self._catalogue.versions, exchange.path_parameters["sop"])
+        if not versions:
+            raise NotFound("Nothing is held under this UID.")
+        await exchange.json({"versions": [version_json(held) for held in versions]})
+
+
+class Original:
+    """GET ``/api/v1/instances/{sop}/original``: the octets as received, proven by their digest while they stream."""
+
+    def __init__(self, catalogue: Catalogue, retriever: Retriever) -> None:
+        self._catalogue = catalogue
+        self._retriever = retriever
+
+    async def __call__(self, exchange: Exchange) -> None:
+        versions = await exchange.blocking(self._catalogue.versions, exchange.path_parameters["sop"])
+        held = chosen_version(versions, exchange.parameter("version"))
+        headers = {
+            "Content-Disposition": f'attachment; filename="{key_segment(held.sop_instance_uid)}.original.dcm"',
+            "Repr-Digest": f"sha-256=:{_base64(held.original_sha256)}:",
+        }
+        pieces = self._retriever.original(held)
+        await exchange.stream(pieces, "application/octet-stream", held.original_size, headers=headers)
+
+
+def _base64(digest: str) -> str:
+    return base64.b64encode(bytes.fromhex(digest)).decode()

@@ -1,0 +1,105 @@
+"""The web face put together: DICOMweb, the API, health and metrics, as one ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from vna_core.access.render import Renderer
+from vna_core.access.retrieve import Retriever
+from vna_core.access.transcode import Transcoder
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import Settings
+from vna_core.gateways.admin.health import Exposition, Health, Readiness
+from vna_core.gateways.admin.instances import Explained, Original, Versions
+from vna_core.gateways.admin.metrics import Measured, Metrics
+from vna_core.gateways.admin.openapi import Description
+from vna_core.gateways.admin.overview import Conflicts, Totals
+from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
+from vna_core.gateways.dicomweb.archive import WebArchive
+from vna_core.gateways.dicomweb.routes import dicomweb_routes
+from vna_core.gateways.web.exchange import Pace
+from vna_core.gateways.web.protection import Endpoint, Handler, Protection
+from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ports.storage import Store
+
+API = "/api/v1"
+READING_THREADS = 32
+INGEST_THREADS = 32
+
+
+class WebApplication(Starlette):
+    """Starlette with our own two layers around the router and nothing else: what is not needed costs every request."""
+
+    def __init__(self, routes: list[Route], settings: Settings, metrics: Metrics, archive: WebArchive) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._archive = archive
+        super().__init__(routes=routes, lifespan=_lifespan)
+        self.router.redirect_slashes = False
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Measured(Protection(self.router, self._settings.http), self._metrics, time.perf_counter)
+
+    def close(self) -> None:
+        """End the threads; offers under way are finished first."""
+        self._archive.ingest_threads.shutdown()
+        self._archive.threads.shutdown(cancel_futures=True)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    yield
+    if isinstance(app, WebApplication):
+        app.close()
+
+
+def create_app(
+    settings: Settings,
+    pipeline: IngestPipeline,
+    catalogue: Catalogue,
+    retriever: Retriever,
+    renderer: Renderer,
+    transcoder: Transcoder | None = None,
+    stores: Mapping[str, Store] | None = None,
+) -> WebApplication:
+    """The application of one web process.
+
+    Parameters
+    ----------
+    transcoder
+        Shares the renderer's decoding subprocesses when not given.
+    stores
+        Probed by ``/readyz``.
+    """
+    threads = ThreadPoolExecutor(READING_THREADS, "web-read")
+    ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
+    transcoder = transcoder or Transcoder(settings.decode, renderer.pool)
+    archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, threads, ingest_threads)
+    pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
+    metrics = Metrics()
+    routes = dicomweb_routes(archive, pace, metrics)
+
+    def add(path: str, name: str, handler: Handler) -> None:
+        routes.append(Route(path, Endpoint(handler, pace), methods=["GET"], name=name))
+
+    add("/healthz", "health", Health())
+    add("/readyz", "readiness", Readiness(catalogue, stores or {}))
+    add("/metrics", "metrics", Exposition(catalogue, metrics))
+    add(f"{API}/statistics", "statistics", Totals(catalogue))
+    add(f"{API}/instances/{{sop}}", "instance", Explained(catalogue))
+    add(f"{API}/instances/{{sop}}/original", "instance-original", Original(catalogue, retriever))
+    add(f"{API}/instances/{{sop}}/versions", "instance-versions", Versions(catalogue))
+    add(f"{API}/quarantine", "quarantine", Listed(catalogue))
+    add(f"{API}/quarantine/{{id}}", "quarantine-entry", Shown(catalogue))
+    add(f"{API}/quarantine/{{id}}/original", "quarantine-original", Octets(catalogue, pipeline.quarantine))
+    add(f"{API}/conflicts", "conflicts", Conflicts(catalogue))
+    add(f"{API}/openapi.json", "openapi", Description(routes, version("vna-core"), bool(settings.http.tokens)))
+    return WebApplication(routes, settings, metrics, archive)

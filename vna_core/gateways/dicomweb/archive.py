@@ -1,0 +1,34 @@
+"""The parts of the archive that web routes use, handed in once by the composition root."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from vna_core.access.render import Renderer
+from vna_core.access.retrieve import Retriever
+from vna_core.access.transcode import Transcoder
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import Settings
+from vna_core.ingest.pipeline import IngestPipeline
+
+ROOT: Final = "/dicom-web"
+
+
+@dataclass(frozen=True, slots=True)
+class WebArchive:
+    """What the routes are made of.
+
+    `threads` do what may block for a moment (catalogue, stores); `ingest_threads` wait for flushes, apart, so that writing
+    never keeps reading waiting.
+    """
+
+    settings: Settings
+    pipeline: IngestPipeline
+    catalogue: Catalogue
+    retriever: Retriever
+    renderer: Renderer
+    transcoder: Transcoder
+    threads: ThreadPoolExecutor
+    ingest_threads: ThreadPoolExecutor

@@ -1,0 +1,106 @@
+"""WADO-RS frames: stored codestreams as they are, or samples decoded in a subprocess (PS3.18 section 10.4.1.1.6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vna_core.access.decode_codecs import DECODABLE, ENCODABLE
+from vna_core.dicom.codestream import EXPLICIT_LITTLE, is_encapsulated
+from vna_core.domain.errors import InvalidRequest, NotFound, UnsupportedMediaType
+from vna_core.domain.instance import HeldInstance
+from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.held import held_under, instance_url
+from vna_core.gateways.dicomweb.media_types import FRAME_TYPES, OCTETS, TYPE_OF_SYNTAX, Wanted, parse_accept
+from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
+from vna_core.gateways.dicomweb.negotiation import frame_forms
+from vna_core.gateways.web.exchange import Exchange
+
+MAX_FRAMES: Final = 10_000
+"""Most frames of one request."""
+SMALL: Final = 2 << 20
+
+
+def frame_numbers(text: str, number_of_frames: int) -> list[int]:
+    """The frame list of a path, 1-based, in the order asked for. Raises InvalidRequest, NotFound."""
+    if not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", text):
+        raise InvalidRequest("The frame list is not a list of frame numbers.")
+    numbers = [int(one) for one in text.split(",")]
+    if len(numbers) > MAX_FRAMES:
+        raise InvalidRequest("Too many frames are asked for at once.", limit="frame-list", maximum=MAX_FRAMES)
+    if not all(1 <= number <= number_of_frames for number in numbers):
+        raise NotFound("There is no such frame.", frames=number_of_frames)
+    return numbers
+
+
+def frame_form(held: HeldInstance, forms: Sequence[Wanted]) -> tuple[str, str, str]:
+    """Packaging, media type and transfer syntax in which frames are served, by what is stored and what is acceptable.
+
+    Raises UnsupportedMediaType when nothing acceptable can be made.
+    """
+    stored = held.transfer_syntax_uid
+    compressed = is_encapsulated(stored)
+    own_type = TYPE_OF_SYNTAX.get(stored, OCTETS) if compressed else OCTETS
+    for form in forms:
+        syntax = form.transfer_syntax_uid
+        if form.media_type == "*/*" or (form.media_type == own_type and syntax in ("*", stored)):
+            return form.packaging, own_type, stored
+        if form.media_type == OCTETS:
+            if syntax in ("*", stored):
+                return form.packaging, OCTETS, stored
+            if syntax in ("", EXPLICIT_LITTLE) and (not compressed or stored in DECODABLE):
+                return form.packaging, OCTETS, EXPLICIT_LITTLE
+        elif form.media_type == own_type and not syntax:
+            return form.packaging, own_type, stored
+        elif form.media_type in FRAME_TYPES:
+            target = syntax if syntax not in ("", "*") else FRAME_TYPES[form.media_type][0]
+            if target in ENCODABLE and target in FRAME_TYPES[form.media_type] and (not compressed or stored in DECODABLE):
+                return form.packaging, form.media_type, target
+    raise UnsupportedMediaType("The frames cannot be made in an acceptable media type.", stored=stored)
+
+
+class Frames:
+    """GET ``frames/{list}``: multipart, or a single frame by itself."""
+
+    def __init__(self, archive: WebArchive) -> None:
+        self._archive = archive
+
+    async def __call__(self, exchange: Exchange) -> None:
+        accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
+        forms = frame_forms(accept, ("multipart", "single"))
+        body, media_type, size = await exchange.blocking(self._answer, exchange.path_parameters, forms, exchange.base + ROOT)
+        if isinstance(body, bytes):
+            await exchange.octets(body, media_type)
+        else:
+            await exchange.stream(body, media_type, size)
+
+    def _answer(
+        self, path: dict[str, str], forms: Sequence[Wanted], base: str
+    ) -> tuple[bytes | Iterator[bytes], str, int | None]:
+        held = held_under(self._archive.catalogue, path)[0]
+        if held.pixel_data is None:
+            raise NotFound("The instance has no frames.")
+        numbers = frame_numbers(path["frames"], max(1, held.number_of_frames))
+        packaging, media_type, syntax = frame_form(held, forms)
+        named = f"{media_type}; transfer-syntax={syntax}"
+        octets = self._octets(held, numbers, syntax)
+        if packaging == "single":
+            if len(numbers) > 1:
+                raise UnsupportedMediaType("Several frames are served as multipart/related.")
+            return b"".join(octets), named, None
+        answer = MultipartAnswer(media_type)
+        url = instance_url(base, held)
+        parts = (
+            Part(named, len(frame), lambda frame=frame: iter((frame,)), f"{url}/frames/{number}")  # type: ignore[misc]
+            for number, frame in zip(numbers, octets, strict=True)
+        )
+        body = answer.body(parts)
+        if len(numbers) == 1 and held.size // max(1, held.number_of_frames) <= SMALL:
+            return b"".join(body), answer.content_type, None
+        return body, answer.content_type, None
+
+    def _octets(self, held: HeldInstance, numbers: Sequence[int], syntax: str) -> Iterator[bytes]:
+        if syntax == held.transfer_syntax_uid or (syntax == EXPLICIT_LITTLE and not is_encapsulated(held.transfer_syntax_uid)):
+            return self._archive.retriever.frames(held, numbers)
+        return self._archive.transcoder.frame(held, self._archive.retriever, numbers, syntax)

@@ -1,0 +1,27 @@
+"""What is held under the UIDs of a path, and the URLs of what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from vna_core.catalogue import Catalogue
+from vna_core.domain.errors import NotFound
+from vna_core.domain.instance import HeldInstance
+
+
+def held_under(catalogue: Catalogue, path: Mapping[str, Any]) -> list[HeldInstance]:
+    """Current versions under a study, series or instance. Raises NotFound when there are none."""
+    found = catalogue.instances(study=path["study"], series=path.get("series"), sop=path.get("instance"))
+    if not found:
+        raise NotFound("Nothing is held under these UIDs.")
+    return found
+
+
+def instance_url(base: str, held: HeldInstance) -> str:
+    """Absolute URL of an instance; `base` ends with the root of the service."""
+    study, series, instance = (
+        quote(uid, safe="") for uid in (held.study_instance_uid, held.series_instance_uid, held.sop_instance_uid)
+    )
+    return f"{base}/studies/{study}/series/{series}/instances/{instance}"

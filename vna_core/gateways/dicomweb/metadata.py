@@ -1,0 +1,63 @@
+"""WADO-RS metadata: the headers prepared at ingest, joined and sent (PS3.18 section 10.4.1.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vna_core.domain.errors import NotFound
+from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.held import instance_url
+from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
+from vna_core.gateways.web.exchange import Exchange
+
+BATCH = 262_144
+"""Octets that are joined before they are sent."""
+
+
+class Metadata:
+    """GET ``metadata`` of a study, series or instance."""
+
+    def __init__(self, archive: WebArchive) -> None:
+        self._archive = archive
+
+    async def __call__(self, exchange: Exchange) -> None:
+        media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        pieces = self._pieces(exchange.path_parameters, exchange.base + ROOT)
+        first, last = await exchange.blocking(_first_two, pieces)
+        if last is None:
+            await exchange.octets(first, media_type)
+            return
+        await exchange.stream(_again(first, last, pieces), media_type, None)
+
+    def _pieces(self, path: dict[str, str], base: str) -> Iterator[bytes]:
+        headers = self._archive.catalogue.headers(study=path["study"], series=path.get("series"), sop=path.get("instance"))
+        batch = bytearray(b"[")
+        separator = b""
+        for held, header in headers:
+            batch += separator
+            batch += absolute(header, instance_url(base, held))
+            separator = b","
+            if len(batch) > BATCH:
+                yield bytes(batch)
+                batch.clear()
+        if not separator:
+            raise NotFound("Nothing is held under these UIDs.")
+        yield bytes(batch) + b"]"
+
+
+def absolute(header: bytes, url: str) -> bytes:
+    """The header with its bulk data addresses made absolute.
+
+    Inside a JSON string every quotation mark is escaped, so the pattern cannot match in a value.
+    """
+    return header.replace(b'"BulkDataURI":"@/', b'"BulkDataURI":"' + url.encode("ascii") + b"/")
+
+
+def _first_two(pieces: Iterator[bytes]) -> tuple[bytes, bytes | None]:
+    return next(pieces), next(pieces, None)
+
+
+def _again(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield second
+    yield from rest

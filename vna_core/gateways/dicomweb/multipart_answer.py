@@ -1,0 +1,67 @@
+"""Multipart answers (RFC 2387): boundaries, part headers, and the size of the whole before its first octet is sent."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its media type with parameters, its size where known, and a function that gives its octets."""
+
+    media_type: str
+    size: int | None
+    octets: Callable[[], Iterator[bytes]]
+    location: str = ""
+
+
+class MultipartAnswer:
+    """Parts of one media type, sent one after the other."""
+
+    def __init__(self, media_type: str) -> None:
+        self._boundary = secrets.token_hex(20)
+        self.content_type = f'multipart/related; type="{media_type}"; boundary={self._boundary}'
+
+    def _head(self, part: Part, first: bool) -> bytes:
+        lines = [f"{'' if first else chr(13) + chr(10)}--{self._boundary}", f"Content-Type: {part.media_type}"]
+        if part.size is not None:
+            lines.append(f"Content-Length: {part.size}")
+        if part.location:
+            lines.append(f"Content-Location: {part.location}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+
+    @property
+    def _end(self) -> bytes:
+        return f"\r\n--{self._boundary}--\r\n".encode()
+
+    def size(self, parts: Iterable[Part]) -> int | None:
+        """Octets of the whole body, or None when a part's size is not known."""
+        total = len(self._end)
+        for number, part in enumerate(parts):
+            if part.size is None:
+                return None
+            total += len(self._head(part, number == 0)) + part.size
+        return total
+
+    def body(self, parts: Iterable[Part]) -> Iterator[bytes]:
+        """The whole body. Small pieces are joined to their neighbours."""
+        held = bytearray()
+        first = True
+        for part in parts:
+            held += self._head(part, first)
+            first = False
+            for piece in part.octets():
+                if len(held) + len(piece) <= 262_144:
+                    held += piece
+                    continue
+                if held:
+                    yield bytes(held)
+                    held.clear()
+                if len(piece) <= 65_536:
+                    held += piece
+                else:
+                    yield piece
+        held += self._end
+        yield bytes(held)

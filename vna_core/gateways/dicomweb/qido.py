@@ -1,0 +1,146 @@
+"""QIDO-RS, the Search transaction of the Studies Service (PS3.18 section 10.6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote
+
+from vna_core.catalogue import Match
+from vna_core.dicom.json_header import encode_attributes
+from vna_core.domain.indexed_attributes import INDEXED
+from vna_core.domain.query import Level
+from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
+from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
+from vna_core.gateways.web.exchange import Exchange
+
+STUDY, SERIES, INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
+_UIDS: Final = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
+
+_PATIENT: Final = frozenset((0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040))
+_RETURNED: Final[dict[Level, frozenset[int]]] = {
+    Level.STUDY: _PATIENT
+    | {
+        0x00080020,
+        0x00080030,
+        0x00080050,
+        0x00080061,
+        0x00080062,
+        0x00080090,
+        0x00080201,
+        0x00081030,
+        STUDY,
+        0x00200010,
+        0x00201206,
+        0x00201208,
+    },
+    Level.SERIES: frozenset(
+        (
+            0x00080060,
+            0x00080201,
+            0x0008103E,
+            SERIES,
+            0x00200011,
+            0x00201209,
+            0x00400244,
+            0x00400245,
+            STUDY,
+            0x00080021,
+            0x00080031,
+            0x00180015,
+        )
+    ),
+    Level.IMAGE: frozenset(
+        (0x00080016, INSTANCE, 0x00080201, 0x00200013, 0x00280010, 0x00280011, 0x00280100, 0x00280008, STUDY, SERIES)
+    ),
+}
+"""Attributes returned without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5); above them those of a level not in the path."""
+
+_LEVELS_ABOVE: Final = {
+    Level.STUDY: (),
+    Level.SERIES: (Level.STUDY,),
+    Level.IMAGE: (Level.STUDY, Level.SERIES),
+}
+_STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE))
+_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
+
+
+class Search:
+    """GET of studies, series or instances, at the root or below a study or series."""
+
+    def __init__(self, archive: WebArchive, level: Level) -> None:
+        self._archive = archive
+        self._level = level
+
+    async def __call__(self, exchange: Exchange) -> None:
+        media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
+        request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
+        content, warnings = await exchange.blocking(self._answer, request, exchange.base + ROOT, len(fixed))
+        headers = {"Warning": f'299 vna "{" ".join(warnings)}"'} if warnings else None
+        await exchange.octets(content, media_type, headers=headers)
+
+    def _answer(self, request: SearchRequest, base: str, given_levels: int) -> tuple[bytes, list[str]]:
+        """The body, and what the client has to be warned of."""
+        if request.query.limit == 0:
+            return b"[]", []
+        page = self._archive.settings.http.page_limit
+        capped = request.query.limit == page
+        query = replace(request.query, limit=page + 1) if capped else request.query
+        answer = self._archive.catalogue.search(query)
+        names = self._names(request, given_levels)
+        rows = [self._row(match, names, request, base) for match in answer.matches]
+        warnings = []
+        ignored = [*request.ignored, *(f"{tag:08X}" for tag in answer.unmatched)]
+        if ignored:
+            warnings.append(
+                f"These parameters are not matched on and were ignored: {', '.join(_plain(name) for name in ignored[:32])}."
+            )
+        if capped and len(rows) > page:
+            del rows[page:]
+            warnings.append(
+                "The number of results exceeded the maximum supported by the server. Additional results can be requested."
+            )
+        return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"), warnings
+
+    def _names(self, request: SearchRequest, given_levels: int) -> frozenset[int]:
+        """Tags to return."""
+        tags = _RETURNED[self._level] | request.include
+        for above in _LEVELS_ABOVE[self._level][given_levels:]:
+            tags |= _RETURNED[above]
+        return tags
+
+    def _row(self, match: Match, names: frozenset[int], request: SearchRequest, base: str) -> dict[str, Any]:
+        attributes: Mapping[int, tuple[str, ...]] = match.attributes
+        if not request.everything:
+            attributes = {tag: attributes[tag] for tag in attributes if tag in names}
+        row = encode_attributes(attributes)
+        if self._level is Level.IMAGE:
+            self._from_header(row, match, request)
+        url = base
+        for step, tag in _STEPS[: _DEPTH[self._level]]:
+            url += f"/{step}/{quote(''.join(match.attributes.get(tag, ())[:1]), safe='')}"
+        row["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
+        row["00081190"] = {"vr": "UR", "Value": [url]}
+        return row
+
+    def _from_header(self, row: dict[str, Any], match: Match, request: SearchRequest) -> None:
+        """Attributes that are not indexed come from the instance's own header."""
+        missing = [tag for tag in request.include if tag not in INDEXED and f"{tag:08X}" not in row]
+        if not missing and not request.everything:
+            return
+        uids = {tag: "".join(match.attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
+        for held, header in self._archive.catalogue.headers(study=uids[STUDY], series=uids[SERIES], sop=uids[INSTANCE]):
+            if held.pk != match.pk:
+                continue
+            whole: dict[str, Any] = json.loads(header)
+            wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
+            row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
+
+
+def _plain(name: str) -> str:
+    """A parameter's name as a header field may carry it."""
+    return "".join(character if character.isalnum() and character.isascii() else "?" for character in name[:64])

@@ -1,0 +1,231 @@
+"""STOW-RS, the Store transaction of the Studies Service (PS3.18 section 10.5).
+
+The body is taken apart while it arrives; each part goes through the rooms of the way in as soon as it is whole, and a few
+of them at once, so that they share flushes. A part is acknowledged only after its end was seen and the archive holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, UnsupportedMediaType, VnaError
+from vna_core.domain.octets import ReceivedInstance, Source
+from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.gateways.admin.metrics import Metrics
+from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
+from vna_core.gateways.dicomweb.multipart import Event, MultipartReader, PartBegins, PartEnds, PartOctets
+from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
+from vna_core.gateways.web.exchange import ClientGone, Exchange
+from vna_core.ingest.identify import identify
+from vna_core.ingest.receive import Reception
+
+OFFERS_AT_ONCE: Final = 16
+"""Parts of one request that are on their way into the archive at the same time."""
+_STUDY_INSTANCE_UID: Final = 0x0020000D
+
+
+class UnsupportedBody(UnsupportedMediaType):
+    """The request's body, or a part of it, is of a type that is not taken."""
+
+    http_status = 415
+
+
+class _Whole:
+    """The reader of a body that is one instance, with the interface of `MultipartReader`."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self.finished = False
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        if not self._begun:
+            self._begun = True
+            yield PartBegins({"content-type": DICOM})
+        yield PartOctets(memoryview(chunk))
+
+    def close(self) -> Iterator[Event]:
+        self.finished = True
+        if self._begun:
+            yield PartEnds()
+
+
+class StoreRequest:
+    """One store request on its way: the part being received, and the outcomes so far in the order of the parts."""
+
+    def __init__(self, archive: WebArchive, source: Source, study_instance_uid: str | None) -> None:
+        self._archive = archive
+        self._source = source
+        self._study = study_instance_uid
+        self._reception: Reception | None = None
+        self._failure: PartOutcome | None = None
+        self._whole: list[ReceivedInstance | PartOutcome] = []
+
+    def take(self, events: Iterator[Event]) -> list[ReceivedInstance | PartOutcome]:
+        """Consume events; blocking. Returns what became whole (or failed) meanwhile."""
+        for event in events:
+            match event:
+                case PartOctets(octets):
+                    self._write(octets)
+                case PartBegins(headers):
+                    self._begin(parse(headers.get("content-type", DICOM)))
+                case PartEnds():
+                    self._end()
+        whole, self._whole = self._whole, []
+        return whole
+
+    def _begin(self, media_type: MediaRange) -> None:
+        self._failure = None
+        if media_type.name != DICOM:
+            self._failure = PartOutcome(
+                error=UnsupportedBody("A part is not application/dicom.", media_type=media_type.name[:64])
+            )
+            return
+        self._reception = self._archive.pipeline.reception(
+            self._source, transfer_syntax_uid=media_type.parameters.get("transfer-syntax", "")
+        )
+
+    def _write(self, octets: memoryview) -> None:
+        if self._reception is None:
+            return
+        maximum = self._archive.settings.http.max_part
+        try:
+            if self._reception.size + len(octets) > maximum:
+                raise LimitExceeded("A part is larger than the limit.", limit="http.max_part", maximum=maximum)
+            self._reception.write(octets)
+        except VnaError as error:
+            self.drop()
+            self._failure = PartOutcome(error=error)
+
+    def _end(self) -> None:
+        if self._failure is not None:
+            self._whole.append(self._failure)
+        elif self._reception is not None:
+            self._whole.append(self._reception.finish())
+        self._reception = self._failure = None
+
+    def cut(self) -> ReceivedInstance | PartOutcome | None:
+        """What there is of a part whose end was not seen."""
+        reception, self._reception = self._reception, None
+        if reception is not None and reception.size:
+            return reception.finish()
+        return self._failure
+
+    def drop(self) -> None:
+        """Forget the part being received."""
+        if self._reception is not None:
+            self._reception.abort()
+            self._reception = None
+
+    def offer(self, received: ReceivedInstance, cut_short: bool) -> PartOutcome:
+        """One instance through the rooms; blocking."""
+        try:
+            if self._study is not None and not cut_short:
+                refused = self._of_other_study(received)
+                if refused is not None:
+                    return refused
+            return PartOutcome(self._archive.pipeline.offer(received, cut_short=cut_short))
+        except VnaError as error:
+            received.octets.close()
+            return PartOutcome(error=error)
+
+    def _of_other_study(self, received: ReceivedInstance) -> PartOutcome | None:
+        try:
+            parsed = identify(received, self._archive.settings.ingest)
+        except VnaError:
+            return None  # the pipeline meets the same damage, and keeps the octets
+        uids = {
+            element.tag: bytes(parsed.buffer[element.start : element.start + element.length]).decode("latin-1").strip(" \0")
+            for element in parsed.data_set.elements
+            if element.tag in (0x00080016, 0x00080018, _STUDY_INSTANCE_UID)
+        }
+        found = uids.get(_STUDY_INSTANCE_UID, "")
+        if found in ("", self._study):
+            return None
+        received.octets.close()
+        error = InvalidRequest("The instance belongs to another study than the one addressed.")
+        result = IngestResult(Outcome.REFUSED, found, "", uids.get(0x00080018, ""), uids.get(0x00080016, ""), error=error)
+        return PartOutcome(result, reason=OTHER_STUDY)
+
+
+def _reader(exchange: Exchange, maximum: int) -> MultipartReader | _Whole:
+    encoding = exchange.header(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedBody("The body must not have a content encoding.")
+    length = exchange.header(b"content-length")
+    if length is not None and length.isdigit() and int(length) > maximum:
+        raise LimitExceeded("The body is larger than the limit.", limit="http.max_body", maximum=maximum)
+    content_type = parse(exchange.header(b"content-type") or "")
+    if content_type.name == DICOM:
+        return _Whole()
+    if content_type.name != MULTIPART:
+        raise UnsupportedBody("The body must be multipart/related with parts of type application/dicom.")
+    if content_type.parameters.get("type", DICOM).lower() != DICOM:
+        raise UnsupportedBody("Only parts of type application/dicom are taken.")
+    return MultipartReader(content_type.parameters.get("boundary", ""))
+
+
+class Store:
+    """POST ``/studies`` and ``/studies/{study}``."""
+
+    def __init__(self, archive: WebArchive, metrics: Metrics) -> None:
+        self._archive = archive
+        self._metrics = metrics
+
+    async def __call__(self, exchange: Exchange) -> None:
+        choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        reader = _reader(exchange, self._archive.settings.http.max_body)
+        client = exchange.scope.get("client") or ("", 0)
+        source = Source("stow", exchange.principal, str(client[0]))
+        request = StoreRequest(self._archive, source, exchange.path_parameters.get("study"))
+        outcomes = await self._receive(exchange, reader, request)
+        for outcome in outcomes:
+            if outcome.result is not None:
+                self._metrics.ingested(outcome.result)
+            elif outcome.error is not None:
+                self._metrics.refused(outcome.error)
+        if not outcomes:
+            raise InvalidRequest("The body holds no part.")
+        if all(isinstance(outcome.error, UnsupportedBody) for outcome in outcomes):
+            raise UnsupportedBody("Only parts of type application/dicom are taken.")
+        status, module = answer(outcomes, exchange.base + ROOT)
+        headers = {"Retry-After": "5"} if status == 503 else None
+        await exchange.json(module, status, DICOM_JSON, headers)
+
+    async def _receive(self, exchange: Exchange, reader: MultipartReader | _Whole, request: StoreRequest) -> list[PartOutcome]:
+        loop = asyncio.get_running_loop()
+        room = asyncio.Semaphore(OFFERS_AT_ONCE)
+        offers: list[asyncio.Future[PartOutcome]] = []
+
+        async def hand_over(items: list[ReceivedInstance | PartOutcome], cut_short: bool = False) -> None:
+            for item in items:
+                if isinstance(item, PartOutcome):
+                    offers.append(loop.create_future())
+                    offers[-1].set_result(item)
+                    continue
+                await room.acquire()
+                offer = loop.run_in_executor(self._archive.ingest_threads, request.offer, item, cut_short)
+                offer.add_done_callback(lambda _: room.release())
+                offers.append(offer)
+
+        try:
+            async for chunk in exchange.body():
+                await hand_over(await exchange.blocking(request.take, reader.feed(chunk)))
+            await hand_over(await exchange.blocking(request.take, reader.close()))
+            if not reader.finished and offers:
+                cut = request.cut() or PartOutcome(error=Truncated("The body ends before its closing boundary."))
+                await hand_over([cut], cut_short=True)
+            elif not reader.finished and (begun := request.cut()) is not None:
+                await hand_over([begun], cut_short=True)
+            return list(await asyncio.gather(*offers))
+        except (ClientGone, VnaError):
+            # What was whole is held or quarantined and says so when asked; the cut part is kept, never acknowledged.
+            rest = request.cut()
+            if isinstance(rest, ReceivedInstance):
+                await hand_over([rest], cut_short=True)
+            await asyncio.gather(*offers)
+            raise
+        finally:
+            request.drop()

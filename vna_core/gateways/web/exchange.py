@@ -1,0 +1,202 @@
+"""One HTTP request and its answer: the little that our routes need of ASGI, with back-pressure both ways.
+
+An answer is sent while its octets are made, one piece read ahead in a thread. Before each piece it is checked that the client
+is still there; a client that stops reading, or leaves, costs its own connection and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote
+
+from starlette.types import Receive, Scope, Send
+
+from vna_core.domain.errors import InvalidRequest, LimitExceeded
+from vna_core.gateways.web.host import base_of
+
+Headers = Mapping[str, str]
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_JSON: Final = "application/json"
+
+
+class ClientGone(Exception):
+    """The client closed its connection, or did not read for too long. Nobody is left to be told."""
+
+
+class BodyTooSlow(LimitExceeded):
+    """No octet of the body came for ``http.body_timeout`` seconds."""
+
+    http_status = 408
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long one exchange may stand still, and who does blocking work."""
+
+    threads: ThreadPoolExecutor
+    body_timeout: float
+    max_body: int
+
+
+class Exchange:
+    """A request with the means to answer it. One route handler uses it once."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, pace: Pace) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._pace = pace
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def path_parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = self.scope.get("path_params") or {}
+        return parameters
+
+    @cached_property
+    def query(self) -> list[tuple[str, str]]:
+        """Query parameters in order. Raises InvalidRequest when they are not UTF-8."""
+        try:
+            text = self.scope["query_string"].decode("ascii")
+            return parse_qsl(text, keep_blank_values=True, errors="strict")
+        except (UnicodeDecodeError, ValueError) as error:
+            raise InvalidRequest("The query string is not percent-encoded UTF-8.") from error
+
+    def parameter(self, name: str) -> str | None:
+        """The first value of a query parameter."""
+        return next((value for key, value in self.query if key == name), None)
+
+    def header(self, name: bytes) -> str | None:
+        """A header field; several of one name joined by commas (RFC 9110 section 5.3)."""
+        values = [value for key, value in self.scope["headers"] if key == name]
+        return b", ".join(values).decode("latin-1") if values else None
+
+    @property
+    def principal(self) -> str:
+        """Who asks, as authentication found; ``anonymous`` where none is configured."""
+        return str(self.scope.get("principal", "anonymous"))
+
+    @cached_property
+    def base(self) -> str:
+        """Scheme and authority that the client used, without a slash at the end."""
+        return base_of(self.scope, self.header(b"host"))
+
+    async def blocking(self, call: Any, *arguments: Any) -> Any:
+        """The result of a call that may block, made in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pace.threads, call, *arguments)
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The request's body as it arrives.
+
+        Raises
+        ------
+        ClientGone
+            The body ends before its announced end.
+        LimitExceeded
+            ``http.max_body`` or ``http.body_timeout`` was hit.
+        """
+        total = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._pace.body_timeout):
+                    message = await self._receive()
+            except TimeoutError:
+                raise BodyTooSlow(
+                    "The body came too slowly.", limit="http.body_timeout", maximum=self._pace.body_timeout
+                ) from None
+            if message["type"] != "http.request":
+                raise ClientGone
+            chunk: bytes = message.get("body", b"")
+            total += len(chunk)
+            if total > self._pace.max_body:
+                raise LimitExceeded("The body is larger than the limit.", limit="http.max_body", maximum=self._pace.max_body)
+            if chunk:
+                yield chunk
+            if not message.get("more_body", False):
+                return
+
+    async def octets(self, content: bytes, media_type: str, status: int = 200, headers: Headers | None = None) -> None:
+        """Answer with octets that are at hand."""
+        await self._begin(status, media_type, len(content), headers)
+        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else content})
+
+    async def json(self, value: Any, status: int = 200, media_type: str = _JSON, headers: Headers | None = None) -> None:
+        """Answer with a value as JSON."""
+        await self.octets(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), media_type, status, headers)
+
+    async def stream(
+        self, pieces: Iterator[bytes], media_type: str, size: int | None, status: int = 200, headers: Headers | None = None
+    ) -> None:
+        """Answer with pieces that are made while they are sent.
+
+        The first piece is made before the answer begins, so that what fails at once is still answered with its error. A
+        failure later ends the connection before the announced end, which no client takes for a whole answer.
+        """
+        loop = asyncio.get_running_loop()
+        piece = await loop.run_in_executor(self._pace.threads, _next, pieces)
+        await self._begin(status, media_type, size, headers)
+        try:
+            if self.method == "HEAD":
+                piece = None
+            first = True
+            while piece is not None:
+                ahead = loop.run_in_executor(self._pace.threads, _next, pieces)
+                try:
+                    await self._piece(piece, watch=not first)
+                except BaseException:
+                    with contextlib.suppress(Exception):  # the reason to stop is being raised; the read-ahead is not needed
+                        await ahead
+                    raise
+                piece = await ahead
+                first = False
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                await loop.run_in_executor(self._pace.threads, close)
+
+    async def _begin(self, status: int, media_type: str, size: int | None, headers: Headers | None) -> None:
+        fields = [_NOSNIFF, _NO_STORE, (b"content-type", media_type.encode("latin-1"))]
+        if size is not None:
+            fields.append((b"content-length", b"%d" % size))
+        if headers:
+            fields.extend((name.lower().encode("latin-1"), _field(value)) for name, value in headers.items())
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+
+    async def _piece(self, piece: bytes, watch: bool) -> None:
+        if watch and self._watcher is None:
+            self._watcher = asyncio.create_task(self._gone())
+        if self._watcher is not None and self._watcher.done():
+            raise ClientGone
+        try:
+            async with asyncio.timeout(self._pace.body_timeout):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            raise ClientGone from None
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
+def _field(value: str) -> bytes:
+    """A header value that cannot break out of its line (RFC 9110 section 5.5)."""
+    return quote(value, safe=" !#$%&'()*+,-./:;<=>?@[]^_`{|}~\"").encode("ascii")

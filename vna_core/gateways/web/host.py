@@ -1,0 +1,19 @@
+"""The address that the client used, for absolute URLs in answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from starlette.types import Scope
+
+_AUTHORITY: Final = re.compile(r"[A-Za-z0-9._~\-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+
+
+def base_of(scope: Scope, host: str | None) -> str:
+    """``scheme://authority``: from the Host field where it is one, else from the listening socket."""
+    scheme = "https" if scope.get("scheme") == "https" else "http"
+    if host is not None and _AUTHORITY.fullmatch(host):
+        return f"{scheme}://{host}"
+    server = scope.get("server") or ("127.0.0.1", 0)
+    return f"{scheme}://{server[0]}:{server[1]}"

@@ -1,0 +1,117 @@
+"""What every request passes before a route sees it: authentication, limits on its head, and errors turned into answers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vna_core.configuration import HttpSettings
+from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, VnaError
+from vna_core.gateways.web.exchange import ClientGone, Exchange, Pace
+from vna_core.gateways.web.problems import problem_of
+
+MAX_PARAMETERS: Final = 256
+MAX_QUERY: Final = 65_536
+MAX_PATH: Final = 4_096
+OPEN_PATHS: Final = frozenset(("/healthz",))
+
+_log = structlog.get_logger(__name__)
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+class Unauthenticated(NotAuthorized):
+    """No token, or one that nobody has (RFC 6750 section 3)."""
+
+    http_status = 401
+
+
+class Endpoint:
+    """A route handler as an ASGI application."""
+
+    def __init__(self, handler: Handler, pace: Pace) -> None:
+        self.handler = handler
+        self._pace = pace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.handler(Exchange(scope, receive, send, self._pace))
+
+
+class Protection:
+    """Outermost ASGI application around the routes."""
+
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
+        self._app = app
+        self._tokens = {name: bytes.fromhex(digest) for name, digest in settings.tokens.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, sending)
+        except ClientGone:
+            if not begun:
+                await _answer(send, InvalidRequest("The request's body was cut short."))
+        except Exception as error:
+            if not isinstance(error, VnaError) and not hasattr(error, "status_code"):
+                _log.exception("request-failed", method=scope["method"], route=_route(scope))
+            elif begun:
+                _log.error("answer-ended-early", code=getattr(error, "code", ""), route=_route(scope))
+            if begun:
+                raise  # the server ends the connection, so that nobody takes the answer for whole
+            await _answer(send, error)
+
+    def _admit(self, scope: Scope) -> None:
+        query = scope["query_string"]
+        if len(scope["path"]) > MAX_PATH or len(query) > MAX_QUERY:
+            raise LimitExceeded("The address is too long.", limit="path-or-query", maximum=MAX_QUERY)
+        if query.count(b"&") >= MAX_PARAMETERS:
+            raise InvalidRequest("There are too many query parameters.", limit="query-parameters", maximum=MAX_PARAMETERS)
+        if self._tokens and scope["path"] not in OPEN_PATHS:
+            scope["principal"] = self._principal(scope)
+
+    def _principal(self, scope: Scope) -> str:
+        """The principal whose token was sent; every digest is compared, in constant time."""
+        field = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, token = field.partition(b" ")
+        digest = hashlib.sha256(token.strip()).digest()
+        found = [name for name, expected in self._tokens.items() if hmac.compare_digest(digest, expected)]
+        if scheme.lower() != b"bearer" or not found:
+            raise Unauthenticated("A valid bearer token is needed.")
+        return found[0]
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the route, which holds no identifiers."""
+    return str(getattr(scope.get("route"), "path", ""))
+
+
+async def _answer(send: Send, error: BaseException) -> None:
+    status, body, headers = problem_of(error)
+    content = json.dumps(body, default=str).encode()
+    fields: list[tuple[bytes, bytes]] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(content)),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()),
+    ]
+    if status == 401:
+        fields.append((b"www-authenticate", b"Bearer"))
+    start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": fields}
+    await send(start)
+    await send({"type": "http.response.body", "body": content})
