@@ -1,0 +1,29 @@
+"""The SQL index of what is held. SQLAlchemy lives here and nowhere else."""
+
+from vna_core.catalogue.answers import Match
+from vna_core.catalogue.campaigns import Campaign, Campaigns
+from vna_core.catalogue.catalogue import Catalogue, Statistics
+from vna_core.catalogue.commitments import Commitment, Commitments
+from vna_core.catalogue.conflicts import Conflict
+from vna_core.catalogue.outbox import Outbox, OutboxItem
+from vna_core.catalogue.quarantine import QuarantineEntry
+from vna_core.catalogue.reading import Explanation
+from vna_core.catalogue.recording import Recorded
+from vna_core.catalogue.search import Answer
+
+__all__ = [
+    "Answer",
+    "Campaign",
+    "Campaigns",
+    "Catalogue",
+    "Commitment",
+    "Commitments",
+    "Conflict",
+    "Explanation",
+    "Match",
+    "Outbox",
+    "OutboxItem",
+    "QuarantineEntry",
+    "Recorded",
+    "Statistics",
+]

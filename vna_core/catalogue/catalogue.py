@@ -1,0 +1,198 @@
+"""The catalogue: the SQL index of what is held, rebuildable from the stores alone (decision D7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import select
+
+from vna_core.catalogue.campaigns import Campaigns
+from vna_core.catalogue.commitments import Commitments
+from vna_core.catalogue.conflicts import Conflict, listed_conflicts
+from vna_core.catalogue.copies import Copies
+from vna_core.catalogue.database import Database
+from vna_core.catalogue.entry_form import EntryForm, entry_form
+from vna_core.catalogue.fingerprint import fingerprint
+from vna_core.catalogue.group_commit import GroupCommit
+from vna_core.catalogue.outbox import Outbox
+from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
+from vna_core.catalogue.reading import Explanation, Reader
+from vna_core.catalogue.recording import Recorded, Recorder
+from vna_core.catalogue.schema import totals
+from vna_core.catalogue.search import Answer, Search
+from vna_core.catalogue.upgrade import upgrade
+from vna_core.configuration import CatalogueSettings
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.instance import HeldInstance, IndexEntry, Location
+from vna_core.domain.query import Query
+
+_NO_CLASSIFICATION: Final[Mapping[int, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How much is held. `instances` counts current versions, `versions` all of them; `bytes` are of canonical objects."""
+
+    patients: int
+    studies: int
+    series: int
+    instances: int
+    versions: int
+    conflicts: int
+    quarantined: int
+    bytes: int
+
+
+class Catalogue:
+    """Everything the archive knows in SQL. Every method may be called from several threads and processes at once.
+
+    Every method may raise CatalogueUnavailable (transient) and CatalogueError. After a fork, open a new one in the child.
+
+    Attributes
+    ----------
+    outbox, commitments, campaigns
+        Ledgers of things to do later, of storage commitment requests, and of migrations.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reader = Reader(database)
+        self._search = Search(database)
+        self._quarantine = Quarantine(database)
+        self._copies = Copies(database)
+        self._record: GroupCommit[EntryForm, Recorded] = GroupCommit(Recorder(database))
+        self.outbox = Outbox(database)
+        self.commitments = Commitments(database)
+        self.campaigns = Campaigns(database)
+        self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
+
+    @classmethod
+    def open(cls, settings: CatalogueSettings, data: Path) -> Self:
+        """Open the catalogue, and make or migrate its tables where needed."""
+        data.mkdir(parents=True, exist_ok=True)
+        database = Database(settings, data)
+        upgrade(database)
+        return cls(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back. May be called twice."""
+        self._database.close()
+
+    def ping(self) -> None:
+        """Ask the database for one row."""
+        self.statistics()
+
+    def record(
+        self, entry: IndexEntry, classification: Mapping[int, str] = _NO_CLASSIFICATION, announce: tuple[str, ...] = ()
+    ) -> Recorded:
+        """Record one stored version, and return once the transaction that holds it is durable.
+
+        Calls of many threads share transactions. A version whose octets as received are held already is a duplicate and is
+        not recorded; any other under the same SOP Instance UID is a further version.
+
+        Parameters
+        ----------
+        classification
+            Key of each earlier version to ``encoding``, ``header`` or ``pixel``: how the new one differs from it.
+        announce
+            Topics of the outbox that get an item about this version, in the same transaction.
+        """
+        return self._record(entry_form(entry, classification, announce))
+
+    def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
+        """The version that was received as exactly these octets, or None."""
+        return self._reader.find_duplicate(sop_instance_uid, original_sha256)
+
+    def versions(self, sop_instance_uid: str) -> tuple[HeldInstance, ...]:
+        """Every version under a SOP Instance UID, wherever it is filed."""
+        return self._reader.versions(sop_instance_uid)
+
+    def held(self, pk: int) -> HeldInstance:
+        """One version by its key. Raises NotFound."""
+        return self._reader.by_pk(pk)
+
+    def replace_copy(self, pk: int, entry: IndexEntry) -> HeldInstance:
+        """Point a version whose copy was bad or missing at the object just stored from the same octets."""
+        return self._copies.replace(pk, entry_form(entry, {}))
+
+    def set_location_state(self, pk: int, location: Location, state: str) -> None:
+        """Mark one copy ``ok`` or ``bad``. An unknown location is passed over."""
+        self._copies.set_state(pk, location, state)
+
+    def record_quarantine(self, entry: QuarantineEntry) -> str:
+        """Add an item to the quarantine's list, or count it again; its id."""
+        return self._quarantine.record(entry)
+
+    def quarantined(self, after: str = "", limit: int = 100) -> list[QuarantineEntry]:
+        """Items that wait in the quarantine, by id."""
+        return self._quarantine.listed(after, limit)
+
+    def quarantine_entry(self, entry_id: str) -> QuarantineEntry:
+        """One item of the quarantine, resolved or not. Raises NotFound."""
+        return self._quarantine.entry(entry_id)
+
+    def quarantine_size(self) -> tuple[int, int]:
+        """How many items wait, and their octets."""
+        return self._quarantine.size()
+
+    def resolve_quarantine(self, entry_id: str, outcome: str) -> None:
+        """Note how an item ended. Raises NotFound."""
+        self._quarantine.resolve(entry_id, outcome)
+
+    def search(self, query: Query) -> Answer:
+        """Current versions, series, studies or patients that match all conditions. Raises InvalidRequest."""
+        return self._search(query)
+
+    def instances(
+        self,
+        *,
+        patient: PatientKey | None = None,
+        study: str | None = None,
+        series: str | None = None,
+        sop: str | None = None,
+        all_versions: bool = False,
+    ) -> list[HeldInstance]:
+        """Versions (the current ones, unless all are asked for) that fulfil everything given, in the order of recording."""
+        return self._reader.instances(patient, study, series, sop, all_versions)
+
+    def instances_by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
+        """Current versions of many instances; unknown UIDs are passed over."""
+        return self._reader.by_uid_list(sop_instance_uids)
+
+    def headers(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[tuple[HeldInstance, bytes]]:
+        """Current versions with their DICOM JSON, in the order of recording."""
+        return self._reader.headers(study, series, sop)
+
+    def series_headers(self, study: str, series: str) -> list[tuple[str, bytes]]:
+        """SOP Instance UID and DICOM JSON of each current instance of a series: the fast way to its metadata."""
+        return self._reader.series_headers(study, series)
+
+    def explanation(self, pk: int) -> Explanation:
+        """Where a version came from and what normalization did. Raises NotFound."""
+        return self._reader.explanation(pk)
+
+    def statistics(self) -> Statistics:
+        """How much is held; the cost does not grow with the archive."""
+        with self._database.session() as session:
+            row = session.execute(self._statistics.sql, []).fetchone()
+        return Statistics(**dict(zip(_TOTALS, row, strict=True)), quarantined=self._quarantine.size()[0])
+
+    def conflicts(self, after: int = 0, limit: int = 100) -> list[Conflict]:
+        """Versions that contradict one another, in the order they were found."""
+        return listed_conflicts(self._database, after, limit)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The content in a form that is equal for catalogues that hold the same, whatever the order of recording."""
+        return fingerprint(self._database)
+
+
+_TOTALS: Final = ("patients", "studies", "series", "instances", "versions", "conflicts", "bytes")

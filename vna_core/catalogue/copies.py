@@ -1,0 +1,68 @@
+"""Copies of a version: where they are, and which of them can be trusted."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, select, update
+
+from vna_core.catalogue.database import Database
+from vna_core.catalogue.entry_form import EntryForm
+from vna_core.catalogue.held import held_by_pk
+from vna_core.catalogue.schema import headers, instances, locations, totals
+from vna_core.catalogue.stored_text import to_stored
+from vna_core.domain.errors import NotFound
+from vna_core.domain.instance import HeldInstance, Location
+
+
+class Copies:
+    """Changes what is known about copies."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def replace(self, pk: int, form: EntryForm) -> HeldInstance:
+        """Make the object of `form` the first copy of version `pk`; good copies of the same digest stay. Raises NotFound."""
+        entry = form.entry
+        with self._database.transaction() as session:
+            row = session.run(select(instances.c.size, instances.c.sha256).where(instances.c.pk == pk)).fetchone()
+            if row is None:
+                raise NotFound("The catalogue holds no such version.", pk=pk)
+            store, key, offset, length = form.location
+            of_version = locations.c.instance_fk == pk
+            same_object = (locations.c.store == store) & (locations.c.key == key) & (locations.c.offset == offset)
+            of_other_content = [] if row[1] == entry.sha256 else [of_version]
+            session.run(delete(locations).where(*(of_other_content or [of_version, (locations.c.state != "ok") | same_object])))
+            session.run(update(locations).where(of_version).values(ordinal=locations.c.ordinal + 1000))
+            session.run(
+                insert(locations).values(
+                    instance_fk=pk, ordinal=0, store=store, key=key, offset=offset, length=length, state="ok"
+                )
+            )
+            session.run(
+                update(instances)
+                .where(instances.c.pk == pk)
+                .values(
+                    transfer_syntax_uid=entry.transfer_syntax_uid,
+                    sha256=entry.sha256,
+                    size=entry.size,
+                    data_set_offset=entry.data_set_offset,
+                    trailer_offset=entry.trailer_offset,
+                    pixel_offset=form.pixels[0],
+                    pixel_length=form.pixels[1],
+                    frame_count=entry.number_of_frames,
+                    rule_set=entry.rule_set,
+                )
+            )
+            session.run(update(headers).where(headers.c.instance_fk == pk).values(json=form.header, provenance=form.provenance))
+            session.run(update(totals).where(totals.c.pk == 1).values(bytes=totals.c.bytes + entry.size - row[0]))
+            return held_by_pk(self._database, session, pk)
+
+    def set_state(self, pk: int, location: Location, state: str) -> None:
+        """Mark one copy ``ok`` or ``bad``."""
+        this = (
+            (locations.c.instance_fk == pk)
+            & (locations.c.store == to_stored(location.store))
+            & (locations.c.key == to_stored(location.key))
+            & (locations.c.offset == location.offset)
+        )
+        with self._database.transaction() as session:
+            session.run(update(locations).where(this).values(state=state))

@@ -1,0 +1,175 @@
+"""Held versions, headers and explanations, found by identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, bindparam, select
+
+from vna_core.catalogue.database import Database, Prepared
+from vna_core.catalogue.entry_form import decompress, moment, unpack_provenance
+from vna_core.catalogue.held import OF_INSTANCE, held_by_pk, held_rows, held_statement
+from vna_core.catalogue.schema import headers, instances, patients, series, sources, studies
+from vna_core.catalogue.stored_text import from_stored, identifier
+from vna_core.domain.errors import NotFound
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.instance import HeldInstance
+from vna_core.domain.octets import Source
+from vna_core.domain.transformation import Finding, Transformation
+
+_PIECE: Final = 200
+_CURRENT: Final = instances.c.is_current == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a version came from and what normalization did to it. `versions` are all under the same SOP Instance UID."""
+
+    held: HeldInstance
+    source: Source
+    received_at: datetime
+    transformations: tuple[Transformation, ...]
+    findings: tuple[Finding, ...]
+    rule_set: str
+    versions: tuple[HeldInstance, ...]
+
+
+class Reader:
+    """Reads by identifiers; SQL text is made once for each combination of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: dict[tuple[bool, ...], Prepared] = {}
+        self._keys: dict[tuple[bool, ...], Prepared] = {}
+        self._by_sop = database.prepare(held_statement(instances.c.sop_instance_uid == bindparam("uid")))
+        self._duplicate = database.prepare(
+            select(instances.c.pk).where(
+                instances.c.sop_instance_uid == bindparam("uid"), instances.c.original_sha256 == bindparam("digest")
+            )
+        )
+        self._series_headers = database.prepare(
+            select(instances.c.sop_instance_uid, headers.c.json)
+            .select_from(OF_INSTANCE.join(headers, headers.c.instance_fk == instances.c.pk))
+            .where(
+                studies.c.study_instance_uid == bindparam("study"), series.c.series_instance_uid == bindparam("series"), _CURRENT
+            )
+            .order_by(instances.c.pk)
+        )
+
+    def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
+        """The version that was received as exactly these octets."""
+        values = {"uid": identifier(sop_instance_uid), "digest": original_sha256}
+        with self._database.session() as session:
+            row = session.execute(self._duplicate.sql, self._duplicate.arrange(values)).fetchone()
+            return None if row is None else held_by_pk(self._database, session, row[0])
+
+    def versions(self, sop_instance_uid: str) -> tuple[HeldInstance, ...]:
+        """Every version under a SOP Instance UID, in any patient, study and series; by order of arrival within each."""
+        with self._database.session() as session:
+            rows = session.execute(self._by_sop.sql, (identifier(sop_instance_uid),)).fetchall()
+        return tuple(sorted(held_rows(rows), key=lambda held: (held.version, held.pk)))
+
+    def by_pk(self, pk: int) -> HeldInstance:
+        """One version by its key. Raises NotFound."""
+        with self._database.session() as session:
+            return held_by_pk(self._database, session, pk)
+
+    def instances(
+        self,
+        patient: PatientKey | None,
+        study: str | None,
+        series_uid: str | None,
+        sop: str | None,
+        all_versions: bool,
+    ) -> list[HeldInstance]:
+        """Versions that fulfil everything given, in the order of recording."""
+        wanted = _wanted(patient, study, series_uid, sop)
+        shape = (*(name in wanted for name in ("patient_id", "study", "series", "sop")), all_versions)
+        prepared = self._held.get(shape)
+        if prepared is None:
+            conditions = _conditions(wanted) + ([] if all_versions else [_CURRENT])
+            prepared = self._held[shape] = self._database.prepare(held_statement(*conditions))
+        with self._database.session() as session:
+            return held_rows(session.execute(prepared.sql, prepared.arrange(wanted)).fetchall())
+
+    def by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
+        """Current versions of many instances, in pieces; unknown UIDs are passed over."""
+        wanted = list(dict.fromkeys(identifier(uid) for uid in sop_instance_uids))
+        for start in range(0, len(wanted), _PIECE):
+            piece = wanted[start : start + _PIECE]
+            with self._database.session() as session:
+                found = held_rows(session.run(held_statement(instances.c.sop_instance_uid.in_(piece), _CURRENT)).fetchall())
+            yield from found
+
+    def headers(self, study: str, series_uid: str | None, sop: str | None) -> Iterator[tuple[HeldInstance, bytes]]:
+        """Current versions with their DICOM JSON, in the order of recording; memory stays flat for studies of any size."""
+        held = self.instances(None, study, series_uid, sop, False)
+        for start in range(0, len(held), _PIECE):
+            piece = held[start : start + _PIECE]
+            statement = select(headers.c.instance_fk, headers.c.json).where(headers.c.instance_fk.in_([one.pk for one in piece]))
+            with self._database.session() as session:
+                found = dict(session.run(statement).fetchall())
+            for one in piece:
+                yield one, decompress(found[one.pk])
+
+    def series_headers(self, study: str, series_uid: str) -> list[tuple[str, bytes]]:
+        """SOP Instance UID and DICOM JSON of every current instance of a series: the fast way to its metadata."""
+        values = {"study": identifier(study), "series": identifier(series_uid)}
+        with self._database.session() as session:
+            rows = session.execute(self._series_headers.sql, self._series_headers.arrange(values)).fetchall()
+        return [(from_stored(uid), decompress(packed)) for uid, packed in rows]
+
+    def explanation(self, pk: int) -> Explanation:
+        """Everything known about how a version came to be. Raises NotFound."""
+        statement = (
+            select(
+                instances.c.sop_instance_uid,
+                instances.c.received_at,
+                instances.c.rule_set,
+                headers.c.provenance,
+                sources.c.kind,
+                sources.c.name,
+                sources.c.address,
+                sources.c.issuer,
+            )
+            .join(headers, headers.c.instance_fk == instances.c.pk)
+            .join(sources, sources.c.pk == instances.c.source_fk)
+            .where(instances.c.pk == pk)
+        )
+        with self._database.session() as session:
+            row: Any = session.run(statement).fetchone()
+        if row is None:
+            raise NotFound("The catalogue holds no such version.", pk=pk)
+        transformations, findings = unpack_provenance(row[3])
+        versions = self.versions(from_stored(row[0]))
+        return Explanation(
+            held=next(version for version in versions if version.pk == pk),
+            source=Source(*(from_stored(text) for text in row[4:])),
+            received_at=moment(row[1]),
+            transformations=transformations,
+            findings=findings,
+            rule_set=row[2],
+            versions=versions,
+        )
+
+
+def _wanted(patient: PatientKey | None, study: str | None, series_uid: str | None, sop: str | None) -> dict[str, str]:
+    wanted = {}
+    if patient is not None:
+        wanted |= {"patient_id": identifier(patient.patient_id), "issuer": identifier(patient.issuer)}
+    given = (("study", study), ("series", series_uid), ("sop", sop))
+    return wanted | {name: identifier(uid) for name, uid in given if uid is not None}
+
+
+def _conditions(wanted: dict[str, str]) -> list[ColumnElement[bool]]:
+    columns = {
+        "patient_id": patients.c.patient_id,
+        "issuer": patients.c.issuer_of_patient_id,
+        "study": studies.c.study_instance_uid,
+        "series": series.c.series_instance_uid,
+        "sop": instances.c.sop_instance_uid,
+    }
+    return [columns[name] == bindparam(name) for name in wanted]

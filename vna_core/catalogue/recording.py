@@ -1,0 +1,306 @@
+"""Instances become rows: one transaction for a batch, decided by what the catalogue holds at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Table, bindparam, insert, select, update
+
+from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.entry_form import EntryForm, Stamp
+from vna_core.catalogue.held import held_by_pk, held_from_entry
+from vna_core.catalogue.outbox import append_statement
+from vna_core.catalogue.parents import Parents
+from vna_core.catalogue.schema import (
+    conflicts,
+    headers,
+    instances,
+    locations,
+    name_keys,
+    patients,
+    series,
+    sources,
+    studies,
+    totals,
+)
+from vna_core.catalogue.stored_text import to_stored
+from vna_core.domain.errors import VnaError
+from vna_core.domain.instance import HeldInstance
+from vna_core.domain.outcome import Outcome
+
+ENCODING: Final = "encoding"
+OTHER_PARENT: Final = "other-parent"
+UNCLASSIFIED: Final = "unclassified"
+
+_ORDER: Final = (patients, name_keys, studies, series, sources, instances, locations, headers, conflicts)
+_COUNTED: Final = ("patients", "studies", "series", "instances", "versions", "conflicts", "bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How recording ended, and the version that holds the octets: the new one, or for a duplicate the one held before."""
+
+    outcome: Outcome
+    held: HeldInstance
+
+
+@dataclass(slots=True, eq=False)
+class _Version:
+    pk: int
+    series_fk: int
+    version: int
+    current: bool
+    stamp: Stamp
+    original_sha256: str
+
+
+class Recorder:
+    """Records batches of entries."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.parents = Parents(database)
+        self.source_keys: dict[str, int] = {}
+        prepare = database.prepare
+        self.inserts = {
+            table.name: prepare(insert(table).values({c.name: bindparam(c.name) for c in table.columns})).sql for table in _ORDER
+        }
+        self.read_totals = prepare(select(totals.c.last_pk).where(totals.c.pk == 1))
+        self.write_totals = prepare(
+            update(totals)
+            .where(totals.c.pk == 1)
+            .values(last_pk=bindparam("to"), **{name: totals.c[name] + bindparam(f"more_{name}") for name in _COUNTED})
+        )
+        self.find_versions = prepare(
+            select(
+                instances.c.pk,
+                instances.c.series_fk,
+                instances.c.version,
+                instances.c.is_current,
+                instances.c.received_at,
+                instances.c.sha256,
+                instances.c.original_sha256,
+            ).where(instances.c.sop_instance_uid == bindparam("uid"))
+        )
+        self.count_series = prepare(
+            update(series)
+            .where(series.c.pk == bindparam("wanted"))
+            .values(number_of_instances=series.c.number_of_instances + bindparam("more"))
+        )
+
+    def __call__(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
+        """Record `forms` durably. When the batch fails as a whole, each is tried alone, so that one bad entry harms no other."""
+        try:
+            return self._transact(forms)
+        except VnaError as error:
+            self.source_keys.clear()
+            if len(forms) == 1:
+                return [error]
+            if error.transient:
+                return [error] * len(forms)
+        results: list[Recorded | Exception] = []
+        for form in forms:
+            try:
+                results.extend(self._transact([form]))
+            except VnaError as error:
+                self.source_keys.clear()
+                results.append(error)
+        return results
+
+    def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
+        try:
+            with self.database.transaction() as session:
+                batch = _Batch(self, session)
+                for form in forms:
+                    batch.record(form)
+                results = batch.finish()
+        except BaseException:
+            self.parents.forget()
+            raise
+        self.parents.confirm()
+        return results
+
+
+class _Batch:
+    """One transaction under way: rows are gathered and sent together where nobody needs to see them earlier."""
+
+    def __init__(self, recorder: Recorder, session: Session) -> None:
+        self.recorder = recorder
+        self.session = session
+        self.pending: dict[str, list[Sequence[Any]]] = {}
+        (self.last_pk,) = session.execute(recorder.read_totals.sql, recorder.read_totals.arrange({"pk_1": 1})).fetchone()
+        self.more = dict.fromkeys(_COUNTED, 0)
+        self.more_in_series: dict[int, int] = {}
+        self.versions: dict[str, list[_Version]] = {}
+        self.results: list[Recorded | tuple[Outcome, int]] = []
+
+    def next_pk(self) -> int:
+        """A primary key nobody else gets: writing transactions are serialized."""
+        self.last_pk += 1
+        return int(self.last_pk)
+
+    def count(self, name: str, more: int = 1) -> None:
+        """Add to the archive's totals."""
+        self.more[name] += more
+
+    def add(self, table: Table, row: Sequence[Any]) -> None:
+        """Insert a row before the transaction ends."""
+        rows = self.pending.get(table.name)
+        if rows is None:
+            self.pending[table.name] = [row]
+        else:
+            rows.append(row)
+
+    def flush(self) -> None:
+        """Send pending rows, parents first."""
+        if self.pending:
+            for table in _ORDER:
+                rows = self.pending.get(table.name)
+                if rows:
+                    self.session.executemany(self.recorder.inserts[table.name], rows)
+            self.pending = {}
+
+    def held_versions(self, sop_instance_uid: str) -> list[_Version]:
+        """All versions under a SOP Instance UID, wherever they are, those of this batch included."""
+        found = self.versions.get(sop_instance_uid)
+        if found is None:
+            find = self.recorder.find_versions
+            rows = self.session.execute(find.sql, (sop_instance_uid,)).fetchall()
+            found = [
+                _Version(pk, parent, version, bool(current), (at, sha), original)
+                for pk, parent, version, current, at, sha, original in rows
+            ]
+            self.versions[sop_instance_uid] = found
+        return found
+
+    def record(self, form: EntryForm) -> None:
+        """Decide about one entry and gather its rows."""
+        versions = self.held_versions(form.sop_instance_uid)
+        entry = form.entry
+        for version in versions:
+            if version.original_sha256 == entry.original_sha256:
+                self.results.append((Outcome.DUPLICATE, version.pk))
+                return
+        parents = self.recorder.parents
+        patient = parents.patient(self, form)
+        study = parents.study(self, patient, form)
+        series_pk = parents.series_of(self, study, form).pk
+        siblings = [version for version in versions if version.series_fk == series_pk]
+        new = _Version(self.next_pk(), series_pk, 1, True, form.stamp, entry.original_sha256)
+        if siblings:
+            self._order(siblings, new)
+        else:
+            self.count("instances")
+            self.more_in_series[series_pk] = self.more_in_series.get(series_pk, 0) + 1
+        outcome = self._outcome(form, versions, siblings, new)
+        self._add_rows(form, new)
+        versions.append(new)
+        if outcome is Outcome.HELD:
+            self.results.append(Recorded(outcome, held_from_entry(new.pk, new.version, new.current, entry)))
+        else:
+            self.results.append((outcome, new.pk))
+
+    def _add_rows(self, form: EntryForm, new: _Version) -> None:
+        entry = form.entry
+        self.count("versions")
+        self.count("bytes", entry.size)
+        self.add(
+            instances,
+            (
+                new.pk,
+                new.series_fk,
+                *form.image,
+                entry.transfer_syntax_uid,
+                new.version,
+                int(new.current),
+                entry.sha256,
+                entry.size,
+                entry.data_set_offset,
+                entry.trailer_offset,
+                *form.pixels,
+                entry.number_of_frames,
+                entry.original_sha256,
+                entry.original_size,
+                self._source(form),
+                form.stamp[0],
+                entry.rule_set,
+            ),
+        )
+        self.add(locations, (new.pk, 0, *form.location, "ok"))
+        self.add(headers, (new.pk, form.header, form.provenance))
+        for topic in form.announce:
+            self.session.run(append_statement(topic, {"pk": new.pk, "sop_instance_uid": entry.sop_instance_uid}, form.stamp[0]))
+
+    def _order(self, siblings: list[_Version], new: _Version) -> None:
+        """Give the new version its place by time of arrival; the first is current."""
+        latest = max(siblings, key=lambda version: version.version)
+        if new.stamp > latest.stamp:
+            new.version, new.current = latest.version + 1, False
+            return
+        self.flush()
+        for number, version in enumerate(sorted([*siblings, new], key=lambda one: one.stamp), 1):
+            version.version, version.current = number, number == 1
+            if version is not new:
+                self.session.run(
+                    update(instances).where(instances.c.pk == version.pk).values(version=number, is_current=int(version.current))
+                )
+
+    def _outcome(self, form: EntryForm, versions: list[_Version], siblings: list[_Version], new: _Version) -> Outcome:
+        """Duplicate, conflict or simply held; a conflict is listed."""
+        if not versions:
+            return Outcome.HELD
+        if not siblings:
+            self._add_conflict(form, versions[0], new, OTHER_PARENT)
+            return Outcome.CONFLICT
+        if any(form.classification.get(version.pk) == ENCODING for version in siblings):
+            return Outcome.DUPLICATE
+        first = min(siblings, key=lambda version: version.version)
+        self._add_conflict(form, first, new, form.classification.get(first.pk, UNCLASSIFIED))
+        return Outcome.CONFLICT
+
+    def _add_conflict(self, form: EntryForm, first: _Version, second: _Version, classification: str) -> None:
+        self.count("conflicts")
+        self.add(
+            conflicts, (self.next_pk(), form.sop_instance_uid, first.pk, second.pk, to_stored(classification), form.stamp[0])
+        )
+
+    def _source(self, form: EntryForm) -> int:
+        digest, keys = form.source_digest, self.recorder.source_keys
+        pk = keys.get(digest)
+        if pk is None:
+            if len(keys) > 10_000:
+                keys.clear()
+            row = self.session.run(select(sources.c.pk).where(sources.c.digest == digest)).fetchone()
+            if row is None:
+                source = form.entry.source
+                pk = self.next_pk()
+                texts = [to_stored(text) for text in (source.kind, source.name, source.address, source.issuer)]
+                self.add(sources, (pk, *texts, digest))
+            else:
+                pk = int(row[0])
+            keys[digest] = pk
+        return pk
+
+    def finish(self) -> list[Recorded | Exception]:
+        """Send what is pending, counts included, and answer for each entry."""
+        self.flush()
+        recorder = self.recorder
+        count = recorder.count_series
+        self.session.executemany(
+            count.sql, [count.arrange({"wanted": pk, "more": more}) for pk, more in sorted(self.more_in_series.items())]
+        )
+        values: Mapping[str, Any] = {"to": self.last_pk, "pk_1": 1} | {f"more_{name}": more for name, more in self.more.items()}
+        self.session.execute(recorder.write_totals.sql, recorder.write_totals.arrange(values))
+        return [
+            result
+            if isinstance(result, Recorded)
+            else Recorded(result[0], held_by_pk(recorder.database, self.session, result[1]))
+            for result in self.results
+        ]
+
+
+def first_totals() -> Any:
+    """The statement that makes the one row of totals."""
+    return insert(totals).values(pk=1, last_pk=0)

@@ -1,0 +1,255 @@
+"""Queries: which rows match, found through an index or in the order of the answer, then read by their keys.
+
+Two plans: where a condition is selective, its index leads and the hits are sorted; otherwise rows are walked newest first
+and the walk ends with the page. Either way the cost follows the hits, not the archive.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from vna_core.catalogue.answers import AnswerReader, Match
+from vna_core.catalogue.database import Database
+from vna_core.catalogue.matching import RANKS, Clause, clauses
+from vna_core.catalogue.parents import PHONETIC_CODE, SUFFIX_OF_ID, SUFFIX_OF_NAME
+from vna_core.catalogue.patterns import Pattern, after
+from vna_core.catalogue.schema import instances, patients, series, studies
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.query import Level, Query
+
+_BATCH: Final = 500
+_STUDY_DATE: Final = 0x00080020
+_TABLES: Final[dict[Level, Table]] = {Level.PATIENT: patients, Level.STUDY: studies, Level.SERIES: series, Level.IMAGE: instances}
+_LEVELS: Final = tuple(_TABLES)
+_PARENT: Final = {Level.STUDY: "patient_fk", Level.SERIES: "study_fk", Level.IMAGE: "series_fk"}
+_GROUPS: Final = ("name_alphabetic", "name_ideographic", "name_phonetic")
+
+Shape = tuple[Any, ...]
+Position = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a query found.
+
+    Attributes
+    ----------
+    matches
+        To be read once; reads in small steps, and holds nothing open in between.
+    unmatched
+        Tags of conditions that were ignored, as the catalogue does not index them at this level.
+    cursor
+        Where the next page begins (`Query.after`); empty when this one is the last, or when the query had no limit.
+    """
+
+    matches: Iterator[Match]
+    unmatched: tuple[int, ...] = ()
+    cursor: str = ""
+
+
+class Search:
+    """Answers queries. SQL text is made once for each shape of a query."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reader = AnswerReader(database)
+        self._texts: dict[Shape, str] = {}
+
+    def __call__(self, query: Query) -> Answer:
+        """Find everything that matches all conditions. Raises InvalidRequest for a cursor that is not ours."""
+        made, unmatched = clauses(query.conditions, query.level)
+        if query.level is Level.STUDY and not any(clause.selective for clause in made):
+            made = [_by_newest(clause) for clause in made]
+        start = _decode_cursor(query.after, query.level)
+        if query.limit is None:
+            return Answer(islice(self._walk(query.level, made, start), query.offset, None), unmatched)
+        if query.limit <= 0:
+            return Answer(iter(()), unmatched)
+        loose = any(clause.check for clause in made)
+        if loose:
+            found = list(islice(self._walk(query.level, made, start), query.offset, query.offset + query.limit + 1))
+        else:
+            found = list(self._page(query.level, made, start, query.limit + 1, query.offset))
+        cursor = _encode_cursor(found[query.limit - 1].position) if len(found) > query.limit else ""
+        return Answer(iter(found[: query.limit]), unmatched, cursor)
+
+    def _walk(self, level: Level, made: list[Clause], start: Position) -> Iterator[Match]:
+        """All matches, in steps that leave no statement open; loose clauses are checked."""
+        checks = [clause.check for clause in made if clause.check]
+        while True:
+            page = self._page(level, made, start, _BATCH, 0)
+            for match in page:
+                if all(check(match.attributes) for check in checks):
+                    yield match
+            if len(page) < _BATCH:
+                return
+            start = page[-1].position
+
+    def _page(self, level: Level, made: list[Clause], start: Position, limit: int, offset: int) -> list[Match]:
+        shape = (level, bool(start), offset > 0, *(clause.shape for clause in made))
+        text = self._texts.get(shape)
+        if text is None:
+            if len(self._texts) > 2000:
+                self._texts.clear()
+            text = self._texts[shape] = _Statement(self._database.is_postgresql, level, made).text(bool(start), offset > 0)
+        parameters = self._parameters(level, made)
+        if start:
+            parameters.extend(start)
+        parameters.append(limit)
+        if offset:
+            parameters.append(offset)
+        with self._database.session() as session:
+            positions = session.execute(text, parameters).fetchall()
+            return self._reader.read(session, level, positions) if positions else []
+
+    def _parameters(self, level: Level, made: list[Clause]) -> list[Any]:
+        """Parameters in the order `_Statement` writes the clauses: the answered level first, then upwards."""
+        found: list[Any] = []
+        for rank in range(RANKS[level], -1, -1):
+            for clause in made:
+                if RANKS[clause.attribute.level] == rank:
+                    found.extend(self._values(clause))
+        return found
+
+    def _values(self, clause: Clause) -> Iterator[Any]:
+        is_postgresql = self._database.is_postgresql
+        parameters = clause.parameters
+        if clause.kind.startswith("any-group"):
+            parameters = (*parameters, parameters[-1], parameters[-1])
+        for value in parameters:
+            if isinstance(value, Pattern):
+                yield value.like() if is_postgresql else value.glob()
+            elif isinstance(value, tuple):
+                yield list(value) if is_postgresql else json.dumps(value, ensure_ascii=False)
+            else:
+                yield value
+
+
+class _Statement:
+    """The SQL text that finds positions: sort key and primary key of each match."""
+
+    def __init__(self, is_postgresql: bool, level: Level, made: Sequence[Clause]) -> None:
+        self._mark = "%s" if is_postgresql else "?"
+        self._like = r"LIKE %s ESCAPE '\'" if is_postgresql else "GLOB ?"
+        self._any = "= ANY(%s)" if is_postgresql else "IN (SELECT value FROM json_each(?))"
+        self._level = level
+        self._newest = f"studies.newest >= {self._mark} AND studies.newest < {self._mark}"
+        self._made = made
+        self._leads = any(clause.selective for clause in made)
+        self._writers: Mapping[str, Callable[[Clause, str], str]] = {
+            "equals": lambda clause, column: f"{column} = {self._mark}",
+            "in": lambda clause, column: f"{column} {self._any}",
+            "like": lambda clause, column: f"{column} {self._like}",
+            "present": lambda clause, column: f"{column} <> ''",
+            "inside": lambda clause, column: "(" + " OR ".join([f"{column} {self._like}"] * len(clause.parameters)) + ")",
+            "name-inside": lambda clause, column: f"{column}_folded {self._like}",
+            "prefix-like": lambda clause, column: (
+                f"{column} >= {self._mark} AND {column} < {self._mark} AND {column} {self._like}"
+            ),
+            "between": lambda clause, column: f"{column} >= {self._mark} AND {column} <= {self._mark}",
+            "from": lambda clause, column: f"{column} >= {self._mark}",
+            "until": lambda clause, column: f"{column} > '' AND {column} <= {self._mark}",
+            "newest-between": lambda clause, column: f"{self._newest} AND {column} >= {self._mark} AND {column} <= {self._mark}",
+            "newest-from": lambda clause, column: f"studies.newest >= {self._mark} AND {column} >= {self._mark}",
+            "patient-id-like": lambda clause, column: f"{self._keyed(SUFFIX_OF_ID)} AND {column} {self._like}",
+            "any-group": lambda clause, column: self._any_group(),
+            "any-group-indexed": lambda clause, column: f"{self._keyed(SUFFIX_OF_NAME)} AND {self._any_group()}",
+            "fuzzy": self._fuzzy,
+        }
+
+    def text(self, after: bool, offset: bool) -> str:
+        """The statement: newest first for studies, oldest first by key for the others."""
+        table = _TABLES[self._level].name
+        conditions = self._conditions(self._level)
+        if self._level is Level.IMAGE:
+            conditions.insert(0, "instances.is_current = 1")
+        mark = self._mark
+        if self._level is Level.STUDY:
+            newest = "studies.newest || ''" if self._leads else "studies.newest"
+            pk = "studies.pk"
+            if after:
+                conditions.append(f"({newest}, {pk}) < ({mark}, {mark})")
+            order, columns = f"{newest} DESC, {pk} DESC", "studies.pk, studies.newest"
+        else:
+            pk = f"{table}.pk + 0" if self._leads else f"{table}.pk"
+            if after:
+                conditions.append(f"{pk} > {mark}")
+            order, columns = pk, f"{table}.pk"
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return f"SELECT {columns} FROM {table}{where} ORDER BY {order} LIMIT {mark}" + (f" OFFSET {mark}" if offset else "")
+
+    def _conditions(self, level: Level) -> list[str]:
+        """Conditions on a level's own table, and below them those of the levels above, as far as any is named."""
+        table = _TABLES[level].name
+        written = [self._write(clause, table) for clause in self._made if clause.attribute.level is level]
+        above = _LEVELS[: RANKS[level]]
+        if any(clause.attribute.level in above for clause in self._made):
+            parent = above[-1]
+            inner = self._conditions(parent)
+            where = f" WHERE {' AND '.join(inner)}" if inner else ""
+            name = _TABLES[parent].name
+            if self._leads:
+                written.append(f"{table}.{_PARENT[level]} IN (SELECT {name}.pk FROM {name}{where})")
+            else:
+                joined = " AND ".join([f"{name}.pk = {table}.{_PARENT[level]}", *inner])
+                written.append(f"EXISTS (SELECT 1 FROM {name} WHERE {joined})")
+        return written
+
+    def _write(self, clause: Clause, table: str) -> str:
+        column = f"{table}.{clause.attribute.name}"
+        if clause.kind.startswith("group-"):
+            group = f"patients.{_GROUPS[int(clause.kind[6])]} {self._like}"
+            return f"{self._keyed(SUFFIX_OF_NAME)} AND {group}" if clause.kind.endswith("-indexed") else group
+        if clause.attribute.vr == "TM" and clause.kind in ("equals", "in", "between", "from", "until"):
+            padded = f"({column} || substr('000000.000000', length({column}) + 1))"
+            return f"({column} <> '' AND {self._writers[clause.kind](clause, padded)})"
+        return self._writers[clause.kind](clause, column)
+
+    def _keyed(self, kind: int) -> str:
+        mark = self._mark
+        return f"patients.pk IN (SELECT patient_fk FROM name_keys WHERE kind = {kind} AND text >= {mark} AND text < {mark})"
+
+    def _any_group(self) -> str:
+        return "(" + " OR ".join(f"patients.{group} {self._like}" for group in _GROUPS) + ")"
+
+    def _fuzzy(self, clause: Clause, column: str) -> str:
+        del column
+        one = f"patients.pk IN (SELECT patient_fk FROM name_keys WHERE kind = {PHONETIC_CODE} AND text = {self._mark})"
+        codes = " AND ".join([one] * (len(clause.parameters) - 1))
+        like = f"patients.name_alphabetic {self._like}"
+        return f"({like} OR ({codes}))" if codes else like
+
+
+def _by_newest(clause: Clause) -> Clause:
+    """A condition on the study date in a form that the index of the answer's order serves."""
+    if clause.attribute.tag != _STUDY_DATE or clause.kind not in ("equals", "between", "from"):
+        return clause
+    low, high = clause.parameters[0], clause.parameters[-1]
+    if clause.kind == "from":
+        return replace(clause, kind="newest-from", parameters=(low, low))
+    return replace(clause, kind="newest-between", parameters=(low, after(high), low, high))
+
+
+def _encode_cursor(position: Position) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode("ascii")).decode("ascii").rstrip("=")
+
+
+def _decode_cursor(cursor: str, level: Level) -> Position:
+    if not cursor:
+        return ()
+    try:
+        position = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+        kinds: tuple[type, ...] = (str, int) if level is Level.STUDY else (int,)
+        if [type(part) for part in position] != list(kinds):
+            raise ValueError("another level's cursor")
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise InvalidRequest("The cursor is not one this archive gave out.") from error
+    return tuple(position)
