@@ -1,0 +1,128 @@
+"""The way out: canonical objects, data sets, frames, single values and the octets as received."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from struct import unpack_from
+
+import google_crc32c
+
+from vna_core.archival_storage.copies import SMALL, CopyReader
+from vna_core.catalogue import Catalogue
+from vna_core.dicom.reverse_patch import rebuild
+from vna_core.dicom.stored_object import element_range
+from vna_core.domain.errors import DigestMismatch, Malformed, NotFound
+from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.octets import CHUNK, ByteRange
+from vna_core.ports.storage import Store
+
+
+class Retriever:
+    """Reads what is held. Whatever leaves the archive whole is checked against its digest while it streams."""
+
+    def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._copies = CopyReader(stores, self._copy_damaged)
+
+    def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
+        self._catalogue.set_location_state(held.pk, location, "bad")
+
+    def served_size(self, held: HeldInstance) -> int:
+        """Octets of the Part 10 file that `part10` gives."""
+        return held.trailer_offset
+
+    def part10(self, held: HeldInstance) -> Iterator[bytes]:
+        """The canonical object as a Part 10 file, without our trailer.
+
+        Raises DigestMismatch before the last piece when the stored copy is damaged, ObjectMissing, StoreUnavailable.
+        """
+        return self._copies.verified_chunks(held, held.trailer_offset)
+
+    def data_set(self, held: HeldInstance) -> Iterator[bytes]:
+        """The same without preamble and file meta information, as a C-STORE sends it."""
+        skip = held.data_set_offset
+        for piece in self.part10(held):
+            if skip >= len(piece):
+                skip -= len(piece)
+                continue
+            yield piece[skip:] if skip else piece
+            skip = 0
+
+    def original(self, held: HeldInstance) -> Iterator[bytes]:
+        """The octets as received, bit-exact; the last piece comes only when their SHA-256 is right.
+
+        Raises DigestMismatch, ObjectMissing, StoreUnavailable.
+        """
+        if held.size <= SMALL:
+            content = self._copies.whole(held)
+
+            def read(offset: int, length: int) -> bytes:
+                return content[offset : offset + length]
+        else:
+
+            def read(offset: int, length: int) -> bytes:
+                return self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
+
+        digest, withheld = hashlib.sha256(), b""
+        for piece in rebuild(read, held.size):
+            digest.update(piece)
+            if withheld:
+                yield withheld
+            withheld = bytes(piece)
+        if digest.hexdigest() != held.original_sha256:
+            raise DigestMismatch("The octets as received do not come back from the stored copy: it is damaged.")
+        yield withheld
+
+    def frame_ranges(self, held: HeldInstance) -> tuple[ByteRange, ...]:
+        """Ranges of the frames inside the stored object, in order."""
+        count = held.number_of_frames
+        if not count:
+            return ()
+        size = 16 * count + 4
+        index = self._copies.read(held, ByteRange(held.size - size, size))
+        if google_crc32c.value(index[:-4]) != int.from_bytes(index[-4:], "little"):
+            raise DigestMismatch("The frame index of a stored copy is damaged.")
+        pairs = unpack_from(f"<{2 * count}Q", index)
+        return tuple(ByteRange(offset, length) for offset, length in zip(pairs[::2], pairs[1::2], strict=True))
+
+    def frames(self, held: HeldInstance, numbers: Sequence[int]) -> Iterator[bytes]:
+        """Frames by their 1-based numbers (PS3.18 section 10.4.1.1.3), as stored. Raises NotFound for one that is not there."""
+        ranges = self.frame_ranges(held)
+        if any(not 1 <= number <= len(ranges) for number in numbers):
+            raise NotFound(f"The instance has {len(ranges)} frames.", frames=len(ranges))
+        for number in numbers:
+            yield self._copies.read(held, ranges[number - 1])
+
+    def element(self, held: HeldInstance, path: str) -> tuple[ByteRange, str]:
+        """Range and representation of one element's value in the stored object.
+
+        Parameters
+        ----------
+        path
+            Tags as eight hexadecimal digits with 0-based item numbers between: ``00081140/0/00081150``.
+
+        Raises
+        ------
+        InvalidRequest
+            The path is malformed.
+        NotFound
+            No such element.
+        """
+        def read(offset: int, length: int) -> bytes:
+            return self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
+
+        try:
+            return element_range(read, held.size, path)
+        except Malformed as error:
+            raise DigestMismatch("The header of a stored copy is damaged.") from error
+
+    def element_value(self, held: HeldInstance, path: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
+        """One element's value, or a range of it, in pieces of at most 1 MiB."""
+        value, _ = self.element(held, path)
+        if byte_range is not None:
+            offset = min(byte_range.offset, value.length)
+            value = ByteRange(value.offset + offset, min(byte_range.length, value.length - offset))
+        if value.length <= CHUNK:
+            return iter((self._copies.read(held, value),))
+        return self._copies.chunks(held, value)

@@ -1,0 +1,139 @@
+"""Reading the copies of a held version: verified, and from the next copy when one is bad."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import structlog
+
+from vna_core.domain.errors import DigestMismatch, ObjectMissing, StorageError, StoreUnavailable
+from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.octets import ByteRange
+from vna_core.ports.storage import Store
+
+SMALL: Final = 4 << 20
+"""Objects up to this size are read and verified in one go."""
+
+_log = structlog.get_logger(__name__)
+
+Damaged = Callable[[HeldInstance, Location], None]
+
+
+class CopyReader:
+    """Reads held versions from the stores that have a copy.
+
+    Parameters
+    ----------
+    on_damage
+        Told about every copy that is missing, short or not what its digest says.
+    """
+
+    def __init__(self, stores: Mapping[str, Store], on_damage: Damaged) -> None:
+        self._stores = stores
+        self._on_damage = on_damage
+
+    def whole(self, held: HeldInstance) -> bytes:
+        """A small object, verified, in memory. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
+        return self._first(held, self._verified)
+
+    def verified_chunks(self, held: HeldInstance, until: int | None = None) -> Iterator[bytes]:
+        """The object up to offset `until` in pieces; all of it is read and hashed, and the last piece comes only when it is right.
+
+        Raises
+        ------
+        DigestMismatch
+            The copy is damaged. Pieces given before are then worthless: the answer must end visibly.
+        """
+        until = held.size if until is None else until
+        if held.size <= SMALL:
+            yield self.whole(held)[:until]
+            return
+        location, store = self._usable(held)[0]
+        digest, position, withheld = hashlib.sha256(), 0, b""
+        try:
+            for piece in store.chunks(location.key, ByteRange(location.offset, location.length)):
+                digest.update(piece)
+                if position < until:
+                    if withheld:
+                        yield withheld
+                    withheld = piece[: until - position]
+                position += len(piece)
+        except ObjectMissing:
+            self._damaged(held, location, "missing")
+            raise
+        if digest.hexdigest() != held.sha256:
+            self._damaged(held, location, "other octets than its digest says")
+            raise DigestMismatch("A stored copy is damaged; it was not served whole.", store=location.store, key=location.key)
+        yield withheld
+
+    def read(self, held: HeldInstance, byte_range: ByteRange) -> bytes:
+        """A range of the object, not verified as a whole. Raises DigestMismatch when it is short."""
+
+        def ranged(held: HeldInstance, location: Location, store: Store) -> bytes:
+            content = store.read(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
+            if len(content) != byte_range.length:
+                self._damaged(held, location, "truncated")
+                raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
+            return content
+
+        return self._first(held, ranged)
+
+    def chunks(self, held: HeldInstance, byte_range: ByteRange) -> Iterator[bytes]:
+        """A range in pieces of at most 1 MiB, not verified as a whole. Raises DigestMismatch at its end when it is short."""
+        location, store = self._usable(held)[0]
+        got = 0
+        for piece in store.chunks(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length)):
+            got += len(piece)
+            yield piece
+        if got != byte_range.length:
+            self._damaged(held, location, "truncated")
+            raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
+
+    def is_intact(self, held: HeldInstance) -> bool:
+        """Whether some copy has exactly the octets its digest says. Every copy found bad is reported."""
+        for location, store in self._usable(held):
+            digest = hashlib.sha256()
+            try:
+                for piece in store.chunks(location.key, ByteRange(location.offset, location.length)):
+                    digest.update(piece)
+            except ObjectMissing:
+                self._damaged(held, location, "missing")
+                continue
+            if digest.hexdigest() == held.sha256:
+                return True
+            self._damaged(held, location, "other octets than its digest says")
+        return False
+
+    def _verified(self, held: HeldInstance, location: Location, store: Store) -> bytes:
+        content = store.read(location.key, ByteRange(location.offset, location.length))
+        if len(content) != held.size or hashlib.sha256(content).hexdigest() != held.sha256:
+            self._damaged(held, location, "other octets than its digest says")
+            raise DigestMismatch("A stored copy is damaged; it is not served.", store=location.store, key=location.key)
+        return content
+
+    def _first(self, held: HeldInstance, read: Callable[[HeldInstance, Location, Store], bytes]) -> bytes:
+        failure: StorageError | None = None
+        for location, store in self._usable(held):
+            try:
+                return read(held, location, store)
+            except ObjectMissing as error:
+                self._damaged(held, location, "missing")
+                failure = failure or error
+            except StorageError as error:
+                failure = failure or error
+        raise failure or ObjectMissing("No copy of the object is left.")
+
+    def _usable(self, held: HeldInstance) -> list[tuple[Location, Store]]:
+        found = [(location, self._stores[location.store]) for location in held.locations if location.store in self._stores]
+        if not found:
+            if held.locations:
+                names = sorted({location.store for location in held.locations})
+                raise StoreUnavailable(f"The copies are in stores that are not configured: {', '.join(names)}.")
+            raise ObjectMissing("No copy of the object is left: all are missing or damaged. Send it again to heal it.")
+        return found
+
+    def _damaged(self, held: HeldInstance, location: Location, how: str) -> None:
+        _log.error("stored-copy-damaged", store=location.store, key=location.key, how=how, size=held.size)
+        self._on_damage(held, location)

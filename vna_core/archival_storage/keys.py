@@ -1,0 +1,32 @@
+"""Storage keys, made of identifiers and digests, never of names (decision D4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from vna_core.domain.identifiers import key_segment
+
+STUDIES: Final = "studies/"
+QUARANTINE: Final = "quarantine/"
+
+
+def instance_key(study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> Callable[[str], str]:
+    """Key of a canonical object, once its SHA-256 is known: ``studies/<2 hex>/<study>/<series>/<instance>.<sha256>.dcm``."""
+    shelf = hashlib.sha256(study_instance_uid.encode("utf-8", "surrogateescape")).hexdigest()[:2]
+    folder = f"{STUDIES}{shelf}/{key_segment(study_instance_uid)}/{key_segment(series_instance_uid)}"
+    name = key_segment(sop_instance_uid)
+    return lambda sha256: f"{folder}/{name}.{sha256}.dcm"
+
+
+def digest_of_key(key: str) -> str:
+    """The SHA-256 that a key carries, or an empty string."""
+    parts = key.rsplit(".", 2)
+    digest = parts[-2] if len(parts) == 3 else ""
+    return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else ""
+
+
+def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
+    """Keys of the octets and of the note beside them."""
+    return f"{QUARANTINE}{quarantine_id}.{sha256}.bin", f"{QUARANTINE}{quarantine_id}.{sha256}.json"

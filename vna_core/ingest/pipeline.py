@@ -1,0 +1,155 @@
+"""The way in: the only module that knows the order of the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from vna_core.archival_storage.copies import CopyReader
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import IngestSettings
+from vna_core.domain.errors import EmptyPayload, LimitExceeded, OutOfResources, Truncated, Unarchivable, VnaError
+from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.octets import ReceivedInstance, Source
+from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.ingest.announce import Observer, announce, notify
+from vna_core.ingest.identify import identify
+from vna_core.ingest.index import index
+from vna_core.ingest.normalize import normalize
+from vna_core.ingest.place import place
+from vna_core.ingest.quarantine import Quarantine
+from vna_core.ingest.receive import ByteBudget, Reception
+from vna_core.ingest.reconcile import reconcile
+from vna_core.ports.storage import Store
+
+_log = structlog.get_logger(__name__)
+
+ROOMS: Final = ("identify", "normalize", "reconcile", "place", "index", "announce")
+"""Names of the rooms after `receive`, in order."""
+
+
+class IngestPipeline:
+    """Receives instances and takes them through the rooms.
+
+    Parameters
+    ----------
+    landing
+        Store where every instance is written first.
+    stores
+        All stores by name, the landing store among them; earlier versions are compared where they are.
+    data
+        Data folder; large instances are spooled in ``spool`` below it.
+    observers
+        Called with every result.
+    processes
+        How many processes share ``ingest.memory_budget``.
+    after_room
+        Called with a room's name each time it is left; fault tests end the process there.
+    """
+
+    def __init__(
+        self,
+        landing: Store,
+        catalogue: Catalogue,
+        settings: IngestSettings,
+        data: Path,
+        observers: Iterable[Observer] = (),
+        *,
+        stores: Mapping[str, Store] | None = None,
+        processes: int = 1,
+        after_room: Callable[[str], object] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._spool = data / "spool"
+        self._catalogue = catalogue
+        self._observers = tuple(observers)
+        self._after_room = after_room
+        self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
+        self.quarantine = Quarantine(landing, catalogue, settings)
+        copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged)
+        self._rooms: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+            ("reconcile", partial(reconcile, catalogue=catalogue, copies=copies, settings=settings)),
+            ("place", partial(place, landing=landing)),
+            ("index", partial(index, catalogue=catalogue, landing=landing)),
+            ("announce", partial(announce, observers=self._observers)),
+        )
+
+    def reception(
+        self, source: Source, *, transfer_syntax_uid: str = "", sop_class_uid: str = "", sop_instance_uid: str = ""
+    ) -> Reception:
+        """A context manager that takes one instance's octets; its `finish` gives what `offer` takes."""
+        return Reception(source, self._settings, self._spool, self.budget, transfer_syntax_uid, sop_class_uid, sop_instance_uid)
+
+    def offer(self, received: ReceivedInstance, *, cut_short: bool = False) -> IngestResult:
+        """Take one instance through the rooms; its octets are closed afterwards.
+
+        Safe to call again with the same octets: what is held already ends as duplicate.
+
+        Parameters
+        ----------
+        cut_short
+            The sender broke off before the end: the octets are kept in quarantine.
+
+        Raises
+        ------
+        OutOfResources, StorageError, CatalogueError
+            The archive cannot take anything now. Nothing is acknowledged.
+        """
+        try:
+            return self._through(received, cut_short)
+        finally:
+            received.octets.close()
+
+    def _through(self, received: ReceivedInstance, cut_short: bool) -> IngestResult:
+        try:
+            if received.octets.size == 0:
+                raise EmptyPayload("Nothing was offered: the payload has no octets.")
+            if cut_short:
+                raise Truncated("The sender broke off before the end of the instance.")
+            parsed = identify(received, self._settings)
+            self._left("identify")
+            state: Any = normalize(received, parsed, self._settings)
+            self._left("normalize")
+        except EmptyPayload as error:
+            return self._ended(IngestResult(Outcome.REFUSED, error=error))
+        except OutOfResources:
+            raise
+        except (Unarchivable, LimitExceeded) as error:
+            return self._quarantined(received, error)
+        except Exception as error:  # a fault of ours must not cost anybody an image: keep the octets, tell the sender
+            _log.exception("normalization-failed", sha256=received.octets.sha256)
+            failure = VnaError(f"The instance could not be read because of an internal error ({type(error).__name__}).")
+            return self._quarantined(received, failure)
+        for name, room in self._rooms:
+            state = room(state)
+            self._left(name)
+        assert isinstance(state, IngestResult)
+        return state
+
+    def _left(self, room: str) -> None:
+        if self._after_room is not None:
+            self._after_room(room)
+
+    def _quarantined(self, received: ReceivedInstance, error: VnaError) -> IngestResult:
+        quarantine_id = self.quarantine.keep(received, error)
+        _log.warning("quarantined", quarantine_id=quarantine_id, code=error.code, source=received.source.name)
+        return self._ended(
+            IngestResult(
+                Outcome.QUARANTINED,
+                sop_instance_uid=received.sop_instance_uid,
+                sop_class_uid=received.sop_class_uid,
+                quarantine_id=quarantine_id,
+                error=error,
+            )
+        )
+
+    def _ended(self, result: IngestResult) -> IngestResult:
+        notify(result, self._observers)
+        return result
+
+    def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
+        self._catalogue.set_location_state(held.pk, location, "bad")
