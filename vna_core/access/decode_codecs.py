@@ -186,7 +186,7 @@ def _jpeg(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
 
     if description.samples == 1:
         return imagecodecs.jpeg8_decode(data), description.photometric
-    plain = description.photometric == "RGB" and b"JFIF" not in data[:64] and b"Adobe" not in data[:4096]
+    plain = description.photometric == "RGB" and b"JFIF" not in data[:64] and b"\xff\xee\x00\x0eAdobe" not in data[:4096]
     frame = imagecodecs.jpeg8_decode(data, colorspace="RGB" if plain else None, outcolorspace="RGB")
     return frame, "RGB"
 
@@ -202,7 +202,7 @@ def _jpeg_lossless(data: bytes, description: PixelDescription) -> tuple[Frame, s
 
 
 def _jpeg_ls(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
-    import jpeg_ls
+    import jpeg_ls  # type: ignore[import-untyped]
 
     buffer, info = jpeg_ls.decode_pixel_data(data)
     components = int(info["components"])
@@ -216,7 +216,7 @@ def _jpeg_ls(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
 
 
 def _jpeg_2000(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
-    import openjpeg
+    from openjpeg import utils as openjpeg
 
     frame = openjpeg.decode(data)
     precision = int(openjpeg.get_parameters(data)["precision"])
@@ -286,7 +286,7 @@ def encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescription
 
 def _encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescription) -> bytes:
     if transfer_syntax_uid == JPEG_2000_LOSSLESS:
-        import openjpeg
+        from openjpeg import utils as openjpeg
 
         colour = description.samples == 3 and description.photometric in ("RGB", "YBR_RCT")
         bits = _bits_needed(frame, description)
@@ -308,7 +308,7 @@ def _encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescriptio
                 interleave_mode=interleave,
             )
         )
-    from pydicom.pixels.encoders import RLELosslessEncoder
+    from pydicom.pixels.encoders.base import RLELosslessEncoder
 
     return RLELosslessEncoder.encode(
         np.ascontiguousarray(frame).tobytes(),

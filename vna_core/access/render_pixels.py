@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 
 from vna_core.access.decode_codecs import Frame, PixelDescription
 from vna_core.access.render_request import Rendering
@@ -116,7 +116,8 @@ def _colour(data_set: Dataset, frame: Frame, description: PixelDescription) -> F
         return _eight_bits(coloured, 16 if coloured.dtype.itemsize == 2 and bits > 8 else 8)[:, :, :3]
     frame = _eight_bits(frame[:, :, :3], description.bits_stored)
     if description.photometric in ("YBR_FULL", "YBR_FULL_422"):
-        return convert_color_space(frame, description.photometric, "RGB")
+        converted: Frame = convert_color_space(frame, description.photometric, "RGB")
+        return converted
     if description.photometric in ("RGB", "YBR_RCT", "YBR_ICT"):
         return frame
     raise DecodeError("There is no rendering for this photometric interpretation.")
@@ -125,7 +126,8 @@ def _colour(data_set: Dataset, frame: Frame, description: PixelDescription) -> F
 def _eight_bits(frame: Frame, bits: int) -> Frame:
     if frame.dtype == np.uint8:
         return frame
-    return np.clip(frame.astype(np.int64) >> max(0, bits - 8), 0, 255).astype(np.uint8)
+    scaled: Frame = np.clip(frame.astype(np.int64) >> max(0, bits - 8), 0, 255).astype(np.uint8)
+    return scaled
 
 
 def _square_pixels(image: Image.Image, data_set: Dataset) -> Image.Image:

@@ -15,7 +15,7 @@ from vna_core.access.decode_codecs import DECODABLE, ENCODABLE, EXPLICIT_LITTLE,
 from vna_core.access.transcode_implicit import implicit
 from vna_core.configuration import DecodeSettings
 from vna_core.dicom.codestream import DEFLATED_LITTLE, is_encapsulated
-from vna_core.dicom.part10 import file_meta
+from vna_core.dicom.part10 import file_head
 from vna_core.domain.errors import DecodeError, LimitExceeded, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
 
@@ -70,7 +70,7 @@ class Transcoder:
     def part10(self, held: HeldInstance, retriever: Retrieves, target: str) -> Iterator[bytes]:
         """The same as a Part 10 file."""
         body = self.transcode(held, retriever, target)
-        yield file_meta(held.sop_class_uid, held.sop_instance_uid, target)
+        yield file_head(held.sop_class_uid, held.sop_instance_uid, target)
         yield from body
 
     def frame(self, held: HeldInstance, retriever: Retrieves, numbers: Sequence[int], target: str) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vna_core.catalogue import Catalogue, QuarantineEntry
-from vna_core.domain.errors import InvalidRequest, NotFound
+from vna_core.domain.errors import InvalidRequest
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.quarantine import Quarantine
 
@@ -58,8 +58,6 @@ class Shown:
 
     async def __call__(self, exchange: Exchange) -> None:
         entry = await exchange.blocking(self._catalogue.quarantine_entry, exchange.path_parameters["id"])
-        if entry is None:
-            raise NotFound("There is no such entry in the quarantine.")
         await exchange.json(entry_json(entry))
 
 
@@ -72,7 +70,5 @@ class Octets:
 
     async def __call__(self, exchange: Exchange) -> None:
         entry = await exchange.blocking(self._catalogue.quarantine_entry, exchange.path_parameters["id"])
-        if entry is None:
-            raise NotFound("There is no such entry in the quarantine.")
         headers = {"Content-Disposition": f'attachment; filename="{entry.id}.bin"'}
-        await exchange.stream(self._quarantine.octets(entry), "application/octet-stream", entry.size, headers=headers)
+        await exchange.stream(self._quarantine.octets(entry.id), "application/octet-stream", entry.size, headers=headers)

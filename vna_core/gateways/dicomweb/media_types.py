@@ -48,7 +48,9 @@ class MediaRange:
 
 def _split(text: str, separator: str) -> list[str]:
     """Pieces between separators that are not inside quotes."""
-    pieces, current, quoted, escaped = [], [], False, False
+    pieces: list[str] = []
+    current: list[str] = []
+    quoted = escaped = False
     for character in text:
         if escaped:
             escaped = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -87,10 +86,7 @@ class Search:
         """The body, and what the client has to be warned of."""
         if request.query.limit == 0:
             return b"[]", []
-        page = self._archive.settings.http.page_limit
-        capped = request.query.limit == page
-        query = replace(request.query, limit=page + 1) if capped else request.query
-        answer = self._archive.catalogue.search(query)
+        answer = self._archive.catalogue.search(request.query)
         names = self._names(request, given_levels)
         rows = [self._row(match, names, request, base) for match in answer.matches]
         warnings = []
@@ -99,8 +95,7 @@ class Search:
             warnings.append(
                 f"These parameters are not matched on and were ignored: {', '.join(_plain(name) for name in ignored[:32])}."
             )
-        if capped and len(rows) > page:
-            del rows[page:]
+        if answer.cursor and request.query.limit == self._archive.settings.http.page_limit:
             warnings.append(
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )

@@ -119,6 +119,8 @@ def _temporal(tag: int, representation: str, value: str) -> Condition:
     if not re.fullmatch(allowed, value):
         raise InvalidRequest("A date or time is malformed.", tag=f"{tag:08X}")
     if representation == "DT":  # an offset from UTC has a hyphen of its own: -0500 right behind a time
+        if re.fullmatch(r"\d[\d.]*[+-](0\d|1[0-4])[0-5]\d", value):
+            return Equals(tag, (value,))
         parts = re.fullmatch(r"(\d[\d.]*(?:[+-]\d{4})?)?-(\d[\d.]*(?:[+-]\d{4})?)?", value)
         return Equals(tag, (value,)) if parts is None else Between(tag, parts[1] or "", parts[2] or "")
     low, hyphen, high = value.partition("-")

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from vna_core.configuration import HttpSettings
 
-GRACE: Final = 4.0
+GRACE: Final = 4
 """Seconds that requests under way may take to end after the stop."""
 BACKLOG: Final = 1024
 CONCURRENT: Final = 1024
@@ -45,7 +45,7 @@ class _Inherited(Server):
         from granian._granian import SocketHolder
 
         # The holder owns its descriptor; the caller keeps the original.
-        self._shd: Any = SocketHolder(self._listening.dup().detach(), False, BACKLOG)
+        self._shd: Any = SocketHolder(self._listening.dup().detach(), False, BACKLOG)  # type: ignore[call-arg]
         self._sfd = self._shd.get_fd()
         self._ssp = None
 
@@ -67,9 +67,9 @@ async def _serve(app: ASGIApp, listening_socket: socket.socket, settings: HttpSe
     waiter = threading.Thread(target=_wait, args=(stop, loop, stopped), name="web-stop", daemon=True)
     waiter.start()
     await stopped.wait()
-    server.stop()
+    server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
     try:
-        async with asyncio.timeout(GRACE + 2.0):
+        async with asyncio.timeout(GRACE + 2):
             await serving
     except TimeoutError:
         _log.warning("web-requests-cut", grace=GRACE)

@@ -1,0 +1,91 @@
+"""QIDO-RS parameters become questions."""
+
+from __future__ import annotations
+
+import pytest
+
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.gateways.dicomweb.qido_query import condition, parse_search, tag_of
+
+NAME, ID, DATE, UID, MODALITIES, DATETIME = 0x00100010, 0x00100020, 0x00080020, 0x0020000D, 0x00080061, 0x0008002A
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "expected"),
+    [
+        (ID, "1234", Equals(ID, ("1234",))),
+        (ID, "12,34", Equals(ID, ("12,34",))),
+        (ID, "50%_", Equals(ID, ("50%_",))),
+        (NAME, "Doe*", Wildcard(NAME, "Doe*")),
+        (NAME, "D?e", Wildcard(NAME, "D?e")),
+        (NAME, "*", None),
+        (NAME, "", None),
+        (UID, "1.2,1.3", Equals(UID, ("1.2", "1.3"))),
+        (UID, "1.2\\1.3", Equals(UID, ("1.2", "1.3"))),
+        (UID, "1.*", Equals(UID, ("1.*",))),
+        (MODALITIES, "CT,MR", Equals(MODALITIES, ("CT", "MR"))),
+        (DATE, "20240101", Equals(DATE, ("20240101",))),
+        (DATE, "20240101-20240131", Between(DATE, "20240101", "20240131")),
+        (DATE, "-20240131", Between(DATE, "", "20240131")),
+        (DATE, "20240101-", Between(DATE, "20240101", "")),
+        (DATETIME, "20240101120000-0500", Equals(DATETIME, ("20240101120000-0500",))),
+        (DATETIME, "20240101120000-0500-20240102120000-0500", Between(DATETIME, "20240101120000-0500", "20240102120000-0500")),
+    ],
+)
+def test_a_value_is_matched_by_its_representation(tag: int, value: str, expected: Condition | None) -> None:
+    assert condition(tag, value) == expected
+
+
+def test_keywords_and_tags_name_the_same_attribute() -> None:
+    assert tag_of("PatientName") == tag_of("00100010") == NAME
+    assert tag_of("patientname") == tag_of("0010001") == tag_of("Patient Name") == 0
+
+
+def test_paging_is_bounded_by_the_largest_page() -> None:
+    assert parse_search(Level.STUDY, [("limit", "20"), ("offset", "40")], [], 100).query == Query(Level.STUDY, (), 20, 40)
+    assert parse_search(Level.STUDY, [("limit", "5000")], [], 100).query.limit == 100
+    assert parse_search(Level.STUDY, [], [], 100).query.limit == 100
+    assert parse_search(Level.STUDY, [("limit", "0")], [], 100).query.limit == 0
+
+
+def test_fuzzy_matching_concerns_names_alone() -> None:
+    request = parse_search(Level.STUDY, [("fuzzymatching", "true"), ("PatientName", "doe"), ("PatientID", "7")], [], 100)
+    assert request.query.conditions == (Wildcard(NAME, "doe", fuzzy=True), Equals(ID, ("7",)))
+
+
+def test_uids_of_the_path_come_first() -> None:
+    request = parse_search(Level.SERIES, [("Modality", "CT")], [(UID, "1.2")], 100)
+    assert request.query.conditions == (Equals(UID, ("1.2",)), Equals(0x00080060, ("CT",)))
+
+
+def test_fields_to_include_are_lists_tags_and_all() -> None:
+    request = parse_search(Level.STUDY, [("includefield", "PatientAge,00101020"), ("includefield", "Nonsense")], [], 100)
+    assert request.include == {0x00101010, 0x00101020}
+    assert request.ignored == ("Nonsense",)
+    assert parse_search(Level.STUDY, [("includefield", "all")], [], 100).everything
+
+
+def test_attributes_of_sequences_are_ignored_and_said_so() -> None:
+    request = parse_search(Level.STUDY, [("RequestAttributesSequence.ScheduledProcedureStepID", "1")], [], 100)
+    assert request.ignored == ("RequestAttributesSequence.ScheduledProcedureStepID",)
+    assert request.query.conditions == ()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        [("PatientIdd", "1")],
+        [("limit", "-1")],
+        [("limit", "1e3")],
+        [("offset", "x")],
+        [("fuzzymatching", "maybe")],
+        [("StudyDate", "2024-01-31")],
+        [("StudyDate", "today")],
+        [("PatientID", "a\0b")],
+        [("PatientID", "x" * 70_000)],
+    ],
+)
+def test_what_cannot_be_meant_is_refused(parameters: list[tuple[str, str]]) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_search(Level.STUDY, parameters, [], 100)
