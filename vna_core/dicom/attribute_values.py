@@ -1,63 +1,66 @@
-"""Values of elements as the catalogue and DICOM JSON carry them."""
+"""Decoded values of elements: as text for the index, as Python values for DICOM JSON (PS3.5 section 6.2)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from struct import Struct
+from collections.abc import Mapping
+from functools import lru_cache
+from struct import iter_unpack
 from typing import Final
 
-from vna_core.dicom.character_sets import decode_text
+from vna_core.dicom.character_sets import character_set_names, decode_text
+from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.value_representations import TEXT, UNIT
+from vna_core.domain.indexed_attributes import INDEXED
 
-_FORMAT: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
-_STRUCTS: Final[dict[tuple[str, bool], Struct]] = {
-    (vr, little): Struct(("<" if little else ">") + code) for vr, code in _FORMAT.items() for little in (True, False)
-}
-
-Number = int | float
-
-
-def numbers(raw: bytes, vr: str, little_endian: bool) -> list[Number]:
-    """Binary numbers of US, SS, UL, SL, UV, SV, FL and FD; a rest shorter than one value is left out."""
-    size = UNIT[vr]
-    usable = len(raw) - len(raw) % size
-    return [value for (value,) in _STRUCTS[vr, little_endian].iter_unpack(raw[:usable])]
+SPECIFIC_CHARACTER_SET: Final = 0x00080005
+_FORMAT: Final = {"US": "<H", "SS": "<h", "UL": "<I", "SL": "<i", "UV": "<Q", "SV": "<q", "FL": "<f", "FD": "<d"}
+_INDEXED_MAXIMUM: Final = 65_536
+_CACHED: Final = 128
 
 
-def tags(raw: bytes, little_endian: bool) -> list[str]:
-    """Values of an AT element as eight hexadecimal digits each (PS3.18 table F.2.3-1)."""
-    order = "little" if little_endian else "big"
-    return [
-        f"{int.from_bytes(raw[at : at + 2], order):04X}{int.from_bytes(raw[at + 2 : at + 4], order):04X}"  # type: ignore[arg-type]
-        for at in range(0, len(raw) - 3, 4)
-    ]
+def numbers(raw: bytes, vr: str) -> list[int | float]:
+    """Values of a binary number; octets that are no whole value at the end are left out."""
+    unit = UNIT[vr]
+    whole = len(raw) - len(raw) % unit
+    return [value for (value,) in iter_unpack(_FORMAT[vr], raw[:whole])]
 
 
-def decimal(text: str) -> Number | str:
-    """A DS or IS value as a number; the text itself where it is none that JSON can carry."""
-    stripped = text.strip()
-    if "_" in stripped:
-        return text
-    try:
-        return int(stripped)
-    except ValueError:
-        pass  # not an integer: it may still be a decimal
-    try:
-        value = float(stripped)
-    except ValueError:
-        return text
-    return value if math.isfinite(value) else text
+def attribute_tags(raw: bytes) -> list[str]:
+    """Values of an AT element as eight hexadecimal digits each."""
+    return [f"{group:04X}{element:04X}" for group, element in iter_unpack("<HH", raw[: len(raw) & ~3])]
 
 
-def strings(raw: bytes, vr: str, little_endian: bool, character_sets: Sequence[str]) -> tuple[str, ...]:
-    """Values of any indexable element as text; empty for an empty element or a binary one that is not indexed."""
+def values_as_text(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> tuple[str, ...]:
+    """Values as the index keeps them: text without padding, numbers in decimal; empty for an empty or binary element."""
     if vr in TEXT:
-        return tuple(decode_text(raw, vr, tuple(character_sets)))
+        return tuple(decode_text(raw, vr, character_sets))
     if vr in _FORMAT:
-        return tuple(str(value) for value in numbers(raw, vr, little_endian))
+        return tuple(str(value) for value in numbers(raw, vr))
     if vr == "AT":
-        return tuple(tags(raw, little_endian))
+        return tuple(attribute_tags(raw))
     if vr == "UN" and raw.isascii():
-        return tuple(decode_text(raw, "LO", ()))
+        return tuple(decode_text(raw, "LO", character_sets))
     return ()
+
+
+_cached_values = lru_cache(maxsize=4096)(values_as_text)
+
+
+def character_sets_of(revised: RevisedDataSet) -> tuple[str, ...]:
+    """Specific Character Set of the root data set."""
+    element = revised.find(SPECIFIC_CHARACTER_SET)
+    return character_set_names(revised.value(element)) if element is not None and element.items is None else ()
+
+
+def indexed_attributes(revised: RevisedDataSet) -> Mapping[int, tuple[str, ...]]:
+    """Values of the indexed top-level elements by tag; absent and empty elements are left out."""
+    character_sets = character_sets_of(revised)
+    found: dict[int, tuple[str, ...]] = {}
+    indexed, buffer, literals = INDEXED, revised.buffer, revised.literals
+    for tag, vr, start, length, items in revised.data_set.elements:
+        if tag in indexed and length and items is None and length <= _INDEXED_MAXIMUM:
+            raw = bytes(buffer[start : start + length]) if start >= 0 else literals[-1 - start]
+            values = (_cached_values if length <= _CACHED else values_as_text)(raw, vr, character_sets)
+            if values and any(values):
+                found[tag] = values
+    return found

@@ -1,203 +1,230 @@
-"""Writes a parsed data set in canonical form: Explicit VR Little Endian, ascending, defined lengths, no group lengths.
+"""Writes revised data sets in the canonical encoding: Explicit VR Little Endian with defined lengths (PS3.5 sections 7.1, 7.5).
 
-Octets that are canonical already are copied in the longest runs there are; only what differs is encoded anew.
+The result is a list of pieces. Octets that are canonical as they were received stay ranges of the source and are never
+taken apart, so a clean data set costs one comparison per element header; everything else becomes a literal.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-import numpy as np
+from vna_core.dicom import value_representations as representations
+from vna_core.dicom.elements import DataSet, Element
+from vna_core.dicom.revision import RevisedDataSet
+from vna_core.domain.errors import Malformed
+from vna_core.domain.octets import ByteRange, Octets
 
-from vna_core.dicom.elements import Buffer, DataSet, Element
-from vna_core.dicom.value_representations import LONG_NAMES, SWAP_UNIT, TEXT
-from vna_core.domain.octets import ByteRange
+PIXEL_DATA: Final = 0x7FE00010
+ITEM: Final = b"\xfe\xff\x00\xe0"
+SEQUENCE_DELIMITER: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
+UNDEFINED: Final = 0xFFFFFFFF
+SHORT_MAXIMUM: Final = 0xFFFE
 
-PADDING: Final = 0xFFFCFFFC
+_SHORT_READ: Final = Struct("<HHHH").unpack_from
+_LONG_READ: Final = Struct("<HHHHI").unpack_from
 _SHORT: Final = Struct("<HH2sH").pack
 _LONG: Final = Struct("<HH2sHI").pack
-_ITEM: Final = Struct("<HHI").pack
-_LENGTH_OF: Final = Struct("<I").unpack_from
-_VR_BYTES: Final = {vr: vr.encode("ascii") for vr in (*LONG_NAMES, *SWAP_UNIT, *TEXT)}
-_SHORT_LIMIT: Final = 0xFFFF
-_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM: Final = Struct("<4sI").pack
+_CODES: Final = {name: code for code, name in representations.ANY_LITTLE.items()}
+_SHORT_NAMES: Final = frozenset(representations.SHORT)
+_LETTERS: Final = {name: name.encode("ascii") for name in (*representations.SHORT, *representations.LONG)}
+_TEXT: Final = representations.TEXT - {"UI"}
 
 
-def encode_element(tag: int, vr: str, value: bytes) -> bytes:
-    """One element. An odd value is padded; one too long for a 16-bit length becomes UN (PS3.5 section 6.2.2)."""
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """Octets of the source with the byte order of every `unit` octets turned round; `payload` holds the result."""
+
+    source: ByteRange
+    unit: int
+    payload: bytes | Octets
+
+
+Piece = bytes | ByteRange | Swapped
+"""A literal, a range of the source's buffer as it is, or a range of it in the other byte order."""
+
+
+@dataclass(slots=True)
+class Written:
+    """A data set or sequence value in canonical form.
+
+    `verbatim` says that it is one range of the source, the one from where the value began to where it ended. `pixel_offset`
+    is where the pixel pieces begin, -1 where there are none.
+    """
+
+    pieces: list[Piece]
+    size: int
+    verbatim: bool
+    pixel_offset: int = -1
+
+
+def header(tag: int, vr: str, length: int) -> bytes:
+    """The header of an explicit little endian element (PS3.5 section 7.1.2)."""
+    if vr in _SHORT_NAMES:
+        return _SHORT(tag >> 16, tag & 0xFFFF, _LETTERS[vr], length)
+    return _LONG(tag >> 16, tag & 0xFFFF, _LETTERS[vr], 0, length)
+
+
+def padding(vr: str) -> bytes:
+    """What makes a value even: a space for characters, NUL for UIDs and binary values (PS3.5 section 6.2)."""
+    return b" " if vr in _TEXT else b"\0"
+
+
+def literal_element(tag: int, vr: str, value: bytes) -> bytes:
+    """A whole element, its value padded to an even length."""
     if len(value) & 1:
-        value += b" " if vr in TEXT and vr != "UI" else b"\0"
-    if vr not in LONG_NAMES and len(value) > _SHORT_LIMIT:
-        vr = "UN"
-    if vr in LONG_NAMES:
-        return _LONG(tag >> 16, tag & 0xFFFF, _VR_BYTES[vr], 0, len(value)) + value
-    return _SHORT(tag >> 16, tag & 0xFFFF, _VR_BYTES[vr], len(value)) + value
+        value += padding(vr)
+    return header(tag, vr, len(value)) + value
 
 
-def little_endian(raw: bytes, vr: str) -> bytes:
-    """A big-endian value in little-endian order; text and octet strings are the same in both."""
-    unit = SWAP_UNIT.get(vr, 1)
-    if unit == 1 or len(raw) < unit:
-        return raw
-    usable = len(raw) - len(raw) % unit
-    return np.frombuffer(raw[:usable], dtype=f">u{unit}").astype(f"<u{unit}").tobytes() + raw[usable:]
+def size_of(piece: Piece) -> int:
+    """Octets of a piece."""
+    if isinstance(piece, bytes):
+        return len(piece)
+    return piece.length if isinstance(piece, ByteRange) else piece.source.length
 
 
-class CanonicalWriter:
-    """Encodes the data sets of one parsed byte string, and counts what it changed by rule.
+def write_data_set(revised: RevisedDataSet, pixel_pieces: Iterable[Piece] = ()) -> Written:
+    """The whole data set.
 
     Parameters
     ----------
-    encapsulated
-        Fragments of encapsulated pixel data below the top level, by the offset of the element's value.
-    clean
-        The tokenizer noted nothing, so headers in the octets are what the elements say.
+    pixel_pieces
+        What stands for the Pixel Data element at the top level, its header included.
+
+    Raises
+    ------
+    Malformed
+        A sequence or item would pass the 32-bit length.
     """
+    done: dict[int, Written] = {}
+    for element in reversed(_sequences(revised.data_set)):
+        done[id(element[4])] = _write_sequence(revised, element, done)
+    return _write_elements(revised, revised.data_set, done, list(pixel_pieces))
 
-    def __init__(self, buffer: Buffer, encapsulated: Mapping[int, list[ByteRange]], clean: bool) -> None:
-        self._buffer = buffer
-        self._encapsulated = encapsulated
-        self._clean = clean
-        self.changes: Counter[str] = Counter()
 
-    def top_level(
-        self, data_set: DataSet, before: int, left_out: Iterable[int], replaced: Mapping[int, tuple[str, bytes]]
-    ) -> tuple[bytes, bytes]:
-        """The elements before tag `before` and those after it, without those of `left_out`; `replaced` go where they belong."""
-        dropped = frozenset(left_out) | replaced.keys()
-        elements = [element for element in data_set.elements if element[0] not in dropped] if dropped else data_set.elements
-        elements = self._in_order(elements)
-        split = next((index for index, element in enumerate(elements) if element[0] >= before), len(elements))
-        rest = elements[split:]
-        while rest and rest[0][0] == before:
-            rest = rest[1:]
-        if not replaced:
-            return self._encode(data_set, elements[:split]), self._encode(data_set, rest)
-        return self._merged(data_set, elements[:split], {t: v for t, v in replaced.items() if t < before}), self._merged(
-            data_set, rest, {t: v for t, v in replaced.items() if t > before}
-        )
+def _sequences(root: DataSet) -> list[Element]:
+    """Every element with items, each before those inside it."""
+    found: list[Element] = []
+    pending = [root]
+    while pending:
+        for element in pending.pop().elements:
+            if element[4]:
+                found.append(element)
+                pending.extend(element[4])
+    return found
 
-    def _merged(self, data_set: DataSet, elements: list[Element], replaced: Mapping[int, tuple[str, bytes]]) -> bytes:
-        out, position = [], 0
-        for tag in sorted(replaced):
-            following = next((i for i in range(position, len(elements)) if elements[i][0] > tag), len(elements))
-            out.append(self._encode(data_set, elements[position:following]))
-            out.append(encode_element(tag, *replaced[tag]))
-            position = following
-        out.append(self._encode(data_set, elements[position:]))
-        return b"".join(out)
 
-    def _in_order(self, elements: list[Element]) -> list[Element]:
-        """Ascending, the first of each tag, without group lengths, command and meta groups, and padding."""
-        last, ascending = -1, True
-        for element in elements:
-            tag = element[0]
-            if tag <= last or not tag & 0xFFFF or tag < 0x00030000 or tag == PADDING:
-                ascending = False
-                break
-            last = tag
-        if ascending:
-            return elements
-        kept: dict[int, Element] = {}
-        last = -1
-        for element in elements:
-            tag = element[0]
-            if tag == PADDING:
-                self.changes["F21"] += 1
-            elif tag < 0x00030000:
-                self.changes["F28"] += 1
-            elif not tag & 0xFFFF:
-                self.changes["E28"] += 1
-            elif tag in kept:
-                self.changes["E27"] += 1
-            else:
-                if tag < last:
-                    self.changes["E26"] += 1
-                last = max(last, tag)
-                kept[tag] = element
-        return [kept[tag] for tag in sorted(kept)]
+def _write_sequence(revised: RevisedDataSet, element: Element, done: dict[int, Written]) -> Written:
+    """The value of a sequence: items with defined lengths (PS3.5 section 7.5.1)."""
+    pieces: list[Piece] = []
+    size, verbatim = 0, element[2] >= 0
+    expected = element[2] + 8
+    for item in element[4] or ():
+        inner = _write_elements(revised, item, done, [])
+        if inner.size >= UNDEFINED:
+            raise Malformed("An item of a sequence is larger than 4 GiB.")
+        head = _ITEM(ITEM, inner.size)
+        if verbatim and inner.verbatim and item.begin == expected and revised.buffer[expected - 8 : expected] == head:
+            expected = item.begin + inner.size + 8
+        else:
+            verbatim = False
+        pieces.append(head)
+        pieces.extend(inner.pieces)
+        size += 8 + inner.size
+    if verbatim and expected - 8 == element[2] + element[3]:
+        return Written([ByteRange(element[2], element[3])], size, True)
+    if size >= UNDEFINED:
+        raise Malformed("A sequence is larger than 4 GiB.")
+    return Written(pieces, size, False)
 
-    def _encode(self, data_set: DataSet, elements: list[Element]) -> bytes:
-        if not (self._clean and data_set.explicit and data_set.little_endian):
-            encoded = []
-            for element in elements:  # a loop, not a comprehension: one Python frame less for every level of nesting
-                encoded.append(self._element(element, data_set.little_endian))  # noqa: PERF401
-            return b"".join(encoded)
-        buffer, out = self._buffer, []
-        begin = end = 0
-        for element in elements:
-            tag, vr, start, length, items = element
-            header = start - (12 if vr in LONG_NAMES else 8)
-            if not length & 1 and (items is None or self._sequence_is_canonical(element)) and start not in self._encapsulated:
-                if header != end:
-                    if end > begin:
-                        out.append(bytes(buffer[begin:end]))
-                    begin = header
-                end = start + length
-                continue
-            if end > begin:
-                out.append(bytes(buffer[begin:end]))
-            out.append(self._element(element, True))
-            begin = end = 0
+
+def _write_elements(revised: RevisedDataSet, data_set: DataSet, done: dict[int, Written], pixel: list[Piece]) -> Written:
+    """One data set, in runs: what is canonical in the source and adjacent there stays one range."""
+    buffer, pieces = revised.buffer, []  # type: Buffer, list[Piece]
+    size = 0
+    begin = end = data_set.begin
+    root = data_set is revised.data_set
+    pixel_start = revised.pixel.value.offset if root and revised.pixel is not None else -1
+    source_is_plain = data_set.explicit and data_set.little_endian
+    pixel_offset = -1
+    for element in data_set.elements:
+        tag, vr, start, length, items = element
+        if start == pixel_start and revised.pixel is not None and tag == revised.pixel.tag:
+            inner = Written(pixel, sum(map(size_of, pixel)), False)
+            pixel_offset = size
+        else:
+            if source_is_plain and start >= 0 and not length & 1:
+                if not items or done[id(items)].verbatim:
+                    if vr in _SHORT_NAMES:
+                        head = start - 8
+                        plain = head >= 0 and _SHORT_READ(buffer, head) == (tag >> 16, tag & 0xFFFF, _CODES[vr], length)
+                    else:
+                        head = start - 12
+                        plain = head >= 0 and _LONG_READ(buffer, head) == (tag >> 16, tag & 0xFFFF, _CODES[vr], 0, length)
+                    if plain:
+                        size += start + length - head
+                        if head != end:
+                            if end > begin:
+                                pieces.append(ByteRange(begin, end - begin))
+                            begin = head
+                        end = start + length
+                        continue
+            inner = _write_element(revised, element, done.get(id(items)) if items else None)
         if end > begin:
-            out.append(bytes(buffer[begin:end]))
-        return b"".join(out)
+            pieces.append(ByteRange(begin, end - begin))
+        begin = end = -1
+        pieces.extend(inner.pieces)
+        size += inner.size
+    if end > begin:
+        pieces.append(ByteRange(begin, end - begin))
+    verbatim = (not pieces and data_set.begin == data_set.end) or (
+        len(pieces) == 1 and pieces[0] == ByteRange(data_set.begin, data_set.end - data_set.begin)
+    )
+    return Written(pieces, size, verbatim, pixel_offset)
 
-    def _sequence_is_canonical(self, element: Element) -> bool:
-        """Whether a sequence's octets, header included, are what would be written."""
-        tag, vr, start, length, items = element
-        buffer = self._buffer
-        if vr != "SQ" or bytes(buffer[start - 12 : start]) != _LONG(tag >> 16, tag & 0xFFFF, b"SQ", 0, length):
-            return False
-        position = start
-        for item in items or ():
-            if item.begin != position + 8 or not (item.explicit and item.little_endian):
-                return False
-            if bytes(buffer[position : position + 8]) != _ITEM(0xFFFE, 0xE000, item.end - item.begin):
-                return False
-            last, inner = -1, item.begin
-            for nested in item.elements:
-                if nested[0] <= last or not nested[0] & 0xFFFF or nested[0] == PADDING or nested[3] & 1:
-                    return False
-                last = nested[0]
-                if nested[2] - (12 if nested[1] in LONG_NAMES else 8) != inner or nested[2] in self._encapsulated:
-                    return False
-                if nested[4] is not None and not self._sequence_is_canonical(nested):
-                    return False
-                inner = nested[2] + nested[3]
-            if inner != item.end:
-                return False
-            position = item.end
-        return position == start + length
 
-    def _element(self, element: Element, little: bool) -> bytes:
-        tag, vr, start, length, items = element
-        if items is not None:
-            return self._sequence(tag, items)
-        if start in self._encapsulated:
-            return self._nested_fragments(tag, self._encapsulated[start])
-        raw = bytes(self._buffer[start : start + length])
-        if length & 1:
-            self.changes["E21"] += 1
-        return encode_element(tag, vr, raw if little else little_endian(raw, vr))
+def _write_element(revised: RevisedDataSet, element: Element, sequence: Written | None) -> Written:
+    """One element whose octets are not canonical in the source."""
+    tag, vr, start, length, items = element
+    if sequence is not None:
+        return Written([header(tag, "SQ", sequence.size), *sequence.pieces], 12 + sequence.size, False)
+    if items is not None:
+        return Written([header(tag, "SQ", 0)], 12, False)
+    if start in revised.encapsulated:
+        return _write_fragments(revised, element, revised.encapsulated[start])
+    even = length + (length & 1)
+    if vr in _SHORT_NAMES and even > SHORT_MAXIMUM:
+        vr = "UN"  # PS3.5 section 6.2.2: too long for the 16-bit length
+    head = header(tag, vr, even)
+    pieces: list[Piece] = [head]
+    if length:
+        pieces.append(ByteRange(start, length) if start >= 0 else revised.literals[-1 - start])
+    if length & 1:
+        pieces.append(padding(vr))
+    return Written(pieces, len(head) + even, False)
 
-    def _sequence(self, tag: int, items: list[DataSet]) -> bytes:
-        out = []
-        for item in items:
-            content = self._encode(item, self._in_order(item.elements))
-            out.append(_ITEM(0xFFFE, 0xE000, len(content)))
-            out.append(content)
-        value = b"".join(out)
-        return _LONG(tag >> 16, tag & 0xFFFF, b"SQ", 0, len(value)) + value
 
-    def _nested_fragments(self, tag: int, fragments: list[ByteRange]) -> bytes:
-        out = [_LONG(tag >> 16, tag & 0xFFFF, b"OB", 0, _UNDEFINED)]
-        for fragment in fragments:
-            value = bytes(self._buffer[fragment.offset : fragment.end])
-            value += b"\0" * (len(value) & 1)
-            out.append(_ITEM(0xFFFE, 0xE000, len(value)) + value)
-        out.append(_ITEM(0xFFFE, 0xE0DD, 0))
-        return b"".join(out)
+def _write_fragments(revised: RevisedDataSet, element: Element, fragments: list[ByteRange]) -> Written:
+    """Encapsulated pixel data below the top level: the fragments as they are, item headers new."""
+    pieces: list[Piece] = [header(element[0], "OB", UNDEFINED)]
+    for fragment in fragments:
+        pieces.extend(fragment_pieces([fragment]))
+    pieces.append(SEQUENCE_DELIMITER)
+    return Written(pieces, sum(map(size_of, pieces)), False)
+
+
+def fragment_pieces(parts: list[ByteRange]) -> list[Piece]:
+    """One item with the octets of `parts` one after the other, padded to an even length (PS3.5 section A.4)."""
+    length = sum(part.length for part in parts)
+    even = length + (length & 1)
+    if even >= UNDEFINED:
+        raise Malformed("A frame of the pixel data is larger than 4 GiB.")
+    pieces: list[Piece] = [_ITEM(ITEM, even)]
+    pieces.extend(part for part in parts if part.length)
+    if length & 1:
+        pieces.append(b"\0")
+    return pieces

@@ -1,117 +1,261 @@
-"""Where the frames are: native ones by arithmetic, encapsulated ones by offset tables and codestream boundaries."""
+"""Where the frames are, and how the Pixel Data element is written in the canonical object (PS3.5 section 8.2, annex A.4).
+
+Native frames follow by arithmetic from the image pixel description. Encapsulated fragments are grouped into frames by what
+the octets prove: their number, an offset table that hits item headers, or where codestreams begin.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from struct import unpack_from
 from typing import Final
 
-import google_crc32c
-import numpy as np
-
+from vna_core.dicom.canonical_writer import (
+    SEQUENCE_DELIMITER,
+    UNDEFINED,
+    Piece,
+    fragment_pieces,
+    header,
+    literal_element,
+    padding,
+)
 from vna_core.dicom.elements import Buffer, PixelElement
+from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.octets import ByteRange
 
-_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+NUMBER_OF_FRAMES: Final = 0x00280008
+EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
+EXTENDED_OFFSET_TABLE_LENGTHS: Final = 0x7FE00002
+RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
+
+_SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _ALLOCATED = 0x00280002, 0x00280004, 0x00280010, 0x00280011, 0x00280100
+_FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
+_BEGINNINGS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a")
+_OFFSET_LIMIT: Final = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class ImageShape:
-    """What the header says about the pixel data (PS3.3 C.7.6.3). Zero where it says nothing."""
+@dataclass(slots=True)
+class PixelLayout:
+    """The Pixel Data element as it is written.
 
-    rows: int
-    columns: int
-    samples_per_pixel: int
-    bits_allocated: int
-    photometric_interpretation: str
-    number_of_frames: int
-
-    @property
-    def frame_bits(self) -> int:
-        """Bits of one native frame, all samples stored."""
-        return self.rows * self.columns * self.samples_per_pixel * self.bits_allocated
-
-
-def native_frames(shape: ImageShape, value: ByteRange) -> tuple[ByteRange, ...]:
-    """Ranges of the frames of native pixel data; empty where frames do not begin at octets or do not fit the value."""
-    frames = max(shape.number_of_frames, 1)
-    bits = shape.frame_bits
-    if bits <= 0:
-        return ()
-    if shape.photometric_interpretation == "YBR_FULL_422" and value.length < bits * frames // 8:
-        bits = shape.rows * shape.columns * 2 * shape.bits_allocated  # PS3.3 C.7.6.3.1.2: half the chrominance samples
-    if bits % 8 and frames > 1:
-        return ()
-    length = (bits + 7) // 8
-    if length * frames > value.length:
-        return ()
-    return tuple(ByteRange(value.offset + index * length, length) for index in range(frames))
-
-
-def group_fragments(buffer: Buffer, pixel: PixelElement, shape: ImageShape, extended: tuple[int, ...] = ()) -> list[list[ByteRange]]:
-    """The fragments of encapsulated pixel data by frame (PS3.5 A.4).
-
-    Parameters
+    Attributes
     ----------
-    extended
-        Offsets of the Extended Offset Table, when there is one.
+    pieces
+        The element from its header to its end (and before it an Extended Offset Table, where one is made).
+    value
+        Its value, relative to the first octet of `pieces`.
+    frames
+        One range per frame, relative to the first octet of `pieces`.
+    deviations
+        Rule ids with a detail: what was put right in the framing.
     """
+
+    pieces: list[Piece]
+    value: ByteRange
+    frames: list[ByteRange]
+    deviations: list[tuple[str, str]] = field(default_factory=list)
+
+
+def bits_per_frame(revised: RevisedDataSet, tag: int, length: int) -> int:
+    """Bits of one native frame by Rows, Columns, Samples per Pixel, Bits Allocated and Photometric Interpretation; 0: unknown."""
+    bits = _FLOAT_BITS.get(tag) or revised.number(_ALLOCATED, 0)
+    samples = max(revised.number(_SAMPLES, 1), 1)
+    pixels = revised.number(_ROWS, 0) * revised.number(_COLUMNS, 0)
+    full = pixels * samples * bits
+    photometric = revised.text(_PHOTOMETRIC)
+    if samples == 3 and photometric in ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"):
+        packed = pixels * bits * (3 if photometric.endswith("420") else 4) // 2
+        frames = max(revised.number(NUMBER_OF_FRAMES, 1), 1)
+        if length * 8 < full * frames:
+            return packed
+    return full
+
+
+def native_frames(revised: RevisedDataSet, tag: int, value: ByteRange) -> list[ByteRange]:
+    """One range per frame of native pixel data that is wholly there (PS3.5 section 8.1.1).
+
+    Frames of one bit per pixel follow one another without padding: a range then covers every octet the frame has bits in.
+    """
+    count = max(revised.number(NUMBER_OF_FRAMES, 1), 1)
+    bits = bits_per_frame(revised, tag, value.length)
+    if not bits or not value.length:
+        return [value] if count == 1 and value.length else []
+    complete = min(count, value.length * 8 // bits)
+    if not bits & 7:
+        size = bits >> 3
+        return [ByteRange(value.offset + index * size, size) for index in range(complete)]
+    starts = [index * bits for index in range(complete)]
+    return [ByteRange(value.offset + (first >> 3), ((first + bits + 7) >> 3) - (first >> 3)) for first in starts]
+
+
+def lay_out_native(revised: RevisedDataSet, pixel: PixelElement, payload: Piece) -> PixelLayout:
+    """Native pixel data: the header, and the samples padded to an even length."""
+    length = pixel.value.length
+    even = length + (length & 1)
+    head = header(pixel.tag, pixel.vr, even)
+    pieces: list[Piece] = [_as_received(revised.buffer, pixel.value.offset - len(head), head)]
+    if length:
+        pieces.append(payload)
+    if length & 1:
+        pieces.append(padding(pixel.vr))
+    value = ByteRange(len(head), even)
+    return PixelLayout(pieces, value, native_frames(revised, pixel.tag, ByteRange(len(head), length)))
+
+
+def lay_out_encapsulated(revised: RevisedDataSet, pixel: PixelElement, transfer_syntax_uid: str, little_endian: bool) -> PixelLayout:
+    """Encapsulated pixel data with one fragment per frame and offset tables that are right (PS3.5 section A.4)."""
     fragments = pixel.fragments or []
-    frames = max(shape.number_of_frames, 1)
-    if len(fragments) == frames:
+    deviations: list[tuple[str, str]] = []
+    groups = _group(revised, pixel, fragments, transfer_syntax_uid, little_endian, deviations)
+    sizes = [sum(part.length for part in group) for group in groups]
+    starts = list(accumulate((8 + size + (size & 1) for size in sizes), initial=0))
+    extended = keeps_extended_table(revised, pixel)
+    large = bool(groups) and starts[-2] > _OFFSET_LIMIT
+    front: list[Piece] = []
+    if large and not extended:
+        front = _extended_table(starts[:-1], sizes)
+        deviations.append(("P14", f"offset table of {len(groups)} frames beyond 4 GiB"))
+    table = b"" if extended or large else b"".join(start.to_bytes(4, "little") for start in starts[:-1])
+    table_item = b"\xfe\xff\x00\xe0" + len(table).to_bytes(4, "little") + table
+    base = sum(len(piece) for piece in front if isinstance(piece, bytes))
+    body = 12 + len(table_item)
+    buffer, first = revised.buffer, pixel.value.offset
+    pieces = [*front, _as_received(buffer, first - 12, header(pixel.tag, "OB", UNDEFINED)), _as_received(buffer, first, table_item)]
+    if pixel.offset_table is not None and pieces[-1] != ByteRange(first, len(table_item)):
+        deviations.append(("P13", f"offset table of {pixel.offset_table.length // 4} entries for {len(groups)} frames"))
+    elif pixel.offset_table is None:
+        deviations.append(("P13", "no offset table item"))
+    pieces.extend(_frame_pieces(groups, little_endian))
+    pieces.append(_as_received(buffer, pixel.value.end, SEQUENCE_DELIMITER))
+    value = ByteRange(base + 12, len(table_item) + starts[-1])
+    frames = [ByteRange(base + body + start + 8, size) for start, size in zip(starts, sizes, strict=False)]
+    return PixelLayout(pieces, value, frames, deviations)
+
+
+def _as_received(buffer: Buffer, offset: int, wanted: bytes) -> Piece:
+    """`wanted`, as a range of the source where it stands there already."""
+    if offset >= 0 and bytes(buffer[offset : offset + len(wanted)]) == wanted:
+        return ByteRange(offset, len(wanted))
+    return wanted
+
+
+def _frame_pieces(groups: Sequence[Sequence[ByteRange]], little_endian: bool) -> list[Piece]:
+    """One item per frame; frames that are even and follow one another in the source stay one range."""
+    pieces: list[Piece] = []
+    begin = end = -1
+    for group in groups:
+        part = group[0]
+        if little_endian and len(group) == 1 and not part.length & 1:
+            if part.offset - 8 != end:
+                if end > begin:
+                    pieces.append(ByteRange(begin, end - begin))
+                begin = part.offset - 8
+            end = part.end
+            continue
+        if end > begin:
+            pieces.append(ByteRange(begin, end - begin))
+        begin = end = -1
+        pieces.extend(fragment_pieces(list(group)))
+    if end > begin:
+        pieces.append(ByteRange(begin, end - begin))
+    return pieces
+
+
+def _group(
+    revised: RevisedDataSet,
+    pixel: PixelElement,
+    fragments: list[ByteRange],
+    transfer_syntax_uid: str,
+    little_endian: bool,
+    deviations: list[tuple[str, str]],
+) -> list[list[ByteRange]]:
+    """Fragments by frame, in order."""
+    if not fragments:
+        return []
+    frames = max(revised.number(NUMBER_OF_FRAMES, 1), 1)
+    if len(fragments) == frames or transfer_syntax_uid == RLE_LOSSLESS or len(fragments) == 1:
         return [[fragment] for fragment in fragments]
-    if frames == 1:
-        return [list(fragments)] if fragments else []
-    for offsets in (_basic_offsets(buffer, pixel), extended):
-        grouped = _by_offsets(fragments, offsets)
-        if len(grouped) == frames:
-            return grouped
-    grouped = _by_codestreams(buffer, fragments)
-    return grouped if len(grouped) > 1 else [list(fragments)] if fragments else []
+    by_table = _by_offsets(fragments, _basic_offsets(revised.buffer, pixel, little_endian))
+    by_extended = _by_offsets(fragments, _extended_offsets(revised))
+    by_beginning = _by_beginnings(revised.buffer, fragments)
+    candidates = [groups for groups in (by_extended, by_table, by_beginning) if groups]
+    for groups in candidates:
+        if len(groups) == frames:
+            break
+    else:
+        groups = by_beginning or (candidates[0] if candidates else [list(fragments)])
+    if len(groups) != len(fragments):
+        deviations.append(("P12", f"{len(fragments)} fragments make {len(groups)} frames"))
+    return groups
 
 
-def _basic_offsets(buffer: Buffer, pixel: PixelElement) -> tuple[int, ...]:
-    table = pixel.offset_table
-    if table is None or table.length < 4:
-        return ()
-    return tuple(unpack_from(f"<{table.length // 4}I", bytes(buffer[table.offset : table.end])))
-
-
-def _by_offsets(fragments: list[ByteRange], offsets: tuple[int, ...]) -> list[list[ByteRange]]:
-    """Offsets count from the first fragment's item tag; every one must hit an item tag."""
-    if not offsets or not fragments:
+def _by_offsets(fragments: list[ByteRange], offsets: Sequence[int]) -> list[list[ByteRange]]:
+    """Groups that begin at the offsets; empty when an offset does not hit an item header."""
+    first = fragments[0].offset
+    if not offsets or offsets[0] != 0:
         return []
-    base = fragments[0].offset - 8
-    places = {fragment.offset - 8 - base: index for index, fragment in enumerate(fragments)}
-    starts = [places.get(offset, -1) for offset in offsets]
-    if starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+    wanted = set(offsets)
+    positions = [fragment.offset - first for fragment in fragments]
+    if len(wanted) != len(offsets) or list(offsets) != sorted(offsets) or not wanted.issubset(positions):
         return []
-    return [fragments[a:b] for a, b in zip(starts, [*starts[1:], len(fragments)], strict=True)]
+    groups: list[list[ByteRange]] = []
+    for position, fragment in zip(positions, fragments, strict=True):
+        if position in wanted:
+            groups.append([])
+        groups[-1].append(fragment)
+    return groups
 
 
-def _by_codestreams(buffer: Buffer, fragments: list[ByteRange]) -> list[list[ByteRange]]:
-    grouped: list[list[ByteRange]] = []
+def _by_beginnings(buffer: Buffer, fragments: list[ByteRange]) -> list[list[ByteRange]]:
+    """Groups that begin where a codestream does (SOI, SOC, signature box); empty when the first fragment begins none."""
+    groups: list[list[ByteRange]] = []
     for fragment in fragments:
-        head = bytes(buffer[fragment.offset : fragment.offset + min(12, fragment.length)])
-        if not grouped or head.startswith(_STARTS):
-            grouped.append([])
-        grouped[-1].append(fragment)
-    return grouped
+        if bytes(buffer[fragment.offset : fragment.offset + min(8, fragment.length)]).startswith(_BEGINNINGS):
+            groups.append([])
+        elif not groups:
+            return []
+        groups[-1].append(fragment)
+    return groups
 
 
-def shard_index(frames: tuple[ByteRange, ...]) -> bytes:
-    """A Zarr v3 shard index (sharding codec 1.0, index location ``end``): offset and length of every frame, then CRC-32C."""
-    if not frames:
-        return b""
-    table = np.array([(frame.offset, frame.length) for frame in frames], dtype="<u8").tobytes()
-    return table + google_crc32c.value(table).to_bytes(4, "little")
-
-
-def read_shard_index(raw: bytes) -> tuple[ByteRange, ...]:
-    """Frame ranges of a shard index. Raises ValueError when its checksum is wrong."""
-    if not raw:
+def _basic_offsets(buffer: Buffer, pixel: PixelElement, little_endian: bool) -> Sequence[int]:
+    table = pixel.offset_table
+    if table is None or not table.length or table.length % 4:
         return ()
-    table, checksum = raw[:-4], int.from_bytes(raw[-4:], "little")
-    if google_crc32c.value(table) != checksum:
-        raise ValueError("the shard index does not match its checksum")
-    return tuple(ByteRange(int(offset), int(length)) for offset, length in np.frombuffer(table, dtype="<u8").reshape(-1, 2))
+    raw = bytes(buffer[table.offset : table.end])
+    return unpack_from(f"{'<' if little_endian else '>'}{table.length // 4}I", raw)
+
+
+def _extended_offsets(revised: RevisedDataSet) -> Sequence[int]:
+    element = revised.find(EXTENDED_OFFSET_TABLE)
+    if element is None or not element.length or element.length % 8:
+        return ()
+    return unpack_from(f"<{element.length // 8}Q", revised.value(element))
+
+
+def keeps_extended_table(revised: RevisedDataSet, pixel: PixelElement) -> bool:
+    """Whether the source has an Extended Offset Table that is right and may stay (PS3.5 A.4: then the basic one is empty)."""
+    fragments = pixel.fragments or []
+    offsets = _extended_offsets(revised)
+    lengths = revised.find(EXTENDED_OFFSET_TABLE_LENGTHS)
+    if not offsets or lengths is None or lengths.length != 8 * len(offsets):
+        return False
+    if len(offsets) != len(fragments) or len(fragments) != max(revised.number(NUMBER_OF_FRAMES, 1), 1):
+        return False
+    if pixel.offset_table is None or pixel.offset_table.length or any(fragment.length & 1 for fragment in fragments):
+        return False
+    first = fragments[0].offset
+    sizes = unpack_from(f"<{len(offsets)}Q", revised.value(lengths))
+    return all(
+        fragment.offset - first == offset and fragment.length - 1 <= size <= fragment.length
+        for fragment, offset, size in zip(fragments, offsets, sizes, strict=True)
+    )
+
+
+def _extended_table(starts: Sequence[int], sizes: Sequence[int]) -> list[Piece]:
+    return [
+        literal_element(EXTENDED_OFFSET_TABLE, "OV", b"".join(start.to_bytes(8, "little") for start in starts)),
+        literal_element(EXTENDED_OFFSET_TABLE_LENGTHS, "OV", b"".join(size.to_bytes(8, "little") for size in sizes)),
+    ]

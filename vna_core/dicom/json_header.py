@@ -1,128 +1,194 @@
-"""DICOM JSON (PS3.18 annex F) made from ranges of octets, without a data set object between."""
+"""DICOM JSON (PS3.18 annex F) of a data set, written straight from the octets.
+
+Bulk data is referred to by ``@/bulkdata/<tag path>``. Texts that occur again and again in a series are kept encoded.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
+import math
+import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
-from vna_core.dicom import attribute_values
+from vna_core.dicom import dictionary
+from vna_core.dicom.attribute_values import (
+    SPECIFIC_CHARACTER_SET,
+    attribute_tags,
+    numbers,
+)
 from vna_core.dicom.character_sets import character_set_names, decode_text
-from vna_core.dicom.dictionary import vr_of
-from vna_core.dicom.elements import Buffer, DataSet
-from vna_core.dicom.value_representations import TEXT
+from vna_core.dicom.elements import DataSet, Element
+from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.indexed_attributes import INDEXED
 
-SPECIFIC_CHARACTER_SET: Final = 0x00080005
-INLINE_LIMIT: Final = 64
-"""Longest binary value written as InlineBinary, in octets."""
+INLINE_MAXIMUM: Final = 64
+TEXT_MAXIMUM: Final = 65_536
+"""Values of characters or numbers longer than this are bulk data as well (PS3.18 F.2.2 allows it)."""
 
-_BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_TRAILER: Final = 0xFFFCFFFC
 _PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_PERSON_NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
-_PADDING: Final = 0xFFFCFFFC
-
-Json = dict[str, dict[str, Any]]
-
-
-def person_name(value: str) -> dict[str, str] | None:
-    """One PN value as an object of its component groups (PS3.18 F.2.2); None for an empty value."""
-    groups = dict(zip(_PERSON_NAME_GROUPS, value.split("=", 2), strict=False))
-    return {name: text for name, text in groups.items() if text} or None
+_BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_NUMBERS: Final = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"))
+_JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,32})?(?:[eE][+-]?[0-9]{1,2})?").fullmatch
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}").fullmatch
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
+_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+_UTF_8: Final = '"00080005":{"vr":"CS","Value":["ISO_IR 192"]}'
+_quote = json.encoder.encode_basestring
 
 
-def text_values(values: Sequence[str], vr: str) -> list[Any]:
-    """Text values as JSON values: numbers for DS and IS, objects for PN, null for empty ones."""
+@lru_cache(maxsize=8192)
+def _opening(tag: int, vr: str) -> str:
+    return f'"{tag:08X}":{{"vr":"{vr}"'
+
+
+def decimal(text: str) -> str:
+    """A decimal or integer string as a JSON number that keeps its digits; as a JSON string where it is no number."""
+    if _JSON_NUMBER(text):
+        return text
+    if _INTEGER(text):
+        return str(int(text))
+    if len(text) <= 64 and _DECIMAL(text):
+        number = float(text)
+        if math.isfinite(number):
+            return repr(number)
+    return _quote(text)
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or math.isfinite(value):
+        return repr(value)
+    return '"NaN"' if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
+
+
+def person_name(text: str) -> str:
+    """One person's name as its component groups (PS3.18 F.2.2)."""
+    groups = text.split("=", 2)
+    members = [f'"{name}":{_quote(group)}' for name, group in zip(_GROUPS, groups, strict=False) if group]
+    return "{" + ",".join(members) + "}" if members else "null"
+
+
+def _value(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> str:
+    """The values between the brackets of ``Value``; empty when there are none."""
+    if vr in _NUMBERS:
+        return ",".join(map(_number, numbers(raw, vr)))
+    if vr == "AT":
+        return ",".join(f'"{tag}"' for tag in attribute_tags(raw))
+    texts = decode_text(raw, vr, character_sets)
     if vr == "PN":
-        return [person_name(value) for value in values]
+        return ",".join(map(person_name, texts))
     if vr in ("DS", "IS"):
-        return [attribute_values.decimal(value) if value else None for value in values]
-    return [value or None for value in values]
+        return ",".join(decimal(text) if text else "null" for text in texts)
+    return ",".join(_quote(text) if text else "null" for text in texts)
 
 
-def encode_attributes(attributes: Mapping[int, Sequence[str]]) -> Json:
-    """DICOM JSON of decoded attributes (as the catalogue returns them), in tag order. An empty sequence gives an empty element."""
-    encoded: Json = {}
-    for tag in sorted(attributes):
-        indexed = INDEXED.get(tag)
-        vr = indexed.vr if indexed is not None else vr_of(tag)
-        element: dict[str, Any] = {"vr": vr}
-        if values := attributes[tag]:
-            numeric = vr in ("US", "SS", "UL", "SL", "FL", "FD", "UV", "SV")
-            element["Value"] = [attribute_values.decimal(v) for v in values] if numeric else text_values(values, vr)
-        encoded[f"{tag:08X}"] = element
-    return encoded
+def _plain(tag: int, vr: str, raw: bytes, character_sets: tuple[str, ...]) -> str:
+    """An element whose value is written out."""
+    if vr in _BINARY:
+        if not raw:
+            return _opening(tag, vr) + "}"
+        return f'{_opening(tag, vr)},"InlineBinary":"{b64encode(raw).decode("ascii")}"}}'
+    values = _value(raw, vr, character_sets)
+    return f'{_opening(tag, vr)},"Value":[{values}]}}' if values else _opening(tag, vr) + "}"
 
 
-def to_json(buffer: Buffer, data_set: DataSet, replaced: Mapping[int, tuple[str, bytes]] | None = None) -> bytes:
-    """The header as UTF-8 JSON.
+_repeated = lru_cache(maxsize=8192)(_plain)
 
-    Parameters
-    ----------
-    data_set
-        The top level.
-    replaced
-        Elements that stand instead of, or beside, those of the data set: tag to representation and little-endian value.
+
+def to_json(revised: RevisedDataSet) -> bytes:
+    """The data set as one JSON object in UTF-8, without bulk data and without the trailer.
+
+    Raises nothing: text that cannot be decoded, numbers that are none and values that are not finite become strings.
     """
-    encoded = _data_set(buffer, data_set, (), "", replaced or {})
-    return json.dumps(encoded, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    scopes = _scopes(revised)
+    done: dict[int, str] = {}
+    for element, items, _ in reversed(scopes):
+        texts = [_object(revised, item, sets, path, done) for item, sets, path in items]
+        done[id(element[4])] = f'{_opening(element[0], "SQ")},"Value":[{",".join(texts)}]}}'
+    return _object(revised, revised.data_set, _sets(revised, revised.data_set, ()), "", done).encode("utf-8", "replace")
 
 
-def _data_set(
-    buffer: Buffer, data_set: DataSet, inherited: tuple[str, ...], path: str, replaced: Mapping[int, tuple[str, bytes]]
-) -> Json:
-    sets = _character_sets(buffer, data_set, inherited)
-    little = data_set.little_endian
-    encoded: Json = {}
-    for tag, vr, start, length, items in data_set.elements:
-        if not tag & 0xFFFF or tag == _PADDING or tag < 0x00080000 or tag in replaced:
-            continue
-        key = f"{tag:08X}"
-        if key in encoded:
-            continue
-        if items is not None:
-            nested = [_data_set(buffer, item, sets, f"{path}{key}/{index}/", {}) for index, item in enumerate(items)]
-            encoded[key] = {"vr": "SQ", "Value": nested} if nested else {"vr": "SQ"}
-        elif tag in _PIXEL_TAGS or (vr in _BINARY and length > INLINE_LIMIT):
-            encoded[key] = {"vr": vr, "BulkDataURI": f"@/bulkdata/{path}{key}"}
-        elif not length:
-            encoded[key] = {"vr": vr}
-        else:
-            encoded[key] = _element(bytes(buffer[start : start + length]), vr, little, sets, tag)
-    for tag, (vr, raw) in replaced.items():
-        encoded[f"{tag:08X}"] = _element(raw, vr, True, sets, tag) if raw else {"vr": vr}
-    ordered = all(a < b for a, b in zip(encoded, list(encoded)[1:], strict=False))
-    return encoded if ordered else {key: encoded[key] for key in sorted(encoded)}
+_Scope = tuple[DataSet, tuple[str, ...], str]
 
 
-def _character_sets(buffer: Buffer, data_set: DataSet, inherited: tuple[str, ...]) -> tuple[str, ...]:
+def _scopes(revised: RevisedDataSet) -> list[tuple[Element, list[_Scope], str]]:
+    """Every sequence with its items, the character sets that hold in each and its path; outer ones first."""
+    found: list[tuple[Element, list[_Scope], str]] = []
+    pending: list[_Scope] = [(revised.data_set, _sets(revised, revised.data_set, ()), "")]
+    while pending:
+        data_set, character_sets, path = pending.pop()
+        for element in data_set.elements:
+            if element[4]:
+                inside = f"{path}{element[0]:08X}/"
+                items = [
+                    (item, _sets(revised, item, character_sets), f"{inside}{number}/") for number, item in enumerate(element[4])
+                ]
+                found.append((element, items, path))
+                pending.extend(items)
+    return found
+
+
+def _sets(revised: RevisedDataSet, data_set: DataSet, inherited: tuple[str, ...]) -> tuple[str, ...]:
+    """Character sets of a data set: its own, else those around it (PS3.3 C.12.1.1.2)."""
     for element in data_set.elements:
-        if element[0] == SPECIFIC_CHARACTER_SET:
-            return character_set_names(bytes(buffer[element[2] : element[2] + element[3]]))
-        if element[0] > SPECIFIC_CHARACTER_SET:
+        if element[0] >= SPECIFIC_CHARACTER_SET:
+            if element[0] == SPECIFIC_CHARACTER_SET and element[3] and element[4] is None:
+                return character_set_names(revised.value(element))
             break
     return inherited
 
 
-def _element(raw: bytes, vr: str, little: bool, sets: tuple[str, ...], tag: int) -> dict[str, Any]:
-    if tag == SPECIFIC_CHARACTER_SET:
-        return {"vr": "CS", "Value": ["ISO_IR 192"]}
-    if vr in TEXT:
-        values = decode_text(raw, vr, sets)
-        return {"vr": vr, "Value": text_values(values, vr)} if values else {"vr": vr}
-    if vr in _BINARY:
-        return {"vr": vr, "InlineBinary": base64.b64encode(raw).decode("ascii")}
-    if vr == "AT":
-        return {"vr": vr, "Value": list(attribute_values.tags(raw, little))}
-    if vr == "SQ":
-        return {"vr": vr}
-    values_ = attribute_values.numbers(raw, vr, little)
-    return {"vr": vr, "Value": [_json_number(value) for value in values_]}
+def _object(revised: RevisedDataSet, data_set: DataSet, sets: tuple[str, ...], path: str, done: dict[int, str]) -> str:
+    """One data set between braces."""
+    buffer, literals, encapsulated = revised.buffer, revised.literals, revised.encapsulated
+    members: list[str] = []
+    append, repeated, binary = members.append, _repeated, _BINARY
+    for tag, vr, start, length, items in data_set.elements:
+        if items is not None:
+            append(done[id(items)] if items else _opening(tag, "SQ") + "}")
+        elif length <= INLINE_MAXIMUM and tag not in _PIXEL_TAGS and start not in encapsulated:
+            if tag == SPECIFIC_CHARACTER_SET:
+                append(_UTF_8 if length else _opening(tag, vr) + "}")
+            else:
+                raw = bytes(buffer[start : start + length]) if start >= 0 else literals[-1 - start]
+                append(repeated(tag, vr, raw, sets))
+        elif tag == _TRAILER:
+            continue
+        elif (vr in binary or length > TEXT_MAXIMUM or tag in _PIXEL_TAGS) and length:
+            append(f'{_opening(tag, vr)},"BulkDataURI":"@/bulkdata/{path}{tag:08X}"}}')
+        else:
+            raw = bytes(buffer[start : start + length]) if start >= 0 else literals[-1 - start]
+            append(_plain(tag, vr, raw, sets))
+    return "{" + ",".join(members) + "}"
 
 
-def _json_number(value: attribute_values.Number) -> attribute_values.Number | str:
-    """FL and FD may hold what JSON numbers cannot: written as strings (PS3.18 F.2.3)."""
-    if isinstance(value, float) and not value - value == 0:
-        return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
-    return value
+def encode_attributes(attributes: Mapping[int, Sequence[str]]) -> dict[str, dict[str, object]]:
+    """DICOM JSON of indexed attributes, as the catalogue keeps them.
+
+    Parameters
+    ----------
+    attributes
+        Values as text by tag (`attribute_values.values_as_text`).
+    """
+    encoded: dict[str, dict[str, object]] = {}
+    for tag in sorted(attributes):
+        known = INDEXED.get(tag)
+        vr = known.vr if known is not None else dictionary.vr_of(tag)
+        values = [_json_value(text, vr) for text in attributes[tag]]
+        encoded[f"{tag:08X}"] = {"vr": vr, "Value": values} if values else {"vr": vr}
+    return encoded
+
+
+def _json_value(text: str, vr: str) -> object:
+    if not text:
+        return None
+    if vr in _NUMBERS or vr in ("DS", "IS"):
+        return json.loads(decimal(text))
+    if vr == "PN":
+        return json.loads(person_name(text))
+    return text
+
+

@@ -1,4 +1,4 @@
-"""File meta information of canonical objects (PS3.10 section 7.1)."""
+"""The head of a canonical DICOM file: preamble and File Meta Information (PS3.10 section 7.1)."""
 
 from __future__ import annotations
 
@@ -6,36 +6,43 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.136794853102784520176653903270521389422"
+from vna_core.dicom.canonical_writer import literal_element
+
+IMPLEMENTATION_CLASS_UID: Final = "2.25.337620557496047498616427460596212894877"
+"""Ours, under the UUID root (PS3.5 annex B.2)."""
+
 IMPLEMENTATION_VERSION_NAME: Final = "VNA_CORE_1"
 PREAMBLE: Final = bytes(128) + b"DICM"
 
-_SHORT: Final = Struct("<HH2sH").pack
-_LONG: Final = Struct("<HH2sHI").pack
-
-
-def _text(number: int, vr: bytes, value: str, pad: bytes) -> bytes:
-    raw = value.encode("latin-1", "replace")
-    raw += pad * (len(raw) & 1)
-    return _SHORT(2, number, vr, len(raw)) + raw
+_VERSION: Final = literal_element(0x00020001, "OB", b"\x00\x01")
+_GROUP_LENGTH: Final = Struct("<HH2sHI").pack
 
 
 @lru_cache(maxsize=256)
-def _constant_part(transfer_syntax_uid: str) -> bytes:
+def _ending(transfer_syntax_uid: str) -> bytes:
     return (
-        _text(0x0010, b"UI", transfer_syntax_uid, b"\0")
-        + _text(0x0012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0")
-        + _text(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME, b" ")
+        literal_element(0x00020010, "UI", transfer_syntax_uid.encode("latin-1"))
+        + literal_element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode("ascii"))
+        + literal_element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode("ascii"))
     )
 
 
-def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Preamble, prefix and file meta information, in Explicit VR Little Endian with the right group length."""
-    group = (
-        _LONG(2, 1, b"OB", 0, 2)
-        + b"\0\x01"
-        + _text(0x0002, b"UI", sop_class_uid, b"\0")
-        + _text(0x0003, b"UI", sop_instance_uid, b"\0")
-        + _constant_part(transfer_syntax_uid)
+@lru_cache(maxsize=256)
+def _beginning(sop_class_uid: str) -> bytes:
+    return _VERSION + literal_element(0x00020002, "UI", sop_class_uid.encode("latin-1"))
+
+
+def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and File Meta Information in Explicit VR Little Endian with its true group length.
+
+    Parameters
+    ----------
+    sop_class_uid, sop_instance_uid, transfer_syntax_uid
+        As they stand in the data set, each at most 65,534 octets.
+    """
+    elements = (
+        _beginning(sop_class_uid)
+        + literal_element(0x00020003, "UI", sop_instance_uid.encode("latin-1"))
+        + _ending(transfer_syntax_uid)
     )
-    return PREAMBLE + _SHORT(2, 0, b"UL", 4) + len(group).to_bytes(4, "little") + group
+    return PREAMBLE + _GROUP_LENGTH(0x0002, 0x0000, b"UL", 4, len(elements)) + elements

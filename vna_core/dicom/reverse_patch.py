@@ -1,98 +1,257 @@
-"""The octets as received, out of the canonical object (promise 3).
+"""How to get the octets as received back from a canonical object.
 
-The patch is a list of operations in the order of the original octets: take so many literal octets, or copy a range of the
-canonical object, octets swapped or not. Literals are what does not stand in the pixel data; they are compressed with the
-canonical header as dictionary, which they mostly repeat.
+A patch is a list of copies from the canonical object (as they are, or with the byte order of 2, 4 or 8 octets turned round)
+and the literals between them. The literals are one Zstandard frame whose dictionary is every canonical octet before the
+trailer that no copy refers to, so what only moved or got another header costs a few octets.
+
+::
+
+    varint flags            1: the whole result is 16-bit byte-swapped at the end; 2: the operations are compressed
+    varint dictionary       octets of the dictionary that are used
+    varint count, length    operations: their number, and the octets they take here
+    operations              per copy: varint literal octets before it, varint (length << 2 | kind), signed varint distance of
+                            its canonical offset from the end of the copy before
+    literals                a Zstandard frame
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
+import zstandard
 
-from vna_core.domain.octets import CHUNK, ByteRange
+from vna_core.dicom.trailer_format import Read, read_trailer
+from vna_core.domain.errors import Malformed
 
-Read = Callable[[int, int], bytes | memoryview]
-"""``read(offset, length)`` of a stored object."""
+SWAB16: Final = 1
+_COMPRESSED: Final = 2
+_DICTIONARY_LIMIT: Final = 16 << 20
+_LITERAL_LIMIT: Final = 1 << 34
+_UNITS: Final = (1, 2, 4, 8)
+_KINDS: Final = {unit: kind for kind, unit in enumerate(_UNITS)}
+_STEP: Final = 1 << 20
+_LEVEL: Final = 3
+_local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A range of the octets as received that stands in the canonical object too.
+class Copy:
+    """`length` octets at `canonical` of the canonical object belong at `original`; `unit` > 1 turns their byte order round."""
 
-    Attributes
-    ----------
-    original
-        The range in the octets as received.
-    canonical
-        Offset in the canonical object.
-    swap
-        Octets per word whose order is reversed between the two (1: none).
-    """
-
-    original: ByteRange
+    original: int
     canonical: int
-    swap: int = 1
+    length: int
+    unit: int = 1
 
 
-Operation = tuple[int, ...]
-"""``(length,)`` literal octets, or ``(canonical offset, length, swap)``."""
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch taken apart. `size` is the length of the original."""
+
+    flags: int
+    dictionary: int
+    copies: tuple[Copy, ...]
+    literals: bytes
+    size: int
 
 
-def operations(pieces: Iterable[Piece], size: int) -> tuple[list[Operation], list[ByteRange]]:
-    """Operations that make up `size` octets, and the ranges of the octets as received that are literals."""
-    made: list[Operation] = []
-    literals: list[ByteRange] = []
-    position = 0
-    for piece in sorted(pieces, key=lambda one: one.original.offset):
-        if piece.original.offset > position:
-            literals.append(ByteRange(position, piece.original.offset - position))
-            made.append((literals[-1].length,))
-        made.append((piece.canonical, piece.original.length, piece.swap))
-        position = piece.original.end
-    if position < size:
-        literals.append(ByteRange(position, size - position))
-        made.append((size - position,))
-    return made, literals
+def encode(copies: Iterable[Copy], literals: bytes, dictionary: bytes, flags: int = 0) -> bytes:
+    """The patch's octets. `copies` are in the order of `original` and do not overlap there."""
+    operations = bytearray()
+    count = original = canonical = 0
+    for copy in copies:
+        _put(operations, copy.original - original)
+        _put(operations, copy.length << 2 | _KINDS[copy.unit])
+        distance = copy.canonical - canonical
+        _put(operations, distance << 1 if distance >= 0 else (-distance << 1) - 1)
+        original, canonical = copy.original + copy.length, copy.canonical + copy.length
+        count += 1
+    packed = bytes(operations)
+    if len(packed) > 64:
+        packed, flags = _compressor().compress(packed), flags | _COMPRESSED
+    dictionary = dictionary[:_DICTIONARY_LIMIT]
+    head = bytearray()
+    for number in (flags, len(dictionary), count, len(packed)):
+        _put(head, number)
+    return bytes(head) + packed + _compress(literals, dictionary)
 
 
-def swapped(raw: bytes | memoryview, word: int) -> bytes:
-    """The octets of every `word` in reverse order; a rest shorter than a word stays. Its own inverse."""
-    usable = len(raw) - len(raw) % word
-    return np.frombuffer(raw, dtype=f"u{word}", count=usable // word).byteswap().tobytes() + bytes(raw[usable:])
-
-
-def rebuild_from(read: Read, made: Iterable[Operation], literals: bytes) -> Iterator[bytes | memoryview]:
-    """Run the operations. Pieces of at most 1 MiB.
+def decode(patch: bytes, size: int) -> Patch:
+    """Take a patch apart. `size` is the length of the original.
 
     Raises
     ------
-    EOFError
-        The canonical object is shorter than the operations need.
+    Malformed
+        The patch is damaged.
     """
-    taken = 0
-    view = memoryview(literals)
-    for operation in made:
-        if len(operation) == 1:
-            yield view[taken : taken + operation[0]]
-            taken += operation[0]
-            continue
-        offset, length, word = operation
-        while length:
-            piece = read(offset, min(CHUNK, length))
-            if not len(piece):
-                raise EOFError("the canonical object ends before the range of its reverse patch")
-            offset += len(piece)
-            length -= len(piece)
-            yield piece if word == 1 else swapped(piece, word)
+    try:
+        flags, position = _get(patch, 0)
+        dictionary, position = _get(patch, position)
+        count, position = _get(patch, position)
+        length, position = _get(patch, position)
+        packed = patch[position : position + length]
+        if flags & _COMPRESSED:
+            packed = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LITERAL_LIMIT)
+        return Patch(flags, dictionary, tuple(_copies(packed, count)), patch[position + length :], size)
+    except (IndexError, zstandard.ZstdError) as error:
+        raise Malformed("The reverse patch is damaged.") from error
 
 
-_LARGEST_DICTIONARY: Final = 8 << 20
+def dictionary_ranges(copies: Iterable[Copy], end: int) -> list[tuple[int, int]]:
+    """Canonical ranges ``(begin, end)`` before `end` that no copy refers to, in order."""
+    ranges: list[tuple[int, int]] = []
+    position = 0
+    for begin, length in sorted((copy.canonical, copy.length) for copy in copies):
+        if begin > position:
+            ranges.append((position, begin))
+        position = max(position, begin + length)
+    if end > position:
+        ranges.append((position, end))
+    return ranges
 
 
-def dictionary_range(head_length: int) -> int:
-    """How many octets from the beginning of the canonical object serve as compression dictionary."""
-    return min(head_length, _LARGEST_DICTIONARY)
+def literals_of(patch: Patch, read: Read, end: int) -> bytes:
+    """The literal octets of the original. `end` is the offset of the trailer in the canonical object."""
+    pieces: list[bytes] = []
+    wanted = patch.dictionary
+    for begin, stop in dictionary_ranges(patch.copies, end):
+        if not wanted:
+            break
+        pieces.append(read(begin, min(stop - begin, wanted)))
+        wanted -= len(pieces[-1])
+    expected = patch.size - sum(copy.length for copy in patch.copies)
+    if not expected:
+        return b""
+    try:
+        literals = _decompress(patch.literals, b"".join(pieces), expected)
+    except zstandard.ZstdError as error:
+        raise Malformed("The reverse patch does not fit the object.") from error
+    if len(literals) != expected:
+        raise Malformed("The reverse patch does not fit the object.")
+    return literals
+
+
+def apply(patch: Patch, read: Read, end: int) -> Iterator[bytes]:
+    """The original's octets in pieces of at most 1 MiB."""
+    pieces = _unfolded(patch, read, literals_of(patch, read, end))
+    return swap_stream(pieces, 2) if patch.flags & SWAB16 else pieces
+
+
+def rebuild(read: Read, size: int) -> Iterator[bytes]:
+    """The octets as received, from a stored canonical object alone.
+
+    Parameters
+    ----------
+    read, size
+        Range reads of the stored object, and its size.
+
+    Raises
+    ------
+    Malformed, DigestMismatch
+        The object has no trailer, or it is damaged. Compare the SHA-256 with the provenance while streaming.
+    """
+    trailer = read_trailer(read, size)
+    return apply(decode(trailer.patch, trailer.provenance.original_size), read, trailer.offset)
+
+
+def _unfolded(patch: Patch, read: Read, literals: bytes) -> Iterator[bytes]:
+    position = taken = 0
+    for copy in patch.copies:
+        if copy.original > position:
+            yield literals[taken : taken + copy.original - position]
+            taken += copy.original - position
+        pieces = _read_pieces(read, copy.canonical, copy.length)
+        yield from pieces if copy.unit == 1 else swap_stream(pieces, copy.unit)
+        position = copy.original + copy.length
+    if position < patch.size:
+        yield literals[taken : taken + patch.size - position]
+
+
+def _read_pieces(read: Read, offset: int, length: int) -> Iterator[bytes]:
+    end = offset + length
+    while offset < end:
+        piece = read(offset, min(_STEP, end - offset))
+        if not piece:
+            raise Malformed("The object is shorter than its reverse patch says.")
+        offset += len(piece)
+        yield piece
+
+
+def swap(octets: bytes | bytearray | memoryview, unit: int) -> bytes:
+    """`octets` with the byte order of every whole `unit` turned round; what is left at the end stays as it is."""
+    result = bytearray(octets)
+    whole = len(result) - len(result) % unit
+    for index in range(unit // 2):
+        other = unit - 1 - index
+        result[index:whole:unit], result[other:whole:unit] = result[other:whole:unit], result[index:whole:unit]
+    return bytes(result)
+
+
+def swap_stream(pieces: Iterable[bytes | memoryview], unit: int) -> Iterator[bytes]:
+    """`swap` over octets that come in pieces of any length."""
+    rest = b""
+    for piece in pieces:
+        whole = rest + bytes(piece)
+        keep = len(whole) % unit
+        rest = whole[len(whole) - keep :]
+        yield swap(whole[: len(whole) - keep], unit)
+    if rest:
+        yield rest
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """One per thread, as a compressor must not be shared at the same time."""
+    found: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
+    if found is None:
+        found = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    return found
+
+
+def _compress(literals: bytes, dictionary: bytes) -> bytes:
+    if not dictionary:
+        return _compressor().compress(literals)
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        _LEVEL, source_size=len(literals), dict_size=len(dictionary), write_content_size=1, write_checksum=0, write_dict_id=0
+    )
+    content = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdCompressor(dict_data=content, compression_params=parameters).compress(literals)
+
+
+def _decompress(frame: bytes, dictionary: bytes, size: int) -> bytes:
+    if not dictionary:
+        return zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
+    content = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdDecompressor(dict_data=content, max_window_size=1 << 31).decompress(frame, max_output_size=size)
+
+
+def _put(output: bytearray, number: int) -> None:
+    while number > 0x7F:
+        output.append(number & 0x7F | 0x80)
+        number >>= 7
+    output.append(number)
+
+
+def _get(octets: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        octet = octets[position]
+        position += 1
+        number |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            return number, position
+        shift += 7
+
+
+def _copies(packed: bytes, count: int) -> Iterator[Copy]:
+    position = original = canonical = 0
+    for _ in range(count):
+        gap, position = _get(packed, position)
+        length, position = _get(packed, position)
+        distance, position = _get(packed, position)
+        original += gap
+        canonical += distance >> 1 if not distance & 1 else -((distance + 1) >> 1)
+        yield Copy(original, canonical, length >> 2, _UNITS[length & 3])
+        original, canonical = original + (length >> 2), canonical + (length >> 2)

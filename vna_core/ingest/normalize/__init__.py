@@ -1,13 +1,108 @@
-"""Room `normalize`: the canonical object, and what was changed to get there.
+"""Room `normalize`: what does it look like when it is right?
 
-Comes in: an instance that was read to its end. Guaranteed afterwards: a canonical object as a list of segments; every change
-is named by a rule; the octets as received were rebuilt from the canonical object and compared. Nothing is written, so a
-process that dies here loses nothing: the sender was not answered yet.
+Comes in: octets as received, and what `identify` read in them. Guaranteed afterwards: the canonical object as segments (a
+conformant DICOM file, proven to give the octets as received back bit by bit), every change and finding recorded, the frames
+located, the header in DICOM JSON and the indexed attributes decoded. Nothing is written but temporary files without a name,
+so a process that dies here loses nothing: the sender was not answered yet.
 """
 
 from __future__ import annotations
 
-from vna_core.ingest.normalize.engine import normalize
-from vna_core.ingest.normalize.rules import RULE_SET
+from pathlib import Path
+
+from vna_core.configuration import IngestSettings
+from vna_core.dicom.attribute_values import indexed_attributes
+from vna_core.dicom.canonical_writer import write_data_set
+from vna_core.dicom.elements import ParsedOctets
+from vna_core.dicom.json_header import to_json
+from vna_core.dicom.part10 import file_head
+from vna_core.dicom.trailer_format import Provenance, build_trailer
+from vna_core.domain.errors import LimitExceeded
+from vna_core.domain.instance import CanonicalInstance, FrameIndex
+from vna_core.domain.octets import ByteRange, ReceivedInstance
+from vna_core.ingest.normalize.assembly import assemble, close_payloads, make_patch
+from vna_core.ingest.normalize.container import apply_container_rules
+from vna_core.ingest.normalize.encoding import revise
+from vna_core.ingest.normalize.engine import RULE_SET, Journal
+from vna_core.ingest.normalize.identifiers import apply_identifier_rules
+from vna_core.ingest.normalize.pixel_framing import (
+    canonical_transfer_syntax,
+    lay_out_pixels,
+)
 
 __all__ = ["RULE_SET", "normalize"]
+
+
+def normalize(
+    received: ReceivedInstance, parsed: ParsedOctets, limits: IngestSettings, *, spool: Path | None = None
+) -> CanonicalInstance:
+    """Make the canonical object.
+
+    Parameters
+    ----------
+    limits
+        ``ingest.max_instance`` bounds the canonical object as well.
+    spool
+        Folder for temporary files (None: the system's).
+
+    Raises
+    ------
+    RebuildMismatch
+        The octets as received could not be proven to come back.
+    Malformed
+        Something cannot be written as a DICOM file at all.
+    LimitExceeded
+        The canonical object would pass ``ingest.max_instance``.
+    """
+    try:
+        return _normalize(received, parsed, limits, spool)
+    finally:
+        received.octets.release_pages()
+
+
+def _normalize(received: ReceivedInstance, parsed: ParsedOctets, limits: IngestSettings, spool: Path | None) -> CanonicalInstance:
+    journal = Journal()
+    apply_container_rules(parsed, journal)
+    revised = revise(parsed, journal)
+    identity = apply_identifier_rules(revised, parsed, received, journal)
+    transfer_syntax_uid = canonical_transfer_syntax(parsed)
+    layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool)
+    head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
+    written = write_data_set(revised, layout.pieces if layout is not None else ())
+    assembled = assemble(head, written.pieces, parsed)
+    if assembled.size > limits.max_instance + (1 << 20):
+        raise LimitExceeded("The canonical object is too large (ingest.max_instance).", limit="ingest.max_instance", maximum=limits.max_instance)
+    pixel_data, frames = None, FrameIndex()
+    if layout is not None and written.pixel_offset >= 0:
+        begin = len(head) + written.pixel_offset
+        pixel_data = ByteRange(begin + layout.value.offset, layout.value.length)
+        frames = FrameIndex(tuple(ByteRange(begin + frame.offset, frame.length) for frame in layout.frames))
+    transformations, findings = journal.transformations(), journal.findings()
+    provenance = Provenance(
+        received.source, received.received_at, RULE_SET, received.octets.sha256, received.octets.size, transformations, findings
+    )
+    try:
+        patch = make_patch(assembled, received, parsed)
+        trailer = build_trailer(provenance, patch, len(head), pixel_data, frames.ranges)
+    except Exception:
+        close_payloads(assembled.segments)
+        raise
+    return CanonicalInstance(
+        received=received,
+        segments=(*assembled.segments, trailer),
+        size=assembled.size + len(trailer),
+        data_set_offset=len(head),
+        trailer_offset=assembled.size,
+        pixel_data=pixel_data,
+        frames=frames,
+        study_instance_uid=identity.study_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        sop_class_uid=identity.sop_class_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        attributes=indexed_attributes(revised),
+        json_header=to_json(revised),
+        transformations=transformations,
+        findings=findings,
+        rule_set=RULE_SET,
+    )

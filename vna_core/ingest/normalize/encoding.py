@@ -1,0 +1,272 @@
+"""Layer 1: representation, lengths and order of elements. Values stay what they are.
+
+A clean element passes with a few comparisons. Only one that shows something is taken through `ELEMENT_RULES`, in order;
+each sees what the rules before it made of the element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from vna_core.dicom import dictionary
+from vna_core.dicom.elements import DataSet, Element, ParsedOctets
+from vna_core.dicom.reverse_patch import swap
+from vna_core.dicom.revision import RevisedDataSet
+from vna_core.dicom.value_representations import SWAP_UNIT
+from vna_core.domain.transformation import Confidence
+from vna_core.ingest.normalize.engine import Journal, Layer, Rule, displayed
+from vna_core.ingest.normalize.representation import may_be, parses_as
+
+TRAILING_PADDING: Final = 0xFFFCFFFC
+PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_FIRST: Final = 0x00040000
+_PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An element that shows something, and its surroundings.
+
+    Attributes
+    ----------
+    element
+        As the rules before left it.
+    creators
+        Private blocks reserved so far in the same data set, as tags of their creators.
+    seen
+        Tags met so far in the same data set; None while they ascend.
+    plain_source
+        The data set is explicit little endian as it was received.
+    """
+
+    element: Element
+    revised: RevisedDataSet
+    creators: frozenset[int] | set[int]
+    top_level: bool
+    last: int
+    seen: set[int] | None
+    plain_source: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A rule's verdict: the element as it is to be written (None: left out), or a finding where nothing changes."""
+
+    element: Element | None
+    original: str | None = None
+    canonical: str | None = None
+    detail: str = ""
+    finding: str = ""
+
+
+ElementRule = Rule[Suspect, Revision | None]
+
+
+def _trailing_padding(suspect: Suspect) -> Revision | None:
+    if suspect.element.tag == TRAILING_PADDING:
+        return Revision(None, detail=f"{suspect.element.length} octets of trailing padding")
+    return None
+
+
+def _foreign_group(suspect: Suspect) -> Revision | None:
+    element = suspect.element
+    if element.tag >> 16 in (0x0000, 0x0002) and suspect.top_level:
+        return Revision(None, original=displayed(suspect.revised.value(element)[:64]), detail=f"group {element.tag >> 16:04X}")
+    return None
+
+
+def _beyond_the_end(suspect: Suspect) -> Revision | None:
+    if suspect.element.tag > TRAILING_PADDING:
+        return Revision(None, detail=f"group {suspect.element.tag >> 16:04X}")
+    return None
+
+
+def _group_length(suspect: Suspect) -> Revision | None:
+    return Revision(None) if not suspect.element.tag & 0xFFFF else None
+
+
+def _duplicate(suspect: Suspect) -> Revision | None:
+    element = suspect.element
+    if suspect.seen is None or element.tag not in suspect.seen:
+        return None
+    value = "" if element.items is not None else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
+    return Revision(None, original=value, detail="further element with the same tag")
+
+
+def _order(suspect: Suspect) -> Revision | None:
+    return Revision(suspect.element) if suspect.element.tag <= suspect.last else None
+
+
+def _private_creator(suspect: Suspect) -> Revision | None:
+    tag, vr, _start, length, items = suspect.element
+    if not dictionary.is_private_creator(tag) or items is not None or not length or length > 64:
+        return None
+    raw = suspect.revised.value(suspect.element)
+    text = raw.rstrip(b" \0")
+    if not text or b"\0" in text or (vr == "LO" and not raw.endswith(b"\0")):
+        return None
+    even = text + b" " * (len(text) & 1)
+    return Revision(suspect.revised.literal(tag, "LO", even), detail=f"private creator as {vr}, padding {raw[len(text) :].hex() or 'none'}")
+
+
+def _no_creator(suspect: Suspect) -> Revision | None:
+    tag = suspect.element.tag
+    if not tag & 0x10000 or tag & 0xFFFF < 0x1000 or tag >> 16 < 9:
+        return None
+    if ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in suspect.creators:
+        return None
+    return Revision(suspect.element, finding="Private elements in a block that no creator reserves.")
+
+
+def _illegal_private(suspect: Suspect) -> Revision | None:
+    tag = suspect.element.tag
+    if tag & 0x10000 and (0 < tag & 0xFFFF < 0x10 or tag >> 16 in (1, 3, 5, 7, 0xFFFF)):
+        return Revision(suspect.element, finding="Private elements with a tag that PS3.5 section 7.8 does not allow.")
+    return None
+
+
+def _representation(suspect: Suspect) -> Revision | None:
+    tag, vr, _, length, items = suspect.element
+    if items is not None or tag & 0x10000 or tag in PIXEL_TAGS:
+        return None
+    wanted = dictionary.vr_of(tag)
+    if wanted in ("UN", vr) or may_be(tag, vr) or not length:
+        if length or wanted in ("UN", "SQ", vr) or may_be(tag, vr):
+            return None
+        return Revision(suspect.element._replace(vr=wanted), detail=f"{vr} to {wanted}")
+    if parses_as(suspect.revised, suspect.element, wanted):
+        return Revision(suspect.element._replace(vr=wanted), detail=f"{vr} to {wanted}")
+    return Revision(suspect.element, finding=f"Written as {vr} where {wanted} belongs; the value does not read as that.")
+
+
+def _odd_length(suspect: Suspect) -> Revision | None:
+    element = suspect.element
+    if not element.length & 1 or element.items is not None:
+        return None
+    return Revision(element, detail="odd length")
+
+
+def _undefined_length(suspect: Suspect) -> Revision | None:
+    element, buffer = suspect.element, suspect.revised.buffer
+    if not element.items or not suspect.plain_source or element.start < 4:
+        return None
+    begins = (element.start, *(item.begin for item in element.items))
+    if any(buffer[begin - 4 : begin] == b"\xff\xff\xff\xff" for begin in begins):
+        return Revision(element)
+    return None
+
+
+ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
+    Rule("F21", 1, Layer.CONTAINER, _PROVEN, _trailing_padding, "Data Set Trailing Padding: left out."),
+    Rule("F28", 1, Layer.CONTAINER, _PROVEN, _foreign_group, "Command or file meta elements inside the data set: left out."),
+    Rule("E33", 1, Layer.ENCODING, _PROVEN, _beyond_the_end, "Elements of groups above FFFC: left out."),
+    Rule("E28", 1, Layer.ENCODING, _PROVEN, _group_length, "Group length (gggg,0000), retired: left out."),
+    Rule("E27", 1, Layer.ENCODING, _PROVEN, _duplicate, "A second element with the same tag: the first counts."),
+    Rule("E26", 1, Layer.ENCODING, _PROVEN, _order, "Tags do not ascend: sorted."),
+    Rule("E30", 1, Layer.ENCODING, _PROVEN, _private_creator, "Private creator padded with NUL or not LO: written as LO with a space."),
+    Rule("E29", 1, Layer.ENCODING, _PROVEN, _no_creator, "Private block without creator: kept and flagged."),
+    Rule("E33", 1, Layer.ENCODING, _PROVEN, _illegal_private, "Private element with an illegal tag: kept and flagged."),
+    Rule("E24", 1, Layer.ENCODING, _PROVEN, _representation, "Another representation than the standard's: the standard's where the value reads as it."),
+    Rule("E21", 1, Layer.ENCODING, _PROVEN, _odd_length, "Odd length: padded."),
+    Rule("N02", 1, Layer.ENCODING, _PROVEN, _undefined_length, "Sequence or item of undefined length: written with its length."),
+)
+"""In the order they are tried."""
+
+
+@dataclass(slots=True)
+class _Reviser:
+    """Goes through every data set once."""
+
+    parsed: ParsedOctets
+    revised: RevisedDataSet
+    journal: Journal
+    pending: list[tuple[DataSet, DataSet]] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.pending.append((self.parsed.data_set, self.revised.data_set))
+        while self.pending:
+            source, target = self.pending.pop()
+            target.elements = self._elements(source, source is self.parsed.data_set)
+
+    def _elements(self, source: DataSet, top_level: bool) -> list[Element]:
+        """The elements of one data set as they will be written."""
+        known, little = dictionary.VR_OF.get, source.little_endian
+        kept: list[Element] = []
+        append = kept.append
+        creators: set[int] = set()
+        plain = source.explicit and little
+        last = -1
+        seen: set[int] | None = None
+        for element in source.elements:
+            tag, vr, _, length, items = element
+            if tag > last and seen is None and not length & 1 and _FIRST <= tag < TRAILING_PADDING and items is None and little:
+                if known(tag) == vr:
+                    append(element)
+                    last = tag
+                    continue
+                if tag & 0x10000 and ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in creators:
+                    append(element)
+                    last = tag
+                    continue
+            if tag <= last and seen is None:
+                seen = {other[0] for other in kept}
+            changed = self._examine(Suspect(self._little(element, source), self.revised, creators, top_level, last, seen, plain))
+            if changed is not None:
+                append(changed)
+                last = max(last, tag)
+                if seen is not None:
+                    seen.add(tag)
+                if dictionary.is_private_creator(tag) and length:
+                    creators.add(tag)
+        if seen is not None:
+            kept.sort(key=_tag_of)
+        return kept
+
+    def _examine(self, suspect: Suspect) -> Element | None:
+        for rule in ELEMENT_RULES:
+            verdict = rule.apply(suspect)
+            if verdict is None:
+                continue
+            tag = suspect.element.tag
+            if verdict.finding:
+                self.journal.find(rule.id, verdict.finding, tag)
+                continue
+            self.journal.change(
+                rule.id, rule.confidence, tag=tag, original=verdict.original, canonical=verdict.canonical, detail=verdict.detail
+            )
+            if verdict.element is None:
+                return None
+            suspect = replace(suspect, element=verdict.element)
+        return self._with_items(suspect.element)
+
+    def _with_items(self, element: Element) -> Element:
+        """The element with data sets of its own for its items, which are revised in their turn."""
+        if not element.items:
+            return element
+        items = [DataSet([], item.explicit, item.little_endian, item.begin, item.end) for item in element.items]
+        self.pending.extend(zip(element.items, items, strict=True))
+        return element._replace(items=items)
+
+    def _little(self, element: Element, source: DataSet) -> Element:
+        """The element with its value in little endian; pixel data is left to its layout."""
+        unit = 0 if source.little_endian else SWAP_UNIT.get(element.vr, 0)
+        if not unit or element.items is not None or element.start in self.revised.encapsulated:
+            return element
+        pixel = self.revised.pixel
+        if pixel is not None and element.start == pixel.value.offset and element.tag == pixel.tag:
+            return element
+        return self.revised.literal(element.tag, element.vr, swap(self.revised.value(element), unit))
+
+
+def _tag_of(element: Element) -> int:
+    return element[0]
+
+
+def revise(parsed: ParsedOctets, journal: Journal) -> RevisedDataSet:
+    """The data set as it will be written, pixel data apart."""
+    source = parsed.data_set
+    root = DataSet([], source.explicit, source.little_endian, source.begin, source.end)
+    revised = RevisedDataSet(parsed.buffer, root, [], parsed.pixel, parsed.encapsulated)
+    _Reviser(parsed, revised, journal).run()
+    return revised
