@@ -37,7 +37,8 @@ class Campaigns:
     def __init__(self, database: Database) -> None:
         self._database = database
         keys = ("study_instance_uid", "series_instance_uid", "sop_instance_uid")
-        row = {name: bindparam(name) for name in ("campaign", *keys, "sop_class_uid", "outcome", "detail", "updated_at")}
+        names = ("campaign", *keys, "sop_class_uid", "outcome", "detail", "updated_at")
+        row: dict[str, Any] = {name: bindparam(name) for name in names}
         self._insert = database.prepare(insert(inventory).values(row))
         self._insert_sql = f"{self._insert.sql} ON CONFLICT DO NOTHING"
         this = [inventory.c[name] == bindparam(f"this_{name}") for name in ("campaign", *keys)]

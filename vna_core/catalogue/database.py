@@ -58,10 +58,11 @@ class Session:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._fairy: Any = database.engine.raw_connection()
-        self._driver: Any = self._fairy.driver_connection
+        driver: Any = self._fairy.driver_connection
+        self._driver = driver
         if database.is_postgresql:
-            self._driver.autocommit = True
-        self.execute = self._driver.execute
+            driver.autocommit = True
+        self.execute = driver.execute
         self.pid = os.getpid()
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:

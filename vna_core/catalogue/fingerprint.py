@@ -47,11 +47,8 @@ def fingerprint(database: Database) -> dict[str, Any]:
 
 
 def _own(table: Any, *without: str) -> list[Any]:
-    return [
-        column
-        for column in table.columns
-        if column.name != "pk" and not column.name.endswith("_fk") and column.name not in without
-    ]
+    left_out = {"pk", "stamps", *without}
+    return [column for column in table.columns if column.name not in left_out and not column.name.endswith("_fk")]
 
 
 def _digest(packed: bytes | None) -> str:

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.sql import Executable
+from sqlalchemy import Insert, delete, insert, select, update
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import outbox
@@ -28,7 +27,7 @@ class OutboxItem:
     attempts: int
 
 
-def append_statement(topic: str, payload: Mapping[str, Any], now: int) -> Executable:
+def append_statement(topic: str, payload: Mapping[str, Any], now: int) -> Insert:
     """The statement that adds an item."""
     return insert(outbox).values(topic=topic, payload=json.dumps(payload), created_at=now)
 

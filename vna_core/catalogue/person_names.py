@@ -1,4 +1,4 @@
-"""Names of persons made comparable: three component groups, case and accents folded, phonetic codes (PS3.5 6.2.1, PS3.4 C.2.2.2.1.1).
+"""Names of persons made comparable (PS3.5 6.2.1): three component groups, case and accents folded, phonetic codes.
 
 Also the side keys that let an infix search start in an index: every suffix of every group, cut short.
 """
@@ -16,7 +16,7 @@ SUFFIX_LENGTH: Final = 16
 """Characters of a suffix that are indexed."""
 
 SUFFIX_POSITIONS: Final = 520
-"""Positions of a group that begin an indexed suffix. PS3.5 allows 64 characters a group; longer ones are found by their beginning."""
+"""Positions of a group that begin an indexed suffix. PS3.5 allows 64 characters a group."""
 
 _SEPARATORS: Final = re.compile(r" *\^ *")
 _WORDS: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -51,7 +51,7 @@ def groups(name: str) -> tuple[str, str, str]:
 
 def suffixes(name_groups: tuple[str, ...]) -> set[str]:
     """What is indexed for infix and prefix search of these groups."""
-    found = set()
+    found: set[str] = set()
     for group in name_groups:
         if group:
             marked = GROUP_START + group

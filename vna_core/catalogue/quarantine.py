@@ -111,7 +111,7 @@ def _values(entry: QuarantineEntry) -> dict[str, Any]:
 
 
 def _entry(row: Any) -> QuarantineEntry:
-    values = {
+    values: dict[str, Any] = {
         column.name: from_stored(value) if isinstance(value, str) else value for column, value in zip(_COLUMNS, row, strict=True)
     }
     source = Source(*(values.pop(f"source_{name}") for name in ("kind", "name", "address", "issuer")))

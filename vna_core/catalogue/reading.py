@@ -157,7 +157,7 @@ class Reader:
 
 
 def _wanted(patient: PatientKey | None, study: str | None, series_uid: str | None, sop: str | None) -> dict[str, str]:
-    wanted = {}
+    wanted: dict[str, str] = {}
     if patient is not None:
         wanted |= {"patient_id": identifier(patient.patient_id), "issuer": identifier(patient.issuer)}
     given = (("study", study), ("series", series_uid), ("sop", sop))

@@ -26,7 +26,7 @@ from vna_core.catalogue.schema import (
     totals,
 )
 from vna_core.catalogue.stored_text import to_stored
-from vna_core.domain.errors import VnaError
+from vna_core.domain.errors import CatalogueError, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.outcome import Outcome
 
@@ -94,19 +94,17 @@ class Recorder:
         """Record `forms` durably. When the batch fails as a whole, each is tried alone, so that one bad entry harms no other."""
         try:
             return self._transact(forms)
-        except VnaError as error:
+        except (VnaError, ValueError, OverflowError) as error:
             self.source_keys.clear()
-            if len(forms) == 1:
-                return [error]
-            if error.transient:
-                return [error] * len(forms)
+            if len(forms) == 1 or getattr(error, "transient", False):
+                return [_refusal(error)] * len(forms)
         results: list[Recorded | Exception] = []
         for form in forms:
             try:
                 results.extend(self._transact([form]))
-            except VnaError as error:
+            except (VnaError, ValueError, OverflowError) as error:
                 self.source_keys.clear()
-                results.append(error)
+                results.append(_refusal(error))
         return results
 
     def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
@@ -121,6 +119,13 @@ class Recorder:
             raise
         self.parents.confirm()
         return results
+
+
+def _refusal(error: Exception) -> VnaError:
+    """What the caller hears: the driver refuses some values (a number too large) with exceptions of the language."""
+    if isinstance(error, VnaError):
+        return error
+    return CatalogueError("The catalogue cannot hold a value of this entry.", error=type(error).__name__)
 
 
 class _Batch:

@@ -78,7 +78,7 @@ name_keys = Table(
     Column("patient_fk", PK, ForeignKey("patients.pk"), primary_key=True, autoincrement=False),
     Index(None, "patient_fk"),
     sqlite_with_rowid=False,
-    comment="Kind 0: suffixes of the folded name groups; kind 1: phonetic codes of its words; kind 2: suffixes of the Patient ID.",
+    comment="Kind 0: suffixes of folded name groups; kind 1: phonetic codes of words; kind 2: suffixes of the Patient ID.",
 )
 
 studies = Table(
@@ -168,7 +168,7 @@ headers = Table(
     Column("instance_fk", PK, ForeignKey("instances.pk"), primary_key=True, autoincrement=False),
     Column("json", LargeBinary, nullable=False),
     Column("provenance", LargeBinary),
-    comment="DICOM JSON of the data set, and transformations with findings; both zstd. No provenance: nothing was changed or noticed.",
+    comment="DICOM JSON of the data set, and transformations with findings, both zstd. No provenance: nothing changed.",
 )
 
 conflicts = Table(

@@ -8,7 +8,8 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, insert, select, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from vna_core.catalogue.database import WRITER_LOCK, Database
@@ -37,7 +38,7 @@ def upgrade(database: Database) -> None:
                 connection.execute(insert(totals).values(pk=1, last_pk=0))
     except SQLAlchemyError as error:
         raise database.translated(error) from error
-    except command.util.CommandError as error:
+    except CommandError as error:
         raise CatalogueError(f"The catalogue was made by another version: {error}") from error
 
 

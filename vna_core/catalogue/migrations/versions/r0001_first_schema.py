@@ -178,7 +178,7 @@ def _name_keys() -> None:
         sa.Column("patient_fk", PK, autoincrement=False, nullable=False),
         sa.ForeignKeyConstraint(["patient_fk"], ["patients.pk"], name=op.f("fk_name_keys_patient_fk")),
         sa.PrimaryKeyConstraint("kind", "text", "patient_fk", name=op.f("pk_name_keys")),
-        comment="Kind 0: suffixes of the folded name groups; kind 1: phonetic codes of its words; kind 2: suffixes of the Patient ID.",
+        comment="Kind 0: suffixes of folded name groups; kind 1: phonetic codes of words; kind 2: suffixes of the Patient ID.",
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_name_keys_patient_fk"), "name_keys", ["patient_fk"], unique=False)
@@ -327,7 +327,7 @@ def _headers() -> None:
         sa.Column("provenance", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["instance_fk"], ["instances.pk"], name=op.f("fk_headers_instance_fk")),
         sa.PrimaryKeyConstraint("instance_fk", name=op.f("pk_headers")),
-        comment="DICOM JSON of the data set, and transformations with findings; both zstd. No provenance: nothing was changed or noticed.",
+        comment="DICOM JSON of the data set, and transformations with findings, both zstd. No provenance: nothing changed.",
     )
 
 
