@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vna_core.domain.errors import ConfigurationError
 
 
 class Section(BaseModel):
@@ -110,3 +116,110 @@ class Settings(Section):
     stores: Annotated[dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     logging: LoggingSettings = LoggingSettings()
+
+
+ENVIRONMENT_PREFIX = "VNA_"
+
+
+def load_settings(
+    path: Path | None = None, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings from a YAML file, the environment and flags; each overrides the one before.
+
+    Parameters
+    ----------
+    path
+        YAML file; None for no file.
+    flags
+        Dotted setting names (``dimse.port``) to values; None values are left out.
+    environment
+        ``VNA_DIMSE__PORT`` names ``dimse.port``; the process's environment when not given. Values are read as YAML.
+
+    Raises
+    ------
+    ConfigurationError
+        A key is unknown or a value is wrong. The message names the file and line, the variable, or the flag.
+    """
+    tree: dict[str, Any] = {}
+    origins: dict[tuple[str, ...], str] = {}
+    if path is not None:
+        _read_file(path, tree, origins)
+    for name, value in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
+            keys = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+            _put(tree, keys, yaml.safe_load(value), origins, f"environment variable {name}")
+    for name, value in (flags or {}).items():
+        if value is not None:
+            _put(tree, tuple(name.split(".")), value, origins, f"option for {name}")
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _explained(error, origins) from error
+
+
+NOT_SETTINGS = frozenset(("VNA_CORPUS", "VNA_CONFIG"))
+"""Variables with our prefix that are no settings: the folder of real files for tests, and the configuration file's path."""
+
+
+def _read_file(path: Path, tree: dict[str, Any], origins: dict[tuple[str, ...], str]) -> None:
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}).", file=str(path)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+        raise ConfigurationError(f"{where}: not valid YAML ({getattr(error, 'problem', error)}).", file=str(path)) from error
+    if node is None:
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigurationError(f"{path}:1: the configuration must be a mapping of sections.", file=str(path))
+    _note_lines(node, (), str(path), origins)
+    tree.update(yaml.SafeLoader("").construct_document(node))  # the node is composed already, so nothing is parsed again
+
+
+def _note_lines(node: yaml.Node, keys: tuple[str, ...], path: str, origins: dict[tuple[str, ...], str]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            where = f"{path}:{key.start_mark.line + 1}"
+            if name in seen:
+                raise ConfigurationError(f"{where}: {name!r} stands twice.", file=path)
+            seen.add(name)
+            origins[(*keys, name)] = where
+            _note_lines(value, (*keys, name), path, origins)
+
+
+def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, origins: dict[tuple[str, ...], str], origin: str) -> None:
+    branch = tree
+    for key in keys[:-1]:
+        below = branch.get(key)
+        if not isinstance(below, dict):
+            below = branch[key] = {}
+        branch = below
+    branch[keys[-1]] = value
+    origins[keys] = origin
+
+
+def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> ConfigurationError:
+    """The first problem as a sentence that names where it stands and, for an unknown key, the nearest known one."""
+    problem = error.errors()[0]
+    keys = tuple(str(part) for part in problem["loc"])
+    where = next((origins[keys[:length]] for length in range(len(keys), 0, -1) if keys[:length] in origins), "configuration")
+    name = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(_known_keys(keys[:-1]))}."
+        return ConfigurationError(f"{where}: unknown setting {name!r}.{hint}", setting=name)
+    return ConfigurationError(f"{where}: setting {name!r}: {problem['msg']}.", setting=name)
+
+
+def _known_keys(path: tuple[str, ...]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for key in path:
+        field = section.model_fields.get(key)
+        below = field.annotation if field is not None else {"peers": PeerSettings, "stores": StoreSettings}.get(path[-2])
+        if isinstance(below, type) and issubclass(below, BaseModel):
+            section = below
+    return sorted(section.model_fields)

@@ -1,0 +1,96 @@
+"""The composition root: configuration, then plugins, then the parts of the archive."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from vna_core.access.render import Renderer
+from vna_core.access.retrieve import Retriever
+from vna_core.access.transcode import Transcoder
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import Settings, StoreSettings
+from vna_core.domain.errors import ConfigurationError
+from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.plugin_manager import Plugins
+from vna_core.ports.storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Every part, wired. A context manager that closes what it opened."""
+
+    settings: Settings
+    plugins: Plugins
+    stores: Mapping[str, Store]
+    landing: Store
+    catalogue: Catalogue
+    pipeline: IngestPipeline
+    retriever: Retriever
+    renderer: Renderer
+    transcoder: Transcoder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give everything back. May be called twice."""
+        with contextlib.ExitStack() as closing:
+            for store in self.stores.values():
+                closing.callback(store.close)
+            closing.callback(self.catalogue.close)
+            closing.callback(self.renderer.pool.close)
+
+
+def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
+    """Open the archive that the settings describe.
+
+    Parameters
+    ----------
+    processes
+        How many processes share the memory budget.
+
+    Raises
+    ------
+    ConfigurationError
+        A store is of a kind no plugin provides, or the landing store cannot keep what it acknowledges.
+    StoreUnavailable, CatalogueUnavailable
+        A part does not answer.
+    """
+    plugins = Plugins()
+    plugins.load()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    configured = dict(settings.stores)
+    if settings.landing == "landing" and "landing" not in configured:
+        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
+    if settings.landing not in configured:
+        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
+    stores = {name: plugins.open_store(name, one) for name, one in configured.items()}
+    landing = stores[settings.landing]
+    abilities = landing.abilities()
+    if not (abilities.conditional_create and abilities.durable_create):
+        raise ConfigurationError(
+            f"The landing store {settings.landing!r} cannot keep what it acknowledges (it must create exclusively and durably).",
+            setting="landing",
+        )
+    catalogue = Catalogue.open(settings.catalogue, settings.data)
+    pipeline = IngestPipeline(
+        landing, catalogue, settings.ingest, settings.data, plugins.observers(), stores=stores, processes=processes
+    )
+    renderer = Renderer(settings.decode)
+    return Archive(
+        settings=settings,
+        plugins=plugins,
+        stores=stores,
+        landing=landing,
+        catalogue=catalogue,
+        pipeline=pipeline,
+        retriever=Retriever(stores, catalogue),
+        renderer=renderer,
+        transcoder=Transcoder(settings.decode, renderer.pool),
+    )

@@ -1,0 +1,65 @@
+"""Puts the commands together and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+from rich.console import Console
+
+from vna_core import __version__
+from vna_core.cli import config, explain, find, get, ingest, migrate, plugins, quarantine, rebuild, serve, stats
+from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
+
+FAILED = 1
+MISUSED = 2
+INCOMPLETE = 3
+
+app = typer.Typer(
+    name="vna",
+    help="Vendor-neutral archive for medical imaging.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
+    _module.add_to(app)
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(config.app, name="config")
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True)) -> None:
+    """Vendor-neutral archive for medical imaging."""
+    if version:
+        typer.echo(f"vna {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; its exit code. 0 success, 1 failure, 2 misuse or configuration, 3 not everything was taken."""
+    console = Console(stderr=True, highlight=False)
+    try:
+        result = app(args=list(arguments), standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.exceptions.Abort:
+        console.print("Interrupted.")
+        return 130
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return MISUSED
+    except (ConfigurationError, InvalidRequest) as error:
+        console.print(f"vna: {error.message}", markup=False)
+        return MISUSED
+    except VnaError as error:
+        console.print(f"vna: {error.message} [{error.code}]", markup=False)
+        return FAILED
+    except BrokenPipeError:
+        return FAILED
+    return result if isinstance(result, int) else 0

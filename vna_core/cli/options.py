@@ -1,0 +1,41 @@
+"""Options that commands share, and the archive they open."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vna_core.bootstrap import Archive, open_archive
+from vna_core.configuration import Settings, load_settings
+from vna_core.logging_setup import set_up_logging
+
+Data = Annotated[Path | None, typer.Option("--data", "-d", help="Data folder.", show_default="vna-data")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (YAML).", envvar="VNA_CONFIG")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
+
+
+def settings_of(data: Path | None, config: Path | None, flags: Mapping[str, Any] | None = None, quiet: bool = True) -> Settings:
+    """Settings for a command, and logging set up by them. `quiet` commands log warnings only, unless configured otherwise."""
+    settings = load_settings(config, {"data": str(data) if data is not None else None, **(flags or {})})
+    logging = settings.logging
+    if quiet and "level" not in logging.model_fields_set:
+        logging = logging.model_copy(update={"level": "warning", "format": "console"})
+    set_up_logging(logging)
+    return settings
+
+
+def archive_of(data: Path | None, config: Path | None) -> Archive:
+    """The archive a command works on."""
+    return open_archive(settings_of(data, config))
+
+
+def print_json(document: object) -> None:
+    """One JSON document a line on standard output, flushed, so that a reader at the other end sees it at once."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + os.linesep)
+    sys.stdout.flush()

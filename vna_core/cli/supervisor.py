@@ -1,0 +1,198 @@
+"""Keeps the roles of one machine running: opens the sockets, starts the processes, restarts what dies, ends all on a signal."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from vna_core.configuration import Settings
+from vna_core.domain.errors import ConfigurationError, VnaError
+
+GRACE: Final = 8.0
+"""Seconds that the processes may take to end after SIGTERM, before they are killed."""
+
+START_LIMIT: Final = 60.0
+_BACK_OFF: Final = (0.2, 1.0, 5.0, 15.0)
+_LONG_LIVED: Final = 60.0
+_BACKLOG: Final = 1024
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Role:
+    """One process: what it does, its socket, and how often it had to be started."""
+
+    name: str
+    kind: str
+    listener: socket.socket
+    process: subprocess.Popen[bytes] | None = None
+    ready: int = -1
+    started: float = 0.0
+    failures: int = 0
+    restart_at: float = field(default=0.0)
+
+
+class Supervisor:
+    """Runs every role of the configuration on this machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = False
+        self._roles: list[_Role] = []
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; the exit code.
+
+        Raises
+        ------
+        ConfigurationError
+            An address is not loopback and authentication is not configured, or it cannot be bound.
+        """
+        refuse_open_binding(self._settings)
+        http = _listen(self._settings.http.host, self._settings.http.port, "http")
+        dimse = _listen(self._settings.dimse.host, self._settings.dimse.port, "dimse")
+        self._open_once()
+        self._roles = [_Role(f"dimse-{number}", "dimse", dimse) for number in range(1, self._settings.dimse.processes + 1)]
+        self._roles += [_Role(f"web-{number}", "web", http) for number in range(1, self._settings.http.workers + 1)]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        try:
+            for role in self._roles:
+                self._start(role)
+            if not self._wait_until_ready():
+                return 0 if self._stopping else 1
+            sys.stdout.write(f"ready http={_address(http)} dimse={_address(dimse)}\n")
+            sys.stdout.flush()
+            while not self._stopping:
+                self._watch()
+        finally:
+            self._end_all()
+        return 0
+
+    def _open_once(self) -> None:
+        """Make the folder, the tables and the stores before the processes do, and say what is wrong in one place."""
+        from vna_core.bootstrap import open_archive  # here: the modules are needed once, in this process only for the check
+
+        with open_archive(self._settings) as archive:
+            archive.landing.probe()
+            archive.catalogue.ping()
+
+    def _on_signal(self, *_: object) -> None:
+        self._stopping = True
+
+    def _start(self, role: _Role) -> None:
+        ready_read, ready_write = os.pipe()
+        os.set_blocking(ready_read, False)
+        command = [sys.executable, "-m", "vna_core.cli.role", role.kind, role.name, str(role.listener.fileno()), str(ready_write)]
+        role.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(role.listener.fileno(), ready_write))
+        os.close(ready_write)
+        role.ready, role.started = ready_read, time.monotonic()
+        assert role.process.stdin is not None
+        try:
+            role.process.stdin.write(self._settings.model_dump_json().encode("utf-8"))
+            role.process.stdin.close()
+        except BrokenPipeError:
+            _log.warning("process-died-at-start", role=role.name)
+
+    def _wait_until_ready(self) -> bool:
+        deadline = time.monotonic() + START_LIMIT
+        waiting = {role.ready: role for role in self._roles}
+        while waiting and not self._stopping:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise VnaError(f"Not every process was ready within {START_LIMIT:.0f} s; see the log above.")
+            for descriptor in select.select(list(waiting), [], [], min(left, 0.25))[0]:
+                if os.read(descriptor, 1) != b"r":
+                    raise VnaError(f"The process {waiting[descriptor].name} did not start; see the log above.")
+                del waiting[descriptor]
+        return not self._stopping
+
+    def _watch(self) -> None:
+        """One round: start again what has ended, with growing pauses for what keeps failing."""
+        now = time.monotonic()
+        for role in self._roles:
+            process = role.process
+            if process is not None and process.poll() is not None:
+                if now - role.started > _LONG_LIVED:
+                    role.failures = 0
+                pause = _BACK_OFF[min(role.failures, len(_BACK_OFF) - 1)]
+                role.failures += 1
+                role.restart_at = now + pause
+                role.process = None
+                os.close(role.ready)
+                _log.error("process-ended", role=role.name, code=process.returncode, restart_in=pause)
+            elif process is None and now >= role.restart_at:
+                _log.info("process-restarted", role=role.name)
+                self._start(role)
+        time.sleep(0.1)
+
+    def _end_all(self) -> None:
+        running = [role for role in self._roles if role.process is not None]
+        for role in running:
+            assert role.process is not None
+            role.process.terminate()
+        deadline = time.monotonic() + GRACE
+        for role in running:
+            assert role.process is not None
+            try:
+                role.process.wait(max(0.05, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.warning("process-killed", role=role.name, grace=GRACE)
+                role.process.kill()
+                role.process.wait()
+
+
+def refuse_open_binding(settings: Settings) -> None:
+    """Refuse to listen beyond this machine while anybody could read there. Raises ConfigurationError."""
+    if not _is_loopback(settings.http.host) and not settings.http.tokens:
+        raise ConfigurationError(
+            f"The web face would listen on {settings.http.host} without authentication. Configure http.tokens, or listen on 127.0.0.1.",
+            setting="http.host",
+        )
+    if not _is_loopback(settings.dimse.host) and not settings.dimse.accept_only_peers:
+        raise ConfigurationError(
+            f"The DIMSE face would listen on {settings.dimse.host} and accept anybody. "
+            "Set dimse.accept_only_peers with dimse.peers, or listen on 127.0.0.1.",
+            setting="dimse.host",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int, name: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"{name}: cannot listen on {host}:{port} ({error.strerror}). Is another server running? Port 0 takes a free one.",
+            setting=f"{name}.port",
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
