@@ -106,6 +106,7 @@ def lay_out_native(revised: RevisedDataSet, pixel: PixelElement, payload: Piece)
 
 def lay_out_encapsulated(revised: RevisedDataSet, pixel: PixelElement, transfer_syntax_uid: str, little_endian: bool) -> PixelLayout:
     """Encapsulated pixel data with one fragment per frame and offset tables that are right (PS3.5 section A.4)."""
+    pixel = _with_true_table(revised, pixel)
     fragments = pixel.fragments or []
     deviations: list[tuple[str, str]] = []
     groups = _group(revised, pixel, fragments, transfer_syntax_uid, little_endian, deviations)
@@ -132,6 +133,18 @@ def lay_out_encapsulated(revised: RevisedDataSet, pixel: PixelElement, transfer_
     value = ByteRange(base + 12, len(table_item) + starts[-1])
     frames = [ByteRange(base + body + start + 8, size) for start, size in zip(starts, sizes, strict=False)]
     return PixelLayout(pieces, value, frames, deviations)
+
+
+def _with_true_table(revised: RevisedDataSet, pixel: PixelElement) -> PixelElement:
+    """The element with its first item as a fragment, where that is plainly no offset table (P13: the item is missing)."""
+    table, fragments = pixel.offset_table, pixel.fragments or []
+    if table is None or table.length < 4:
+        return pixel
+    head = bytes(revised.buffer[table.offset : table.offset + min(table.length, 8)])
+    lacking = head[:4] != b"\0\0\0\0" and len(fragments) + 1 == max(revised.number(NUMBER_OF_FRAMES, 1), 1)
+    if head.startswith(_BEGINNINGS) or lacking:
+        return PixelElement(pixel.tag, pixel.vr, pixel.value, [table, *fragments], None)
+    return pixel
 
 
 def _as_received(buffer: Buffer, offset: int, wanted: bytes) -> Piece:
