@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +81,13 @@ class Session:
     @property
     def usable(self) -> bool:
         """Whether the connection is this process's own and not broken."""
-        return self.pid == os.getpid() and not getattr(self._driver, "closed", False)
+        if self.pid != os.getpid() or getattr(self._driver, "closed", False):
+            return False
+        if not self._database.is_postgresql:
+            return True
+        idle = select.poll()  # a server that went away has said so, or closed the socket: either makes it readable
+        idle.register(self._driver.fileno(), select.POLLIN)
+        return not idle.poll(0)
 
     def close(self) -> None:
         """End the connection."""

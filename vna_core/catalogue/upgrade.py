@@ -31,11 +31,10 @@ def upgrade(database: Database) -> None:
                 return
             if revision is None and not inspect(connection).has_table("instances"):
                 metadata.create_all(connection, checkfirst=False)
+                connection.execute(insert(totals).values(pk=1, last_pk=0))
                 command.stamp(alembic_config(connection), "head")
             else:
                 command.upgrade(alembic_config(connection), "head")
-            if connection.execute(select(totals.c.pk)).first() is None:
-                connection.execute(insert(totals).values(pk=1, last_pk=0))
     except SQLAlchemyError as error:
         raise database.translated(error) from error
     except CommandError as error:

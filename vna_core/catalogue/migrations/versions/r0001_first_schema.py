@@ -364,6 +364,7 @@ def upgrade() -> None:
     _conflicts()
     _headers()
     _locations()
+    op.execute("INSERT INTO totals (pk, last_pk) VALUES (1, 0)")
 
 
 def downgrade() -> None:

@@ -1,0 +1,105 @@
+"""Schema and migrations agree, and a failing database is told in the archive's own words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from catalogue_entries import entry
+from sqlalchemy import Connection, inspect, text
+
+from vna_core.catalogue import Catalogue
+from vna_core.catalogue.database import Database
+from vna_core.catalogue.schema import metadata
+from vna_core.catalogue.upgrade import HEAD, alembic_config, upgrade
+from vna_core.configuration import CatalogueSettings
+from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, ConfigurationError
+
+NewCatalogue = Callable[[str], tuple[CatalogueSettings, Path]]
+
+
+def _tables(connection: Connection) -> dict[str, object]:
+    """Columns, keys and indexes of every table as the database sees them."""
+    seen = inspect(connection)
+    return {
+        name: (
+            [(column["name"], str(column["type"]), column["nullable"], column["default"]) for column in seen.get_columns(name)],
+            seen.get_pk_constraint(name),
+            sorted(str(key) for key in seen.get_foreign_keys(name)),
+            sorted(str((index["name"], index["column_names"], index["unique"])) for index in seen.get_indexes(name)),
+        )
+        for name in seen.get_table_names()
+    }
+
+
+def test_migrations_lead_to_the_schema(new_catalogue: NewCatalogue) -> None:
+    described = []
+    for name in ("migrated", "made"):
+        settings, data = new_catalogue(name)
+        data.mkdir()
+        database = Database(settings, data)
+        if name == "migrated":
+            with database.engine.connect() as connection, connection.begin():
+                command.upgrade(alembic_config(connection), "head")
+        upgrade(database)
+        with database.engine.connect() as connection, connection.begin():
+            described.append(_tables(connection))
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            assert ScriptDirectory.from_config(alembic_config(connection)).get_current_head() == HEAD
+            assert connection.execute(text("SELECT count(*) FROM totals")).scalar_one() == 1
+        database.close()
+    assert described[0] == described[1]
+
+
+def test_a_catalogue_is_found_again_after_it_was_closed(new_catalogue: NewCatalogue) -> None:
+    place = new_catalogue("archive")
+    with Catalogue.open(*place) as catalogue:
+        catalogue.record(entry())
+        before = catalogue.fingerprint()
+    with Catalogue.open(*place) as catalogue:
+        catalogue.ping()
+        assert catalogue.fingerprint() == before
+        assert catalogue.record(entry("1.9")).held.pk > 1
+
+
+def test_acknowledgements_of_sqlite_are_flushed(tmp_path: Path) -> None:
+    database = Database(CatalogueSettings(), tmp_path)
+    with database.session() as session:
+        assert session.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert session.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_a_catalogue_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    Catalogue.open(CatalogueSettings(), tmp_path).close()
+    with sqlite3.connect(tmp_path / "catalogue.sqlite") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(CatalogueError, match="another version"):
+        Catalogue.open(CatalogueSettings(), tmp_path)
+
+
+def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueUnavailable):
+        Catalogue.open(CatalogueSettings(url="postgresql://nobody@127.0.0.1:1/none", busy_timeout=2), tmp_path)
+    with pytest.raises(ConfigurationError):
+        Catalogue.open(CatalogueSettings(url="mysql+pymysql://nobody@127.0.0.1:1/none"), tmp_path)
+
+
+def test_a_lost_connection_is_replaced(postgresql_server, new_catalogue: NewCatalogue) -> None:  # type: ignore[no-untyped-def]
+    settings, data = new_catalogue("lost")
+    if not settings.url:
+        pytest.skip("SQLite has no connection to lose")
+    with Catalogue.open(settings, data) as catalogue, Catalogue.open(settings, data) as other:
+        catalogue.record(entry())
+        with other._database.session() as session:
+            session.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        assert catalogue.statistics().instances == 1
+        assert catalogue.record(entry("1.9")).held.pk

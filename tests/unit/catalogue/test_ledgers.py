@@ -1,0 +1,86 @@
+"""Quarantine, outbox, storage commitment and campaigns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from catalogue_entries import START, entry
+
+from vna_core.catalogue import Campaign, Catalogue, QuarantineEntry
+from vna_core.domain.errors import NotFound
+from vna_core.domain.octets import Source
+
+ITEM = QuarantineEntry(
+    id="0123456789abcdef",
+    sha256="0123456789abcdef" * 4,
+    size=77,
+    store="landing",
+    key="quarantine/x",
+    code="not-dicom",
+    message="no chain of elements",
+    source=Source("file", "folder", "/tmp/\udcff"),
+    received_at=START,
+)
+
+
+def test_quarantined_items_are_kept_once_counted_and_resolved(catalogue: Catalogue) -> None:
+    assert catalogue.record_quarantine(ITEM) == ITEM.id
+    catalogue.record_quarantine(ITEM)
+    catalogue.record_quarantine(replace(ITEM, id="f" * 16))
+    assert catalogue.quarantine_entry(ITEM.id) == replace(ITEM, times=2)
+    assert [item.id for item in catalogue.quarantined()] == [ITEM.id, "f" * 16]
+    assert [item.id for item in catalogue.quarantined(after=ITEM.id)] == ["f" * 16]
+    assert catalogue.statistics().quarantined == 2
+    assert catalogue.quarantine_size() == (2, 154)
+    catalogue.resolve_quarantine(ITEM.id, "held")
+    assert catalogue.statistics().quarantined == 1
+    assert catalogue.quarantine_entry(ITEM.id).resolution == "held"
+    with pytest.raises(NotFound):
+        catalogue.quarantine_entry("unknown")
+    with pytest.raises(NotFound):
+        catalogue.resolve_quarantine("unknown", "held")
+
+
+def test_what_is_announced_is_taken_by_one_and_done_once(catalogue: Catalogue) -> None:
+    held = catalogue.record(entry(), announce=("copy",)).held
+    catalogue.outbox.append("copy", {"pk": -1})
+    taken = catalogue.outbox.take("copy", limit=1)
+    assert [(item.payload["pk"], item.attempts) for item in taken] == [(held.pk, 1)]
+    assert [item.payload["pk"] for item in catalogue.outbox.take("copy")] == [-1]
+    assert catalogue.outbox.take("copy") == []
+    catalogue.outbox.put_back(taken[0].pk, 0)
+    again = catalogue.outbox.take("copy", lease=0)
+    assert [item.attempts for item in again] == [2]
+    catalogue.outbox.done([item.pk for item in again])
+    assert catalogue.outbox.take("copy") == []
+
+
+def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
+    catalogue.commitments.record("1.2", "MOD", [("class", "1.2.3")])
+    catalogue.commitments.record("1.3", "MOD", [])
+    (first, second) = catalogue.commitments.pending()
+    assert (first.transaction_uid, first.peer, first.instances) == ("1.2", "MOD", (("class", "1.2.3"),))
+    catalogue.commitments.postpone("1.2", "MOD", 3600)
+    catalogue.commitments.reported("1.3", "MOD")
+    assert catalogue.commitments.pending() == []
+    catalogue.commitments.record("1.2", "MOD", [])
+    assert len(catalogue.commitments.pending()) == 1
+    catalogue.commitments.abandon("1.2", "MOD")
+    assert catalogue.commitments.pending() == []
+    assert second.attempts == 0
+
+
+def test_a_campaign_knows_what_is_missing(catalogue: Catalogue) -> None:
+    catalogue.campaigns.save(Campaign("c", "dimse://OLD@127.0.0.1:104", details={"found": 1}))
+    catalogue.campaigns.save(Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2}))
+    assert catalogue.campaigns.load("c") == Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2})
+    assert catalogue.campaigns.load("d") is None
+    uids = [("1.2.3", "1.2.3.1", f"1.2.3.1.{number}", "class") for number in range(1, 1203)]
+    catalogue.campaigns.record_inventory("c", uids)
+    catalogue.campaigns.record_inventory("c", uids[:3])
+    catalogue.record(entry("1.2.3.1.7"))
+    catalogue.campaigns.record_fetched("c", [("1.2.3", "1.2.3.1", "1.2.3.1.7", "held", "")])
+    assert sorted(catalogue.campaigns.missing("c")) == sorted(one for one in uids if one[2] != "1.2.3.1.7")
+    assert catalogue.campaigns.outcomes("c") == {"": 1201, "held": 1}
+    assert len(list(catalogue.campaigns.inventoried("c", "1.2.3"))) == 1202
