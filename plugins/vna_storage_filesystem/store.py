@@ -122,9 +122,11 @@ class FilesystemStore(Store):
         return size, digest.hexdigest()
 
     def _link(self, descriptor: int, temporary: str | None, path: str, key: str) -> None:
-        source = temporary if temporary is not None else f"/proc/self/fd/{descriptor}"
         try:
-            os.link(source, path, follow_symlinks=temporary is None)
+            if temporary is not None:
+                os.link(temporary, path)
+            else:  # a folder descriptor makes Python call linkat with AT_SYMLINK_FOLLOW, which open(2) asks for here
+                os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
         except FileExistsError as error:
             # Whoever made the name may not have flushed it yet, and the caller will rely on it.
             self._directory_flush.flush(os.path.dirname(path))

@@ -72,7 +72,7 @@ class IngestPipeline:
         self.quarantine = Quarantine(landing, catalogue, settings)
         copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged)
         self._rooms: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-            ("reconcile", partial(reconcile, catalogue=catalogue, copies=copies, settings=settings)),
+            ("reconcile", partial(reconcile, catalogue=catalogue, copies=copies)),
             ("place", partial(place, landing=landing)),
             ("index", partial(index, catalogue=catalogue, landing=landing)),
             ("announce", partial(announce, observers=self._observers)),

@@ -11,6 +11,7 @@ import hashlib
 import os
 import secrets
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -67,7 +68,7 @@ class Reception:
         sop_class_uid: str = "",
         sop_instance_uid: str = "",
     ) -> None:
-        self._source = source
+        self._source = source if source.issuer or not settings.issuer else replace(source, issuer=settings.issuer)
         self._settings = settings
         self._folder = spool_folder
         self._budget = budget

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
-from vna_core.configuration import IngestSettings
-from vna_core.domain.errors import StorageError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.octets import ByteRange, Octets
@@ -43,7 +42,7 @@ class Reconciled:
     classification: Mapping[int, str] = field(default_factory=dict)
 
 
-def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyReader, settings: IngestSettings) -> Reconciled:
+def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyReader) -> Reconciled:
     """Compare with what is held.
 
     Raises
@@ -51,7 +50,7 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
     CatalogueUnavailable
         The database does not answer.
     """
-    patient = _patient(canonical, settings)
+    patient = _patient(canonical)
     versions = catalogue.versions(canonical.sop_instance_uid)
     if not versions:
         return Reconciled(canonical, patient)
@@ -61,12 +60,13 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
             if copies.is_intact(held):
                 return Reconciled(canonical, patient, duplicate=held)
             return Reconciled(canonical, patient, damaged=held)
-    classification = {held.pk: _classify(held, canonical, patient, copies) for held in versions}
+    new = _new_object(canonical, patient)
+    classification = {held.pk: classify(_held_object(held, copies), new) for held in versions}
     return Reconciled(canonical, patient, classification=classification)
 
 
-def _patient(canonical: CanonicalInstance, settings: IngestSettings) -> PatientKey:
-    issuer = canonical.attributes.get(_ISSUER, ("",))[0] or canonical.received.source.issuer or settings.issuer
+def _patient(canonical: CanonicalInstance) -> PatientKey:
+    issuer = canonical.attributes.get(_ISSUER, ("",))[0] or canonical.received.source.issuer
     return PatientKey(issuer, canonical.attributes.get(_PATIENT_ID, ("",))[0])
 
 
@@ -78,45 +78,30 @@ def _same_place(held: HeldInstance, canonical: CanonicalInstance, patient: Patie
     )
 
 
-def _classify(held: HeldInstance, canonical: CanonicalInstance, patient: PatientKey, copies: CopyReader) -> str:
-    """How two versions differ. An unreadable earlier version counts as different pixels: the cautious answer."""
-    if not _same_place(held, canonical, patient):
-        return "other-parent"
-    try:
-        if not _same_pixels(held, canonical, copies):
-            return "pixel"
-        if held.trailer_offset - held.data_set_offset == canonical.trailer_offset - canonical.data_set_offset and _same_header(
-            held, canonical, copies
-        ):
-            return "encoding"
-        return "header"
-    except StorageError:
-        return "pixel"
-
-
-def _pixels(pixel_data: ByteRange | None) -> ByteRange:
-    return pixel_data or ByteRange(0, 0)
-
-
-def _same_pixels(held: HeldInstance, canonical: CanonicalInstance, copies: CopyReader) -> bool:
-    old, new = _pixels(held.pixel_data), _pixels(canonical.pixel_data)
-    if old.length != new.length or held.transfer_syntax_uid != canonical.transfer_syntax_uid:
-        return False
-    return _equal(copies.chunks(held, old), _slice(canonical, new))
-
-
-def _same_header(held: HeldInstance, canonical: CanonicalInstance, copies: CopyReader) -> bool:
-    old, new = _pixels(held.pixel_data), _pixels(canonical.pixel_data)
-    pairs = (
-        (
-            ByteRange(held.data_set_offset, (old.offset or held.trailer_offset) - held.data_set_offset),
-            ByteRange(canonical.data_set_offset, (new.offset or canonical.trailer_offset) - canonical.data_set_offset),
-        ),
-        (ByteRange(old.end, held.trailer_offset - old.end), ByteRange(new.end, canonical.trailer_offset - new.end)),
+def _held_object(held: HeldInstance, copies: CopyReader) -> ComparedObject:
+    return ComparedObject(
+        held.patient,
+        held.study_instance_uid,
+        held.series_instance_uid,
+        held.transfer_syntax_uid,
+        held.data_set_offset,
+        held.trailer_offset,
+        held.pixel_data,
+        lambda wanted: copies.chunks(held, wanted),
     )
-    if not old.length:
-        pairs = pairs[:1]
-    return all(a.length == b.length and _equal(copies.chunks(held, a), _slice(canonical, b)) for a, b in pairs)
+
+
+def _new_object(canonical: CanonicalInstance, patient: PatientKey) -> ComparedObject:
+    return ComparedObject(
+        patient,
+        canonical.study_instance_uid,
+        canonical.series_instance_uid,
+        canonical.transfer_syntax_uid,
+        canonical.data_set_offset,
+        canonical.trailer_offset,
+        canonical.pixel_data,
+        lambda wanted: _slice(canonical, wanted),
+    )
 
 
 def _slice(canonical: CanonicalInstance, wanted: ByteRange) -> Iterator[bytes | memoryview]:
@@ -133,19 +118,3 @@ def _slice(canonical: CanonicalInstance, wanted: ByteRange) -> Iterator[bytes | 
             else:
                 yield segment[low - position : high - position]
         position += size
-
-
-def _equal(left: Iterator[bytes], right: Iterator[bytes | memoryview]) -> bool:
-    """Whether two streams of any chunking carry the same octets."""
-    a, b = memoryview(b""), memoryview(b"")
-    while True:
-        if not a:
-            a = memoryview(next(left, b""))
-        if not b:
-            b = memoryview(next(right, b""))
-        if not a or not b:
-            return not a and not b
-        size = min(len(a), len(b))
-        if a[:size] != b[:size]:
-            return False
-        a, b = a[size:], b[size:]

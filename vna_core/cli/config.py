@@ -1,0 +1,32 @@
+"""``vna config``: what the settings are, and whether a file is right."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+import yaml
+
+from vna_core.cli.options import AsJson, Config, Data, print_json
+from vna_core.configuration import load_settings
+
+app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
+
+
+@app.command("show", epilog="Example:\n\n`vna config show --config /etc/vna.yaml`")
+def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Print every setting as file, environment and flags make it."""
+    settings = load_settings(config, {"data": str(data) if data is not None else None})
+    document = json.loads(settings.model_dump_json())
+    if as_json:
+        print_json(document)
+    else:
+        sys.stdout.write(yaml.safe_dump(document, sort_keys=False))
+
+
+@app.command("check", epilog="Example:\n\n`vna config check --config /etc/vna.yaml`")
+def check(config: Config = None) -> None:
+    """Read the configuration; the first mistake is named with its line."""
+    load_settings(config)
+    sys.stdout.write("The configuration is right.\n")

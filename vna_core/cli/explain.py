@@ -1,0 +1,73 @@
+"""``vna explain``: what normalization did, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.domain.errors import NotFound
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("explain", epilog="Example:\n\n`vna explain 1.2.840.113619.2.1.99`")(explain)
+
+
+def explain(
+    uid: Annotated[str, typer.Argument(help="SOP Instance UID.")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where an instance came from, every change with its rule, and what was found and left."""
+    with archive_of(data, config) as archive:
+        versions = archive.catalogue.versions(uid)
+        if not versions:
+            raise NotFound("No instance has this SOP Instance UID.")
+        explained = []
+        for held in versions:
+            why = archive.catalogue.explanation(held.pk)
+            explained.append(
+                {
+                    "sop_instance_uid": held.sop_instance_uid,
+                    "version": held.version,
+                    "current": held.current,
+                    "source": asdict(why.source),
+                    "received_at": why.received_at.isoformat(),
+                    "original_sha256": held.original_sha256,
+                    "original_size": held.original_size,
+                    "rule_set": why.rule_set,
+                    "transformations": [asdict(one) for one in why.transformations],
+                    "warnings": [asdict(one) for one in why.findings],
+                }
+            )
+    if as_json:
+        for one in explained:
+            print_json(one)
+        return
+    console = Console()
+    for one in explained:
+        _print(console, one)
+
+
+def _print(console: Console, one: dict[str, Any]) -> None:
+    source = one["source"]
+    console.print(f"[b]{one['sop_instance_uid']}[/b] version {one['version']}{' (current)' if one['current'] else ''}", highlight=False)
+    console.print(f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False)
+    console.print(f"as received: {one['original_size']:,} octets, SHA-256 {one['original_sha256']}", highlight=False)
+    if not one["transformations"]:
+        console.print("nothing was changed")
+    else:
+        table = Table("rule", "confidence", "element", "original", "canonical", "count", "detail")
+        for change in one["transformations"]:
+            element = f"{change['tag']} {change['keyword']}".strip()
+            cells = (change["rule"], change["confidence"], element, change["original"], change["canonical"], change["count"], change["detail"])
+            table.add_row(*("" if cell is None else str(cell).replace("[", r"\[") for cell in cells))
+        console.print(table)
+    for warning in one["warnings"]:
+        console.print(f"warning {warning['rule']} {warning['tag']}: {warning['message']}", markup=False)

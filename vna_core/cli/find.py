@@ -1,0 +1,89 @@
+"""``vna find``: query the archive."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+from pydicom.datadict import tag_for_keyword
+from rich.console import Console
+from rich.table import Table
+
+from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.dicom.json_header import encode_attributes
+from vna_core.dicom.matching_keys import condition
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.query import Condition, Level, Query
+
+_SHOWN: Final = {
+    Level.PATIENT: (0x00100020, 0x00100021, 0x00100010, 0x00100030, 0x00201200),
+    Level.STUDY: (0x00100020, 0x00100010, 0x00080020, 0x00080061, 0x00081030, 0x00201208, 0x0020000D),
+    Level.SERIES: (0x00080060, 0x00200011, 0x0008103E, 0x00201209, 0x0020000E),
+    Level.IMAGE: (0x00080016, 0x00200013, 0x00280008, 0x00080018),
+}
+EPILOG = """
+Examples:
+
+`vna find PatientID=4711`
+
+`vna find --level series StudyInstanceUID=1.2.3 --json`
+
+`vna find PatientName='DOE^*' StudyDate=20260101-20261231`
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("find", epilog=EPILOG)(find)
+
+
+def find(
+    keys: Annotated[list[str] | None, typer.Argument(help="KEYWORD=VALUE or GGGGEEEE=VALUE, wildcards and ranges allowed.")] = None,
+    level: Annotated[str, typer.Option(help="patient, study, series or image.")] = "study",
+    limit: Annotated[int, typer.Option(help="Most rows.", min=1)] = 1000,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find patients, studies, series or instances."""
+    try:
+        wanted = Level(level.upper().replace("INSTANCE", "IMAGE"))
+    except ValueError as error:
+        raise InvalidRequest(f"--level {level!r}: patient, study, series or image.") from error
+    conditions = tuple(one for one in (_condition(key) for key in keys or ()) if one is not None)
+    console = Console()
+    with archive_of(data, config) as archive:
+        answer = archive.catalogue.search(Query(wanted, conditions, limit=limit))
+        matches: list[dict[str, Any]] = [encode_attributes(match.attributes) for match in answer.matches]
+    if answer.unmatched:
+        names = ", ".join(f"{tag:08X}" for tag in answer.unmatched)
+        sys.stderr.write(f"Not searchable, so ignored: {names}\n")
+    if as_json:
+        for match in matches:
+            print_json(match)
+        return
+    table = Table(*(_heading(tag) for tag in _SHOWN[wanted]))
+    for match in matches:
+        table.add_row(*(_cell(match.get(f"{tag:08X}", {})) for tag in _SHOWN[wanted]))
+    console.print(table)
+    console.print(f"{len(matches)} found" + (f" (the first {limit})" if len(matches) == limit else ""))
+
+
+def _condition(text: str) -> Condition | None:
+    name, separator, value = text.partition("=")
+    tag = int(name, 16) if len(name) == 8 and all(c in "0123456789abcdefABCDEF" for c in name) else tag_for_keyword(name)
+    if not separator or tag is None:
+        raise InvalidRequest(f"{text!r}: expected KEYWORD=VALUE with a keyword of PS3.6, or GGGGEEEE=VALUE.")
+    return condition(tag, value)
+
+
+def _heading(tag: int) -> str:
+    from pydicom.datadict import keyword_for_tag  # here: only tables need it
+
+    return keyword_for_tag(tag) or f"{tag:08X}"
+
+
+def _cell(element: dict[str, Any]) -> str:
+    values = element.get("Value") or ()
+    return "\\".join(str(v.get("Alphabetic", next(iter(v.values()), ""))) if isinstance(v, dict) else str(v) for v in values if v is not None)

@@ -1,0 +1,153 @@
+"""What is to be offered, found under the paths of a command line: files, folders, DICOMDIR, ZIP and TAR, bounded."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from vna_core.domain.errors import Unarchivable, VnaError
+
+LARGEST_RATIO: Final = 1000
+"""Most octets that one octet of a ZIP member may unfold to, beyond the first 16 MiB."""
+
+_FREE: Final = 16 << 20
+_DEEPEST_ARCHIVE: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFile:
+    """One item: where it is (``archive.zip!member`` inside an archive), and how to open it.
+
+    `open` is None where `error` says why it cannot be read at all.
+    """
+
+    path: str
+    size: int
+    open: Callable[[], AbstractContextManager[IO[bytes]]] | None
+    error: VnaError | None = None
+
+
+def offered_files(paths: list[Path]) -> Iterator[OfferedFile]:
+    """Every item under the paths, once each, in a stable order."""
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        if path.is_dir():
+            for folder, folders, names in os.walk(path):
+                folders.sort()
+                for name in sorted(names):
+                    yield from _one(Path(folder, name), seen)
+        else:
+            yield from _one(path, seen)
+            if path.name.upper() == "DICOMDIR":
+                yield from _referenced(path, seen)
+
+
+def _one(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
+    try:
+        status = path.stat()
+        if not path.is_file():
+            yield OfferedFile(str(path), 0, None, VnaError("Not a file.", path=str(path)))
+            return
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with path.open("rb") as stream:
+            head = stream.read(512)
+        if head[:4] == b"PK\x03\x04" and zipfile.is_zipfile(path):
+            yield from _zip_members(path)
+        elif _may_be_tar(head) and tarfile.is_tarfile(path):
+            yield from _tar_members(path)
+        else:
+            yield OfferedFile(str(path), status.st_size, lambda: path.open("rb"))
+    except OSError as error:
+        yield OfferedFile(str(path), 0, None, VnaError(f"Cannot be read: {error.strerror}.", path=str(path)))
+
+
+def _may_be_tar(head: bytes) -> bool:
+    return head[257:262] == b"ustar" or head[:3] in (b"\x1f\x8b\x08", b"BZh") or head[:6] == b"\xfd7zXZ\x00"
+
+
+def _zip_members(path: Path) -> Iterator[OfferedFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()][:_DEEPEST_ARCHIVE]
+    except zipfile.BadZipFile as error:
+        yield OfferedFile(str(path), 0, None, Unarchivable(f"The ZIP file is damaged: {error}.", path=str(path)))
+        return
+    for member in members:
+        name = f"{path}!{member.filename}"
+        if member.file_size > _FREE and member.file_size > LARGEST_RATIO * max(member.compress_size, 1):
+            yield OfferedFile(name, member.file_size, None, Unarchivable("The member unfolds to more than a real image would: a ZIP bomb."))
+        else:
+            yield OfferedFile(name, member.file_size, _zip_opener(path, member.filename))
+
+
+def _zip_opener(path: Path, member: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+    def opener() -> IO[bytes]:
+        return zipfile.ZipFile(path).open(member)
+
+    return opener
+
+
+def _tar_members(path: Path) -> Iterator[OfferedFile]:
+    """Members one after the other: a compressed TAR is read once, in order, so a member must be read before the next is asked for."""
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                if member.isfile():
+                    stream = archive.extractfile(member)
+                    assert stream is not None
+                    yield OfferedFile(f"{path}!{member.name}", member.size, _given(stream))
+    except (tarfile.TarError, EOFError, OSError) as error:
+        yield OfferedFile(str(path), 0, None, Unarchivable(f"The TAR file is damaged: {error}.", path=str(path)))
+
+
+def _given(stream: IO[bytes]) -> Callable[[], AbstractContextManager[IO[bytes]]]:
+    return lambda: stream
+
+
+def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
+    """Files that a DICOMDIR names in Referenced File ID (0004,1500), inside its own folder only (PS3.3 F.3.2.2)."""
+    from pydicom import dcmread  # here: only a DICOMDIR needs it
+
+    root = path.parent.resolve()
+    try:
+        records = dcmread(path, specific_tags=[0x00041220]).get("DirectoryRecordSequence") or []
+        names = [record.get("ReferencedFileID") for record in records]
+    except Exception as error:  # another library's failure on a damaged DICOMDIR is a finding about the file, not a fault
+        yield OfferedFile(f"{path}!records", 0, None, Unarchivable(f"The DICOMDIR cannot be read ({type(error).__name__}).", path=str(path)))
+        return
+    for name in names:
+        if not name:
+            continue
+        parts = [name] if isinstance(name, str) else [str(part) for part in name]
+        target = root.joinpath(*parts)
+        if not target.resolve().is_relative_to(root):
+            yield OfferedFile(str(target), 0, None, Unarchivable("The DICOMDIR names a file outside its folder.", path=str(target)))
+            continue
+        actual = _ignoring_case(root, parts)
+        if actual is None:
+            yield OfferedFile(str(target), 0, None, VnaError("The DICOMDIR names a file that is not there.", path=str(target)))
+        else:
+            yield from _one(actual, seen)
+
+
+def _ignoring_case(root: Path, parts: list[str]) -> Path | None:
+    """Media copied through other systems change the case of names and add endings (``IM1`` and ``im1.dcm``)."""
+    current = root
+    for part in parts:
+        if (current / part).exists():
+            current = current / part
+            continue
+        wanted = part.lower()
+        found = next((one for one in sorted(current.iterdir()) if one.name.lower().split(".")[0] == wanted), None) if current.is_dir() else None
+        if found is None:
+            return None
+        current = found
+    return current
