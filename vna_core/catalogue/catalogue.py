@@ -19,7 +19,7 @@ from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.outbox import Outbox
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
-from vna_core.catalogue.reading import Explanation, Reader
+from vna_core.catalogue.reading import Explanation, InstanceHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
@@ -172,9 +172,13 @@ class Catalogue:
         """Current versions with their DICOM JSON, in the order of recording."""
         return self._reader.headers(study, series, sop)
 
+    def metadata(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[InstanceHeader]:
+        """DICOM JSON of current versions with the UIDs that address them: the fast way to WADO-RS metadata."""
+        return self._reader.metadata(study, series, sop)
+
     def series_headers(self, study: str, series: str) -> list[tuple[str, bytes]]:
-        """SOP Instance UID and DICOM JSON of each current instance of a series: the fast way to its metadata."""
-        return self._reader.series_headers(study, series)
+        """SOP Instance UID and DICOM JSON of each current instance of a series."""
+        return [(header.sop_instance_uid, header.json) for header in self._reader.metadata(study, series, None)]
 
     def explanation(self, pk: int) -> Explanation:
         """Where a version came from and what normalization did. Raises NotFound."""

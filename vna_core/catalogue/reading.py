@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from vna_core.catalogue.database import Database, Prepared
 from vna_core.catalogue.entry_form import decompress, moment, unpack_provenance
@@ -37,26 +37,29 @@ class Explanation:
     versions: tuple[HeldInstance, ...]
 
 
+class InstanceHeader(NamedTuple):
+    """The DICOM JSON (PS3.18 annex F) of one current version without bulk data, and the UIDs that address it."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    json: bytes
+
+
 class Reader:
     """Reads by identifiers; SQL text is made once for each combination of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._held: dict[tuple[bool, ...], Prepared] = {}
-        self._keys: dict[tuple[bool, ...], Prepared] = {}
+        self._metadata: dict[tuple[bool, ...], Prepared] = {}
+        wanted = "= ANY(%s)" if database.is_postgresql else "IN (SELECT value FROM json_each(?))"
+        self._headers_sql = f"SELECT instance_fk, json FROM headers WHERE instance_fk {wanted}"
         self._by_sop = database.prepare(held_statement(instances.c.sop_instance_uid == bindparam("uid")))
         self._duplicate = database.prepare(
             select(instances.c.pk).where(
                 instances.c.sop_instance_uid == bindparam("uid"), instances.c.original_sha256 == bindparam("digest")
             )
-        )
-        self._series_headers = database.prepare(
-            select(instances.c.sop_instance_uid, headers.c.json)
-            .select_from(OF_INSTANCE.join(headers, headers.c.instance_fk == instances.c.pk))
-            .where(
-                studies.c.study_instance_uid == bindparam("study"), series.c.series_instance_uid == bindparam("series"), _CURRENT
-            )
-            .order_by(instances.c.pk)
         )
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
@@ -109,18 +112,29 @@ class Reader:
         held = self.instances(None, study, series_uid, sop, False)
         for start in range(0, len(held), _PIECE):
             piece = held[start : start + _PIECE]
-            statement = select(headers.c.instance_fk, headers.c.json).where(headers.c.instance_fk.in_([one.pk for one in piece]))
-            with self._database.session() as session:
-                found = dict(session.run(statement).fetchall())
+            found = self._packed_headers([one.pk for one in piece])
             for one in piece:
                 yield one, decompress(found[one.pk])
 
-    def series_headers(self, study: str, series_uid: str) -> list[tuple[str, bytes]]:
-        """SOP Instance UID and DICOM JSON of every current instance of a series: the fast way to its metadata."""
-        values = {"study": identifier(study), "series": identifier(series_uid)}
+    def metadata(self, study: str, series_uid: str | None, sop: str | None) -> Iterator[InstanceHeader]:
+        """The DICOM JSON of current versions and the UIDs that address them, in the order of recording; read in pieces."""
+        wanted = _wanted(None, study, series_uid, sop)
+        shape = tuple(name in wanted for name in ("series", "sop"))
+        prepared = self._metadata.get(shape)
+        if prepared is None:
+            prepared = self._metadata[shape] = self._database.prepare(_metadata_statement(wanted))
         with self._database.session() as session:
-            rows = session.execute(self._series_headers.sql, self._series_headers.arrange(values)).fetchall()
-        return [(from_stored(uid), decompress(packed)) for uid, packed in rows]
+            rows = sorted(session.execute(prepared.sql, prepared.arrange(wanted)).fetchall())
+        for start in range(0, len(rows), _PIECE):
+            piece = rows[start : start + _PIECE]
+            packed = self._packed_headers([row[0] for row in piece])
+            for pk, study_uid, series_of, uid in piece:
+                yield InstanceHeader(from_stored(study_uid), from_stored(series_of), from_stored(uid), decompress(packed[pk]))
+
+    def _packed_headers(self, pks: list[int]) -> dict[int, bytes]:
+        parameter: Any = pks if self._database.is_postgresql else f"[{','.join(map(str, pks))}]"
+        with self._database.session() as session:
+            return dict(session.execute(self._headers_sql, (parameter,)).fetchall())
 
     def explanation(self, pk: int) -> Explanation:
         """Everything known about how a version came to be. Raises NotFound."""
@@ -154,6 +168,11 @@ class Reader:
             rule_set=row[2],
             versions=versions,
         )
+
+
+def _metadata_statement(wanted: dict[str, str]) -> Select[Any]:
+    uids = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)
+    return select(instances.c.pk, *uids).select_from(OF_INSTANCE).where(*_conditions(wanted), _CURRENT)
 
 
 def _wanted(patient: PatientKey | None, study: str | None, series_uid: str | None, sop: str | None) -> dict[str, str]:

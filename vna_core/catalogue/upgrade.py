@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from vna_core.catalogue.database import WRITER_LOCK, Database

@@ -99,7 +99,8 @@ def test_a_lost_connection_is_replaced(postgresql_server, new_catalogue: NewCata
         catalogue.record(entry())
         with other._database.session() as session:
             session.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
             )
         assert catalogue.statistics().instances == 1
         assert catalogue.record(entry("1.9")).held.pk
