@@ -144,7 +144,8 @@ def _write_sequence(revised: RevisedDataSet, element: Element, done: dict[int, W
 
 def _write_elements(revised: RevisedDataSet, data_set: DataSet, done: dict[int, Written], pixel: list[Piece]) -> Written:
     """One data set, in runs: what is canonical in the source and adjacent there stays one range."""
-    buffer, pieces = revised.buffer, []  # type: Buffer, list[Piece]
+    pieces: list[Piece] = []
+    buffer = revised.buffer
     size = 0
     begin = end = data_set.begin
     root = data_set is revised.data_set
@@ -157,22 +158,21 @@ def _write_elements(revised: RevisedDataSet, data_set: DataSet, done: dict[int, 
             inner = Written(pixel, sum(map(size_of, pixel)), False)
             pixel_offset = size
         else:
-            if source_is_plain and start >= 0 and not length & 1:
-                if not items or done[id(items)].verbatim:
-                    if vr in _SHORT_NAMES:
-                        head = start - 8
-                        plain = head >= 0 and _SHORT_READ(buffer, head) == (tag >> 16, tag & 0xFFFF, _CODES[vr], length)
-                    else:
-                        head = start - 12
-                        plain = head >= 0 and _LONG_READ(buffer, head) == (tag >> 16, tag & 0xFFFF, _CODES[vr], 0, length)
-                    if plain:
-                        size += start + length - head
-                        if head != end:
-                            if end > begin:
-                                pieces.append(ByteRange(begin, end - begin))
-                            begin = head
-                        end = start + length
-                        continue
+            if source_is_plain and start >= 0 and not length & 1 and (not items or done[id(items)].verbatim):
+                if vr in _SHORT_NAMES:
+                    head = start - 8
+                    plain = head >= 0 and _SHORT_READ(buffer, head) == (tag >> 16, tag & 0xFFFF, _CODES[vr], length)
+                else:
+                    head = start - 12
+                    plain = head >= 0 and _LONG_READ(buffer, head) == (tag >> 16, tag & 0xFFFF, _CODES[vr], 0, length)
+                if plain:
+                    size += start + length - head
+                    if head != end:
+                        if end > begin:
+                            pieces.append(ByteRange(begin, end - begin))
+                        begin = head
+                    end = start + length
+                    continue
             inner = _write_element(revised, element, done.get(id(items)) if items else None)
         if end > begin:
             pieces.append(ByteRange(begin, end - begin))

@@ -141,8 +141,8 @@ def _with_true_table(revised: RevisedDataSet, pixel: PixelElement) -> PixelEleme
     if table is None or table.length < 4:
         return pixel
     head = bytes(revised.buffer[table.offset : table.offset + min(table.length, 8)])
-    lacking = head[:4] != b"\0\0\0\0" and len(fragments) + 1 == max(revised.number(NUMBER_OF_FRAMES, 1), 1)
-    if head.startswith(_BEGINNINGS) or lacking:
+    run_length = table.length >= 64 and 1 <= head[0] <= 15 and head[1:8] == b"\0\0\0\x40\0\0\0"
+    if head.startswith(_BEGINNINGS) or (run_length and len(fragments) + 1 == max(revised.number(NUMBER_OF_FRAMES, 1), 1)):
         return PixelElement(pixel.tag, pixel.vr, pixel.value, [table, *fragments], None)
     return pixel
 

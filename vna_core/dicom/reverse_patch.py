@@ -17,6 +17,7 @@ trailer that no copy refers to, so what only moved or got another header costs a
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +33,7 @@ _DICTIONARY_LIMIT: Final = 16 << 20
 _LITERAL_LIMIT: Final = 1 << 34
 _UNITS: Final = (1, 2, 4, 8)
 _KINDS: Final = {unit: kind for kind, unit in enumerate(_UNITS)}
+_WORDS: Final = {2: "H", 4: "I", 8: "Q"}
 _STEP: Final = 1 << 20
 _LEVEL: Final = 3
 _local = threading.local()
@@ -182,12 +184,13 @@ def _read_pieces(read: Read, offset: int, length: int) -> Iterator[bytes]:
 
 def swap(octets: bytes | bytearray | memoryview, unit: int) -> bytes:
     """`octets` with the byte order of every whole `unit` turned round; what is left at the end stays as it is."""
-    result = bytearray(octets)
-    whole = len(result) - len(result) % unit
-    for index in range(unit // 2):
-        other = unit - 1 - index
-        result[index:whole:unit], result[other:whole:unit] = result[other:whole:unit], result[index:whole:unit]
-    return bytes(result)
+    if unit not in _WORDS or not octets:
+        return bytes(octets)
+    whole = len(octets) - len(octets) % unit
+    words = array(_WORDS[unit])
+    words.frombytes(memoryview(octets)[:whole])
+    words.byteswap()
+    return words.tobytes() + bytes(octets[whole:])
 
 
 def swap_stream(pieces: Iterable[bytes | memoryview], unit: int) -> Iterator[bytes]:

@@ -201,9 +201,8 @@ def _encode_journal(provenance: Provenance) -> bytes:
         "rule_set": provenance.rule_set,
         "received_at": provenance.received_at.isoformat(),
         "source": {
-            name: value
-            for name, value in (("kind", source.kind), ("name", source.name), ("address", source.address), ("issuer", source.issuer))
-            if value
+            "kind": source.kind,
+            **{name: value for name in ("name", "address", "issuer") if (value := getattr(source, name))},
         },
     }
     if provenance.transformations:

@@ -115,6 +115,11 @@ def test_rle_has_one_fragment_a_frame_whatever_the_header_says() -> None:
     assert frames_of(canonical) == [segment, segment]
 
 
+def test_an_rle_frame_in_the_place_of_the_offset_table_is_a_frame() -> None:
+    segment = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x03\1\2\3\4\0"
+    assert frames_of(offer(encapsulated([segment, segment], None, 2, RLE))) == [segment, segment]
+
+
 def test_codestreams_that_cannot_be_told_apart_are_one_frame() -> None:
     parts = [b"\0\0\1\xb3" + bytes(20), bytes(20), bytes(20)]
     octets = encapsulated(parts, [], 9, "1.2.840.10008.1.2.4.100")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vna_core.dicom import reverse_patch
-from vna_core.dicom.canonical_writer import Piece, Swapped, size_of
+from vna_core.dicom.canonical_writer import Piece, size_of
 from vna_core.dicom.elements import Buffer, ParsedOctets
 from vna_core.dicom.reverse_patch import Copy, Patch
 from vna_core.domain.errors import RebuildMismatch
@@ -72,10 +72,9 @@ def _joined(copies: list[Copy]) -> list[Copy]:
         copies = sorted(copies, key=lambda copy: copy.original)
     for copy in copies:
         last = joined[-1] if joined else None
-        if last is not None and last.unit == copy.unit == 1:
-            if copy.original == last.original + last.length and copy.canonical == last.canonical + last.length:
-                joined[-1] = Copy(last.original, last.canonical, last.length + copy.length)
-                continue
+        if last is not None and _continues(last, copy):
+            joined[-1] = Copy(last.original, last.canonical, last.length + copy.length)
+            continue
         if last is not None and copy.original < last.original + last.length:
             continue
         if last is not None and last.length < COPY_MINIMUM:
@@ -84,6 +83,14 @@ def _joined(copies: list[Copy]) -> list[Copy]:
     if joined and joined[-1].length < COPY_MINIMUM:
         joined.pop()
     return joined
+
+
+def _continues(last: Copy, copy: Copy) -> bool:
+    return (
+        last.unit == copy.unit == 1
+        and copy.original == last.original + last.length
+        and copy.canonical == last.canonical + last.length
+    )
 
 
 @dataclass(slots=True)
@@ -220,6 +227,3 @@ def close_payloads(segments: list[Segment]) -> None:
     for segment in segments:
         if isinstance(segment, Octets):
             segment.close()
-
-
-__all__ = ["Assembled", "Swapped", "assemble", "close_payloads", "make_patch"]
