@@ -13,6 +13,7 @@ from vna_core.catalogue import patterns, person_names
 from vna_core.catalogue.patterns import Pattern
 from vna_core.catalogue.schema import MULTIPLE
 from vna_core.catalogue.stored_text import from_stored, identifier, significant, to_stored
+from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import INDEXED, IndexedAttribute
 from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
 
@@ -33,6 +34,15 @@ _SELECTIVE: Final = frozenset({PATIENT_ID, 0x0020000D, 0x0020000E, 0x00080018, 0
 _LAST_TIME: Final = "235959.999999"
 _FIRST_TIME: Final = "000000.000000"
 RANKS: Final = {Level.PATIENT: 0, Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
+
+CONDITION_LIMIT: Final = 200
+"""Most conditions of one query."""
+
+KEY_LIMIT: Final = 4096
+"""Longest wild card key; every attribute that can be matched is shorter."""
+
+LIST_LIMIT: Final = 200
+"""Most values of a list for an attribute with several values. Lists of other attributes, UIDs foremost, have no limit."""
 
 Check = Callable[[Mapping[int, tuple[str, ...]]], bool]
 
@@ -64,7 +74,9 @@ class Clause:
 
 
 def clauses(conditions: Sequence[Condition], level: Level) -> tuple[list[Clause], tuple[int, ...]]:
-    """The clauses of `conditions` at `level`, and the tags that cannot be matched there."""
+    """The clauses of `conditions` at `level`, and the tags that cannot be matched there. Raises InvalidRequest."""
+    if len(conditions) > CONDITION_LIMIT:
+        raise InvalidRequest("The query has too many conditions.", limit="query.conditions", maximum=CONDITION_LIMIT)
     made: list[Clause] = []
     unmatched: list[int] = []
     for condition in conditions:
@@ -99,7 +111,11 @@ def _equals(attribute: IndexedAttribute, values: tuple[str, ...]) -> list[Clause
         return []
     selective = attribute.tag in _SELECTIVE
     if attribute.tag in WRAPPED:
-        return [Clause("inside", attribute, tuple(patterns.literal(f"\\{text}\\").within() for text in wanted[:200]))]
+        if len(wanted) > LIST_LIMIT:
+            raise InvalidRequest(
+                "The query lists too many values.", limit="query.list", maximum=LIST_LIMIT, keyword=attribute.keyword
+            )
+        return [Clause("inside", attribute, tuple(patterns.literal(f"\\{text}\\").within() for text in wanted))]
     if len(wanted) == 1:
         return [Clause("equals", attribute, (wanted[0],), selective)]
     return [Clause("in", attribute, (tuple(wanted),), selective)]
@@ -112,6 +128,8 @@ def _any_name(attribute: IndexedAttribute, names: list[str]) -> Clause:
 
 
 def _wildcard(attribute: IndexedAttribute, key: str, fuzzy: bool) -> list[Clause]:
+    if len(key) > KEY_LIMIT:
+        raise InvalidRequest("A matching key is too long.", limit="query.key", maximum=KEY_LIMIT, keyword=attribute.keyword)
     pattern = patterns.parse(key)
     if attribute.vr == "PN":
         return [] if pattern.universal else _name(attribute, pattern, fuzzy)
@@ -122,10 +140,9 @@ def _wildcard(attribute: IndexedAttribute, key: str, fuzzy: bool) -> list[Clause
     if not any(piece in "*?" for piece, literal in pattern.pieces if not literal):
         return _equals(attribute, (key,))
     if attribute.tag in WRAPPED:
-        expression = pattern.expression()
 
         def check(row: Mapping[int, tuple[str, ...]]) -> bool:
-            return any(expression.fullmatch(to_stored(value)) for value in row.get(attribute.tag, ()))
+            return any(pattern.matches(to_stored(value)) for value in row.get(attribute.tag, ()))
 
         return [Clause("inside", attribute, (pattern.within(),), False, check)]
     prefix = pattern.prefix()
@@ -216,17 +233,15 @@ def _fuzzy(attribute: IndexedAttribute, pattern: Pattern) -> Clause:
 
 def _name_check(attribute: IndexedAttribute, pattern: Pattern) -> Check:
     wanted = name_patterns(pattern)
-    expressions = [one.expression() if one.pieces and not one.universal else None for one in wanted]
+    named = [one if one.pieces and not one.universal else None for one in wanted]
 
     def check(row: Mapping[int, tuple[str, ...]]) -> bool:
         for name in row.get(attribute.tag, ()):
             groups = [to_stored(group) for group in person_names.groups(name)]
-            if len(expressions) == 1:
-                if expressions[0] is None or any(group and expressions[0].fullmatch(group) for group in groups):
+            if len(named) == 1:
+                if named[0] is None or any(group and named[0].matches(group) for group in groups):
                     return True
-            elif all(
-                expression is None or expression.fullmatch(group) for expression, group in zip(expressions, groups, strict=False)
-            ):
+            elif all(one is None or one.matches(group) for one, group in zip(named, groups, strict=False)):
                 return True
         return False
 

@@ -66,8 +66,8 @@ class Search:
     def __call__(self, query: Query) -> Answer:
         """Find everything that matches all conditions. Raises InvalidRequest for a cursor that is not ours."""
         made, unmatched = clauses(query.conditions, query.level)
-        if query.level is Level.STUDY and not any(clause.selective for clause in made):
-            made = [_by_newest(clause) for clause in made]
+        if query.level is not Level.STUDY or not any(clause.selective for clause in made):
+            made = [_by_newest(clause, query.level) for clause in made]
         start = _decode_cursor(query.after, query.level)
         if query.limit is None:
             return Answer(islice(self._walk(query.level, made, start), query.offset, None), unmatched)
@@ -228,14 +228,15 @@ class _Statement:
         return f"({like} OR ({codes}))" if codes else like
 
 
-def _by_newest(clause: Clause) -> Clause:
-    """A condition on the study date in a form that the index of the answer's order serves."""
+def _by_newest(clause: Clause, level: Level) -> Clause:
+    """A condition on the study date in a form that the index of the studies' order serves; below studies it leads to the hits."""
     if clause.attribute.tag != _STUDY_DATE or clause.kind not in ("equals", "between", "from"):
         return clause
     low, high = clause.parameters[0], clause.parameters[-1]
+    leads = level is not Level.STUDY
     if clause.kind == "from":
-        return replace(clause, kind="newest-from", parameters=(low, low))
-    return replace(clause, kind="newest-between", parameters=(low, after(high), low, high))
+        return replace(clause, kind="newest-from", parameters=(low, low), selective=leads)
+    return replace(clause, kind="newest-between", parameters=(low, after(high), low, high), selective=leads)
 
 
 def _encode_cursor(position: Position) -> str:
