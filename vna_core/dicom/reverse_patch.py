@@ -2,7 +2,7 @@
 
 A patch is a list of copies from the canonical object (as they are, or with the byte order of 2, 4 or 8 octets turned round)
 and the literals between them. The literals are one Zstandard frame whose dictionary is every canonical octet before the
-trailer that no copy refers to, so what only moved or got another header costs a few octets.
+trailer that no copy refers to (runs of 32 or more), so what only moved or got another header costs a few octets.
 
 ::
 
@@ -30,6 +30,7 @@ from vna_core.domain.errors import Malformed
 SWAB16: Final = 1
 _COMPRESSED: Final = 2
 _DICTIONARY_LIMIT: Final = 16 << 20
+_WORTHWHILE: Final = 32
 _LITERAL_LIMIT: Final = 1 << 34
 _UNITS: Final = (1, 2, 4, 8)
 _KINDS: Final = {unit: kind for kind, unit in enumerate(_UNITS)}
@@ -103,14 +104,14 @@ def decode(patch: bytes, size: int) -> Patch:
 
 
 def dictionary_ranges(copies: Iterable[Copy], end: int) -> list[tuple[int, int]]:
-    """Canonical ranges ``(begin, end)`` before `end` that no copy refers to, in order."""
+    """Canonical ranges ``(begin, end)`` before `end` that no copy refers to, in order; those under 32 octets are left out."""
     ranges: list[tuple[int, int]] = []
     position = 0
     for begin, length in sorted((copy.canonical, copy.length) for copy in copies):
-        if begin > position:
+        if begin >= position + _WORTHWHILE:
             ranges.append((position, begin))
         position = max(position, begin + length)
-    if end > position:
+    if end >= position + _WORTHWHILE:
         ranges.append((position, end))
     return ranges
 

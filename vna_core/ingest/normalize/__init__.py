@@ -66,7 +66,7 @@ def _normalize(received: ReceivedInstance, parsed: ParsedOctets, limits: IngestS
     revised = revise(parsed, journal)
     identity = apply_identifier_rules(revised, parsed, received, journal)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
-    layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool)
+    layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
     written = write_data_set(revised, layout.pieces if layout is not None else ())
     assembled = assemble(head, written.pieces, parsed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from vna_core.dicom import reverse_patch
@@ -18,6 +21,9 @@ LARGE: Final = 1 << 16
 
 COPY_MINIMUM: Final = 48
 """Shorter ranges are left to the compressed literals, where they cost less than an operation."""
+
+
+ReadPart = Callable[[int, int], bytes | memoryview]
 
 
 @dataclass(slots=True)
@@ -93,50 +99,48 @@ def _continues(last: Copy, copy: Copy) -> bool:
     )
 
 
-@dataclass(slots=True)
 class _Canonical:
     """Random access to the canonical object before its trailer."""
 
-    segments: list[Segment]
-    received: ReceivedInstance
+    __slots__ = ("_received", "_segments", "_starts")
+
+    def __init__(self, segments: list[Segment], received: ReceivedInstance) -> None:
+        self._segments, self._received = segments, received
+        self._starts = list(accumulate(map(_size, segments), initial=0))
+
+    def _overlapping(self, begin: int, end: int) -> Iterator[tuple[Segment, int, int, int]]:
+        """Segments in a range: each with the offset in it where the overlap begins, the overlap's length and its place."""
+        index = max(bisect_right(self._starts, begin) - 1, 0)
+        while index < len(self._segments) and self._starts[index] < end:
+            start = self._starts[index]
+            first, last = max(begin, start), min(end, self._starts[index + 1])
+            if first < last:
+                yield self._segments[index], first - start, last - first, first
+            index += 1
 
     def read(self, offset: int, length: int) -> bytes:
         """Octets of a range; fewer only at the end."""
-        found: list[bytes | memoryview] = []
-        position, end = 0, offset + length
-        for segment in self.segments:
-            size = len(segment) if isinstance(segment, bytes) else segment.length if isinstance(segment, ByteRange) else segment.size
-            begin, stop = max(offset, position), min(end, position + size)
-            if begin < stop:
-                found.append(self._part(segment, begin - position, stop - begin))
-            position += size
-            if position >= end:
-                break
-        return b"".join(found)
+        return b"".join([self._part(segment, within, size) for segment, within, size, _ in self._overlapping(offset, offset + length)])
 
     def _part(self, segment: Segment, offset: int, length: int) -> bytes | memoryview:
         if isinstance(segment, bytes):
             return segment[offset : offset + length]
         if isinstance(segment, ByteRange):
-            return self.received.octets.read(segment.offset + offset, length)
+            return self._received.octets.read(segment.offset + offset, length)
         return segment.read(offset, length)
 
-    def same_octets(self, copy: Copy) -> list[tuple[int, int]]:
-        """What of an unswapped copy remains to be compared, as ranges relative to it: all but ranges that are the very octets."""
-        remaining: list[tuple[int, int]] = []
-        position, end = 0, copy.canonical + copy.length
-        for segment in self.segments:
-            size = len(segment) if isinstance(segment, bytes) else segment.length if isinstance(segment, ByteRange) else segment.size
-            begin, stop = max(copy.canonical, position), min(end, position + size)
-            if begin < stop:
-                relative = begin - copy.canonical
-                identical = isinstance(segment, ByteRange) and segment.offset + begin - position == copy.original + relative
-                if not identical:
-                    remaining.append((relative, stop - begin))
-            position += size
-            if position >= end:
-                break
-        return remaining
+    def unproven(self, copy: Copy) -> Iterator[tuple[int, int]]:
+        """What of an unswapped copy must be compared, as ranges relative to it: all but ranges that are the very octets."""
+        for segment, within, size, place in self._overlapping(copy.canonical, copy.canonical + copy.length):
+            relative = place - copy.canonical
+            if not (isinstance(segment, ByteRange) and segment.offset + within == copy.original + relative):
+                yield relative, size
+
+
+def _size(segment: Segment) -> int:
+    if isinstance(segment, bytes):
+        return len(segment)
+    return segment.length if isinstance(segment, ByteRange) else segment.size
 
 
 def make_patch(assembled: Assembled, received: ReceivedInstance, parsed: ParsedOctets) -> bytes:
@@ -147,7 +151,7 @@ def make_patch(assembled: Assembled, received: ReceivedInstance, parsed: ParsedO
     RebuildMismatch
         The octets as received would not come back.
     """
-    original: Buffer = received.octets.buffer if parsed.unfolded == "inflate" else parsed.buffer
+    original = received.octets.read if parsed.unfolded != "swab16" else _reader(parsed.buffer)
     canonical = _Canonical(assembled.segments, received)
     literals = _literals(original, assembled.copies, received.octets.size)
     dictionary = b""
@@ -160,17 +164,24 @@ def make_patch(assembled: Assembled, received: ReceivedInstance, parsed: ParsedO
     return patch
 
 
-def _literals(original: Buffer, copies: list[Copy], size: int) -> bytes:
+def _reader(buffer: Buffer) -> ReadPart:
+    def read(offset: int, length: int) -> bytes:
+        return bytes(buffer[offset : offset + length])
+
+    return read
+
+
+def _literals(original: ReadPart, copies: list[Copy], size: int) -> bytes:
     pieces: list[bytes] = []
     position = 0
     for copy in copies:
-        pieces.append(bytes(original[position : copy.original]))
+        pieces.append(bytes(original(position, copy.original - position)))
         position = copy.original + copy.length
-    pieces.append(bytes(original[position:size]))
+    pieces.append(bytes(original(position, size - position)))
     return b"".join(pieces)
 
 
-def _prove(patch: Patch, canonical: _Canonical, end: int, original: Buffer, received: ReceivedInstance) -> None:
+def _prove(patch: Patch, canonical: _Canonical, end: int, original: ReadPart, received: ReceivedInstance) -> None:
     """Apply the patch as it was encoded. Ranges of the very octets received need no comparison with themselves."""
     if patch.flags & reverse_patch.SWAB16:
         _prove_bytewise(patch, canonical, end, received)
@@ -179,39 +190,39 @@ def _prove(patch: Patch, canonical: _Canonical, end: int, original: Buffer, rece
     position = taken = 0
     for copy in (*patch.copies, Copy(patch.size, 0, 0)):
         gap = copy.original - position
-        if gap < 0 or literals[taken : taken + gap] != bytes(original[position : copy.original]):
+        if gap < 0 or literals[taken : taken + gap] != bytes(original(position, copy.original - position)):
             raise _mismatch(position)
         taken += gap
         position = copy.original + copy.length
         if copy.unit > 1:
             _prove_swapped(copy, canonical, original)
             continue
-        for relative, length in canonical.same_octets(copy):
+        for relative, length in canonical.unproven(copy):
             _compare(canonical, copy.canonical + relative, original, copy.original + relative, length)
     if position != received.octets.size:
         raise _mismatch(position)
 
 
-def _compare(canonical: _Canonical, offset: int, original: Buffer, where: int, length: int) -> None:
+def _compare(canonical: _Canonical, offset: int, original: ReadPart, where: int, length: int) -> None:
     for step in range(0, length, CHUNK):
         size = min(CHUNK, length - step)
-        if canonical.read(offset + step, size) != bytes(original[where + step : where + step + size]):
+        if canonical.read(offset + step, size) != bytes(original(where + step, size)):
             raise _mismatch(where + step)
 
 
-def _prove_swapped(copy: Copy, canonical: _Canonical, original: Buffer) -> None:
+def _prove_swapped(copy: Copy, canonical: _Canonical, original: ReadPart) -> None:
     position = copy.original
     pieces = (canonical.read(copy.canonical + step, min(CHUNK, copy.length - step)) for step in range(0, copy.length, CHUNK))
     for piece in reverse_patch.swap_stream(pieces, copy.unit):
-        if piece != bytes(original[position : position + len(piece)]):
+        if piece != bytes(original(position, len(piece))):
             raise _mismatch(position)
         position += len(piece)
 
 
 def _prove_bytewise(patch: Patch, canonical: _Canonical, end: int, received: ReceivedInstance) -> None:
-    position, original = 0, received.octets.buffer
+    position, original = 0, received.octets.read
     for piece in reverse_patch.apply(patch, canonical.read, end):
-        if piece != bytes(original[position : position + len(piece)]):
+        if piece != bytes(original(position, len(piece))):
             raise _mismatch(position)
         position += len(piece)
     if position != received.octets.size:

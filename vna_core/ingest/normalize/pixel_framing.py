@@ -21,7 +21,7 @@ from vna_core.dicom.frame_index import (
 )
 from vna_core.dicom.reverse_patch import swap_stream
 from vna_core.dicom.revision import RevisedDataSet
-from vna_core.domain.octets import CHUNK, Octets
+from vna_core.domain.octets import CHUNK, ByteRange, Octets, ReceivedInstance
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.engine import Journal
 
@@ -42,7 +42,12 @@ def canonical_transfer_syntax(parsed: ParsedOctets) -> str:
 
 
 def lay_out_pixels(
-    revised: RevisedDataSet, parsed: ParsedOctets, transfer_syntax_uid: str, journal: Journal, spool: Path | None
+    revised: RevisedDataSet,
+    parsed: ParsedOctets,
+    received: ReceivedInstance,
+    transfer_syntax_uid: str,
+    journal: Journal,
+    spool: Path | None,
 ) -> PixelLayout | None:
     """The Pixel Data element as it will be written; None when there is none at the top level."""
     pixel = revised.pixel
@@ -52,7 +57,7 @@ def lay_out_pixels(
     if pixel.fragments is None:
         if pixel.value.length & 1:
             journal.change("E21", Confidence.PROVEN, tag=pixel.tag, detail="odd length")
-        layout = lay_out_native(revised, pixel, _native_payload(revised, parsed, pixel, spool))
+        layout = lay_out_native(revised, pixel, _native_payload(revised, parsed, received, pixel, spool))
     else:
         little = parsed.data_set.little_endian
         layout = lay_out_encapsulated(revised, pixel, transfer_syntax_uid, little)
@@ -102,12 +107,15 @@ def swap_unit(revised: RevisedDataSet, parsed: ParsedOctets, pixel: PixelElement
     return 2 if written == "OW" else 1
 
 
-def _native_payload(revised: RevisedDataSet, parsed: ParsedOctets, pixel: PixelElement, spool: Path | None) -> Piece:
+def _native_payload(
+    revised: RevisedDataSet, parsed: ParsedOctets, received: ReceivedInstance, pixel: PixelElement, spool: Path | None
+) -> Piece:
     unit = swap_unit(revised, parsed, pixel)
     value = pixel.value
     if unit == 1:
         return value
-    pieces = swap_stream(_chunks(parsed, value.offset, value.end), unit)
+    source = received.octets.chunks(value.offset, value.length) if not parsed.unfolded else _chunks(parsed, value)
+    pieces = swap_stream(source, unit)
     if value.length <= SPOOLED_BEYOND:
         return Swapped(value, unit, b"".join(pieces))
     with tempfile.TemporaryFile(dir=spool) as file:
@@ -117,9 +125,9 @@ def _native_payload(revised: RevisedDataSet, parsed: ParsedOctets, pixel: PixelE
         return Swapped(value, unit, Octets(value.length, "", descriptor=os.dup(file.fileno())))
 
 
-def _chunks(parsed: ParsedOctets, begin: int, end: int) -> Iterator[bytes]:
-    for offset in range(begin, end, CHUNK):
-        yield bytes(parsed.buffer[offset : min(offset + CHUNK, end)])
+def _chunks(parsed: ParsedOctets, value: ByteRange) -> Iterator[bytes]:
+    for offset in range(value.offset, value.end, CHUNK):
+        yield bytes(parsed.buffer[offset : min(offset + CHUNK, value.end)])
 
 
 def _drop_extended_table(revised: RevisedDataSet, pixel: PixelElement, layout: PixelLayout) -> None:
