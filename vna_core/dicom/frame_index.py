@@ -33,6 +33,7 @@ RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
 _SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _ALLOCATED = 0x00280002, 0x00280004, 0x00280010, 0x00280011, 0x00280100
 _FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
 _BEGINNINGS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a")
+_MANY, _TINY = 65_536, 512
 _OFFSET_LIMIT: Final = 0xFFFFFFFF
 
 
@@ -76,6 +77,7 @@ def bits_per_frame(revised: RevisedDataSet, tag: int, length: int) -> int:
 def native_frames(revised: RevisedDataSet, tag: int, value: ByteRange) -> list[ByteRange]:
     """One range per frame of native pixel data that is wholly there (PS3.5 section 8.1.1).
 
+    Empty where the image pixel description gives no frames, or so many so small ones that the index would outgrow them.
     Frames of one bit per pixel follow one another without padding: a range then covers every octet the frame has bits in.
     """
     count = max(revised.number(NUMBER_OF_FRAMES, 1), 1)
@@ -83,6 +85,8 @@ def native_frames(revised: RevisedDataSet, tag: int, value: ByteRange) -> list[B
     if not bits or not value.length:
         return [value] if count == 1 and value.length else []
     complete = min(count, value.length * 8 // bits)
+    if complete > _MANY and bits < _TINY:
+        return []
     if not bits & 7:
         size = bits >> 3
         return [ByteRange(value.offset + index * size, size) for index in range(complete)]

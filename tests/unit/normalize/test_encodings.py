@@ -28,6 +28,7 @@ from handmade import (
 )
 
 from vna_core.configuration import IngestSettings
+from vna_core.dicom.trailer import index_entry_fields
 from vna_core.domain.octets import ByteRange
 from vna_core.ingest.identify import identify
 from vna_core.ingest.normalize import normalize
@@ -162,6 +163,9 @@ def test_values_too_long_for_a_short_length_become_un() -> None:
     canonical = offer(octets)
     read = pydicom.dcmread(io.BytesIO(stored(canonical)))
     assert read.get_item(0x00204000).VR == "UN" and read.get_item(0x00204000).value == text
+    assert rules(canonical) == ["N01", "N03"]
+    object_ = stored(canonical)
+    assert index_entry_fields(lambda offset, length: object_[offset : offset + length], len(object_)).json_header == canonical.json_header
     assert_reversible_and_stable(octets, canonical)
 
 

@@ -190,6 +190,13 @@ def test_bits_of_a_segmentation_are_covered() -> None:
     assert (second.offset - first.offset, first.length, second.length) == (1, 2, 2)
 
 
+def test_an_index_never_outgrows_the_pixels() -> None:
+    canonical = offer(native(1, 1, 8, bytes(70_000), frames=70_000))
+    assert canonical.frames.ranges == ()
+    assert [finding.rule for finding in canonical.findings] == ["P22"]
+    assert canonical.size - canonical.trailer_offset < 400
+
+
 def test_no_pixel_data_means_no_frames() -> None:
     canonical = offer(file(identification()))
     assert canonical.pixel_data is None and canonical.frames.ranges == ()

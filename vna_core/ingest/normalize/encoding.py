@@ -13,7 +13,7 @@ from vna_core.dicom import dictionary
 from vna_core.dicom.elements import DataSet, Element, ParsedOctets
 from vna_core.dicom.reverse_patch import swap
 from vna_core.dicom.revision import RevisedDataSet
-from vna_core.dicom.value_representations import SWAP_UNIT
+from vna_core.dicom.value_representations import LONG_NAMES, SWAP_UNIT
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.engine import Journal, Layer, Rule, displayed
 from vna_core.ingest.normalize.representation import may_be, parses_as
@@ -21,6 +21,7 @@ from vna_core.ingest.normalize.representation import may_be, parses_as
 TRAILING_PADDING: Final = 0xFFFCFFFC
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _FIRST: Final = 0x00040000
+_SHORT_MAXIMUM: Final = 0xFFFE
 _PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
 
 
@@ -147,6 +148,13 @@ def _odd_length(suspect: Suspect) -> Revision | None:
     return Revision(element, detail="odd length")
 
 
+def _too_long(suspect: Suspect) -> Revision | None:
+    tag, vr, start, length, items = suspect.element
+    if items is not None or vr in LONG_NAMES or length + (length & 1) <= _SHORT_MAXIMUM:
+        return None
+    return Revision(Element(tag, "UN", start, length, None), detail=f"{vr} to UN")
+
+
 def _undefined_length(suspect: Suspect) -> Revision | None:
     element, buffer = suspect.element, suspect.revised.buffer
     if not element.items or not suspect.plain_source or element.start < 4:
@@ -168,6 +176,7 @@ ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
     Rule("E29", 1, Layer.ENCODING, _PROVEN, _no_creator, "Private block without creator: kept and flagged."),
     Rule("E33", 1, Layer.ENCODING, _PROVEN, _illegal_private, "Private element with an illegal tag: kept and flagged."),
     Rule("E24", 1, Layer.ENCODING, _PROVEN, _representation, "Another representation than the standard's: the standard's where the value reads as it."),
+    Rule("N03", 1, Layer.ENCODING, _PROVEN, _too_long, "Value too long for a 16-bit length (PS3.5 section 6.2.2): written as UN."),
     Rule("E21", 1, Layer.ENCODING, _PROVEN, _odd_length, "Odd length: padded."),
     Rule("N02", 1, Layer.ENCODING, _PROVEN, _undefined_length, "Sequence or item of undefined length: written with its length."),
 )
@@ -200,7 +209,7 @@ class _Reviser:
         seen: set[int] | None = None
         for element in source.elements:
             tag, vr, _, length, items = element
-            if tag > last and seen is None and not length & 1 and _FIRST <= tag < TRAILING_PADDING and items is None and little:
+            if tag > last and seen is None and not length & 1 and length < 0xFFFF and _FIRST <= tag < TRAILING_PADDING and items is None and little:
                 if known(tag) == vr:
                     append(element)
                     last = tag

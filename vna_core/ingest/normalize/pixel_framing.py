@@ -33,6 +33,13 @@ _BITS_ALLOCATED: Final = 0x00280100
 _FLOAT_UNITS: Final = {0x7FE00008: 4, 0x7FE00009: 8}
 
 
+class PayloadSpool(Octets):
+    """A payload made by normalization in a file without a name. The file goes with its last user."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def canonical_transfer_syntax(parsed: ParsedOctets) -> str:
     """Explicit VR Little Endian, but where pixel data is encapsulated or the syntax says more than an encoding."""
     uid = parsed.transfer_syntax_uid
@@ -58,6 +65,8 @@ def lay_out_pixels(
         if pixel.value.length & 1:
             journal.change("E21", Confidence.PROVEN, tag=pixel.tag, detail="odd length")
         layout = lay_out_native(revised, pixel, _native_payload(revised, parsed, received, pixel, spool))
+        if not layout.frames and pixel.value.length:
+            journal.find("P22", "The frames could not be located by the image pixel description.", pixel.tag)
     else:
         little = parsed.data_set.little_endian
         layout = lay_out_encapsulated(revised, pixel, transfer_syntax_uid, little)
@@ -122,7 +131,7 @@ def _native_payload(
         for piece in pieces:
             file.write(piece)
         file.flush()
-        return Swapped(value, unit, Octets(value.length, "", descriptor=os.dup(file.fileno())))
+        return Swapped(value, unit, PayloadSpool(value.length, "", descriptor=os.dup(file.fileno())))
 
 
 def _chunks(parsed: ParsedOctets, value: ByteRange) -> Iterator[bytes]:
