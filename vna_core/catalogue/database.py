@@ -34,6 +34,7 @@ _PRAGMAS: Final = (
     "PRAGMA cache_size=-16384",
     "PRAGMA mmap_size=1073741824",
     "PRAGMA wal_autocheckpoint=4000",
+    "PRAGMA journal_size_limit=67108864",
 )
 
 

@@ -10,7 +10,18 @@ from sqlalchemy import func, select
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import decompress
 from vna_core.catalogue.held import OF_INSTANCE
-from vna_core.catalogue.schema import conflicts, headers, instances, locations, patients, series, sources, studies, totals
+from vna_core.catalogue.schema import (
+    conflicts,
+    headers,
+    instances,
+    locations,
+    patients,
+    quarantine,
+    series,
+    sources,
+    studies,
+    totals,
+)
 
 
 def fingerprint(database: Database) -> dict[str, Any]:
@@ -33,6 +44,9 @@ def fingerprint(database: Database) -> dict[str, Any]:
             instances, instances.c.pk == locations.c.instance_fk
         ),
         "conflicts": select(conflicts.c.sop_instance_uid, func.count()).group_by(conflicts.c.sop_instance_uid),
+        "quarantine": select(quarantine.c.id, quarantine.c.sha256, quarantine.c.size, quarantine.c.code).where(
+            quarantine.c.resolution == ""
+        ),
         "totals": select(*_own(totals, "last_pk")),
     }
     content: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import metadata
 from vna_core.catalogue.upgrade import HEAD, alembic_config, upgrade
 from vna_core.configuration import CatalogueSettings
-from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, ConfigurationError
+from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, ConfigurationError, OutOfResources
 
 NewCatalogue = Callable[[str], tuple[CatalogueSettings, Path]]
 
@@ -74,6 +74,22 @@ def test_acknowledgements_of_sqlite_are_flushed(tmp_path: Path) -> None:
         assert session.execute("PRAGMA synchronous").fetchone() == (2,)
         assert session.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
+
+
+def test_a_full_disk_is_told_and_forgotten_when_there_is_room(tmp_path: Path) -> None:
+    with Catalogue.open(CatalogueSettings(), tmp_path) as catalogue:
+        catalogue.record(entry("1.0"))
+        with catalogue._database.session() as session:
+            (pages,) = session.execute("PRAGMA page_count").fetchone()
+            session.execute(f"PRAGMA max_page_count={pages + 2}").fetchall()
+        acknowledged = ["1.0"]
+        with pytest.raises(OutOfResources):
+            for number in range(1, 500):
+                catalogue.record(entry(f"1.{number}", study=f"1.{number}", patient=f"P{number}"))
+                acknowledged.append(f"1.{number}")
+        assert len(list(catalogue.instances_by_uid_list(acknowledged))) == len(acknowledged)
+        assert catalogue.record(entry("2.1", study="7", patient="P7")).held.current
+        assert catalogue.statistics().instances == len(acknowledged) + 1
 
 
 def test_a_catalogue_of_a_later_version_is_refused(tmp_path: Path) -> None:
