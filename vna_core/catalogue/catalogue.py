@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import select
 
-from vna_core.catalogue.campaigns import Campaigns
-from vna_core.catalogue.commitments import Commitments
+from vna_core.catalogue.campaigns import Campaign, Campaigns, Uids
+from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.group_commit import GroupCommit
-from vna_core.catalogue.outbox import Outbox
+from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
@@ -193,6 +193,38 @@ class Catalogue:
     def conflicts(self, after: int = 0, limit: int = 100) -> list[Conflict]:
         """Versions that contradict one another, in the order they were found."""
         return listed_conflicts(self._database, after, limit)
+
+    def outbox_take(self, topic: str, limit: int = 100, lease: float = 60.0) -> list[OutboxItem]:
+        """Lease the oldest free items of a topic for `lease` seconds."""
+        return self.outbox.take(topic, limit, lease)
+
+    def outbox_done(self, pks: Sequence[int]) -> None:
+        """Remove finished items of the outbox."""
+        self.outbox.done(pks)
+
+    def record_commitment(self, transaction_uid: str, peer: str, instances: Sequence[tuple[str, str]]) -> None:
+        """Keep a storage commitment request: SOP Class and Instance UIDs that `peer` wants committed."""
+        self.commitments.record(transaction_uid, peer, instances)
+
+    def pending_commitments(self, limit: int = 100) -> list[Commitment]:
+        """Storage commitment requests whose report is due, oldest first."""
+        return self.commitments.pending(limit)
+
+    def save_campaign(self, campaign: Campaign) -> None:
+        """Add a migration campaign, or change its state and details."""
+        self.campaigns.save(campaign)
+
+    def record_inventory(self, campaign: str, found: Iterable[Uids]) -> None:
+        """Add what a source says it holds: study, series, SOP Instance and SOP Class UID of each instance."""
+        self.campaigns.record_inventory(campaign, found)
+
+    def record_fetched(self, campaign: str, results: Iterable[tuple[str, str, str, str, str]]) -> None:
+        """Note how instances of a campaign ended: study, series, SOP Instance UID, outcome, detail."""
+        self.campaigns.record_fetched(campaign, results)
+
+    def missing(self, campaign: str) -> Iterator[Uids]:
+        """What the source of a campaign says it holds and the catalogue does not."""
+        return self.campaigns.missing(campaign)
 
     def fingerprint(self) -> dict[str, Any]:
         """The content in a form that is equal for catalogues that hold the same, whatever the order of recording."""

@@ -45,42 +45,42 @@ def test_quarantined_items_are_kept_once_counted_and_resolved(catalogue: Catalog
 def test_what_is_announced_is_taken_by_one_and_done_once(catalogue: Catalogue) -> None:
     held = catalogue.record(entry(), announce=("copy",)).held
     catalogue.outbox.append("copy", {"pk": -1})
-    taken = catalogue.outbox.take("copy", limit=1)
+    taken = catalogue.outbox_take("copy", limit=1)
     assert [(item.payload["pk"], item.attempts) for item in taken] == [(held.pk, 1)]
-    assert [item.payload["pk"] for item in catalogue.outbox.take("copy")] == [-1]
-    assert catalogue.outbox.take("copy") == []
+    assert [item.payload["pk"] for item in catalogue.outbox_take("copy")] == [-1]
+    assert catalogue.outbox_take("copy") == []
     catalogue.outbox.put_back(taken[0].pk, 0)
-    again = catalogue.outbox.take("copy", lease=0)
+    again = catalogue.outbox_take("copy", lease=0)
     assert [item.attempts for item in again] == [2]
-    catalogue.outbox.done([item.pk for item in again])
-    assert catalogue.outbox.take("copy") == []
+    catalogue.outbox_done([item.pk for item in again])
+    assert catalogue.outbox_take("copy") == []
 
 
 def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
-    catalogue.commitments.record("1.2", "MOD", [("class", "1.2.3")])
-    catalogue.commitments.record("1.3", "MOD", [])
-    (first, second) = catalogue.commitments.pending()
+    catalogue.record_commitment("1.2", "MOD", [("class", "1.2.3")])
+    catalogue.record_commitment("1.3", "MOD", [])
+    (first, second) = catalogue.pending_commitments()
     assert (first.transaction_uid, first.peer, first.instances) == ("1.2", "MOD", (("class", "1.2.3"),))
     catalogue.commitments.postpone("1.2", "MOD", 3600)
     catalogue.commitments.reported("1.3", "MOD")
-    assert catalogue.commitments.pending() == []
-    catalogue.commitments.record("1.2", "MOD", [])
-    assert len(catalogue.commitments.pending()) == 1
+    assert catalogue.pending_commitments() == []
+    catalogue.record_commitment("1.2", "MOD", [])
+    assert len(catalogue.pending_commitments()) == 1
     catalogue.commitments.abandon("1.2", "MOD")
-    assert catalogue.commitments.pending() == []
+    assert catalogue.pending_commitments() == []
     assert second.attempts == 0
 
 
 def test_a_campaign_knows_what_is_missing(catalogue: Catalogue) -> None:
-    catalogue.campaigns.save(Campaign("c", "dimse://OLD@127.0.0.1:104", details={"found": 1}))
-    catalogue.campaigns.save(Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2}))
+    catalogue.save_campaign(Campaign("c", "dimse://OLD@127.0.0.1:104", details={"found": 1}))
+    catalogue.save_campaign(Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2}))
     assert catalogue.campaigns.load("c") == Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2})
     assert catalogue.campaigns.load("d") is None
     uids = [("1.2.3", "1.2.3.1", f"1.2.3.1.{number}", "class") for number in range(1, 1203)]
-    catalogue.campaigns.record_inventory("c", uids)
-    catalogue.campaigns.record_inventory("c", uids[:3])
+    catalogue.record_inventory("c", uids)
+    catalogue.record_inventory("c", uids[:3])
     catalogue.record(entry("1.2.3.1.7"))
-    catalogue.campaigns.record_fetched("c", [("1.2.3", "1.2.3.1", "1.2.3.1.7", "held", "")])
-    assert sorted(catalogue.campaigns.missing("c")) == sorted(one for one in uids if one[2] != "1.2.3.1.7")
+    catalogue.record_fetched("c", [("1.2.3", "1.2.3.1", "1.2.3.1.7", "held", "")])
+    assert sorted(catalogue.missing("c")) == sorted(one for one in uids if one[2] != "1.2.3.1.7")
     assert catalogue.campaigns.outcomes("c") == {"": 1201, "held": 1}
     assert len(list(catalogue.campaigns.inventoried("c", "1.2.3"))) == 1202
