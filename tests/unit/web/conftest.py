@@ -5,39 +5,19 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 import pytest
 from vna_storage_filesystem.store import FilesystemStore
+from web_samples import Web
 
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DecodeSettings, HttpSettings, IngestSettings, Settings
-from vna_core.gateways.dicomweb.app import WebApplication, create_app
+from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.web_server import serve
 from vna_core.ingest.pipeline import IngestPipeline
-
-
-@dataclass
-class Web:
-    """A running web face: its address, and the parts behind it."""
-
-    address: tuple[str, int]
-    app: WebApplication
-    catalogue: Catalogue
-    pipeline: IngestPipeline
-    retriever: Retriever
-    data: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.address[0]}:{self.address[1]}"
-
-    def client(self, **options: object) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=30, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,12 @@ def held_under(catalogue: Catalogue, path: Mapping[str, Any]) -> list[HeldInstan
     return found
 
 
+def quoted(uid: str) -> str:
+    """A UID as a segment of a URL path."""
+    return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote(uid, safe="")
+
+
 def instance_url(base: str, held: HeldInstance) -> str:
     """Absolute URL of an instance; `base` ends with the root of the service."""
-    study, series, instance = (
-        quote(uid, safe="") for uid in (held.study_instance_uid, held.series_instance_uid, held.sop_instance_uid)
-    )
+    study, series, instance = quoted(held.study_instance_uid), quoted(held.series_instance_uid), quoted(held.sop_instance_uid)
     return f"{base}/studies/{study}/series/{series}/instances/{instance}"

@@ -66,7 +66,7 @@ def _url(base: str, *uids: str) -> str:
 def answer(outcomes: Sequence[PartOutcome], base: str) -> tuple[int, dict[str, Any]]:
     """HTTP status and the Store Instances Response Module as DICOM JSON.
 
-    200 when every part was stored, 202 when some were, 409 when none was (503 when none was for want of resources).
+    200 when every part was stored, 202 when some were, 409 when none was (503 when none was for a passing shortage).
     """
     stored = [outcome.result for outcome in outcomes if outcome.stored and outcome.result is not None]
     failed = [outcome for outcome in outcomes if not outcome.stored]
@@ -86,7 +86,7 @@ def answer(outcomes: Sequence[PartOutcome], base: str) -> tuple[int, dict[str, A
         return 200, module
     if stored:
         return 202, module
-    starved = all(isinstance(one.error or (one.result and one.result.error), OutOfResources) for one in failed)
+    starved = all(getattr(one.error or (one.result and one.result.error), "transient", False) for one in failed)
     return (503 if starved else 409), module
 
 

@@ -1,0 +1,117 @@
+"""``/api/v1``, health, metrics, tokens, and the description of all routes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from web_samples import Web, sample, store
+
+from vna_core.configuration import HttpSettings
+from vna_core.gateways.admin.openapi import public_path
+
+SOP = "1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"
+
+
+def test_every_change_of_an_instance_is_explained(client: httpx2.Client) -> None:
+    assert store(client, [sample("CT_small.dcm")]).status_code == 200
+    explained = client.get(f"/api/v1/instances/{SOP}").json()
+    assert explained["source"]["kind"] == "stow"
+    assert explained["original_sha256"] == hashlib.sha256(sample("CT_small.dcm")).hexdigest()
+    assert len(explained["locations"]) == 1
+    assert [version["version"] for version in explained["versions"]] == [1]
+    for change in explained["transformations"]:
+        assert set(change) >= {"tag", "keyword", "original", "canonical", "rule", "confidence"}
+    assert isinstance(explained["warnings"], list)
+    assert client.get(f"/api/v1/instances/{SOP}/versions").json()["versions"][0]["sop_instance_uid"] == SOP
+
+
+def test_an_original_is_an_attachment_with_its_digest(client: httpx2.Client) -> None:
+    store(client, [sample("CT_small.dcm")])
+    answer = client.get(f"/api/v1/instances/{SOP}/original")
+    assert answer.content == sample("CT_small.dcm")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert client.get(f"/api/v1/instances/{SOP}/original?version=7").status_code == 404
+    assert client.get(f"/api/v1/instances/{SOP}/original?version=x").status_code == 400
+
+
+def test_unknown_things_are_404_with_a_code(client: httpx2.Client) -> None:
+    for path in (
+        "/api/v1/instances/1.2",
+        "/api/v1/instances/1.2/original",
+        "/api/v1/quarantine/0000",
+        "/api/v1/quarantine/0000/original",
+        "/nothing",
+    ):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+def test_a_wrong_method_is_405(client: httpx2.Client) -> None:
+    assert client.delete("/dicom-web/studies").status_code == 405
+
+
+def test_lists_are_paged(client: httpx2.Client) -> None:
+    store(client, [b"first bad", b"second bad", b"third bad"])
+    first = client.get("/api/v1/quarantine?limit=2").json()
+    second = client.get("/api/v1/quarantine", params={"limit": 2, "after": first["next"]}).json()
+    assert len({entry["id"] for page in (first, second) for entry in page["quarantine"]}) == 3
+    assert client.get("/api/v1/quarantine?limit=0").status_code == 400
+    assert client.get("/api/v1/conflicts?after=x").status_code == 400
+
+
+def test_the_archive_says_that_it_is_well(client: httpx2.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json()["checks"] == {"catalogue": "ok", "store:landing": "ok"}
+
+
+def test_metrics_count_instances_by_outcome(client: httpx2.Client) -> None:
+    store(client, [sample("MR_small.dcm")])
+    text = client.get("/metrics").text
+    assert 'vna_instances_total{outcome="held"}' in text
+    assert 'vna_held{level="instances"}' in text
+    assert SOP not in text
+
+
+def test_every_route_is_described(web: Web, client: httpx2.Client) -> None:
+    described = client.get("/api/v1/openapi.json").json()
+    table = {(public_path(route.path), method) for route in web.app.routes for method in route.methods if method != "HEAD"}  # type: ignore[attr-defined]
+    assert table == {(path, method.upper()) for path, operations in described["paths"].items() for method in operations}
+    assert all(operation["summary"] for operations in described["paths"].values() for operation in operations.values())
+
+
+def test_capabilities_name_the_resources(client: httpx2.Client) -> None:
+    answer = client.get("/dicom-web/capabilities")
+    assert answer.headers["content-type"] == "application/vnd.sun.wadl+xml"
+    assert b"studies/{study}/series/{series}/instances/{instance}/rendered" in answer.content
+    assert client.options("/dicom-web/").status_code == 200
+
+
+def test_answers_cannot_be_sniffed_or_stored(client: httpx2.Client) -> None:
+    for path in ("/dicom-web/studies", "/api/v1/statistics", "/nothing", "/dicom-web/studies?Nonsense=1"):
+        headers = client.get(path).headers
+        assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+
+
+@pytest.fixture(scope="module")
+def guarded(start_web: Callable[..., Web]) -> Web:
+    return start_web(HttpSettings(tokens={"reader": hashlib.sha256(b"secret").hexdigest()}))
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic c2VjcmV0", "secret"])
+def test_without_a_token_nothing_but_health_answers(guarded: Web, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    with guarded.client(headers=headers) as client:
+        for path in ("/dicom-web/studies", "/api/v1/statistics", "/metrics", "/readyz", "/nothing"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers.get("www-authenticate")) == (401, "Bearer")
+        assert store(client, [sample("CT_small.dcm")]).status_code == 401
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_token_names_the_source(guarded: Web) -> None:
+    with guarded.client(headers={"Authorization": "Bearer secret"}) as client:
+        assert store(client, [sample("CT_small.dcm")]).status_code == 200
+        assert client.get(f"/api/v1/instances/{SOP}").json()["source"]["name"] == "reader"
