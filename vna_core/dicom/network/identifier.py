@@ -1,0 +1,106 @@
+"""Identifiers of C-FIND, C-MOVE, C-GET and of storage commitment as octets (PS3.4 annex C and J)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from struct import pack
+from typing import Final
+
+from vna_core.dicom.attribute_values import values_as_text
+from vna_core.dicom.canonical_writer import literal_element
+from vna_core.dicom.character_sets import character_set_names
+from vna_core.dicom.dictionary import vr_of
+from vna_core.dicom.elements import DataSet
+from vna_core.dicom.tokenizer import tokenize
+from vna_core.domain.errors import InvalidRequest, VnaError
+
+SPECIFIC_CHARACTER_SET: Final = 0x00080005
+QUERY_RETRIEVE_LEVEL: Final = 0x00080052
+_NUMERIC: Final = {"US": ("<H", 0, 0xFFFF), "UL": ("<I", 0, 0xFFFFFFFF), "SS": ("<h", -0x8000, 0x7FFF), "SL": ("<i", -(1 << 31), (1 << 31) - 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A decoded identifier.
+
+    Attributes
+    ----------
+    values
+        Values of every plain element by tag; an empty tuple for an empty one.
+    items
+        Items of every sequence by tag.
+    """
+
+    values: Mapping[int, tuple[str, ...]]
+    items: Mapping[int, tuple[Identifier, ...]] = field(default_factory=dict)
+
+    def first(self, tag: int) -> str:
+        """First value of an element; empty when there is none."""
+        values = self.values.get(tag, ())
+        return values[0] if values else ""
+
+
+def decode_identifier(octets: bytes | bytearray, transfer_syntax_uid: str) -> Identifier:
+    """Read an identifier. Text is decoded by the character set it declares. Raises InvalidRequest."""
+    explicit, little = transfer_syntax_uid != "1.2.840.10008.1.2", transfer_syntax_uid != "1.2.840.10008.1.2.2"
+    if not octets:
+        return Identifier({})
+    try:
+        walk = tokenize(bytes(octets), 0, len(octets), explicit=explicit, little_endian=little, max_depth=16, max_elements=100_000)
+    except VnaError as error:
+        raise InvalidRequest("The identifier cannot be read as a data set.") from error
+    return _decoded(bytes(octets), walk.data_set, ())
+
+
+def _decoded(buffer: bytes, data_set: DataSet, inherited: tuple[str, ...]) -> Identifier:
+    sets = inherited
+    values: dict[int, tuple[str, ...]] = {}
+    items: dict[int, tuple[Identifier, ...]] = {}
+    for tag, vr, start, length, below in data_set.elements:
+        raw = buffer[start : start + length]
+        if tag == SPECIFIC_CHARACTER_SET:
+            sets = character_set_names(raw)
+        if below is not None:
+            items[tag] = tuple(_decoded(buffer, item, sets) for item in below)
+        elif tag & 0xFFFF:
+            known = vr_of(tag) if vr == "UN" else vr
+            values[tag] = values_as_text(raw, known, sets)
+    return Identifier(values, items)
+
+
+def encode_identifier(
+    values: Mapping[int, Sequence[str]],
+    transfer_syntax_uid: str,
+    items: Mapping[int, Sequence[Mapping[int, Sequence[str]]]] | None = None,
+) -> bytes:
+    """An identifier as octets; text beyond ASCII makes it ISO_IR 192."""
+    explicit = transfer_syntax_uid != "1.2.840.10008.1.2"
+    every = dict(values)
+    if not all(text.isascii() for texts in every.values() for text in texts):
+        every[SPECIFIC_CHARACTER_SET] = ("ISO_IR 192",)
+    else:
+        every.pop(SPECIFIC_CHARACTER_SET, None)
+    out = {tag: _element(tag, vr_of(tag), _raw(vr_of(tag), texts), explicit) for tag, texts in every.items()}
+    for tag, sequence in (items or {}).items():
+        content = b""
+        for one in sequence:
+            encoded = b"".join(_element(t, vr_of(t), _raw(vr_of(t), one[t]), explicit) for t in sorted(one))
+            content += pack("<HHI", 0xFFFE, 0xE000, len(encoded)) + encoded
+        out[tag] = _element(tag, "SQ", content, explicit)
+    return b"".join(out[tag] for tag in sorted(out))
+
+
+def _raw(vr: str, texts: Sequence[str]) -> bytes:
+    if vr in _NUMERIC:
+        code, low, high = _NUMERIC[vr]
+        return b"".join(pack(code, int(text)) for text in texts if text.lstrip("-").isdigit() and low <= int(text) <= high)
+    return "\\".join(texts).encode("utf-8", "replace") if vr not in ("SQ", "AT") else b""
+
+
+def _element(tag: int, vr: str, raw: bytes, explicit: bool) -> bytes:
+    if explicit:
+        return literal_element(tag, vr, raw)
+    if len(raw) & 1:
+        raw += b"\0" if vr in ("UI", "OB", "UN") else b" "
+    return pack("<HHI", tag >> 16, tag & 0xFFFF, len(raw)) + raw

@@ -1,0 +1,79 @@
+"""Answering an association request (PS3.8 section 7.1, PS3.7 annex D)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from vna_core.configuration import DimseSettings
+from vna_core.dicom.network.association import Context
+from vna_core.dicom.network.pdu import Associate, ContextResult, ProposedContext, Role
+from vna_core.gateways.dimse.sop_classes import FIND, GET, IDENTIFIER_SYNTAXES, MOVE, SERVICES, is_stored
+
+_ACCEPTED: Final = 0
+_ABSTRACT_SYNTAX_UNKNOWN: Final = 3
+_TRANSFER_SYNTAXES_UNKNOWN: Final = 4
+_RELATIONAL_AND_FUZZY: Final = b"\x01\x00\x01\x00"
+"""What we offer of PS3.4 C.5.1.1: relational queries, no combined date and time, fuzzy names, no timezone adjustment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Values for A-ASSOCIATE-RJ (PS3.8 table 9-21), and why, for the log."""
+
+    result: int
+    source: int
+    reason: int
+    why: str
+
+
+def refusal(asked: Associate, address: str, settings: DimseSettings) -> Refusal | None:
+    """Why an association must be refused, or None."""
+    if settings.require_called_aet and asked.called != settings.aet:
+        return Refusal(1, 1, 7, "called AE title is not ours")
+    if settings.accept_only_peers:
+        peer = settings.peers.get(asked.calling)
+        if peer is None or peer.host not in (address, "localhost" if address in ("127.0.0.1", "::1") else address):
+            return Refusal(1, 1, 3, "calling AE title and address are not a configured peer")
+    return None
+
+
+def answer(asked: Associate, max_pdu: int) -> tuple[Associate, dict[int, Context]]:
+    """The acceptance, and the presentation contexts it makes."""
+    roles = {role.sop_class_uid: _role(role) for role in asked.roles}
+    results: list[ContextResult] = []
+    contexts: dict[int, Context] = {}
+    for proposed in asked.proposed[:128]:
+        result = _result(proposed)
+        results.append(result)
+        if result.result == _ACCEPTED:
+            role = roles.get(proposed.abstract_syntax)
+            contexts[proposed.id] = Context(
+                proposed.id, proposed.abstract_syntax, result.transfer_syntax, may_send=role is not None and role.scp
+            )
+    extended = {
+        uid: bytes(a & b for a, b in zip(octets, _RELATIONAL_AND_FUZZY, strict=False))
+        for uid, octets in asked.extended.items()
+        if uid in FIND or uid in MOVE or uid in GET
+    }
+    accepted = Associate(
+        asked.called, asked.calling, max_pdu, results=tuple(results), roles=tuple(roles.values()), extended=extended
+    )
+    return accepted, contexts
+
+
+def _role(asked: Role) -> Role:
+    """A requestor may be SCP of what we send it (C-GET); it may always be SCU."""
+    return Role(asked.sop_class_uid, asked.scu, asked.scp and is_stored(asked.sop_class_uid))
+
+
+def _result(proposed: ProposedContext) -> ContextResult:
+    syntaxes = proposed.transfer_syntaxes
+    first = syntaxes[0] if syntaxes else ""
+    if proposed.abstract_syntax in SERVICES:
+        chosen = next((uid for uid in IDENTIFIER_SYNTAXES if uid in syntaxes), "")
+        return ContextResult(proposed.id, _ACCEPTED if chosen else _TRANSFER_SYNTAXES_UNKNOWN, chosen or first)
+    if not is_stored(proposed.abstract_syntax):
+        return ContextResult(proposed.id, _ABSTRACT_SYNTAX_UNKNOWN, first)
+    # Octets are kept as they come, so what the sender prefers is right, whatever it is.
+    return ContextResult(proposed.id, _ACCEPTED if first else _TRANSFER_SYNTAXES_UNKNOWN, first)

@@ -1,0 +1,312 @@
+"""C-MOVE and C-GET as SCP (PS3.4 sections C.4.2 and C.4.3): objects stream from the store to the peer without being decoded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from vna_core.access.retrieve import Retriever
+from vna_core.access.transcode import Transcoder
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import DimseSettings, PeerSettings
+from vna_core.dicom.network import command as commands
+from vna_core.dicom.network.association import Association, Context, Message
+from vna_core.dicom.network.command import Command, Field
+from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
+from vna_core.dicom.network.requestor import request
+from vna_core.domain.errors import InvalidRequest, PeerError, VnaError
+from vna_core.domain.instance import HeldInstance
+from vna_core.domain.query import Equals, Level, Query
+from vna_core.gateways.dimse.find import level_of
+from vna_core.gateways.dimse.sop_classes import EXPLICIT_LITTLE, GET, IMPLICIT_LITTLE, MOVE
+
+PENDING: Final = 0xFF00
+CANCELLED: Final = 0xFE00
+WITH_FAILURES: Final = 0xB000
+MOVE_DESTINATION_UNKNOWN: Final = 0xA801
+OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
+_FAILED_UIDS: Final = 0x00080058
+_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
+_STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
+_REPORT_EVERY: Final = 0.5
+_CONTEXTS: Final = 128
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Sub-operation counts of PS3.4 C.4.2.1.5."""
+
+    remaining: int
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+    failed_uids: list[str] = field(default_factory=list)
+    reported: float = 0.0
+
+    def count(self, status: int | None, uid: str) -> None:
+        self.remaining -= 1
+        if status == 0:
+            self.completed += 1
+        elif status is not None and status & 0xF000 == 0xB000:
+            self.warning += 1
+        else:
+            self.failed += 1
+            self.failed_uids.append(uid)
+
+
+class RetrieveService:
+    """Answers C-MOVE and C-GET of one association."""
+
+    def __init__(
+        self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever, transcoder: Transcoder, calling: str
+    ) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._retriever = retriever
+        self._transcoder = transcoder
+        self._calling = calling
+
+    def move(self, association: Association, message: Message) -> None:
+        """Send what is asked for to the named destination."""
+        title = commands.text(message.command, commands.MOVE_DESTINATION)
+        peer = self._settings.peers.get(title)
+        if peer is None:
+            answered = self._response(message, MOVE_DESTINATION_UNKNOWN, None, "The move destination is not a configured peer.")
+            association.send(message.context_id, answered)
+            return
+        held = self._wanted(association, message, MOVE)
+        progress = _Progress(len(held))
+        originator: Command = {
+            commands.MOVE_ORIGINATOR: self._calling,
+            commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
+        }
+        for group, contexts in _groups(held):
+            destination = self._connected(title, peer, contexts)
+            if destination is None:
+                for one in group:
+                    progress.count(None, one.sop_instance_uid)
+                continue
+            if not self._send_group(association, message, destination, group, progress, originator, (title, peer, contexts)):
+                return
+        self._finish(association, message, progress)
+
+    def _connected(self, title: str, peer: PeerSettings, contexts: Sequence[tuple[str, tuple[str, ...]]]) -> Association | None:
+        try:
+            return request(
+                peer.host,
+                peer.port,
+                called=title,
+                calling=self._settings.aet,
+                contexts=contexts,
+                idle_timeout=max(self._settings.idle_timeout, 60.0),
+                network_timeout=self._settings.network_timeout,
+            )
+        except PeerError as error:
+            _log.warning("move-destination-unreachable", destination=title, code=error.code)
+            return None
+
+    def _send_group(
+        self,
+        association: Association,
+        message: Message,
+        destination: Association | None,
+        group: Sequence[HeldInstance],
+        progress: _Progress,
+        originator: Command,
+        address: tuple[str, PeerSettings, Sequence[tuple[str, tuple[str, ...]]]],
+    ) -> bool:
+        """Send some instances over one association to the destination, opened again when it breaks. False: cancelled."""
+        for one in group:
+            if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
+                if destination is not None:
+                    destination.release()
+                association.send(message.context_id, self._response(message, CANCELLED, progress))
+                return False
+            if destination is None:
+                destination = self._connected(*address)
+            status = None
+            if destination is not None:
+                try:
+                    status = self._store(destination, one, progress.completed + progress.failed + 1, originator)
+                except VnaError as error:
+                    _log.warning("sub-operation-failed", sop_instance_uid=one.sop_instance_uid, code=error.code)
+                    destination.abort(0)
+                    destination = None
+            progress.count(status, one.sop_instance_uid)
+            self._report(association, message, progress)
+        if destination is not None:
+            destination.release()
+        return True
+
+    def get(self, association: Association, message: Message) -> None:
+        """Send what is asked for on the same association."""
+        held = self._wanted(association, message, GET)
+        progress = _Progress(len(held))
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+        for number, one in enumerate(held, 1):
+            if association.is_cancelled(message_id):
+                association.send(message.context_id, self._response(message, CANCELLED, progress))
+                return
+            status = self._store(association, one, (message_id + number) & 0xFFFF, {})
+            progress.count(status, one.sop_instance_uid)
+            self._report(association, message, progress)
+        self._finish(association, message, progress)
+
+    # -- one sub-operation ------------------------------------------------------------------------------------------------
+
+    def _store(self, destination: Association, held: HeldInstance, message_id: int, originator: Command) -> int | None:
+        """C-STORE one instance; the peer's status, None where it could not be sent.
+
+        Raises PeerError or StorageError when the association cannot be used any more.
+        """
+        context, octets = self._prepared(destination, held)
+        if context is None or octets is None:
+            return None
+        request_: Command = {
+            commands.AFFECTED_SOP_CLASS: held.sop_class_uid,
+            commands.COMMAND_FIELD: Field.STORE_RQ,
+            commands.MESSAGE_ID: message_id & 0xFFFF,
+            commands.PRIORITY: 0,
+            commands.AFFECTED_SOP_INSTANCE: held.sop_instance_uid,
+            **originator,
+        }
+        destination.send(context.id, request_, octets)
+        while True:
+            answer = destination.receive(timeout=max(self._settings.idle_timeout, 60.0))
+            if commands.number(answer.command, commands.COMMAND_FIELD) == Field.STORE_RSP:
+                return commands.number(answer.command, commands.STATUS, 0x0110)
+
+    def _prepared(self, destination: Association, held: HeldInstance) -> tuple[Context | None, Iterator[bytes] | None]:
+        """The context to use, and the first octets read, so that a damaged small object fails before anything is sent."""
+        usable = [c for c in destination.contexts.values() if c.abstract_syntax == held.sop_class_uid and c.may_send]
+        try:
+            for context in usable:
+                if context.transfer_syntax == held.transfer_syntax_uid:
+                    return context, _started(self._retriever.data_set(held))
+            for context in usable:
+                if self._transcoder.can(held, context.transfer_syntax):
+                    return context, _started(self._transcoder.transcode(held, self._retriever, context.transfer_syntax))
+        except VnaError as error:
+            _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code)
+        return None, None
+
+    # -- what is asked for, and the answers -------------------------------------------------------------------------------
+
+    def _wanted(self, association: Association, message: Message, models: dict[str, tuple[Level, ...]]) -> list[HeldInstance]:
+        context = association.contexts[message.context_id]
+        identifier = decode_identifier(message.data or b"", context.transfer_syntax)
+        level = level_of(identifier, models[context.abstract_syntax])
+        return wanted_instances(self._catalogue, identifier, level)
+
+    def _report(self, association: Association, message: Message, progress: _Progress) -> None:
+        now = time.monotonic()
+        if progress.remaining and now - progress.reported > _REPORT_EVERY:
+            progress.reported = now
+            association.send(message.context_id, self._response(message, PENDING, progress))
+
+    def _finish(self, association: Association, message: Message, progress: _Progress) -> None:
+        sent = progress.completed + progress.warning
+        if not progress.failed and not progress.warning:
+            status = 0x0000
+        else:
+            status = WITH_FAILURES if sent else OUT_OF_RESOURCES_SUBOPERATIONS
+        answered = self._response(message, status, progress)
+        data = None
+        if progress.failed_uids:
+            context = association.contexts[message.context_id]
+            data = [encode_identifier({_FAILED_UIDS: progress.failed_uids}, context.transfer_syntax)]
+        association.send(message.context_id, answered, data)
+
+    def _response(self, message: Message, status: int, progress: _Progress | None, comment: str = "") -> Command:
+        is_move = commands.number(message.command, commands.COMMAND_FIELD) == Field.MOVE_RQ
+        answered: Command = {
+            commands.AFFECTED_SOP_CLASS: commands.text(message.command, commands.AFFECTED_SOP_CLASS),
+            commands.COMMAND_FIELD: Field.MOVE_RSP if is_move else Field.GET_RSP,
+            commands.RESPONDED_TO: commands.number(message.command, commands.MESSAGE_ID),
+            commands.STATUS: status,
+        }
+        if progress is not None:
+            if status in (PENDING, CANCELLED):
+                answered[commands.REMAINING] = progress.remaining
+            answered[commands.COMPLETED] = progress.completed
+            answered[commands.FAILED] = progress.failed
+            answered[commands.WARNING] = progress.warning
+        if comment:
+            answered[commands.ERROR_COMMENT] = commands.comment(comment)
+        return answered
+
+
+def wanted_instances(catalogue: Catalogue, identifier: Identifier, level: Level) -> list[HeldInstance]:
+    """Instances that the unique keys of a retrieve name (PS3.4 C.4.2.1.4). Raises InvalidRequest.
+
+    A Patient ID that several issuers gave out is not answered without Issuer of Patient ID: it would hand over strangers' images.
+    """
+    unique = {Level.PATIENT: _PATIENT_ID, Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _SOP}[level]
+    uids = [value for value in identifier.values.get(unique, ()) if value]
+    if not uids:
+        raise InvalidRequest(f"The identifier has no unique key of level {level.value}.")
+    if level is Level.PATIENT:
+        return _of_patient(catalogue, uids[0], identifier.first(_ISSUER))
+    study, series = identifier.first(_STUDY), identifier.first(_SERIES)
+    if level is Level.IMAGE:
+        found = list(catalogue.instances_by_uid_list(uids))
+    elif level is Level.SERIES:
+        found = [held for uid in uids for held in catalogue.instances(study=study or None, series=uid)]
+    else:
+        found = [held for uid in uids for held in catalogue.instances(study=uid)]
+    patient = identifier.first(_PATIENT_ID)
+    return [
+        held
+        for held in found
+        if (not patient or held.patient.patient_id == patient)
+        and (level is Level.STUDY or not study or held.study_instance_uid == study)
+        and (level is not Level.IMAGE or not series or held.series_instance_uid == series)
+    ]
+
+
+def _of_patient(catalogue: Catalogue, patient_id: str, issuer: str) -> list[HeldInstance]:
+    conditions = (Equals(_PATIENT_ID, (patient_id,)), *((Equals(_ISSUER, (issuer,)),) if issuer else ()))
+    patients = {match.patient for match in catalogue.search(Query(Level.PATIENT, conditions)).matches}
+    if len(patients) > 1:
+        raise InvalidRequest("Several issuers gave out this Patient ID: name the Issuer of Patient ID.")
+    return [held for patient in patients for held in catalogue.instances(patient=patient)]
+
+
+def _groups(held: Sequence[HeldInstance]) -> Iterator[tuple[list[HeldInstance], list[tuple[str, tuple[str, ...]]]]]:
+    """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class."""
+    group: list[HeldInstance] = []
+    exact: dict[tuple[str, str], None] = {}
+    classes: dict[str, None] = {}
+    for one in held:
+        pair = (one.sop_class_uid, one.transfer_syntax_uid)
+        more = (pair not in exact) + (one.sop_class_uid not in classes)
+        if more and len(exact) + len(classes) + more > _CONTEXTS:
+            yield group, _contexts(exact, classes)
+            group, exact, classes = [], {}, {}
+        exact[pair] = None
+        classes[one.sop_class_uid] = None
+        group.append(one)
+    if group:
+        yield group, _contexts(exact, classes)
+
+
+def _contexts(exact: dict[tuple[str, str], None], classes: dict[str, None]) -> list[tuple[str, tuple[str, ...]]]:
+    fallback = [(uid, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)) for uid in classes]
+    return [(uid, (syntax,)) for uid, syntax in exact] + fallback
+
+
+def _started(octets: Iterator[bytes]) -> Iterator[bytes]:
+    """The same stream, its first piece read already."""
+    first = next(octets, b"")
+
+    def rest() -> Iterator[bytes]:
+        yield first
+        yield from octets
+
+    return rest()

@@ -1,0 +1,77 @@
+"""C-STORE as SCP (PS3.4 annex B): octets go from the socket to the reception, and the answer tells what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+
+import structlog
+
+from vna_core.dicom.network import command as commands
+from vna_core.dicom.network.command import Command, Field
+from vna_core.domain.errors import VnaError
+from vna_core.domain.octets import Source
+from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ingest.receive import Reception
+
+SUCCESS = 0x0000
+CANNOT_UNDERSTAND = 0xC000
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreSink:
+    """Takes one data set. A failure is remembered, and the rest of the data set is let pass, so that it can be answered."""
+
+    def __init__(self, pipeline: IngestPipeline, source: Source, transfer_syntax_uid: str, command: Command) -> None:
+        self._pipeline = pipeline
+        self._failure: VnaError | None = None
+        self._reception: Reception = pipeline.reception(
+            source,
+            transfer_syntax_uid=transfer_syntax_uid,
+            sop_class_uid=commands.text(command, commands.AFFECTED_SOP_CLASS),
+            sop_instance_uid=commands.text(command, commands.AFFECTED_SOP_INSTANCE),
+        )
+
+    def write(self, piece: memoryview) -> None:
+        """Take the next octets."""
+        if self._failure is None:
+            try:
+                self._reception.write(piece)
+            except VnaError as error:
+                self._failure = error
+                self._reception.abort()
+
+    def complete(self) -> tuple[int, str]:
+        """The data set is here: status and error comment of the answer."""
+        if self._failure is not None:
+            return self._failure.dimse_status, self._failure.message
+        try:
+            result = self._pipeline.offer(self._reception.finish())
+        except VnaError as error:
+            _log.warning("store-failed", code=error.code)
+            return error.dimse_status, error.message
+        if result.outcome.acknowledged:
+            return SUCCESS, ""
+        error = result.error or VnaError("The instance was not taken.")
+        return (error.dimse_status if error.dimse_status >= 0xA000 else CANNOT_UNDERSTAND), error.message
+
+    def broken_off(self) -> None:
+        """The association died inside the data set: what came is kept in quarantine."""
+        if self._failure is None and self._reception.size:
+            with contextlib.suppress(VnaError):
+                self._pipeline.offer(self._reception.finish(), cut_short=True)
+        self._reception.abort()
+
+
+def store_response(request: Command, status: int, comment: str) -> Command:
+    """C-STORE-RSP (PS3.7 section 9.3.1.2)."""
+    response: Command = {
+        commands.COMMAND_FIELD: Field.STORE_RSP,
+        commands.RESPONDED_TO: commands.number(request, commands.MESSAGE_ID),
+        commands.AFFECTED_SOP_CLASS: commands.text(request, commands.AFFECTED_SOP_CLASS),
+        commands.AFFECTED_SOP_INSTANCE: commands.text(request, commands.AFFECTED_SOP_INSTANCE),
+        commands.STATUS: status,
+    }
+    if comment:
+        response[commands.ERROR_COMMENT] = commands.comment(comment)
+    return response
