@@ -82,6 +82,7 @@ CASES = [
     Golden("E27", file(between(element(0x00100020, "LO", b"17") + element(0x00100020, "LO", b"18"))), between(element(0x00100020, "LO", b"17"))),
     Golden("E28", file(element(0x00080000, "UL", b"\x2a\0\0\0") + CLEAN), CLEAN),
     Golden("E30", file(between(element(0x00090010, "LO", b"ACME 1 \0"))), between(element(0x00090010, "LO", b"ACME 1"))),
+    Golden("E33", file(between(element(0x00010010, "LO", b"ACME"))), identification()),
     Golden("E01", file(between(element(0x00081140, "UN", item(element(0x00081155, "UI", b"1.2\0", implicit=True))))), between(sequence(0x00081140, [item(uid(0x00081155, "1.2"))]))),
     Golden("E02", file(between(sequence(0x00081140, [item(element(0x00081155, "UI", b"1.2\0", implicit=True))], vr="UN", undefined=True))), between(sequence(0x00081140, [item(uid(0x00081155, "1.2"))])), ("N02",)),
     Golden("N01", file(identification(implicit=True), IMPLICIT), identification()),

@@ -73,13 +73,15 @@ def _trailing_padding(suspect: Suspect) -> Revision | None:
 def _foreign_group(suspect: Suspect) -> Revision | None:
     element = suspect.element
     if element.tag >> 16 in (0x0000, 0x0002) and suspect.top_level:
-        return Revision(None, original=displayed(suspect.revised.value(element)[:64]), detail=f"group {element.tag >> 16:04X}")
+        return Revision(None, original=displayed(suspect.revised.value(element)[:64]) if element.items is None else "", detail=f"group {element.tag >> 16:04X}")
     return None
 
 
-def _beyond_the_end(suspect: Suspect) -> Revision | None:
-    if suspect.element.tag > TRAILING_PADDING:
-        return Revision(None, detail=f"group {suspect.element.tag >> 16:04X}")
+def _illegal_group(suspect: Suspect) -> Revision | None:
+    element = suspect.element
+    if element.tag > TRAILING_PADDING or (element.tag >> 16 in (1, 3, 5, 7) and suspect.top_level):
+        value = "" if element.items is not None else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
+        return Revision(None, original=value, detail=f"group {element.tag >> 16:04X}")
     return None
 
 
@@ -168,7 +170,7 @@ def _undefined_length(suspect: Suspect) -> Revision | None:
 ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
     Rule("F21", 1, Layer.CONTAINER, _PROVEN, _trailing_padding, "Data Set Trailing Padding: left out."),
     Rule("F28", 1, Layer.CONTAINER, _PROVEN, _foreign_group, "Command or file meta elements inside the data set: left out."),
-    Rule("E33", 1, Layer.ENCODING, _PROVEN, _beyond_the_end, "Elements of groups above FFFC: left out."),
+    Rule("E33", 1, Layer.ENCODING, _PROVEN, _illegal_group, "Elements of groups 0001 to 0007 (odd) or above FFFC: left out."),
     Rule("E28", 1, Layer.ENCODING, _PROVEN, _group_length, "Group length (gggg,0000), retired: left out."),
     Rule("E27", 1, Layer.ENCODING, _PROVEN, _duplicate, "A second element with the same tag: the first counts."),
     Rule("E26", 1, Layer.ENCODING, _PROVEN, _order, "Tags do not ascend: sorted."),
