@@ -55,7 +55,7 @@ class BulkData:
         if not _PATH.fullmatch(path["element"]):
             raise InvalidRequest("The path names no element.")
         packaging = _packaging(exchange)
-        pieces, size, selected = await exchange.blocking(self._value, path, exchange.header(b"range"))
+        pieces, size, selected = await exchange.short(self._value, path, exchange.header(b"range"))
         headers = {"Accept-Ranges": "bytes"}
         if selected is not None:
             headers["Content-Range"] = f"bytes {selected.offset}-{selected.end - 1}/{size}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from vna_core.access.decode_codecs import DECODABLE, ENCODABLE
@@ -60,6 +62,26 @@ def frame_form(held: HeldInstance, forms: Sequence[Wanted]) -> tuple[str, str, s
     raise UnsupportedMediaType("The frames cannot be made in an acceptable media type.", stored=stored)
 
 
+@dataclass(frozen=True, slots=True)
+class FramePlan:
+    """Which frames of which instance are served, and how."""
+
+    held: HeldInstance
+    numbers: list[int]
+    packaging: str
+    media_type: str
+    transfer_syntax_uid: str
+
+    @property
+    def as_stored(self) -> bool:
+        stored = self.held.transfer_syntax_uid
+        return self.transfer_syntax_uid == stored or (self.transfer_syntax_uid == EXPLICIT_LITTLE and not is_encapsulated(stored))
+
+    @property
+    def is_small(self) -> bool:
+        return self.as_stored and len(self.numbers) * self.held.size // max(1, self.held.number_of_frames) <= SMALL
+
+
 class Frames:
     """GET ``frames/{list}``: multipart, or a single frame by itself."""
 
@@ -69,38 +91,40 @@ class Frames:
     async def __call__(self, exchange: Exchange) -> None:
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         forms = frame_forms(accept, ("multipart", "single"))
-        body, media_type, size = await exchange.blocking(self._answer, exchange.path_parameters, forms, exchange.base + ROOT)
-        if isinstance(body, bytes):
-            await exchange.octets(body, media_type)
+        plan: FramePlan = await exchange.short(self._plan, exchange.path_parameters, forms)
+        answer = MultipartAnswer(plan.media_type)
+        pieces, media_type = self._body(plan, answer, exchange.base + ROOT)
+        if plan.is_small:
+            await exchange.octets(await exchange.short(b"".join, pieces), media_type)
+        elif plan.packaging == "single":
+            await exchange.octets(await exchange.blocking(b"".join, pieces), media_type)
         else:
-            await exchange.stream(body, media_type, size)
+            await exchange.stream(pieces, media_type, None)
 
-    def _answer(
-        self, path: dict[str, str], forms: Sequence[Wanted], base: str
-    ) -> tuple[bytes | Iterator[bytes], str, int | None]:
+    def _plan(self, path: dict[str, str], forms: Sequence[Wanted]) -> FramePlan:
         held = held_under(self._archive.catalogue, path)[0]
         if held.pixel_data is None:
             raise NotFound("The instance has no frames.")
         numbers = frame_numbers(path["frames"], max(1, held.number_of_frames))
-        packaging, media_type, syntax = frame_form(held, forms)
-        named = f"{media_type}; transfer-syntax={syntax}"
-        octets = self._octets(held, numbers, syntax)
-        if packaging == "single":
-            if len(numbers) > 1:
-                raise UnsupportedMediaType("Several frames are served as multipart/related.")
-            return b"".join(octets), named, None
-        answer = MultipartAnswer(media_type)
-        url = instance_url(base, held)
-        parts = (
-            Part(named, len(frame), lambda frame=frame: iter((frame,)), f"{url}/frames/{number}")  # type: ignore[misc]
-            for number, frame in zip(numbers, octets, strict=True)
-        )
-        body = answer.body(parts)
-        if len(numbers) == 1 and held.size // max(1, held.number_of_frames) <= SMALL:
-            return b"".join(body), answer.content_type, None
-        return body, answer.content_type, None
+        plan = FramePlan(held, numbers, *frame_form(held, forms))
+        if plan.packaging == "single" and len(numbers) > 1:
+            raise UnsupportedMediaType("Several frames are served as multipart/related.")
+        return plan
 
-    def _octets(self, held: HeldInstance, numbers: Sequence[int], syntax: str) -> Iterator[bytes]:
-        if syntax == held.transfer_syntax_uid or (syntax == EXPLICIT_LITTLE and not is_encapsulated(held.transfer_syntax_uid)):
-            return self._archive.retriever.frames(held, numbers)
-        return self._archive.transcoder.frame(held, self._archive.retriever, numbers, syntax)
+    def _body(self, plan: FramePlan, answer: MultipartAnswer, base: str) -> tuple[Iterator[bytes], str]:
+        """Pieces of the answer and its media type."""
+        named = f"{plan.media_type}; transfer-syntax={plan.transfer_syntax_uid}"
+        octets = self._octets(plan)
+        if plan.packaging == "single":
+            return octets, named
+        url = instance_url(base, plan.held)
+        parts = (
+            Part(named, len(frame), partial(iter, (frame,)), f"{url}/frames/{number}")
+            for number, frame in zip(plan.numbers, octets, strict=True)
+        )
+        return answer.body(parts), answer.content_type
+
+    def _octets(self, plan: FramePlan) -> Iterator[bytes]:
+        if plan.as_stored:
+            return self._archive.retriever.frames(plan.held, plan.numbers)
+        return self._archive.transcoder.frame(plan.held, self._archive.retriever, plan.numbers, plan.transfer_syntax_uid)

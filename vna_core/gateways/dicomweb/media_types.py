@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from vna_core.domain.errors import UnsupportedMediaType
@@ -13,6 +14,8 @@ DICOM_JSON: Final = "application/dicom+json"
 OCTETS: Final = "application/octet-stream"
 MULTIPART: Final = "multipart/related"
 
+_CACHED: Final = 256
+"""Longest Accept field whose ranges are remembered: clients send the same few."""
 _PREFIX: Final = "1.2.840.10008.1.2."
 FRAME_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "image/jpeg": tuple(_PREFIX + "4." + number for number in ("70", "50", "51", "53", "55", "57", "58")),
@@ -84,6 +87,12 @@ def parse(text: str) -> MediaRange:
     return MediaRange(name.strip().lower(), parameters, quality)
 
 
+@lru_cache(maxsize=256)
+def _ranges(field: str) -> tuple[MediaRange, ...]:
+    ranges = [parse(piece) for piece in _split(field, ",") if piece.strip()]
+    return tuple(sorted((one for one in ranges if one.quality > 0), key=lambda one: -one.quality))
+
+
 def parse_accept(fields: Iterable[str | None]) -> tuple[MediaRange, ...]:
     """Acceptable ranges, best first; everything when nothing is said.
 
@@ -96,8 +105,7 @@ def parse_accept(fields: Iterable[str | None]) -> tuple[MediaRange, ...]:
     for field in fields:
         if field is None or not field.strip():
             continue
-        ranges = [parse(piece) for piece in _split(field, ",") if piece.strip()]
-        return tuple(sorted((one for one in ranges if one.quality > 0), key=lambda one: -one.quality))
+        return _ranges(field) if len(field) <= _CACHED else _ranges.__wrapped__(field)
     return (MediaRange("*/*", {}),)
 
 

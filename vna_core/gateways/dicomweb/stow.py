@@ -212,8 +212,8 @@ class Store:
 
         try:
             async for chunk in exchange.body():
-                await hand_over(await exchange.blocking(request.take, reader.feed(chunk)))
-            await hand_over(await exchange.blocking(request.take, reader.close()))
+                await hand_over(await exchange.short(request.take, reader.feed(chunk)))
+            await hand_over(await exchange.short(request.take, reader.close()))
             if not reader.finished and offers:
                 cut = request.cut() or PartOutcome(error=Truncated("The body ends before its closing boundary."))
                 await hand_over([cut], cut_short=True)

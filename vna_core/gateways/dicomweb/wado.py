@@ -31,9 +31,10 @@ class Retrieve:
         packagings = ("multipart", "single") if "instance" in path else ("multipart", "zip")
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         packaging, acceptable = object_form(accept, packagings)
-        found, small = await exchange.blocking(self._find, path, acceptable, packaging, exchange.base + ROOT)
-        if small is not None:
-            await exchange.octets(*small)
+        find = exchange.short if "instance" in path else exchange.blocking
+        found = await find(self._find, path, acceptable)
+        if packaging != "zip" and self._is_small(found):
+            await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + ROOT))
         elif packaging == "zip":
             members = [Member(_member_name(held), partial(self._file, held, syntax)) for held, syntax in found]
             name = f'attachment; filename="{key_segment(path["study"])}.zip"'
@@ -47,21 +48,21 @@ class Retrieve:
             parts = self._parts(found, exchange.base + ROOT)
             await exchange.stream(answer.body(parts), answer.content_type, answer.size(parts))
 
-    def _find(
-        self, path: dict[str, str], acceptable: Sequence[str], packaging: str, base: str
-    ) -> tuple[list[tuple[HeldInstance, str]], tuple[bytes, str] | None]:
-        """Instances with the transfer syntaxes they are served in; and, for a small one alone, the whole answer at once."""
-        found = [
-            (held, transfer_syntax_of(held, acceptable, self._archive.transcoder))
-            for held in held_under(self._archive.catalogue, path)
-        ]
+    def _find(self, path: dict[str, str], acceptable: Sequence[str]) -> list[tuple[HeldInstance, str]]:
+        """Instances with the transfer syntaxes they are served in."""
+        held = held_under(self._archive.catalogue, path)
+        return [(one, transfer_syntax_of(one, acceptable, self._archive.transcoder)) for one in held]
+
+    def _is_small(self, found: Sequence[tuple[HeldInstance, str]]) -> bool:
         held, syntax = found[0]
-        if len(found) > 1 or packaging == "zip" or syntax != held.transfer_syntax_uid or held.trailer_offset > SMALL:
-            return found, None
+        return len(found) == 1 and syntax == held.transfer_syntax_uid and held.trailer_offset <= SMALL
+
+    def _whole(self, found: Sequence[tuple[HeldInstance, str]], packaging: str, base: str) -> tuple[bytes, str]:
+        """The answer's body and media type, for one small instance as it is stored."""
         if packaging == "single":
-            return found, (b"".join(self._file(held, syntax)), f"{DICOM}; transfer-syntax={syntax}")
+            return b"".join(self._file(*found[0])), f"{DICOM}; transfer-syntax={found[0][1]}"
         answer = MultipartAnswer(DICOM)
-        return found, (b"".join(answer.body(self._parts(found, base))), answer.content_type)
+        return b"".join(answer.body(self._parts(found, base))), answer.content_type
 
     def _parts(self, found: Sequence[tuple[HeldInstance, str]], base: str) -> list[Part]:
         return [
