@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from struct import unpack_from
 
 import google_crc32c
 
 from vna_core.archival_storage.copies import SMALL, CopyReader
+from vna_core.archival_storage.keeping import verified
 from vna_core.catalogue import Catalogue
 from vna_core.dicom.reverse_patch import rebuild
 from vna_core.dicom.stored_object import element_range
-from vna_core.domain.errors import DigestMismatch, Malformed, NotFound
+from vna_core.domain.errors import DigestMismatch, Malformed, NotFound, Unarchivable
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.ports.storage import Store
@@ -64,15 +64,11 @@ class Retriever:
             def read(offset: int, length: int) -> bytes:
                 return self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
 
-        digest, withheld = hashlib.sha256(), b""
-        for piece in rebuild(read, held.size):
-            digest.update(piece)
-            if withheld:
-                yield withheld
-            withheld = bytes(piece)
-        if digest.hexdigest() != held.original_sha256:
-            raise DigestMismatch("The octets as received do not come back from the stored copy: it is damaged.")
-        yield withheld
+        try:
+            yield from verified(rebuild(read, held.size), held.original_sha256)
+        except (DigestMismatch, Unarchivable) as error:
+            self._copies.is_intact(held)  # marks the copy
+            raise DigestMismatch("The octets as received do not come back from the stored copy: it is damaged.") from error
 
     def frame_ranges(self, held: HeldInstance) -> tuple[ByteRange, ...]:
         """Ranges of the frames inside the stored object, in order."""

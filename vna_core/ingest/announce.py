@@ -38,5 +38,5 @@ def notify(result: IngestResult, observers: Iterable[Observer]) -> None:
     for observer in observers:
         try:
             observer(result)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever an observer raises
             _log.exception("observer-failed", observer=repr(observer))

@@ -120,7 +120,7 @@ class IngestPipeline:
             raise
         except (Unarchivable, LimitExceeded) as error:
             return self._quarantined(received, error)
-        except Exception as error:  # a fault of ours must not cost anybody an image: keep the octets, tell the sender
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost anybody an image: keep the octets, tell the sender
             _log.exception("normalization-failed", sha256=received.octets.sha256)
             failure = VnaError(f"The instance could not be read because of an internal error ({type(error).__name__}).")
             return self._quarantined(received, failure)
@@ -135,7 +135,12 @@ class IngestPipeline:
             self._after_room(room)
 
     def _quarantined(self, received: ReceivedInstance, error: VnaError) -> IngestResult:
-        quarantine_id = self.quarantine.keep(received, error)
+        try:
+            quarantine_id = self.quarantine.keep(received, error)
+        except OutOfResources:
+            raise
+        except LimitExceeded as full:
+            return self._ended(IngestResult(Outcome.REFUSED, error=full))
         _log.warning("quarantined", quarantine_id=quarantine_id, code=error.code, source=received.source.name)
         return self._ended(
             IngestResult(

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vna_core.archival_storage.keeping import keep
 from vna_core.archival_storage.keys import instance_key
-from vna_core.domain.errors import ObjectExists
 from vna_core.domain.instance import Location
 from vna_core.ingest.reconcile import Reconciled
-from vna_core.ports.storage import Store, StoredObject
+from vna_core.ports.storage import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,5 @@ def place(reconciled: Reconciled, landing: Store) -> Placed:
         return Placed(reconciled)
     canonical = reconciled.canonical
     key = instance_key(canonical.study_instance_uid, canonical.series_instance_uid, canonical.sop_instance_uid)
-    try:
-        stored = landing.create(key, canonical.chunks())
-    except ObjectExists as error:  # the same content under the same digest: an earlier try of this very arrival
-        existing = str(error.fields["key"])
-        stored = StoredObject(existing, canonical.size, existing.rsplit(".", 2)[1])
+    stored = keep(landing, key, canonical.chunks)
     return Placed(reconciled, Location(landing.name, stored.key, 0, stored.size), stored.sha256 or "")

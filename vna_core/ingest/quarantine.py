@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 
+from vna_core.archival_storage.keeping import keep, verified
 from vna_core.archival_storage.keys import quarantine_keys
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.configuration import IngestSettings
@@ -55,16 +57,18 @@ class Quarantine:
             sop_instance_uid=received.sop_instance_uid,
         )
         key, note_key = quarantine_keys(quarantine_id, octets.sha256)
-        for name, content in ((key, octets.chunks()), (note_key, iter([_note(entry)]))):
-            try:
-                self._landing.create(name, content)
-            except ObjectExists:
-                continue  # kept already, by an earlier arrival of the same octets
+        keep(self._landing, key, octets.chunks, octets.sha256)
+        with contextlib.suppress(ObjectExists):  # the note of an earlier arrival of the same octets stays
+            self._landing.create(note_key, [_note(entry)])
         return self._catalogue.record_quarantine(entry)
 
     def octets(self, quarantine_id: str) -> Iterator[bytes]:
-        """The octets as received, in pieces of at most 1 MiB. Raises NotFound, ObjectMissing."""
-        return self._landing.chunks(self._catalogue.quarantine_entry(quarantine_id).key)
+        """The octets as received, in pieces of at most 1 MiB, the last one only when all are right.
+
+        Raises NotFound, ObjectMissing, DigestMismatch.
+        """
+        entry = self._catalogue.quarantine_entry(quarantine_id)
+        return verified(self._landing.chunks(entry.key), entry.sha256)
 
     def entry(self, quarantine_id: str) -> QuarantineEntry:
         """What is known about an item. Raises NotFound."""

@@ -56,7 +56,7 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
         return Reconciled(canonical, patient)
     sha256 = canonical.received.octets.sha256
     for held in versions:
-        if held.original_sha256 == sha256 and _same_place(held, canonical, patient):
+        if held.original_sha256 == sha256:
             if copies.is_intact(held):
                 return Reconciled(canonical, patient, duplicate=held)
             return Reconciled(canonical, patient, damaged=held)
@@ -68,14 +68,6 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
 def _patient(canonical: CanonicalInstance) -> PatientKey:
     issuer = canonical.attributes.get(_ISSUER, ("",))[0] or canonical.received.source.issuer
     return PatientKey(issuer, canonical.attributes.get(_PATIENT_ID, ("",))[0])
-
-
-def _same_place(held: HeldInstance, canonical: CanonicalInstance, patient: PatientKey) -> bool:
-    return (
-        held.patient == patient
-        and held.study_instance_uid == canonical.study_instance_uid
-        and held.series_instance_uid == canonical.series_instance_uid
-    )
 
 
 def _held_object(held: HeldInstance, copies: CopyReader) -> ComparedObject:

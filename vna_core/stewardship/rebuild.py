@@ -70,9 +70,14 @@ def _take_up(store: Store, stored: StoredObject, catalogue: Catalogue, copies: C
         report.damaged.append(f"{store.name}:{stored.key}")
         return
     versions = catalogue.versions(entry.sop_instance_uid)
-    if any(location.key == stored.key for held in versions for location in held.locations):
-        report.known += 1
-        return
+    for held in versions:
+        if any(location.key == stored.key for location in held.locations):
+            report.known += 1
+            return
+        if held.sha256 == entry.sha256:  # its copy was marked bad, and is right again
+            catalogue.replace_copy(held.pk, entry)
+            report.recorded += 1
+            return
     new = _compared(entry, lambda wanted: store.chunks(stored.key, wanted))
     classification = {held.pk: classify(_held(held, copies), new) for held in versions}
     recorded = catalogue.record(entry, classification)

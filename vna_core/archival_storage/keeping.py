@@ -1,0 +1,60 @@
+"""Storing what must be there afterwards, whether or not something lies under its key already."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import structlog
+
+from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing
+from vna_core.ports.storage import Content, Key, Store, StoredObject
+
+_log = structlog.get_logger(__name__)
+
+
+def keep(store: Store, key: Key, content: Callable[[], Content], sha256: str | None = None) -> StoredObject:
+    """Create an object; what lies under its key already is read, and replaced when it is not `content`.
+
+    Only for keys that carry the digest of their content, where an object with other octets can be nothing but damage.
+
+    Raises
+    ------
+    OutOfResources, StoreUnavailable
+        As `Store.create`.
+    """
+    try:
+        return store.create(key, content(), sha256)
+    except ObjectExists as error:
+        name = str(error.fields["key"])
+    wanted, size = _digest(content())
+    try:
+        held, _ = _digest(store.chunks(name))
+    except ObjectMissing:
+        held = ""
+    if held == wanted:
+        return StoredObject(name, size, wanted)
+    _log.error("stored-copy-damaged", store=store.name, key=name, how="other octets than its key says", size=size)
+    store.delete(name)
+    return store.create(key, content(), sha256)
+
+
+def verified(chunks: Iterator[bytes], sha256: str) -> Iterator[bytes]:
+    """The same pieces; the last one comes only when the digest of all is right. Raises DigestMismatch."""
+    digest, withheld = hashlib.sha256(), b""
+    for piece in chunks:
+        digest.update(piece)
+        if withheld:
+            yield withheld
+        withheld = piece
+    if digest.hexdigest() != sha256:
+        raise DigestMismatch("Stored octets are damaged; they were not served whole.")
+    yield withheld
+
+
+def _digest(content: Content) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for piece in content:
+        digest.update(piece)
+        size += len(piece)
+    return digest.hexdigest(), size
