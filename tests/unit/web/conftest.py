@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-from vna_storage_filesystem.store import FilesystemStore
 from web_samples import Web
 
 from vna_core.access.render import Renderer
@@ -18,6 +17,7 @@ from vna_core.configuration import DecodeSettings, HttpSettings, IngestSettings,
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.web_server import serve
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_storage_filesystem.store import FilesystemStore
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
 from vna_core.domain.octets import ByteRange
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.held import held_under
-from vna_core.gateways.dicomweb.media_types import OCTETS, parse_accept, wanted_forms
+from vna_core.gateways.dicomweb.media_types import MULTIPART, OCTETS, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.web.exchange import Exchange
 
@@ -75,10 +75,11 @@ class BulkData:
 
 
 def _packaging(exchange: Exchange) -> str:
-    accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
-    for form in wanted_forms(accept):
-        if form.media_type in (OCTETS, "*/*"):
-            return "single" if form.packaging == "multipart" and form.media_type == "*/*" else form.packaging
-        if form.packaging == "single" and form.media_type == "application/dicom" and accept[0].name == "application/*":
+    """``multipart`` where that was asked for by name, else the value by itself. Raises UnsupportedMediaType."""
+    for one in parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))):
+        if one.name in (MULTIPART, "multipart/*"):
+            if one.parameters.get("type", OCTETS).lower() in (OCTETS, "*/*", "application/*"):
+                return "multipart"
+        elif one.covers(OCTETS):
             return "single"
     raise UnsupportedMediaType("Bulk data is served as application/octet-stream.")
