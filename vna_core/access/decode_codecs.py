@@ -310,7 +310,7 @@ def _encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescriptio
         )
     from pydicom.pixels.encoders.base import RLELosslessEncoder
 
-    return RLELosslessEncoder.encode(
+    encoded: bytes = RLELosslessEncoder.encode(
         np.ascontiguousarray(frame).tobytes(),
         rows=description.rows,
         columns=description.columns,
@@ -323,6 +323,7 @@ def _encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescriptio
         number_of_frames=1,
         encoding_plugin="pydicom",
     )
+    return encoded
 
 
 def _bits_needed(frame: Frame, description: PixelDescription) -> int:

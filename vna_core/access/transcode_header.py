@@ -54,4 +54,5 @@ def encode(data_set: Dataset) -> bytes:
     target.is_little_endian = True
     target.is_implicit_VR = False
     write_dataset(target, data_set)
-    return target.getvalue()
+    octets: bytes = target.getvalue()
+    return octets

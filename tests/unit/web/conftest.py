@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-from web_samples import Web
 
+from tests.unit.web.web_samples import Web
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue

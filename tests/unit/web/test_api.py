@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from web_samples import Web, sample, store
 
+from tests.unit.web.web_samples import Web, sample, store
 from vna_core.configuration import HttpSettings
 from vna_core.gateways.admin.openapi import public_path
 

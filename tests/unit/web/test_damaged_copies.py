@@ -9,7 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from web_samples import Web, sample, store
+
+from tests.unit.web.web_samples import Web, sample, store
 
 
 def large_instance() -> tuple[bytes, str]:

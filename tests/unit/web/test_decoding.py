@@ -13,8 +13,8 @@ from PIL import Image
 from pydicom.encaps import generate_frames
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from web_samples import SAMPLES
 
+from tests.unit.web.web_samples import SAMPLES
 from vna_core.access.decode import DecodePool
 from vna_core.access.decode_codecs import PixelDescription, decode, encode
 from vna_core.configuration import DecodeSettings

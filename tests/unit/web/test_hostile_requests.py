@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-from web_samples import CONTENT_TYPE, Web, multipart, sample, store
 
+from tests.unit.web.web_samples import CONTENT_TYPE, Web, multipart, sample, store
 from vna_core.configuration import HttpSettings, IngestSettings
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from web_samples import Web, sample, store
+
+from tests.unit.web.web_samples import Web, sample, store
 
 FILES = ("CT_small.dcm", "MR_small_RLE.dcm", "SC_rgb_rle_2frame.dcm", "MR_small_jp2klossless.dcm", "SC_rgb_jpeg_dcmtk.dcm")
 LITTLE = "1.2.840.10008.1.2.1"

@@ -10,7 +10,8 @@ import time
 import httpx2
 import pydicom
 import pytest
-from web_samples import CONTENT_TYPE, Web, multipart, sample, store
+
+from tests.unit.web.web_samples import CONTENT_TYPE, Web, multipart, sample, store
 
 CT = "CT_small.dcm"
 STUDY, SOP = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322", "1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"

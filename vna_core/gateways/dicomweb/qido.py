@@ -56,7 +56,7 @@ _RETURNED: Final[dict[Level, frozenset[int]]] = {
         (0x00080016, INSTANCE, 0x00080201, 0x00200013, 0x00280010, 0x00280011, 0x00280100, 0x00280008, STUDY, SERIES)
     ),
 }
-"""Attributes returned without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5); above them those of a level not in the path."""
+"""Attributes returned without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5); those above come with a level not in the path."""
 
 _LEVELS_ABOVE: Final = {
     Level.STUDY: (),

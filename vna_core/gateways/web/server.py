@@ -24,7 +24,7 @@ CONCURRENT: Final = 1024
 _log = structlog.get_logger(__name__)
 
 
-class _Inherited(Server):
+class _Inherited(Server):  # type: ignore[misc]
     """granian's embedded server on a listening socket of ours instead of one that it opens itself."""
 
     def __init__(self, app: ASGIApp, listening_socket: socket.socket, settings: HttpSettings) -> None:
