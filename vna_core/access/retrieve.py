@@ -78,6 +78,7 @@ class Retriever:
         size = 16 * count + 4
         index = self._copies.read(held, ByteRange(held.size - size, size))
         if google_crc32c.value(index[:-4]) != int.from_bytes(index[-4:], "little"):
+            self._copies.is_intact(held)  # marks the copy
             raise DigestMismatch("The frame index of a stored copy is damaged.")
         pairs = unpack_from(f"<{2 * count}Q", index)
         return tuple(ByteRange(offset, length) for offset, length in zip(pairs[::2], pairs[1::2], strict=True))
@@ -105,12 +106,14 @@ class Retriever:
         NotFound
             No such element.
         """
+
         def read(offset: int, length: int) -> bytes:
             return self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
 
         try:
             return element_range(read, held.size, path)
         except Malformed as error:
+            self._copies.is_intact(held)  # marks the copy
             raise DigestMismatch("The header of a stored copy is damaged.") from error
 
     def element_value(self, held: HeldInstance, path: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import structlog
 
@@ -15,7 +15,7 @@ from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.dicom.trailer import IndexEntryFields, index_entry_fields
-from vna_core.domain.errors import DigestMismatch, Unarchivable, VnaError
+from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.octets import ByteRange, Source
@@ -55,7 +55,7 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
                 _take_up(store, stored, catalogue, copies, report)
                 progress()
         for stored in store.list(QUARANTINE):
-            if stored.key.endswith(".json"):
+            if stored.key.endswith(".bin"):
                 report.objects += 1
                 _list_again(store, stored, catalogue, report)
                 progress()
@@ -70,14 +70,9 @@ def _take_up(store: Store, stored: StoredObject, catalogue: Catalogue, copies: C
         report.damaged.append(f"{store.name}:{stored.key}")
         return
     versions = catalogue.versions(entry.sop_instance_uid)
-    for held in versions:
-        if any(location.key == stored.key for location in held.locations):
-            report.known += 1
-            return
-        if held.sha256 == entry.sha256:  # its copy was marked bad, and is right again
-            catalogue.replace_copy(held.pk, entry)
-            report.recorded += 1
-            return
+    if any(location.key == stored.key for held in versions for location in held.locations):
+        report.known += 1
+        return
     new = _compared(entry, lambda wanted: store.chunks(stored.key, wanted))
     classification = {held.pk: classify(_held(held, copies), new) for held in versions}
     recorded = catalogue.record(entry, classification)
@@ -124,18 +119,25 @@ def _held(held: HeldInstance, copies: CopyReader) -> ComparedObject:
     return _compared(held, lambda wanted: copies.chunks(held, wanted))
 
 
-def _list_again(store: Store, note: StoredObject, catalogue: Catalogue, report: RebuildReport) -> None:
-    """List a quarantined item from the note beside its octets."""
+def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report: RebuildReport) -> None:
+    """List a quarantined item from the note beside its octets, or without one when the process died before it was written."""
+    sha256 = digest_of_key(octets.key)
+    found = QuarantineEntry(
+        id=sha256[:16],
+        sha256=sha256,
+        size=octets.size,
+        store=store.name,
+        key=octets.key,
+        code=Unarchivable.code,
+        message="Why these octets were put here is not known: the note beside them is missing.",
+        source=Source("", "", "", ""),
+        received_at=octets.modified or datetime.fromtimestamp(0, UTC),
+    )
     try:
-        said = json.loads(store.read(note.key))
-        key = note.key.removesuffix(".json") + ".bin"
+        said = json.loads(store.read(octets.key.removesuffix(".bin") + ".json"))
         transfer_syntax, sop_class, sop_instance = said["hints"]
-        entry = QuarantineEntry(
-            id=said["id"],
-            sha256=said["sha256"],
-            size=store.stat(key).size,
-            store=store.name,
-            key=key,
+        found = replace(
+            found,
             code=said["code"],
             message=said["message"],
             source=Source(*said["source"]),
@@ -144,20 +146,19 @@ def _list_again(store: Store, note: StoredObject, catalogue: Catalogue, report: 
             sop_class_uid=sop_class,
             sop_instance_uid=sop_instance,
         )
-    except (ValueError, KeyError, TypeError, VnaError) as error:
-        _log.error("quarantine-note-damaged", store=store.name, key=note.key, error=type(error).__name__)
-        report.damaged.append(f"{store.name}:{note.key}")
-        return
+    except ObjectMissing:
+        _log.warning("quarantine-note-missing", store=store.name, key=octets.key)
+    except (ValueError, KeyError, TypeError) as error:
+        _log.error("quarantine-note-damaged", store=store.name, key=octets.key, error=type(error).__name__)
+        report.damaged.append(f"{store.name}:{octets.key}")
     report.quarantined += 1
-    if not _is_listed(catalogue, entry.id):
-        catalogue.record_quarantine(entry)
+    if not _is_listed(catalogue, found.id):
+        catalogue.record_quarantine(found)
 
 
 def _is_listed(catalogue: Catalogue, quarantine_id: str) -> bool:
     try:
         catalogue.quarantine_entry(quarantine_id)
-    except VnaError as error:
-        if error.code != "not-found":
-            raise
+    except NotFound:
         return False
     return True
