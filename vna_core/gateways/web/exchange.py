@@ -26,6 +26,8 @@ Headers = Mapping[str, str]
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = "application/json"
+BATCH: Final = 1 << 21
+"""Octets of an answer that are made in one go; as many again are read ahead."""
 
 
 class ClientGone(Exception):
@@ -183,22 +185,23 @@ class Exchange:
         failure later ends the connection before the announced end, which no client takes for a whole answer.
         """
         loop = asyncio.get_running_loop()
-        piece = await loop.run_in_executor(self._pace.threads, _next, pieces)
+        batch = await loop.run_in_executor(self._pace.threads, _next, pieces)
         await self._begin(status, media_type, size, headers)
         try:
             if self.method == "HEAD":
-                piece = None
+                batch = []
             first = True
-            while piece is not None:
+            while batch:
                 ahead = loop.run_in_executor(self._pace.threads, _next, pieces)
                 try:
-                    await self._piece(piece, watch=not first)
+                    for piece in batch:
+                        await self._piece(piece, watch=not first)
+                        first = False
                 except BaseException:
                     with contextlib.suppress(Exception):  # the reason to stop is being raised; the read-ahead is not needed
                         await ahead
                     raise
-                piece = await ahead
-                first = False
+                batch = await ahead
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             if self._watcher is not None:
@@ -231,8 +234,15 @@ class Exchange:
             continue
 
 
-def _next(pieces: Iterator[bytes]) -> bytes | None:
-    return next(pieces, None)
+def _next(pieces: Iterator[bytes]) -> list[bytes]:
+    """A batch of pieces, large enough that a hand-over to a thread is worth its cost; empty at the end."""
+    batch, size = [], 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size >= BATCH:
+            break
+    return batch
 
 
 def _field(value: str) -> bytes:

@@ -14,6 +14,7 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from vna_core.configuration import HttpSettings
+from vna_core.gateways.web.memory import keep_pieces
 
 GRACE: Final = 4
 """Seconds that requests under way may take to end after the stop."""
@@ -55,6 +56,7 @@ def serve(app: ASGIApp, listening_socket: socket.socket, settings: HttpSettings,
 
     Blocks; call it from the main thread of a process of its own. Several processes may serve one listening socket.
     """
+    keep_pieces()
     asyncio.run(_serve(app, listening_socket, settings, stop))
 
 
