@@ -219,7 +219,8 @@ def _known_keys(path: tuple[str, ...]) -> list[str]:
     section: type[BaseModel] = Settings
     for key in path:
         field = section.model_fields.get(key)
-        below = field.annotation if field is not None else {"peers": PeerSettings, "stores": StoreSettings}.get(path[-2])
-        if isinstance(below, type) and issubclass(below, BaseModel):
-            section = below
+        if field is None:
+            section = PeerSettings if "peers" in path else StoreSettings
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            section = field.annotation
     return sorted(section.model_fields)

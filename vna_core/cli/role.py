@@ -35,6 +35,10 @@ def main() -> None:
         os.write(ready_number, b"r")
         os.close(ready_number)
         (_dimse if kind == "dimse" else _web)(archive, listener, stop)
+    if kind == "web":
+        # The web server's native threads must not meet the end of the interpreter: they abort the process there.
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:

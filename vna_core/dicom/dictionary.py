@@ -97,7 +97,7 @@ def keyword_of(tag: int, creator: str = "") -> str:
     """Keyword of a standard element, the name of a private one where its creator is known, empty otherwise."""
     entry = DicomDictionary.get(tag)
     if entry is not None:
-        return entry[4]
+        return str(entry[4])
     if not tag & 0xFFFF:
         return "GenericGroupLength"
     if not tag & 0x10000:

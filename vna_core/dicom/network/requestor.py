@@ -69,11 +69,11 @@ def request(
     association.peer_limit = answer.max_length
     accepted_roles = {role.sop_class_uid: role for role in answer.roles}
     by_id = {context.id: context for context in proposed}
-    for result in answer.results:
-        context = by_id.get(result.id)
-        if result.result == 0 and context is not None:
+    for given in answer.results:
+        context = by_id.get(given.id)
+        if given.result == 0 and context is not None:
             role = accepted_roles.get(context.abstract_syntax)
-            association.contexts[result.id] = Context(
-                result.id, context.abstract_syntax, result.transfer_syntax, may_send=role is None or role.scu
+            association.contexts[given.id] = Context(
+                given.id, context.abstract_syntax, given.transfer_syntax, may_send=role is None or role.scu
             )
     return association

@@ -61,7 +61,7 @@ def find(association: Association, message: Message, catalogue: Catalogue, aet: 
             association.send(message.context_id, response(message.command, CANCELLED, "Cancelled."))
             return
         values = _returned(identifier, match.attributes, constant)
-        sequences = {tag: () for tag in identifier.items}
+        sequences = dict.fromkeys(identifier.items, ())
         association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences)])
     association.send(message.context_id, response(message.command, 0))
 

@@ -297,8 +297,9 @@ def _groups(held: Sequence[HeldInstance]) -> Iterator[tuple[list[HeldInstance], 
 
 
 def _contexts(exact: dict[tuple[str, str], None], classes: dict[str, None]) -> list[tuple[str, tuple[str, ...]]]:
-    fallback = [(uid, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)) for uid in classes]
-    return [(uid, (syntax,)) for uid, syntax in exact] + fallback
+    contexts: list[tuple[str, tuple[str, ...]]] = [(uid, (syntax,)) for uid, syntax in exact]
+    contexts += [(uid, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)) for uid in classes]
+    return contexts
 
 
 def _started(octets: Iterator[bytes]) -> Iterator[bytes]:

@@ -52,8 +52,8 @@ class StoreSink:
             return error.dimse_status, error.message
         if result.outcome.acknowledged:
             return SUCCESS, ""
-        error = result.error or VnaError("The instance was not taken.")
-        return (error.dimse_status if error.dimse_status >= 0xA000 else CANNOT_UNDERSTAND), error.message
+        reason = result.error or VnaError("The instance was not taken.")
+        return (reason.dimse_status if reason.dimse_status >= 0xA000 else CANNOT_UNDERSTAND), reason.message
 
     def broken_off(self) -> None:
         """The association died inside the data set: what came is kept in quarantine."""
