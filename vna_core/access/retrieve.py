@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack_from
 
 import google_crc32c
@@ -12,9 +12,9 @@ from vna_core.archival_storage.keeping import verified
 from vna_core.catalogue import Catalogue
 from vna_core.dicom.reverse_patch import rebuild
 from vna_core.dicom.stored_object import element_range
-from vna_core.domain.errors import DigestMismatch, Malformed, NotFound, Unarchivable
+from vna_core.domain.errors import DigestMismatch, NotFound, Unarchivable
 from vna_core.domain.instance import HeldInstance, Location
-from vna_core.domain.octets import CHUNK, ByteRange
+from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
 
 
@@ -54,16 +54,7 @@ class Retriever:
 
         Raises DigestMismatch, ObjectMissing, StoreUnavailable.
         """
-        if held.size <= SMALL:
-            content = self._copies.whole(held)
-
-            def read(offset: int, length: int) -> bytes:
-                return content[offset : offset + length]
-        else:
-
-            def read(offset: int, length: int) -> bytes:
-                return self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
-
+        read = self._reader(held)
         try:
             yield from verified(rebuild(read, held.size), held.original_sha256)
         except (DigestMismatch, Unarchivable) as error:
@@ -107,21 +98,29 @@ class Retriever:
             No such element.
         """
 
-        def read(offset: int, length: int) -> bytes:
-            return self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
-
-        try:
-            return element_range(read, held.size, path)
-        except Malformed as error:
-            self._copies.is_intact(held)  # marks the copy
-            raise DigestMismatch("The header of a stored copy is damaged.") from error
+        return self._element(held, path, self._reader(held))
 
     def element_value(self, held: HeldInstance, path: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
-        """One element's value, or a range of it, in pieces of at most 1 MiB."""
-        value, _ = self.element(held, path)
+        """One element's value, or a range of it, in pieces of at most 4 MiB."""
+        read = self._reader(held)
+        value, _ = self._element(held, path, read)
         if byte_range is not None:
             offset = min(byte_range.offset, value.length)
             value = ByteRange(value.offset + offset, min(byte_range.length, value.length - offset))
-        if value.length <= CHUNK:
-            return iter((self._copies.read(held, value),))
+        if held.size <= SMALL:
+            return iter((read(value.offset, value.length),))
         return self._copies.chunks(held, value)
+
+    def _element(self, held: HeldInstance, path: str, read: Callable[[int, int], bytes]) -> tuple[ByteRange, str]:
+        try:
+            return element_range(read, held.size, path)
+        except (DigestMismatch, Unarchivable) as error:
+            self._copies.is_intact(held)  # marks the copy
+            raise DigestMismatch("The header of a stored copy is damaged.") from error
+
+    def _reader(self, held: HeldInstance) -> Callable[[int, int], bytes]:
+        """Gives ranges: of the verified whole of a small object, or read one by one."""
+        if held.size > SMALL:
+            return lambda offset, length: self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))
+        content = self._copies.whole(held)
+        return lambda offset, length: content[offset : offset + length]
