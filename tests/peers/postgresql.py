@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,16 @@ class PostgresqlServer:
     """A running server. `new_database` makes an empty database and gives its SQLAlchemy URL."""
 
     port: int
+    control: Callable[[str], None]
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Without warning to anybody, as when the machine is switched off; started again at the end."""
+        self.control("stop")
+        try:
+            yield
+        finally:
+            self.control("start")
 
     def new_database(self, name: str) -> str:
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
@@ -76,11 +86,16 @@ def postgresql() -> Iterator[PostgresqlServer]:
         )
         port = _free_port()
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
-        run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+
+        def control(what: str) -> None:
+            how = ("-m", "immediate") if what == "stop" else ("-l", str(folder / "log"), "-o", options)
+            run(str(programs / "pg_ctl"), "-D", str(data), "-w", *how, what)
+
+        control("start")
         try:
-            yield PostgresqlServer(port)
+            yield PostgresqlServer(port, control)
         finally:
-            run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop")
+            control("stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
