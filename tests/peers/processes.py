@@ -1,0 +1,59 @@
+"""Starting and ending peers: free ports, waiting for a listener, ending by process id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_listener(port: int, process: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
+    """Return when somebody accepts on the port; fail when the process ends before."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+        except OSError:
+            assert process.poll() is None, f"the peer ended with {process.returncode}"
+            assert time.monotonic() < deadline, "the peer does not listen"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def program(name: str, package: str = "dcmtk") -> str:
+    """Path of a program; the test is skipped where it is not installed."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} (Debian package {package}) is not installed")
+    return found
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for as long as the block runs."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent, env={**os.environ, **environment})
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
