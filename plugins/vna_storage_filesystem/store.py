@@ -269,7 +269,12 @@ class FilesystemStore(Store):
 
     def _path(self, key: str) -> str:
         segments = key.split("/")
-        if not key.isascii() or "\0" in key or len(key) > 1024 or any(segment in ("", ".", "..") or len(segment) > 255 for segment in segments):
+        if (
+            not key.isascii()
+            or "\0" in key
+            or len(key) > 1024
+            or any(segment in ("", ".", "..") or len(segment) > 255 for segment in segments)
+        ):
             message = "A storage key is ASCII, at most 1,024 octets, its segments at most 255 and not empty, '.' or '..'."
             raise InvalidRequest(message, store=self.name)
         return os.path.join(self._root, *segments)

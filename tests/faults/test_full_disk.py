@@ -55,7 +55,12 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(small_disk: Path, leave
         assert len(archive.catalogue.instances()) == len(acknowledged) + 1
         ballast.unlink()
         assert archive.offer(ct(500, rows=rows)).outcome is Outcome.HELD
-    assert lost(data, [Acknowledged(_sha256(octets), f"1.2.826.0.1.3680043.10.1.{number}") for number, octets in acknowledged.items()]) == []
+    assert (
+        lost(
+            data, [Acknowledged(_sha256(octets), f"1.2.826.0.1.3680043.10.1.{number}") for number, octets in acknowledged.items()]
+        )
+        == []
+    )
 
 
 def test_a_spool_that_fills_the_disk_is_given_back(small_disk: Path) -> None:

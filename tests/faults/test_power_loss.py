@@ -12,7 +12,9 @@ from vna_core.stewardship.rebuild import rebuild
 from vna_core.testing.fault_injection import Run, finish, lost, start
 
 
-def ingest_until_power_loss(library: Path, folder: Path, files: list[Path], kill_after: int | None, threads: int, ignore: str = "") -> Run:
+def ingest_until_power_loss(
+    library: Path, folder: Path, files: list[Path], kill_after: int | None, threads: int, ignore: str = ""
+) -> Run:
     """Ingest into ``folder/before``; ``folder/after`` is what a power loss leaves of it."""
     for name in ("before", "journal"):
         (folder / name).mkdir()
@@ -64,6 +66,8 @@ def test_the_stores_alone_are_enough_after_a_power_loss(flush_journal: Path, tmp
 
 
 @pytest.mark.parametrize("unflushed", ["directories", "catalogue.sqlite", "store"])
-def test_the_simulation_notices_what_is_not_flushed(flush_journal: Path, tmp_path: Path, files: list[Path], unflushed: str) -> None:
+def test_the_simulation_notices_what_is_not_flushed(
+    flush_journal: Path, tmp_path: Path, files: list[Path], unflushed: str
+) -> None:
     run = ingest_until_power_loss(flush_journal, tmp_path, files[:10], None, 1, ignore=unflushed)
     assert len(lost(tmp_path / "after", run.acknowledged)) == 10

@@ -188,4 +188,6 @@ def _unnamed_file(folder: Path) -> int:
 
 
 def _no_space(error: OSError) -> OutOfResources:
-    return OutOfResources(f"The spool cannot be written ({error.strerror}): free space, then send again.", limit="data", maximum="disk space")
+    return OutOfResources(
+        f"The spool cannot be written ({error.strerror}): free space, then send again.", limit="data", maximum="disk space"
+    )

@@ -29,8 +29,36 @@ from vna_core.domain.errors import DigestMismatch, InvalidRequest, ObjectExists,
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.ports.storage import Store
 
-ESCAPES: Final = ("../outside", "a/../../outside", "/etc/outside", "a//b", "a/./b", "", "a/", "\0", "a\0b", "é", "..", ".", "x" * 1025)
-STRANGE: Final = ("a b", "a%2Fb", "-rf", "a;b", "a'b\"c", "a\\b", "a\nb", "*?[x]", "~", "CON", "a.", "studies/0f/1.2.3/4.5/6.7.x.dcm", "x" * 200)
+ESCAPES: Final = (
+    "../outside",
+    "a/../../outside",
+    "/etc/outside",
+    "a//b",
+    "a/./b",
+    "",
+    "a/",
+    "\0",
+    "a\0b",
+    "é",
+    "..",
+    ".",
+    "x" * 1025,
+)
+STRANGE: Final = (
+    "a b",
+    "a%2Fb",
+    "-rf",
+    "a;b",
+    "a'b\"c",
+    "a\\b",
+    "a\nb",
+    "*?[x]",
+    "~",
+    "CON",
+    "a.",
+    "studies/0f/1.2.3/4.5/6.7.x.dcm",
+    "x" * 200,
+)
 
 
 _READS: Final[dict[str, Callable[[Store, str], object]]] = {

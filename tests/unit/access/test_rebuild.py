@@ -24,8 +24,16 @@ def archive(tmp_path: Path) -> Iterator[SmallArchive]:
 def fill(archive: SmallArchive) -> None:
     """Instances, versions of every kind, patients of two issuers, quarantine."""
     for number in range(1, 6):
-        archive.offer(ct(number, PatientName=f"Müller^{number}", SpecificCharacterSet="ISO_IR 100"), Source("dimse", "CT1", "10.0.0.1", "A"))
-    for octets in (ct(1, implicit=True), ct(2, pixel=77), ct(3, PatientComments="x"), ct(4, StudyInstanceUID="1.2.3"), ct(5, PatientID="P2")):
+        archive.offer(
+            ct(number, PatientName=f"Müller^{number}", SpecificCharacterSet="ISO_IR 100"), Source("dimse", "CT1", "10.0.0.1", "A")
+        )
+    for octets in (
+        ct(1, implicit=True),
+        ct(2, pixel=77),
+        ct(3, PatientComments="x"),
+        ct(4, StudyInstanceUID="1.2.3"),
+        ct(5, PatientID="P2"),
+    ):
         archive.offer(octets, Source("stow", "someone", "10.0.0.2"))
     archive.offer(ct(6, rows=20_000))
     archive.offer(b"no DICOM at all" * 10, Source("file", "disc", "/a/b"))

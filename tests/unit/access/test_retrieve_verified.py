@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from vna_storage_filesystem.store import FilesystemStore
 
 from tests.unit.ingest.ct_samples import ct
 from tests.unit.ingest.small_archive import SmallArchive, flip, small_archive
@@ -18,6 +17,7 @@ from vna_core.access.retrieve import Retriever
 from vna_core.domain.errors import DigestMismatch, InvalidRequest, NotFound, ObjectMissing, StorageError, StoreUnavailable
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import CHUNK, ByteRange
+from vna_storage_filesystem.store import FilesystemStore
 
 LARGE = 20_000
 """Rows of an instance that is larger than what is verified in one go."""

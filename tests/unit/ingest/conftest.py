@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vna_storage_filesystem.store import FilesystemStore
-
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, IngestSettings
@@ -17,6 +15,7 @@ from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_storage_filesystem.store import FilesystemStore
 
 SOURCE = Source("file", "test", "/somewhere")
 
@@ -70,7 +69,9 @@ def small_archive(
 ) -> Iterator[SmallArchive]:
     with Catalogue.open(catalogue or CatalogueSettings(), data) as index:
         store = FilesystemStore("landing", data / "store")
-        pipeline = IngestPipeline(store, index, settings or IngestSettings(), data, observers, processes=processes, after_room=after_room)
+        pipeline = IngestPipeline(
+            store, index, settings or IngestSettings(), data, observers, processes=processes, after_room=after_room
+        )
         yield SmallArchive(data, store, index, pipeline, Retriever({"landing": store}, index))
 
 

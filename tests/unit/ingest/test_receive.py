@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.ingest.small_archive import SOURCE
 
+from tests.unit.ingest.small_archive import SOURCE
 from vna_core.configuration import IngestSettings
 from vna_core.domain.errors import LimitExceeded, OutOfResources
 from vna_core.domain.octets import Source
@@ -32,7 +32,11 @@ def test_the_octets_are_all_there_with_length_and_digest(tmp_path: Path, size: i
     assert (received.octets.size, received.octets.sha256) == (size, hashlib.sha256(octets).hexdigest())
     assert b"".join(received.octets.chunks()) == octets
     assert received.octets.spooled == (size > MIB)
-    assert (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid) == ("1.2.840.10008.1.2", "1.2", "1.2.3")
+    assert (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid) == (
+        "1.2.840.10008.1.2",
+        "1.2",
+        "1.2.3",
+    )
     received.octets.close()
 
 

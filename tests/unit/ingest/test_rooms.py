@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from tests.unit.ingest.ct_samples import ct
 from tests.unit.ingest.small_archive import SmallArchive, flip, small_archive
-
 from vna_core.configuration import IngestSettings
 from vna_core.domain.errors import CatalogueUnavailable, OutOfResources
 from vna_core.domain.octets import Source

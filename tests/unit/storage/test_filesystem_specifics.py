@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from vna_storage_filesystem.store import FilesystemStore
 
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, ObjectMissing, StoreUnavailable
+from vna_storage_filesystem.store import FilesystemStore
 
 
 @pytest.fixture
@@ -53,7 +53,9 @@ def test_folders_removed_behind_the_store_are_made_again(store: FilesystemStore,
 def test_a_new_store_flushes_every_folder_that_got_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(os.readlink(f"/proc/self/fd/{descriptor}")), real(descriptor)))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: (flushed.append(os.readlink(f"/proc/self/fd/{descriptor}")), real(descriptor))
+    )
     FilesystemStore("files", tmp_path / "x" / "store").create("a/b/c", [b"1"])
     root = str(tmp_path)
     assert {root, f"{root}/x", f"{root}/x/store", f"{root}/x/store/a", f"{root}/x/store/a/b"} <= set(flushed)
@@ -66,7 +68,9 @@ def test_folders_another_process_made_are_flushed_before_they_are_relied_on(
     (tmp_path / "store" / "a" / "b").mkdir(parents=True)
     flushed: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(os.readlink(f"/proc/self/fd/{descriptor}")), real(descriptor)))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: (flushed.append(os.readlink(f"/proc/self/fd/{descriptor}")), real(descriptor))
+    )
     store.create("a/b/c", [b"1"])
     root = str(tmp_path / "store")
     assert flushed == [root, f"{root}/a", f"{root}/a/b"]
@@ -108,7 +112,12 @@ def test_a_file_larger_than_allowed_is_out_of_resources_and_leaves_nothing(tmp_p
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "s")], preexec_fn=limit, capture_output=True, text=True, check=True, restore_signals=False
+        [sys.executable, "-c", program, str(tmp_path / "s")],
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=True,
+        restore_signals=False,
     )
     assert done.stdout == "out-of-resources ['small']\n"
 
