@@ -25,7 +25,7 @@ class HttpSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `tokens`.")
     port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=64, description="Web processes.")
+    workers: int = Field(2, ge=1, le=64, description="Web processes.")
     tokens: dict[str, str] = Field(
         default_factory=dict, description="Principal name to the SHA-256 (hex) of its bearer token. Empty: no authentication."
     )
