@@ -1,0 +1,309 @@
+"""Writes the tables of the reference from the code they describe, between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+
+``python docs/generate.py`` writes them, ``python docs/generate.py --check`` fails and names the pages that are not as the code is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from pydicom.uid import UID
+
+import vna_core
+from vna_core.bootstrap import open_archive
+from vna_core.catalogue.matching import MATCHABLE
+from vna_core.cli.application import app
+from vna_core.configuration import PeerSettings, Settings, StoreSettings
+from vna_core.domain.errors import VnaError
+from vna_core.domain.query import Level
+from vna_core.gateways.admin.metrics import Metrics
+from vna_core.gateways.admin.openapi import public_path
+from vna_core.gateways.dicomweb.app import create_app
+from vna_core.gateways.dimse import sop_classes
+from vna_core.gateways.web.protection import Endpoint
+from vna_core.ingest.normalize import container, encoding, identifiers
+from vna_core.ingest.normalize.engine import RULE_SET, Layer
+from vna_core.ports import hookspecs
+
+DOCS = Path(__file__).resolve().parent
+_BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
+
+RULES_BESIDE_THE_TABLES: tuple[tuple[str, str, str, str], ...] = (
+    ("E25", "pixels", "proven", "Pixel Data as another of OB and OW than its bits need: written as the standard says."),
+    ("E35", "encoding", "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
+    ("F23", "container", "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
+    ("I02", "values", "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
+    ("I05", "values", "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
+    ("P12", "pixels", "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
+    ("P13", "pixels", "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
+    ("P14", "pixels", "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: it is left empty."),
+    ("P22", "pixels", "finding", "The frames cannot be located by the image pixel description: kept and flagged."),
+)
+"""Rules that the writer of pixels and the reader apply by themselves: id, layer, confidence, summary."""
+
+
+def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+# -- configuration --------------------------------------------------------------------------------------------------------
+
+
+def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Dotted name, type, default and meaning of every setting."""
+    for name, field in section.model_fields.items():
+        annotation, dotted = field.annotation, prefix + name
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from settings_rows(annotation, f"{dotted}.")
+            continue
+        below: dict[str, type[BaseModel]] = {"dimse.peers": PeerSettings, "stores": StoreSettings}
+        default = "required" if field.default is PydanticUndefined and field.default_factory is None else _default(field.get_default(call_default_factory=True))
+        yield f"`{dotted}`", _type(annotation), default, field.description or ""
+        if dotted in below:
+            yield from settings_rows(below[dotted], f"{dotted}.{'<AET>' if dotted == 'dimse.peers' else '<NAME>'}.")
+
+
+def _type(annotation: object) -> str:
+    text = annotation.__name__ if isinstance(annotation, type) and not getattr(annotation, "__args__", ()) else str(annotation)
+    text = re.sub(r"\b(?:\w+\.)+", "", text)
+    return {"Path": "path", "str": "text", "int": "whole number", "float": "seconds", "bool": "true or false"}.get(text, "mapping")
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 1 << 16 and value % (1 << 10) == 0:
+        for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+            if value % size == 0:
+                return f"`{value}` ({value // size} {unit})"
+    return "empty" if value in ("", {}, ()) else f"`{value}`"
+
+
+def configuration() -> str:
+    return table(("setting", "type", "default", "meaning"), settings_rows(Settings))
+
+
+# -- errors ---------------------------------------------------------------------------------------------------------------
+
+
+def error_classes() -> list[type[VnaError]]:
+    """Every exception of the house, in the core and in its packages, deepest last."""
+    for package in (vna_core, import_module("vna_storage_filesystem"), import_module("vna_pacs_dimse")):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if ".testing" not in module.name and ".migrations" not in module.name and not module.name.endswith((".role", "decode_worker")):
+                import_module(module.name)
+    found: dict[type[VnaError], None] = {}
+    waiting = [VnaError]
+    while waiting:
+        one = waiting.pop()
+        found[one] = None
+        waiting += sorted((child for child in one.__subclasses__() if child not in found), key=lambda child: child.__name__, reverse=True)
+    return [one for one in found if one.__module__.startswith(("vna_core.", "vna_storage_", "vna_pacs_"))]
+
+
+def errors() -> str:
+    rows = [
+        (
+            f"`{one.code}`",
+            f"`{one.__name__}`",
+            f"`{one.__bases__[0].__name__}`" if one is not VnaError else "",
+            f"{one.dimse_status:04X}",
+            str(one.http_status),
+            "yes" if one.transient else "no",
+            (inspect.getdoc(one) or "").split("\n\n")[0],
+        )
+        for one in error_classes()
+    ]
+    return table(("code", "class", "kind of", "DIMSE", "HTTP", "try again", "meaning"), rows)
+
+
+# -- hooks ----------------------------------------------------------------------------------------------------------------
+
+
+def hook_functions() -> list[Callable[..., object]]:
+    """Every hook specification."""
+    return [one for _, one in inspect.getmembers(hookspecs, inspect.isfunction) if hasattr(one, f"{hookspecs.PROJECT}_spec")]
+
+
+def hooks() -> str:
+    rows = []
+    for one in hook_functions():
+        kind = "notification" if one.__name__.startswith("observe_") else "registration"
+        signature = re.sub(r"\b(?:\w+\.)+", "", str(inspect.signature(one)).replace("'", ""))
+        rows.append((f"`{one.__name__}`", kind, f"`{signature}`", (inspect.getdoc(one) or "").replace("``", "`")))
+    return table(("hook", "kind", "signature", "meaning"), rows)
+
+
+# -- command line ---------------------------------------------------------------------------------------------------------
+
+
+def commands() -> list[tuple[str, object]]:
+    """Full name of every command and the command itself."""
+    found: list[tuple[str, object]] = []
+
+    def descend(name: str, command: object) -> None:
+        below = getattr(command, "commands", None)
+        if below:
+            for key in below:
+                descend(f"{name} {key}", below[key])
+        else:
+            found.append((name, command))
+
+    descend("vna", typer.main.get_command(app))
+    return found
+
+
+def cli() -> str:
+    parts = []
+    for name, command in commands():
+        parts += [f"### `{name}`", "", inspect.cleandoc(getattr(command, "help", "") or ""), ""]
+        rows = []
+        for parameter in command.params:  # type: ignore[attr-defined]
+            if getattr(parameter, "name", "") == "help":
+                continue
+            if parameter.param_type_name == "argument":
+                shown = f"`{(parameter.metavar or parameter.name).upper()}`" + ("" if parameter.required else " (optional)")
+            else:
+                shown = ", ".join(f"`{one}`" for one in (*parameter.opts, *parameter.secondary_opts))
+                if parameter.metavar:
+                    shown += f" `{parameter.metavar}`"
+                if parameter.multiple:
+                    shown += " (repeatable)"
+            rows.append((shown, getattr(parameter, "help", "") or ""))
+        parts += [table(("argument or option", "meaning"), rows), ""]
+        epilog = inspect.cleandoc(getattr(command, "epilog", "") or "")
+        if epilog:
+            parts += [epilog, ""]
+    return "\n".join(parts).rstrip()
+
+
+# -- rules ----------------------------------------------------------------------------------------------------------------
+
+
+def rule_rows() -> list[tuple[str, str, str, str]]:
+    """Id, layer, confidence and summary of every rule, by id."""
+    registered = (*container.CONTAINER_RULES, *encoding.ELEMENT_RULES, *identifiers.IDENTIFIER_RULES)
+    rows = [(rule.id, Layer(rule.layer).name.lower(), rule.confidence.value, rule.summary) for rule in registered]
+    known = {rule.id for rule in registered}
+    rows += [row for row in RULES_BESIDE_THE_TABLES if row[0] not in known]
+    return sorted(rows, key=lambda row: row[0])
+
+
+def rules() -> str:
+    rows = [(f"`{id_}`", layer, confidence, summary) for id_, layer, confidence, summary in rule_rows()]
+    return f"Rule set `{RULE_SET}`.\n\n" + table(("rule", "layer", "confidence", "what is found, and what becomes of it"), rows)
+
+
+# -- faces ----------------------------------------------------------------------------------------------------------------
+
+
+def routes() -> list[tuple[str, str, str]]:
+    """Method, path and first sentence of every route."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder, open_archive(Settings(data=Path(folder))) as archive:
+        web = create_app(archive.settings, archive.pipeline, archive.catalogue, archive.retriever, archive.renderer, archive.transcoder, archive.stores)
+        for route in web.routes:
+            handler = route.endpoint.handler if isinstance(route.endpoint, Endpoint) else route.endpoint  # type: ignore[attr-defined]
+            described = (inspect.getdoc(type(handler)) or "").split("\n\n")[0].replace("``", "`")
+            for method in sorted(set(route.methods or ()) - {"HEAD"}):  # type: ignore[attr-defined]
+                found.append((method, public_path(route.path), described))  # type: ignore[attr-defined]
+        web.close()
+    return sorted(found, key=lambda one: (one[1], one[0]))
+
+
+def http_api() -> str:
+    return table(("method", "path", "what it does"), [(method, f"`{path}`", text) for method, path, text in routes()])
+
+
+def metric_rows() -> list[tuple[str, str, str, str]]:
+    """Name as it is scraped, kind, labels and meaning of our metrics."""
+    rows = []
+    for one in vars(Metrics()).values():
+        if hasattr(one, "describe") and hasattr(one, "_labelnames"):
+            for family in one.describe():
+                name = family.name + ("_total" if family.type == "counter" else "")
+                rows.append((name, family.type, ", ".join(one._labelnames), family.documentation))
+    return sorted(rows)
+
+
+def metrics() -> str:
+    return table(("metric", "kind", "labels", "meaning"), [(f"`{name}`", kind, labels, text) for name, kind, labels, text in metric_rows()])
+
+
+def dimse_rows() -> list[tuple[str, str, str]]:
+    """UID, name and role of every service class SOP class that the DIMSE face negotiates."""
+    roles = {sop_classes.VERIFICATION: "SCP of C-ECHO", sop_classes.STORAGE_COMMITMENT: "SCP of N-ACTION, sends N-EVENT-REPORT"}
+    roles |= dict.fromkeys(sop_classes.FIND, "SCP of C-FIND")
+    roles |= dict.fromkeys(sop_classes.MOVE, "SCP of C-MOVE, SCU of its C-STORE sub-operations")
+    roles |= dict.fromkeys(sop_classes.GET, "SCP of C-GET")
+    return [(uid, UID(uid).name, roles[uid]) for uid in sorted(sop_classes.SERVICES)]
+
+
+def dimse() -> str:
+    return table(("SOP class UID", "name", "role"), [(f"`{uid}`", name, role) for uid, name, role in dimse_rows()])
+
+
+def storage_classes() -> str:
+    """Storage SOP classes of the standard's edition that the dictionary knows."""
+    names = [(uid, name) for uid, (name, kind, *_) in sop_classes.UID_dictionary.items() if kind == "SOP Class" and sop_classes.is_stored(uid)]
+    return table(("SOP class UID", "name"), [(f"`{uid}`", name) for uid, name in sorted(names, key=lambda one: one[1])])
+
+
+def searchable() -> str:
+    rows = []
+    for level in Level:
+        named = [f"{one.keyword} ({one.tag >> 16:04X},{one.tag & 0xFFFF:04X})" for one in MATCHABLE.values() if one.level is level]
+        rows.append((level.value.lower(), ", ".join(named)))
+    return table(("level", "attributes that can be matched"), rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "configuration": configuration,
+    "errors": errors,
+    "hooks": hooks,
+    "cli": cli,
+    "rules": rules,
+    "http-api": http_api,
+    "metrics": metrics,
+    "dimse": dimse,
+    "storage-classes": storage_classes,
+    "searchable": searchable,
+}
+
+
+def pages() -> Iterator[tuple[Path, str, str]]:
+    """Every page with a generated block: its path, its text, and the text as it should be."""
+    for path in sorted(DOCS.rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        wanted = _BLOCK.sub(lambda match: f"{match.group(1)}{BLOCKS[match.group('name')]()}\n{match.group(3)}", text)
+        if _BLOCK.search(text):
+            yield path, text, wanted
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the blocks, or with ``--check`` name what is stale; the exit code."""
+    stale = [(path, wanted) for path, text, wanted in pages() if text != wanted]
+    for path, wanted in stale:
+        if "--check" in arguments:
+            sys.stderr.write(f"{path.relative_to(DOCS.parent)} is stale; run: python docs/generate.py\n")
+        else:
+            path.write_text(wanted, encoding="utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(DOCS.parent)}\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
