@@ -16,6 +16,7 @@ from vna_core.dicom import dictionary
 from vna_core.dicom import value_representations as representations
 from vna_core.dicom.elements import Buffer, DataSet, Element, Note, PixelElement
 from vna_core.dicom.pixel_fragments import walk_fragments
+from vna_core.dicom.repair_header import Surroundings, repair_previous, resolve
 from vna_core.domain.errors import LimitExceeded, Malformed, Truncated
 from vna_core.domain.octets import ByteRange
 
@@ -262,8 +263,11 @@ class _Walker:
         if position == limit:
             self._end_of_data_set()
             return
+        if not self.stack and self._only_zeros_follow():
+            self._cut("zeros")
+            return
         if limit - position < 8:
-            self._desync("Less than an element header is left.")
+            self._repair("Less than an element header is left.")
             return
         little = data_set.little_endian
         group, number, length = _LONG_HEADER[little](self.buffer, position)
@@ -281,7 +285,7 @@ class _Walker:
             elif vr and vr not in representations.LONG_NAMES:
                 length = short_length
             else:
-                self._desync("The value representation is not one of PS3.5.")
+                self._repair("The value representation is not one of PS3.5.")
                 return
         else:
             vr = dictionary.VR_OF.get(tag) or self._implicit_vr(tag, length)
@@ -462,7 +466,60 @@ class _Walker:
                 self._note("E12", position, tag, f"item delimiter with length {length}")
             self._end_item(position, position + 8)
             return
+        if not self.stack and self.data_set.elements:
+            self._note("E13", position, tag, "item or delimiter at the top level")
+            self.position = position + 8
+            self._spend(1)
+            return
+        if tag == ITEM_DELIMITER and self.stack:
+            self._note("E11", position, self.stack[-1].tag, "item delimiter before the declared end of the item")
+            self._end_item(position, position + 8)
+            return
         self._desync("A delimiter stands where no item is open.")
+
+    # -- headers that PS3.5 does not allow ---------------------------------------------------------------------------------
+
+    def _repair(self, reason: str) -> None:
+        """Read a header in the one way after which the octets go on as a data set; give up where there is none."""
+        data_set, position = self.data_set, self.position
+        where = Surroundings(self.buffer, self.limit, data_set.explicit, data_set.little_endian)
+        elements = data_set.elements
+        if self.limit - position >= 8:
+            reading = resolve(where, position, elements[-1].tag if elements else -1)
+            if reading is not None:
+                header = reading.header
+                rule = "E16" if reading.rule == "E15" and header.tag in PIXEL_TAGS else reading.rule or "E15"
+                self._note(rule, position, header.tag, f"read as {header.vr} of {header.length} octets")
+                self._accept(header.tag, header.vr, header.start, header.length)
+                return
+        if elements:
+            corrected = repair_previous(where, elements[-1], position)
+            if corrected is not None:
+                previous, self.position, rule = corrected
+                self._note(rule, previous.start, previous.tag, f"length {elements[-1].length} read as {previous.length}")
+                elements[-1] = previous
+                return
+        if not self.stack and self.pixel is not None:
+            self._cut("octets that are no element")
+            return
+        self._desync(reason)
+
+    def _only_zeros_follow(self) -> bool:
+        """Whether nothing but zeros is left, up to the last octet (padding of tapes and block devices)."""
+        position, limit = self.position, self.limit
+        step = 64
+        while position < limit:
+            if bytes(self.buffer[position : min(limit, position + step)]).strip(b"\0"):
+                return False
+            position += step
+            step = 1 << 16
+        return True
+
+    def _cut(self, what: str) -> None:
+        """The data set ends here; what follows stays with the octets as received."""
+        self._note("F22", self.position, 0, f"{self.limit - self.position} {what} after the data set")
+        self.root.end = self.position
+        self.finished = True
 
     # -- what the octets do not say plainly ------------------------------------------------------------------------------
 

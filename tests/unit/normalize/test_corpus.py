@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from handmade import LIMITS, data_set, offer, original, rules, stored
+from tests.unit.normalize.handmade import LIMITS, data_set, offer, original, rules, stored
 
 from vna_core.dicom.trailer import index_entry_fields
 from vna_core.domain.errors import VnaError

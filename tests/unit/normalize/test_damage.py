@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handmade import (
+from tests.unit.normalize.handmade import (
     JPEG_BASELINE,
     data_set,
     description,

@@ -8,7 +8,7 @@ import zlib
 
 import pydicom
 import pytest
-from handmade import (
+from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     DEFLATED,
     EXPLICIT,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from handmade import (
+from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     EXPLICIT,
     IMPLICIT,

@@ -7,7 +7,7 @@ import struct
 import zlib
 
 import pydicom
-from handmade import (
+from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     CT,
     DEFLATED,

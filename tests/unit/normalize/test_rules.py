@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import pytest
-from handmade import (
+from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     CT,
     EXPLICIT,
