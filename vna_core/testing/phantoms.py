@@ -72,7 +72,7 @@ def ct_elements(seed: int = 1, rows: int = 512, columns: int = 512, **overrides:
         "StationName": (0x00081010, "SH", "CT1"),
         "StudyDescription": (0x00081030, "LO", "Chest"),
         "SeriesDescription": (0x0008103E, "LO", "Axial 1 mm"),
-        "ReferencedStudySequence": (
+        "ReferencedStudySequence": (  # type: ignore[dict-item]
             0x00081110,
             "SQ",
             [[(0x00081150, "UI", "1.2.840.10008.3.1.2.3.1"), (0x00081155, "UI", uid(9, series + 1))]],

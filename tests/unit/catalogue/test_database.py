@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from catalogue_entries import entry
 from sqlalchemy import Connection, inspect, text
 
+from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import metadata
@@ -113,10 +114,10 @@ def test_a_lost_connection_is_replaced(postgresql_server, new_catalogue: NewCata
         pytest.skip("SQLite has no connection to lose")
     with Catalogue.open(settings, data) as catalogue, Catalogue.open(settings, data) as other:
         catalogue.record(entry())
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
         with other._database.session() as session:
-            session.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
-            )
+            session.execute(f"SELECT pg_terminate_backend(pid) {others}")
+            while session.execute(f"SELECT count(*) {others}").fetchone()[0]:  # a backend takes a moment to end
+                time.sleep(0.01)
         assert catalogue.statistics().instances == 1
         assert catalogue.record(entry("1.9")).held.pk

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from catalogue_entries import entry
-
+from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from catalogue_entries import START, entry
 
+from tests.unit.catalogue.catalogue_entries import START, entry
 from vna_core.catalogue import Campaign, Catalogue, QuarantineEntry
 from vna_core.domain.errors import NotFound
 from vna_core.domain.octets import Source

@@ -6,8 +6,7 @@ import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
-from catalogue_entries import entry, found
-
+from tests.unit.catalogue.catalogue_entries import entry, found
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.query import Level

@@ -6,8 +6,8 @@ import itertools
 import threading
 
 import pytest
-from catalogue_entries import changed, entry, found, values
 
+from tests.unit.catalogue.catalogue_entries import changed, entry, found, values
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import PatientKey

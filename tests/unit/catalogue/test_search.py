@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from catalogue_entries import TAGS, entry, found, values
 
+from tests.unit.catalogue.catalogue_entries import TAGS, entry, found, values
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Between, Equals, Level, Query, Wildcard

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-from catalogue_entries import TAGS, changed, entry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.catalogue.naive_matching import matches
 
+from tests.unit.catalogue.catalogue_entries import TAGS, changed, entry
+from tests.unit.catalogue.naive_matching import matches
 from vna_core.catalogue import Catalogue
 from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from tests.unit.normalize.handmade import LIMITS, data_set, offer, original, rules, stored
 
+from tests.unit.normalize.handmade import LIMITS, data_set, offer, original, rules, stored
 from vna_core.dicom.trailer import index_entry_fields
 from vna_core.domain.errors import VnaError
 from vna_core.domain.instance import CanonicalInstance

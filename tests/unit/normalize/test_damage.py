@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.unit.normalize.handmade import (
     JPEG_BASELINE,
     data_set,
@@ -17,9 +20,6 @@ from tests.unit.normalize.handmade import (
     stored,
     uid,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from vna_core.domain.errors import VnaError
 
 ITEMS = [item(uid(0x00081150, "1.2") + uid(0x00081155, "1.2.3"), undefined=undefined) for undefined in (True, False)]

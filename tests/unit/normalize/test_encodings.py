@@ -8,6 +8,7 @@ import zlib
 
 import pydicom
 import pytest
+
 from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     DEFLATED,
@@ -26,7 +27,6 @@ from tests.unit.normalize.handmade import (
     sequence,
     stored,
 )
-
 from vna_core.configuration import IngestSettings
 from vna_core.dicom.trailer import index_entry_fields
 from vna_core.domain.octets import ByteRange

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.encaps import generate_frames, parse_basic_offsets
+
 from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     EXPLICIT,
@@ -31,8 +33,6 @@ from tests.unit.normalize.handmade import (
     spooled,
     stored,
 )
-from pydicom.encaps import generate_frames, parse_basic_offsets
-
 from vna_core.domain.instance import CanonicalInstance
 from vna_core.domain.octets import ByteRange, Octets
 from vna_core.ingest.identify import identify

@@ -7,6 +7,9 @@ import struct
 import zlib
 
 import pydicom
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     CT,
@@ -24,9 +27,6 @@ from tests.unit.normalize.handmade import (
     stored,
     uid,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from vna_core.dicom.trailer import index_entry_fields
 
 Node = tuple[int, str, object]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import pytest
+
 from tests.unit.normalize.handmade import (
     BIG_ENDIAN,
     CT,
@@ -28,7 +29,6 @@ from tests.unit.normalize.handmade import (
     stored,
     uid,
 )
-
 from vna_core.domain.identifiers import mint_uid, uid_is_valid
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.container import CONTAINER_RULES
