@@ -43,10 +43,15 @@ RULES_BESIDE_THE_TABLES: tuple[tuple[str, str, str, str], ...] = (
     ("E35", "encoding", "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
     ("F23", "container", "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
     ("I02", "values", "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
-    ("I05", "values", "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
+    (
+        "I05",
+        "values",
+        "proven",
+        "The command or File Meta Information names another instance than the data set: the data set counts.",
+    ),
     ("P12", "pixels", "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
     ("P13", "pixels", "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
-    ("P14", "pixels", "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: it is left empty."),
+    ("P14", "pixels", "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: an Extended Offset Table is written."),
     ("P22", "pixels", "finding", "The frames cannot be located by the image pixel description: kept and flagged."),
 )
 """Rules that the writer of pixels and the reader apply by themselves: id, layer, confidence, summary."""
@@ -70,7 +75,11 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
             yield from settings_rows(annotation, f"{dotted}.")
             continue
         below: dict[str, type[BaseModel]] = {"dimse.peers": PeerSettings, "stores": StoreSettings}
-        default = "required" if field.default is PydanticUndefined and field.default_factory is None else _default(field.get_default(call_default_factory=True))
+        default = (
+            "required"
+            if field.default is PydanticUndefined and field.default_factory is None
+            else _default(field.get_default(call_default_factory=True))
+        )
         yield f"`{dotted}`", _type(annotation), default, field.description or ""
         if dotted in below:
             yield from settings_rows(below[dotted], f"{dotted}.{'<AET>' if dotted == 'dimse.peers' else '<NAME>'}.")
@@ -79,7 +88,9 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
 def _type(annotation: object) -> str:
     text = annotation.__name__ if isinstance(annotation, type) and not getattr(annotation, "__args__", ()) else str(annotation)
     text = re.sub(r"\b(?:\w+\.)+", "", text)
-    return {"Path": "path", "str": "text", "int": "whole number", "float": "seconds", "bool": "true or false"}.get(text, "mapping")
+    return {"Path": "path", "str": "text", "int": "whole number", "float": "seconds", "bool": "true or false"}.get(
+        text, "mapping"
+    )
 
 
 def _default(value: object) -> str:
@@ -103,14 +114,20 @@ def error_classes() -> list[type[VnaError]]:
     """Every exception of the house, in the core and in its packages, deepest last."""
     for package in (vna_core, import_module("vna_storage_filesystem"), import_module("vna_pacs_dimse")):
         for module in walk_packages(package.__path__, f"{package.__name__}."):
-            if ".testing" not in module.name and ".migrations" not in module.name and not module.name.endswith((".role", "decode_worker")):
+            if (
+                ".testing" not in module.name
+                and ".migrations" not in module.name
+                and not module.name.endswith((".role", "decode_worker"))
+            ):
                 import_module(module.name)
     found: dict[type[VnaError], None] = {}
     waiting = [VnaError]
     while waiting:
         one = waiting.pop()
         found[one] = None
-        waiting += sorted((child for child in one.__subclasses__() if child not in found), key=lambda child: child.__name__, reverse=True)
+        waiting += sorted(
+            (child for child in one.__subclasses__() if child not in found), key=lambda child: child.__name__, reverse=True
+        )
     return [one for one in found if one.__module__.startswith(("vna_core.", "vna_storage_", "vna_pacs_"))]
 
 
@@ -210,14 +227,47 @@ def rules() -> str:
 # -- faces ----------------------------------------------------------------------------------------------------------------
 
 
+ROUTE_MEANINGS = {
+    "instance": "Where an instance came from, every change with its rule, warnings, locations, versions.",
+    "instance-versions": "Every version held under a SOP Instance UID.",
+    "openapi": "This interface as an OpenAPI 3.1 document.",
+    "quarantine-entry": "One quarantined item: when, from whom, why.",
+    "statistics": "Patients, studies, series, instances, versions, conflicts, quarantined items and octets.",
+    "metrics": "Metrics of this process in the text format of Prometheus.",
+    "capabilities": "Capabilities of the DICOMweb service (WADL).",
+    "options": "Capabilities of the DICOMweb service (WADL).",
+    "options-root": "Capabilities of the DICOMweb service (WADL).",
+    "search-studies": "QIDO-RS: studies.",
+    "search-series": "QIDO-RS: series of all studies.",
+    "search-instances": "QIDO-RS: instances of all studies.",
+    "search-study-series": "QIDO-RS: series of a study.",
+    "search-study-instances": "QIDO-RS: instances of a study.",
+    "search-series-instances": "QIDO-RS: instances of a series.",
+    "store": "STOW-RS: store instances of any study.",
+    "store-in-study": "STOW-RS: store instances of this study; others fail.",
+    "bulkdata": "WADO-RS: the value of one element, with Range.",
+}
+"""What routes do whose handler serves several, by name; the others are described by their handler."""
+
+
 def routes() -> list[tuple[str, str, str]]:
     """Method, path and first sentence of every route."""
     found = []
     with tempfile.TemporaryDirectory() as folder, open_archive(Settings(data=Path(folder))) as archive:
-        web = create_app(archive.settings, archive.pipeline, archive.catalogue, archive.retriever, archive.renderer, archive.transcoder, archive.stores)
+        web = create_app(
+            archive.settings,
+            archive.pipeline,
+            archive.catalogue,
+            archive.retriever,
+            archive.renderer,
+            archive.transcoder,
+            archive.stores,
+        )
         for route in web.routes:
             handler = route.endpoint.handler if isinstance(route.endpoint, Endpoint) else route.endpoint  # type: ignore[attr-defined]
-            described = (inspect.getdoc(type(handler)) or "").split("\n\n")[0].replace("``", "`")
+            described = ROUTE_MEANINGS.get(route.name) or (inspect.getdoc(type(handler)) or "").split("\n\n")[0].replace(
+                "``", "`"
+            )  # type: ignore[attr-defined]
             for method in sorted(set(route.methods or ()) - {"HEAD"}):  # type: ignore[attr-defined]
                 found.append((method, public_path(route.path), described))  # type: ignore[attr-defined]
         web.close()
@@ -240,7 +290,9 @@ def metric_rows() -> list[tuple[str, str, str, str]]:
 
 
 def metrics() -> str:
-    return table(("metric", "kind", "labels", "meaning"), [(f"`{name}`", kind, labels, text) for name, kind, labels, text in metric_rows()])
+    return table(
+        ("metric", "kind", "labels", "meaning"), [(f"`{name}`", kind, labels, text) for name, kind, labels, text in metric_rows()]
+    )
 
 
 def dimse_rows() -> list[tuple[str, str, str]]:
@@ -258,14 +310,20 @@ def dimse() -> str:
 
 def storage_classes() -> str:
     """Storage SOP classes of the standard's edition that the dictionary knows."""
-    names = [(uid, name) for uid, (name, kind, *_) in sop_classes.UID_dictionary.items() if kind == "SOP Class" and sop_classes.is_stored(uid)]
+    names = [
+        (uid, name)
+        for uid, (name, kind, *_) in sop_classes.UID_dictionary.items()
+        if kind == "SOP Class" and sop_classes.is_stored(uid)
+    ]
     return table(("SOP class UID", "name"), [(f"`{uid}`", name) for uid, name in sorted(names, key=lambda one: one[1])])
 
 
 def searchable() -> str:
     rows = []
     for level in Level:
-        named = [f"{one.keyword} ({one.tag >> 16:04X},{one.tag & 0xFFFF:04X})" for one in MATCHABLE.values() if one.level is level]
+        named = [
+            f"{one.keyword} ({one.tag >> 16:04X},{one.tag & 0xFFFF:04X})" for one in MATCHABLE.values() if one.level is level
+        ]
         rows.append((level.value.lower(), ", ".join(named)))
     return table(("level", "attributes that can be matched"), rows)
 

@@ -51,21 +51,31 @@ class DimseSettings(Section):
     port: int = Field(4242, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     aet: str = Field("VNA", min_length=1, max_length=16, description="Our application entity title.")
     require_called_aet: bool = Field(False, description="Reject associations that call another title than ours.")
-    accept_only_peers: bool = Field(False, description="Reject calling AE titles that are not in `peers` with the address given there.")
-    peers: dict[str, PeerSettings] = Field(default_factory=dict, description="AE title to node: move destinations, commitment requesters.")
+    accept_only_peers: bool = Field(
+        False, description="Reject calling AE titles that are not in `peers` with the address given there."
+    )
+    peers: dict[str, PeerSettings] = Field(
+        default_factory=dict, description="AE title to node: move destinations, commitment requesters."
+    )
     processes: int = Field(2, ge=1, le=64, description="Accepting processes on the one port.")
     max_associations: int = Field(100, ge=1, description="Associations at once, over all processes.")
     max_pdu: int = Field(262_144, ge=4096, le=16 << 20, description="Largest PDU we ask for, in octets.")
     association_timeout: float = Field(10.0, gt=0, description="Seconds a peer may take for the association request.")
     idle_timeout: float = Field(60.0, gt=0, description="Seconds an association may be silent before it is aborted.")
-    network_timeout: float = Field(30.0, gt=0, description="Seconds without progress inside a message before the association is aborted.")
+    network_timeout: float = Field(
+        30.0, gt=0, description="Seconds without progress inside a message before the association is aborted."
+    )
 
 
 class IngestSettings(Section):
     """The way in."""
 
-    memory_budget: int = Field(512 << 20, ge=1 << 20, description="Octets of instances being received held in memory, over the whole archive.")
-    spool_threshold: int = Field(4 << 20, ge=1 << 16, description="Instances larger than this are spooled to a file while they arrive.")
+    memory_budget: int = Field(
+        512 << 20, ge=1 << 20, description="Octets of instances being received held in memory, over the whole archive."
+    )
+    spool_threshold: int = Field(
+        4 << 20, ge=1 << 16, description="Instances larger than this are spooled to a file while they arrive."
+    )
     max_instance: int = Field(16 << 30, ge=1 << 20, description="Largest instance in octets.")
     max_depth: int = Field(256, ge=8, le=256, description="Deepest nesting of sequences.")
     max_elements: int = Field(2_000_000, ge=1000, description="Most elements in one instance.")
@@ -101,7 +111,9 @@ class LoggingSettings(Section):
     """Structured logs. No patient data at info level and above."""
 
     level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severe level written.")
-    format: str = Field("json", pattern="^(json|console)$", description="`json` lines or readable `console` lines, on standard error.")
+    format: str = Field(
+        "json", pattern="^(json|console)$", description="`json` lines or readable `console` lines, on standard error."
+    )
 
 
 class Settings(Section):
@@ -113,7 +125,9 @@ class Settings(Section):
     ingest: IngestSettings = IngestSettings()
     decode: DecodeSettings = DecodeSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
-    stores: Annotated[dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")] = {}
+    stores: Annotated[
+        dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")
+    ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     logging: LoggingSettings = LoggingSettings()
 

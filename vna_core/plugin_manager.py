@@ -88,7 +88,9 @@ class Plugins:
         factory = backends.get(settings.type)
         if factory is None:
             known = ", ".join(sorted(backends)) or "none"
-            raise ConfigurationError(f"Store {name!r}: no plugin provides the type {settings.type!r}. Available: {known}.", store=name)
+            raise ConfigurationError(
+                f"Store {name!r}: no plugin provides the type {settings.type!r}. Available: {known}.", store=name
+            )
         return factory(name, settings.options)
 
     def open_pacs(self, name: str, url: str, options: Mapping[str, Any]) -> PacsAdapter:

@@ -77,5 +77,4 @@ def legacy_pacs(folder: Path) -> Iterator[tuple[str, int]]:
 
 def _environment() -> dict[str, str]:
 
-
     return {**os.environ, "TCP_NODELAY": "1"}

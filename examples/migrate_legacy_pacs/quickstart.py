@@ -39,7 +39,9 @@ def main() -> int:
             console.rule(f"1. A legacy PACS: {product} on port {port}")
             material = [*wheel_files(), *(phantom.octets for phantom in odd().values() if phantom.sendable)]
             sent = fill("127.0.0.1", port, "OLDPACS", material)
-            console.print(f"{sent.offered} real files and phantoms with vendor oddities sent, {sent.accepted} accepted by the PACS")
+            console.print(
+                f"{sent.offered} real files and phantoms with vendor oddities sent, {sent.accepted} accepted by the PACS"
+            )
             console.rule("2. Migration")
             problems += migrate(f"dimse://OLDPACS@127.0.0.1:{port}", data)
         console.rule("3. Files with vendor oddities, straight from a folder")

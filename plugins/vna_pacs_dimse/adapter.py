@@ -31,7 +31,18 @@ STUDY_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
 _LEVEL, _STUDY, _SERIES, _SOP, _CLASS = 0x00080052, 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
 _MODALITY: Final = 0x00080060
 _RETURN: Final = {
-    Level.STUDY: (0x00080020, 0x00080030, 0x00080050, 0x00080061, 0x00081030, 0x00100010, 0x00100020, _STUDY, 0x00201206, 0x00201208),
+    Level.STUDY: (
+        0x00080020,
+        0x00080030,
+        0x00080050,
+        0x00080061,
+        0x00081030,
+        0x00100010,
+        0x00100020,
+        _STUDY,
+        0x00201206,
+        0x00201208,
+    ),
     Level.SERIES: (0x00080060, 0x00200011, _STUDY, _SERIES, 0x00201209),
     Level.IMAGE: (_CLASS, _SOP, 0x00200013, _STUDY, _SERIES),
 }
@@ -54,7 +65,15 @@ class DimseAdapter(PacsAdapter):
     """
 
     def __init__(
-        self, name: str, host: str, port: int, called: str, calling: str, concurrency: int, move: tuple[str, int] | None, issuer: str
+        self,
+        name: str,
+        host: str,
+        port: int,
+        called: str,
+        calling: str,
+        concurrency: int,
+        move: tuple[str, int] | None,
+        issuer: str,
     ) -> None:
         self.name = name
         self._host, self._port, self._called, self._calling = host, port, called, calling
@@ -76,7 +95,15 @@ class DimseAdapter(PacsAdapter):
             host, port, called = parts.hostname or "", parts.port or 104, parts.username or ""
         except ValueError as error:
             raise ConfigurationError(f"{url!r} is not a source: {error}.", source=name) from error
-        settings = {"calling": "VNA", "concurrency": "4", "move_port": "", "move_host": "127.0.0.1", "issuer": "", **dict(parse_qsl(parts.query)), **options}
+        settings = {
+            "calling": "VNA",
+            "concurrency": "4",
+            "move_port": "",
+            "move_host": "127.0.0.1",
+            "issuer": "",
+            **dict(parse_qsl(parts.query)),
+            **options,
+        }
         unknown = set(settings) - {"calling", "concurrency", "move_port", "move_host", "issuer"}
         if unknown or not host or not called:
             why = f"unknown option {sorted(unknown)[0]!r}" if unknown else "expected dimse://CALLED@HOST:PORT"
@@ -340,7 +367,10 @@ class DimseAdapter(PacsAdapter):
     # -- the rest ---------------------------------------------------------------------------------------------------------
 
     def _associate(
-        self, contexts: Sequence[tuple[str, tuple[str, ...]]], roles: Sequence[Role] = (), extended: dict[str, bytes] | None = None
+        self,
+        contexts: Sequence[tuple[str, tuple[str, ...]]],
+        roles: Sequence[Role] = (),
+        extended: dict[str, bytes] | None = None,
     ) -> Association:
         return request(
             self._host,

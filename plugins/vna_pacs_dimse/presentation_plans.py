@@ -41,7 +41,9 @@ _ALWAYS: Final = (
     "Ultrasound Image",
 )
 _COMPRESSED: Final = tuple(uid for uid in PROPOSED if uid not in NATIVE)
-_COMMON: Final = tuple("1.2.840.10008.1.2.4." + end for end in ("50", "51", "57", "70", "80", "81", "90", "91")) + ("1.2.840.10008.1.2.5",)
+_COMMON: Final = tuple("1.2.840.10008.1.2.4." + end for end in ("50", "51", "57", "70", "80", "81", "90", "91")) + (
+    "1.2.840.10008.1.2.5",
+)
 
 
 @lru_cache(maxsize=1)

@@ -33,7 +33,7 @@ class Spool:
         self._size += len(piece)
         try:
             if self._file is None and self._size > IN_MEMORY:
-                self._file = tempfile.TemporaryFile()
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish
                 self._file.write(self._memory)
                 self._memory = bytearray()
             if self._file is not None:

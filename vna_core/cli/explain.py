@@ -57,8 +57,12 @@ def explain(
 
 def _print(console: Console, one: dict[str, Any]) -> None:
     source = one["source"]
-    console.print(f"[b]{one['sop_instance_uid']}[/b] version {one['version']}{' (current)' if one['current'] else ''}", highlight=False)
-    console.print(f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False)
+    console.print(
+        f"[b]{one['sop_instance_uid']}[/b] version {one['version']}{' (current)' if one['current'] else ''}", highlight=False
+    )
+    console.print(
+        f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False
+    )
     console.print(f"as received: {one['original_size']:,} octets, SHA-256 {one['original_sha256']}", highlight=False)
     if not one["transformations"]:
         console.print("nothing was changed")
@@ -66,7 +70,15 @@ def _print(console: Console, one: dict[str, Any]) -> None:
         table = Table("rule", "confidence", "element", "original", "canonical", "count", "detail")
         for change in one["transformations"]:
             element = f"{change['tag']} {change['keyword']}".strip()
-            cells = (change["rule"], change["confidence"], element, change["original"], change["canonical"], change["count"], change["detail"])
+            cells = (
+                change["rule"],
+                change["confidence"],
+                element,
+                change["original"],
+                change["canonical"],
+                change["count"],
+                change["detail"],
+            )
             table.add_row(*("" if cell is None else str(cell).replace("[", r"\[") for cell in cells))
         console.print(table)
     for warning in one["warnings"]:

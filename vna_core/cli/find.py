@@ -39,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def find(
-    keys: Annotated[list[str] | None, typer.Argument(help="KEYWORD=VALUE or GGGGEEEE=VALUE, wildcards and ranges allowed.")] = None,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="KEYWORD=VALUE or GGGGEEEE=VALUE, wildcards and ranges allowed.")
+    ] = None,
     level: Annotated[str, typer.Option(help="patient, study, series or image.")] = "study",
     limit: Annotated[int, typer.Option(help="Most rows.", min=1)] = 1000,
     data: Data = None,
@@ -86,4 +88,6 @@ def _heading(tag: int) -> str:
 
 def _cell(element: dict[str, Any]) -> str:
     values = element.get("Value") or ()
-    return "\\".join(str(v.get("Alphabetic", next(iter(v.values()), ""))) if isinstance(v, dict) else str(v) for v in values if v is not None)
+    return "\\".join(
+        str(v.get("Alphabetic", next(iter(v.values()), ""))) if isinstance(v, dict) else str(v) for v in values if v is not None
+    )

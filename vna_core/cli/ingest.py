@@ -58,7 +58,9 @@ def ingest(
         for number, (item, result) in enumerate(_results(archive, offered_files(paths), issuer), 1):
             counts[result.outcome.value] += 1
             octets += item.size
-            progress.update(task, completed=number, description=f"offering ({counts['quarantined'] + counts['refused']} not taken)")
+            progress.update(
+                task, completed=number, description=f"offering ({counts['quarantined'] + counts['refused']} not taken)"
+            )
             if as_json:
                 print_json(_line(item, result))
             elif not result.outcome.acknowledged:

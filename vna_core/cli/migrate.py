@@ -69,7 +69,13 @@ class _Shown:
     """Progress on the terminal, and one JSON line an instance where asked for."""
 
     def __init__(self, console: Console, as_json: bool) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bars.add_task("inventory", total=None)
         self._as_json = as_json
@@ -92,7 +98,13 @@ class _Shown:
         self._bars.advance(self._task)
         self.rules.update(change.rule for change in result.transformations)
         if self._as_json:
-            print_json({"sop_instance_uid": result.sop_instance_uid, "outcome": result.outcome.value, "changes": len(result.transformations)})
+            print_json(
+                {
+                    "sop_instance_uid": result.sop_instance_uid,
+                    "outcome": result.outcome.value,
+                    "changes": len(result.transformations),
+                }
+            )
 
 
 def _print(report: CampaignReport, rules: Counter[str]) -> None:

@@ -83,7 +83,9 @@ def _zip_members(path: Path) -> Iterator[OfferedFile]:
     for member in members:
         name = f"{path}!{member.filename}"
         if member.file_size > _FREE and member.file_size > LARGEST_RATIO * max(member.compress_size, 1):
-            yield OfferedFile(name, member.file_size, None, Unarchivable("The member unfolds to more than a real image would: a ZIP bomb."))
+            yield OfferedFile(
+                name, member.file_size, None, Unarchivable("The member unfolds to more than a real image would: a ZIP bomb.")
+            )
         else:
             yield OfferedFile(name, member.file_size, _zip_opener(path, member.filename))
 
@@ -121,7 +123,9 @@ def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]
         records = dcmread(path, specific_tags=[0x00041220]).get("DirectoryRecordSequence") or []
         names = [record.get("ReferencedFileID") for record in records]
     except Exception as error:  # another library's failure on a damaged DICOMDIR is a finding about the file, not a fault
-        yield OfferedFile(f"{path}!records", 0, None, Unarchivable(f"The DICOMDIR cannot be read ({type(error).__name__}).", path=str(path)))
+        yield OfferedFile(
+            f"{path}!records", 0, None, Unarchivable(f"The DICOMDIR cannot be read ({type(error).__name__}).", path=str(path))
+        )
         return
     for name in names:
         if not name:
@@ -129,7 +133,9 @@ def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]
         parts = [name] if isinstance(name, str) else [str(part) for part in name]
         target = root.joinpath(*parts)
         if not target.resolve().is_relative_to(root):
-            yield OfferedFile(str(target), 0, None, Unarchivable("The DICOMDIR names a file outside its folder.", path=str(target)))
+            yield OfferedFile(
+                str(target), 0, None, Unarchivable("The DICOMDIR names a file outside its folder.", path=str(target))
+            )
             continue
         actual = _ignoring_case(root, parts)
         if actual is None:
@@ -146,7 +152,11 @@ def _ignoring_case(root: Path, parts: list[str]) -> Path | None:
             current = current / part
             continue
         wanted = part.lower()
-        found = next((one for one in sorted(current.iterdir()) if one.name.lower().split(".")[0] == wanted), None) if current.is_dir() else None
+        found = (
+            next((one for one in sorted(current.iterdir()) if one.name.lower().split(".")[0] == wanted), None)
+            if current.is_dir()
+            else None
+        )
         if found is None:
             return None
         current = found

@@ -23,7 +23,9 @@ def plugins(as_json: AsJson = False) -> int:
     loaded.load()
     backends, adapters = sorted(loaded.storage_backends()), sorted(loaded.pacs_adapters())
     if as_json:
-        print_json({"plugins": [asdict(state) for state in loaded.states], "storage_backends": backends, "pacs_adapters": adapters})
+        print_json(
+            {"plugins": [asdict(state) for state in loaded.states], "storage_backends": backends, "pacs_adapters": adapters}
+        )
     else:
         table = Table("plugin", "module", "distribution", "state")
         for state in loaded.states:

@@ -43,7 +43,12 @@ def list_(data: Data = None, config: Config = None, as_json: AsJson = False) -> 
     table = Table("id", "received", "octets", "code", "source", "why")
     for entry in entries:
         table.add_row(
-            entry.id, f"{entry.received_at:%Y-%m-%d %H:%M}", f"{entry.size:,}", entry.code, entry.source.address or entry.source.name, entry.message
+            entry.id,
+            f"{entry.received_at:%Y-%m-%d %H:%M}",
+            f"{entry.size:,}",
+            entry.code,
+            entry.source.address or entry.source.name,
+            entry.message,
         )
     Console().print(table)
 
@@ -92,7 +97,9 @@ def retry(
             if as_json:
                 print_json({"id": entry.id, "outcome": result.outcome.value, "sop_instance_uid": result.sop_instance_uid})
             else:
-                sys.stdout.write(f"{entry.id} {result.outcome.value} {result.error.message if result.error else result.sop_instance_uid}\n")
+                sys.stdout.write(
+                    f"{entry.id} {result.outcome.value} {result.error.message if result.error else result.sop_instance_uid}\n"
+                )
     return 3 if staying else 0
 
 

@@ -30,7 +30,9 @@ def rebuild(data: Data = None, config: Config = None, as_json: AsJson = False) -
     if as_json:
         print_json(asdict(report))
     else:
-        Console().print(f"{report.objects} objects: {report.recorded} recorded, {report.known} known, {report.quarantined} quarantined")
+        Console().print(
+            f"{report.objects} objects: {report.recorded} recorded, {report.known} known, {report.quarantined} quarantined"
+        )
         for key in report.damaged:
             Console().print(f"damaged: {key}", markup=False)
     return 3 if report.damaged else 0

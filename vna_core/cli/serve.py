@@ -28,10 +28,16 @@ def add_to(app: typer.Typer) -> None:
 def serve(
     data: Data = None,
     config: Config = None,
-    http: Annotated[str | None, typer.Option(help="HOST:PORT of the web face; port 0 takes a free one.", metavar="HOST:PORT")] = None,
-    dimse: Annotated[str | None, typer.Option(help="HOST:PORT of the DIMSE face; port 0 takes a free one.", metavar="HOST:PORT")] = None,
+    http: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the web face; port 0 takes a free one.", metavar="HOST:PORT")
+    ] = None,
+    dimse: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the DIMSE face; port 0 takes a free one.", metavar="HOST:PORT")
+    ] = None,
     aet: Annotated[str | None, typer.Option(help="Our application entity title.")] = None,
-    peer: Annotated[list[str] | None, typer.Option(help="A DICOM node we may send to (repeatable).", metavar="AET=HOST:PORT")] = None,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="A DICOM node we may send to (repeatable).", metavar="AET=HOST:PORT")
+    ] = None,
 ) -> int:
     """Serve DICOM (DIMSE) and DICOMweb until SIGTERM.
 

@@ -32,7 +32,9 @@ FAMILIES: Final[dict[str, frozenset[str]]] = {
     "htj2k": frozenset((_JPEG + "201", _JPEG + "202", _JPEG + "203")),
     "jpeg-xl": frozenset((_JPEG + "110", _JPEG + "111", _JPEG + "112")),
     "rle": frozenset(("1.2.840.10008.1.2.5",)),
-    "video": frozenset(_JPEG + str(number) for number in (*range(100, 109), "100.1", "101.1", "102.1", "103.1", "104.1", "105.1", "106.1")),
+    "video": frozenset(
+        _JPEG + str(number) for number in (*range(100, 109), "100.1", "101.1", "102.1", "103.1", "104.1", "105.1", "106.1")
+    ),
 }
 """Codec families and the transfer syntaxes they are right under (PS3.5 annex A.4)."""
 

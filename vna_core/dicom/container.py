@@ -84,7 +84,13 @@ def _odd_container(buffer: Buffer, size: int, declared: bool) -> Container:
             return _walk_meta(container, size)
     if buffer[:4] == b"DICM" and _data_follows(buffer, 4, size):
         return _walk_meta(Container(buffer, 4, notes=[Note("F02", 0, "no preamble before DICM")]), size)
-    if bytes(buffer[:4]) in (b"\x02\x00\x00\x00", b"\x00\x02\x00\x00", b"\x02\x00\x01\x00", b"\x02\x00\x02\x00", b"\x02\x00\x10\x00"):
+    if bytes(buffer[:4]) in (
+        b"\x02\x00\x00\x00",
+        b"\x00\x02\x00\x00",
+        b"\x02\x00\x01\x00",
+        b"\x02\x00\x02\x00",
+        b"\x02\x00\x10\x00",
+    ):
         container = Container(buffer, 0, notes=[Note("F01", 0, "no preamble and no DICM")])
         return _walk_meta(container, size)
     encoding = detect(buffer, 0, size, sure=declared)
@@ -134,7 +140,9 @@ def _walk_meta(container: Container, size: int) -> Container:
         meta.setdefault(tag, _meta_text(tag, value))
         if tag == TRANSFER_SYNTAX_UID and value.rstrip(b"\0") != meta[tag].encode("latin-1"):
             notes.append(Note("F10", start, "transfer syntax UID padded with spaces", tag))
-    notes.extend(Note(rule, container.data_set_offset, "File Meta Information not explicit little endian") for rule in sorted(kinds - {""}))
+    notes.extend(
+        Note(rule, container.data_set_offset, "File Meta Information not explicit little endian") for rule in sorted(kinds - {""})
+    )
     if begin_after_length < 0:
         notes.append(Note("F08", container.data_set_offset, "no group length", _GROUP_LENGTH))
     elif begin_after_length + declared_length != position:

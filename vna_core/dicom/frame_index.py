@@ -108,7 +108,9 @@ def lay_out_native(revised: RevisedDataSet, pixel: PixelElement, payload: Piece)
     return PixelLayout(pieces, value, native_frames(revised, pixel.tag, ByteRange(len(head), length)))
 
 
-def lay_out_encapsulated(revised: RevisedDataSet, pixel: PixelElement, transfer_syntax_uid: str, little_endian: bool) -> PixelLayout:
+def lay_out_encapsulated(
+    revised: RevisedDataSet, pixel: PixelElement, transfer_syntax_uid: str, little_endian: bool
+) -> PixelLayout:
     """Encapsulated pixel data with one fragment per frame and offset tables that are right (PS3.5 section A.4)."""
     pixel = _with_true_table(revised, pixel)
     fragments = pixel.fragments or []
@@ -127,7 +129,11 @@ def lay_out_encapsulated(revised: RevisedDataSet, pixel: PixelElement, transfer_
     base = sum(len(piece) for piece in front if isinstance(piece, bytes))
     body = 12 + len(table_item)
     buffer, first = revised.buffer, pixel.value.offset
-    pieces = [*front, _as_received(buffer, first - 12, header(pixel.tag, "OB", UNDEFINED)), _as_received(buffer, first, table_item)]
+    pieces = [
+        *front,
+        _as_received(buffer, first - 12, header(pixel.tag, "OB", UNDEFINED)),
+        _as_received(buffer, first, table_item),
+    ]
     if pixel.offset_table is not None and pieces[-1] != ByteRange(first, len(table_item)):
         deviations.append(("P13", f"offset table of {pixel.offset_table.length // 4} entries for {len(groups)} frames"))
     elif pixel.offset_table is None:

@@ -190,5 +190,3 @@ def _json_value(text: str, vr: str) -> object:
     if vr == "PN":
         return json.loads(person_name(text))
     return text
-
-

@@ -119,7 +119,12 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
     else:
         found = [
             Reading(own, Header(tag, vr, position + 8, short_length)),
-            Reading("E22", Header(tag, "UN", position + 10, LENGTH[little](buffer, position + 6)[0] if limit - position >= 10 else UNDEFINED - 1)),
+            Reading(
+                "E22",
+                Header(
+                    tag, "UN", position + 10, LENGTH[little](buffer, position + 6)[0] if limit - position >= 10 else UNDEFINED - 1
+                ),
+            ),
         ]
     return [*found, implicit] if explicit else [implicit, *found]
 

@@ -234,7 +234,7 @@ class _Walker:
                         self._open(tag, "SQ", start, length)
                         return
                     break
-                if head == ITEM_LITTLE or head == ITEM_BIG:
+                if head in (ITEM_LITTLE, ITEM_BIG):
                     break
             append(new(Element, (tag, vr, start, length, None)))
             last, position = tag, following
@@ -432,13 +432,9 @@ class _Walker:
         if vr != "SQ":
             vr = "SQ"
             if sequence.speculative:
-                self.notes.insert(
-                    sequence.notes, Note("E01", sequence.start, "sequence under UN", sequence.tag)
-                )
+                self.notes.insert(sequence.notes, Note("E01", sequence.start, "sequence under UN", sequence.tag))
         parent = sequence.parent
-        parent.elements.append(
-            _new_element(Element, (sequence.tag, vr, sequence.start, end - sequence.start, sequence.items))
-        )
+        parent.elements.append(_new_element(Element, (sequence.tag, vr, sequence.start, end - sequence.start, sequence.items)))
         self.remaining -= 1
         self.data_set, self.limit, self.undefined = parent, sequence.parent_limit, sequence.parent_undefined
         self.position = following

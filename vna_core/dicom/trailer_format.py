@@ -144,7 +144,20 @@ def read_trailer(read: Read, size: int) -> Trailer:
     """
     tail, footer_at = _find_footer(read, size)
     fields = _FOOTER.unpack_from(tail, footer_at)
-    _, version, flags, count, journal_length, patch_length, data_set_offset, pixel_offset, pixel_length, original_size, sha256, crc = fields
+    (
+        _,
+        version,
+        flags,
+        count,
+        journal_length,
+        patch_length,
+        data_set_offset,
+        pixel_offset,
+        pixel_length,
+        original_size,
+        sha256,
+        crc,
+    ) = fields
     if version != _VERSION:
         raise Malformed(f"The trailer is of version {version}; this release reads version {_VERSION}.")
     body = journal_length + patch_length

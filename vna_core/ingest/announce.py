@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from vna_core.domain.outcome import IngestResult
-from vna_core.ingest.index import Indexed
+from vna_core.ingest.stages import Indexed
 
 Observer = Callable[[IngestResult], object]
 

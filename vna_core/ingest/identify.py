@@ -123,7 +123,9 @@ def _transfer_syntax(container: Container, walk: Walk, encoding: Encoding, decla
             return declared
         uid = uid or codestream.ENCAPSULATED_UNCOMPRESSED
         if declared:
-            notes.append(Note("P09", walk.pixel.value.offset, f"codestream is {family or 'unknown'}, not {declared}", walk.pixel.tag))
+            notes.append(
+                Note("P09", walk.pixel.value.offset, f"codestream is {family or 'unknown'}, not {declared}", walk.pixel.tag)
+            )
         return uid
     if not declared or declared == native:
         return native

@@ -7,22 +7,11 @@ are committed and flushed together; the sender may be told. A process that dies 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vna_core.catalogue import Catalogue
-from vna_core.domain.instance import HeldInstance, IndexEntry, Location
+from vna_core.domain.instance import IndexEntry, Location
 from vna_core.domain.outcome import Outcome
-from vna_core.ingest.place import Placed
+from vna_core.ingest.stages import Indexed, Placed
 from vna_core.ports.storage import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """What `index` hands to `announce`."""
-
-    placed: Placed
-    outcome: Outcome
-    held: HeldInstance
 
 
 def index(placed: Placed, catalogue: Catalogue, landing: Store) -> Indexed:

@@ -7,22 +7,11 @@ was not acknowledged, and a rebuild or the next arrival takes it up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vna_core.archival_storage.keeping import keep
 from vna_core.archival_storage.keys import instance_key
 from vna_core.domain.instance import Location
-from vna_core.ingest.reconcile import Reconciled
+from vna_core.ingest.stages import Placed, Reconciled
 from vna_core.ports.storage import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """What `place` hands to `index`. `location` is None for a duplicate."""
-
-    reconciled: Reconciled
-    location: Location | None = None
-    sha256: str = ""
 
 
 def place(reconciled: Reconciled, landing: Store) -> Placed:

@@ -7,8 +7,7 @@ mark on a copy that was found damaged, so a process that dies here loses nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
@@ -16,30 +15,10 @@ from vna_core.catalogue import Catalogue
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.octets import ByteRange, Octets
+from vna_core.ingest.stages import Reconciled
 
 _PATIENT_ID = 0x00100020
 _ISSUER = 0x00100021
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciled:
-    """What `reconcile` hands to `place`.
-
-    Attributes
-    ----------
-    duplicate
-        The version that holds exactly these octets; nothing needs to be stored.
-    damaged
-        The version that should hold exactly these octets but whose every copy is bad: to be healed.
-    classification
-        Primary keys of other versions under the UID to ``encoding``, ``header``, ``pixel`` or ``other-parent``.
-    """
-
-    canonical: CanonicalInstance
-    patient: PatientKey
-    duplicate: HeldInstance | None = None
-    damaged: HeldInstance | None = None
-    classification: Mapping[int, str] = field(default_factory=dict)
 
 
 def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyReader) -> Reconciled:

@@ -59,7 +59,9 @@ class CampaignRunner:
     The ledger decides what is left to do, never the final state of a retrieval: after every fetch the sets of UIDs are compared.
     """
 
-    def __init__(self, name: str, adapter: PacsAdapter, pipeline: IngestPipeline, catalogue: Catalogue, progress: Progress) -> None:
+    def __init__(
+        self, name: str, adapter: PacsAdapter, pipeline: IngestPipeline, catalogue: Catalogue, progress: Progress
+    ) -> None:
         self._name = name
         self._adapter = adapter
         self._pipeline = pipeline
@@ -124,7 +126,9 @@ class CampaignRunner:
 
     def _open_instances(self) -> dict[str, dict[str, list[str]]]:
         """Inventoried instances without an end, by study and series."""
-        quarantined = {uids[:3] for uids, outcome in self._campaigns.inventoried(self._name) if outcome == Outcome.QUARANTINED.value}
+        quarantined = {
+            uids[:3] for uids, outcome in self._campaigns.inventoried(self._name) if outcome == Outcome.QUARANTINED.value
+        }
         by_study: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for uids in self._campaigns.missing(self._name):
             if uids[:3] not in quarantined:
@@ -136,7 +140,8 @@ class CampaignRunner:
         for uids, _ in self._campaigns.inventoried(self._name):
             sizes[uids[0]] += 1
         return [
-            _Fetch(study, sizes[study] == sum(map(len, series.values())), dict(series)) for study, series in self._open_instances().items()
+            _Fetch(study, sizes[study] == sum(map(len, series.values())), dict(series))
+            for study, series in self._open_instances().items()
         ]
 
     def _fetch(self, one: _Fetch) -> None:
@@ -149,7 +154,9 @@ class CampaignRunner:
                     reason = report.message or reason
                 else:
                     for series, sops in one.missing.items():
-                        report = self._adapter.fetch(one.study, lambda received: self._deliver(one.study, received), series, tuple(sops))
+                        report = self._adapter.fetch(
+                            one.study, lambda received: self._deliver(one.study, received), series, tuple(sops)
+                        )
                         reason = report.message or reason
             except PeerError as error:
                 _log.warning("fetch-failed", study_instance_uid=one.study, attempt=attempt + 1, code=error.code)
@@ -223,4 +230,3 @@ class CampaignRunner:
             len(studies),
             self._fetched,
         )
-

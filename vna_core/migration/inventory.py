@@ -12,7 +12,9 @@ from vna_core.domain.query import Between, Level, Query
 from vna_core.ports.pacs import DicomJson, PacsAdapter
 
 _STUDY_DATE: Final = 0x00080020
-_SUSPICIOUS: Final = frozenset((50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 5000, 10000, 20000, 50000, 65535))
+_SUSPICIOUS: Final = frozenset(
+    (50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 5000, 10000, 20000, 50000, 65535)
+)
 """Numbers of answers at which products are known to stop without saying so."""
 
 _log = structlog.get_logger(__name__)

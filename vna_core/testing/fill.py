@@ -52,7 +52,9 @@ def fill(host: str, port: int, called: str, files: Iterable[bytes], calling: str
 
 
 def _sendable(octets: bytes) -> _Sendable | None:
-    received = ReceivedInstance(Octets(len(octets), hashlib.sha256(octets).hexdigest(), memory=octets), Source("file"), datetime.now(UTC))
+    received = ReceivedInstance(
+        Octets(len(octets), hashlib.sha256(octets).hexdigest(), memory=octets), Source("file"), datetime.now(UTC)
+    )
     try:
         parsed = identify(received, IngestSettings())
     except VnaError:

@@ -63,7 +63,11 @@ def element(tag: int, vr: str, value: Value, form: Form = Form()) -> bytes:  # n
 def _item(elements: Elements, form: Form) -> bytes:
     content = data_set(elements, form)
     if form.undefined_sequences:
-        return struct.pack(f"{form.order}HHI", 0xFFFE, 0xE000, UNDEFINED) + content + struct.pack(f"{form.order}HHI", 0xFFFE, 0xE00D, 0)
+        return (
+            struct.pack(f"{form.order}HHI", 0xFFFE, 0xE000, UNDEFINED)
+            + content
+            + struct.pack(f"{form.order}HHI", 0xFFFE, 0xE00D, 0)
+        )
     return struct.pack(f"{form.order}HHI", 0xFFFE, 0xE000, len(content)) + content
 
 

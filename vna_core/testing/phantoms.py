@@ -126,7 +126,7 @@ def ct(seed: int = 1, rows: int = 512, columns: int = 512, **overrides: Value) -
 
 def multiframe(frames: int, seed: int = 1, rows: int = 512, columns: int = 512) -> bytes:
     """A native multi-frame instance."""
-    elements = [one for one in ct_elements(seed, rows, columns, SOPClassUID=US_MULTIFRAME, Modality="US")]
+    elements = ct_elements(seed, rows, columns, SOPClassUID=US_MULTIFRAME, Modality="US")
     elements = sorted([*elements, (0x00280008, "IS", str(frames))], key=lambda one: one[0])
     return _file(elements, write.data_set([(0x7FE00010, "OW", pixels(seed, rows, columns, frames))]))
 

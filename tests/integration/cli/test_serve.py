@@ -113,7 +113,9 @@ def test_listening_beyond_this_machine_without_authentication_is_refused(tmp_pat
 
 def test_an_unknown_setting_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "vna.yaml").write_text("dimse:\n  port: 0\n  prot: 1\n")
-    done = subprocess.run([*VNA, "config", "check", "-c", str(tmp_path / "vna.yaml")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*VNA, "config", "check", "-c", str(tmp_path / "vna.yaml")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     message = done.stderr.replace("\n", "")
     assert "vna.yaml:3" in message and "dimse.prot" in message and "'port'" in message

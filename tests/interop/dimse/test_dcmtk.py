@@ -39,7 +39,14 @@ def test_echo(archive: ServedArchive) -> None:
 
 
 def test_dcmsend_sends_every_transfer_syntax_as_it_is(archive: ServedArchive) -> None:
-    names = ("JPEG2000.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "SC_rgb_jpeg_dcmtk.dcm", "image_dfl.dcm", "JPGLosslessP14SV1_1s_1f_8b.dcm")
+    names = (
+        "JPEG2000.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_bigendian.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "image_dfl.dcm",
+        "JPGLosslessP14SV1_1s_1f_8b.dcm",
+    )
     files = [str(SAMPLES / name) for name in names if (SAMPLES / name).exists()]
     done = tool(archive, "dcmsend", "--decompress-never", files=tuple(files))
     assert done.returncode == 0, done.stderr
@@ -68,7 +75,9 @@ def test_study_level_matching(archive: ServedArchive, keys: tuple[str, ...], exp
     assert (done.stderr + done.stdout).count("(Pending") == expected
 
 
-@pytest.mark.parametrize(("level", "model", "expected"), [("PATIENT", "-P", 1), ("SERIES", "-S", 1), ("IMAGE", "-S", 8), ("IMAGE", "-P", 8)])
+@pytest.mark.parametrize(
+    ("level", "model", "expected"), [("PATIENT", "-P", 1), ("SERIES", "-S", 1), ("IMAGE", "-S", 8), ("IMAGE", "-P", 8)]
+)
 def test_every_level_and_model_is_answered(archive: ServedArchive, level: str, model: str, expected: int) -> None:
     keys = {
         "PATIENT": ("PatientID=P000001",),
@@ -87,7 +96,9 @@ def test_a_wrong_level_is_told(archive: ServedArchive) -> None:
 
 
 def test_get_brings_the_canonical_objects(archive: ServedArchive, tmp_path: Path) -> None:
-    done = tool(archive, "getscu", "-S", "-od", str(tmp_path), "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={STUDY}")
+    done = tool(
+        archive, "getscu", "-S", "-od", str(tmp_path), "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={STUDY}"
+    )
     assert done.returncode == 0, done.stderr
     received = sorted(tmp_path.iterdir())
     assert len(received) == 8
@@ -114,7 +125,9 @@ def test_move_transcodes_for_a_peer_that_takes_implicit_only(archive: ServedArch
         wait_for_listener(store_port, process)
         uid = str(pydicom.dcmread(SAMPLES / "MR_small_RLE.dcm").StudyInstanceUID)
         fill("127.0.0.1", archive.dimse_port, "VNA", [(SAMPLES / "MR_small_RLE.dcm").read_bytes()])
-        done = tool(archive, "movescu", "-S", "-aem", "STORESCP", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
+        done = tool(
+            archive, "movescu", "-S", "-aem", "STORESCP", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}"
+        )
         assert done.returncode == 0, done.stderr
         files = [path for path in tmp_path.iterdir() if path.name != "log"]
         original = pydicom.dcmread(SAMPLES / "MR_small_RLE.dcm")
@@ -127,7 +140,9 @@ def test_an_unknown_destination_is_refused(archive: ServedArchive) -> None:
 
 
 def test_an_unreachable_destination_counts_as_failures(archive: ServedArchive) -> None:
-    done = tool(archive, "movescu", "-v", "-S", "-aem", "STORESCP", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={STUDY}")
+    done = tool(
+        archive, "movescu", "-v", "-S", "-aem", "STORESCP", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={STUDY}"
+    )
     assert "OutOfResources" in done.stderr + done.stdout or "0xa702" in (done.stderr + done.stdout).lower()
 
 
@@ -137,7 +152,9 @@ def test_a_cut_file_is_told_to_its_sender_and_kept(archive: ServedArchive, tmp_p
     from vna_core.dicom.network.requestor import request
 
     octets = phantoms.odd()["cut_in_pixels"].octets
-    association = request("127.0.0.1", archive.dimse_port, called="VNA", calling="T", contexts=[(phantoms.CT, ("1.2.840.10008.1.2.1",))])
+    association = request(
+        "127.0.0.1", archive.dimse_port, called="VNA", calling="T", contexts=[(phantoms.CT, ("1.2.840.10008.1.2.1",))]
+    )
     asked: commands.Command = {
         commands.AFFECTED_SOP_CLASS: phantoms.CT,
         commands.COMMAND_FIELD: Field.STORE_RQ,

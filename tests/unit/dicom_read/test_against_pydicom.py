@@ -22,7 +22,7 @@ KNOWN_TO_DIFFER = {"GH1339.dcm", "GH179A.dcm", "rtplan_truncated.dcm", "MR_trunc
 
 def raw_elements(dataset: Dataset) -> dict[int, bytes | None]:
     found: dict[int, bytes | None] = {}
-    for tag in dataset.keys():
+    for tag in list(dataset.keys()):  # noqa: SIM118 - iterating a data set gives elements
         item = dataset.get_item(tag)
         value = getattr(item, "value", None)
         found[int(tag)] = value if isinstance(value, bytes) else None
@@ -43,7 +43,9 @@ def compared(path: Path) -> list[str]:
 
 def differences(name: str, parsed: ParsedOctets, data_set: DataSet, theirs: dict[int, bytes | None]) -> list[str]:
     mine = {element.tag: element for element in reversed(data_set.elements)}
-    wrong = [f"{name}: pydicom has {tag:08X}, we do not" for tag in theirs if tag not in mine and tag & 0xFFFF and tag >> 16 != 0xFFFE]
+    wrong = [
+        f"{name}: pydicom has {tag:08X}, we do not" for tag in theirs if tag not in mine and tag & 0xFFFF and tag >> 16 != 0xFFFE
+    ]
     for tag, value in theirs.items():
         element = mine.get(tag)
         if element is None or value is None or element.items is not None or tag == 0x7FE00010:

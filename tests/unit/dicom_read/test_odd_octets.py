@@ -43,7 +43,9 @@ def test_an_empty_payload_is_refused() -> None:
         read(b"")
 
 
-@pytest.mark.parametrize("octets", [b"PK\x03\x04" + bytes(400), b"\x89PNG\r\n\x1a\n" + bytes(200), b"%PDF-1.7\n" * 50, bytes(3000), b"{" * 500])
+@pytest.mark.parametrize(
+    "octets", [b"PK\x03\x04" + bytes(400), b"\x89PNG\r\n\x1a\n" + bytes(200), b"%PDF-1.7\n" * 50, bytes(3000), b"{" * 500]
+)
 def test_foreign_files_are_not_dicom(octets: bytes) -> None:
     with pytest.raises(Unarchivable):
         read(octets)

@@ -28,7 +28,9 @@ def as_json(data_set: Dataset) -> dict[str, Any]:
 
 def of_octets(octets: bytes) -> dict[str, Any]:
     walk = tokenize(octets, 0, len(octets), explicit=True, little_endian=True)
-    document = json.loads(to_json(RevisedDataSet(octets, walk.data_set, [], walk.pixel, walk.encapsulated)), parse_constant=pytest.fail)
+    document = json.loads(
+        to_json(RevisedDataSet(octets, walk.data_set, [], walk.pixel, walk.encapsulated)), parse_constant=pytest.fail
+    )
     assert isinstance(document, dict)
     return document
 
@@ -64,7 +66,9 @@ def test_a_name_has_three_component_groups() -> None:
     one = Dataset()
     one.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
     one.PatientName = "Yamada^Tarou=山田^太郎=やまだ^たろう"
-    assert as_json(one)["00100010"]["Value"] == [{"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}]
+    assert as_json(one)["00100010"]["Value"] == [
+        {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}
+    ]
 
 
 def test_an_item_has_the_character_set_of_its_own() -> None:
@@ -95,11 +99,19 @@ def test_a_reference_inside_items_has_their_path() -> None:
     blob = b"\x09\x00\x10\x10OB\0\0" + struct.pack("<I", 100) + bytes(100)
     items = b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0" + struct.pack("<I", len(blob)) + blob
     octets = b"\x08\x00\x40\x11SQ\0\0" + struct.pack("<I", len(items)) + items
-    assert of_octets(octets)["00081140"]["Value"] == [{}, {"00091010": {"vr": "OB", "BulkDataURI": "@/bulkdata/00081140/1/00091010"}}]
+    assert of_octets(octets)["00081140"]["Value"] == [
+        {},
+        {"00091010": {"vr": "OB", "BulkDataURI": "@/bulkdata/00081140/1/00091010"}},
+    ]
 
 
 def test_numbers_that_are_none_are_strings() -> None:
-    octets = b"\x28\x00\x30\x00DS\x0c\x00" + b"abc\\1.50\\ +2" + b"\x70\x00\x22\x00FL\x0c\x00" + struct.pack("<3f", math.nan, math.inf, -math.inf)
+    octets = (
+        b"\x28\x00\x30\x00DS\x0c\x00"
+        + b"abc\\1.50\\ +2"
+        + b"\x70\x00\x22\x00FL\x0c\x00"
+        + struct.pack("<3f", math.nan, math.inf, -math.inf)
+    )
     document = of_octets(octets)
     assert document["00280030"]["Value"] == ["abc", 1.5, 2]
     assert document["00700022"]["Value"] == ["NaN", "Infinity", "-Infinity"]
@@ -131,7 +143,9 @@ def test_every_name_is_valid_json(text: str) -> None:
     assert isinstance(json.loads(person_name(text)), dict | None)
 
 
-@given(st.binary(max_size=62), st.sampled_from(["LO", "PN", "DS", "IS", "UI", "AT", "US", "FL", "FD", "UN", "SH", "CS", "UT", "SV"]))
+@given(
+    st.binary(max_size=62), st.sampled_from(["LO", "PN", "DS", "IS", "UI", "AT", "US", "FL", "FD", "UN", "SH", "CS", "UT", "SV"])
+)
 def test_any_octets_give_valid_json(raw: bytes, vr: str) -> None:
     raw += b"\0" * (len(raw) & 1)
     long = vr in ("UN", "UT", "SV")
@@ -140,7 +154,9 @@ def test_any_octets_give_valid_json(raw: bytes, vr: str) -> None:
 
 
 def test_indexed_attributes_become_json() -> None:
-    document = encode_attributes({0x00100010: ["Doe^Jane"], 0x00200013: ["7"], 0x00280010: ["512"], 0x00080008: ["A", "", "B"], 0x00201208: ["3"]})
+    document = encode_attributes(
+        {0x00100010: ["Doe^Jane"], 0x00200013: ["7"], 0x00280010: ["512"], 0x00080008: ["A", "", "B"], 0x00201208: ["3"]}
+    )
     assert document == {
         "00080008": {"vr": "CS", "Value": ["A", None, "B"]},
         "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},

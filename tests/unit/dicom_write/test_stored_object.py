@@ -39,7 +39,9 @@ def stored() -> bytes:
     stream = io.BytesIO()
     pydicom.dcmwrite(stream, one, enforce_file_format=True)
     octets = stream.getvalue()
-    received = ReceivedInstance(Octets(len(octets), hashlib.sha256(octets).hexdigest(), octets), Source("file"), datetime(2026, 11, 24, tzinfo=UTC))
+    received = ReceivedInstance(
+        Octets(len(octets), hashlib.sha256(octets).hexdigest(), octets), Source("file"), datetime(2026, 11, 24, tzinfo=UTC)
+    )
     return b"".join(normalize(received, identify(received, IngestSettings()), IngestSettings()).chunks())
 
 
@@ -71,7 +73,9 @@ def test_what_is_not_there_is_not_found(path: str) -> None:
         element_range(read, len(OBJECT), path)
 
 
-@pytest.mark.parametrize("path", ["", "0010", "00081140/1", "00081140/x/00091010", "../../etc", "00081140/-1/00091010", "0x081140"])
+@pytest.mark.parametrize(
+    "path", ["", "0010", "00081140/1", "00081140/x/00091010", "../../etc", "00081140/-1/00091010", "0x081140"]
+)
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest):
         element_range(read, len(OBJECT), path)

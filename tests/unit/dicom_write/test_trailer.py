@@ -17,7 +17,9 @@ from vna_core.domain.errors import DigestMismatch, Malformed
 from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.transformation import Confidence, Finding, Transformation
 
-PROVENANCE = Provenance(Source("dimse", "CT1", "10.0.0.7", "RAD"), datetime(2026, 11, 24, 8, 0, 0, 17, UTC), "2026.11.0", "ab" * 32, 4711)
+PROVENANCE = Provenance(
+    Source("dimse", "CT1", "10.0.0.7", "RAD"), datetime(2026, 11, 24, 8, 0, 0, 17, UTC), "2026.11.0", "ab" * 32, 4711
+)
 
 
 def stored(frames: int = 1, patch: bytes = b"patch", provenance: Provenance = PROVENANCE, before: bytes = bytes(1000)) -> bytes:
@@ -84,7 +86,11 @@ changes = st.builds(
 
 
 @settings(max_examples=60)
-@given(st.builds(Source, texts, texts, texts, texts), st.lists(changes, max_size=4), st.lists(st.builds(Finding, texts, texts, texts), max_size=3))
+@given(
+    st.builds(Source, texts, texts, texts, texts),
+    st.lists(changes, max_size=4),
+    st.lists(st.builds(Finding, texts, texts, texts), max_size=3),
+)
 def test_every_provenance_comes_back(source: Source, transformations: list[Transformation], findings: list[Finding]) -> None:
     provenance = Provenance(source, PROVENANCE.received_at, "x", "00" * 32, 0, tuple(transformations), tuple(findings))
     octets = stored(provenance=provenance)
@@ -100,7 +106,11 @@ def test_one_flipped_bit_anywhere_in_the_trailer_is_noticed(data: st.DataObject)
         read_trailer(Reads(bytes(octets)), len(octets))
 
 
-@pytest.mark.parametrize("make", [lambda: b"", lambda: bytes(5000), lambda: stored()[:-1], lambda: stored()[:1000]], ids=["empty", "zeros", "cut", "served"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: b"", lambda: bytes(5000), lambda: stored()[:-1], lambda: stored()[:1000]],
+    ids=["empty", "zeros", "cut", "served"],
+)
 def test_an_object_without_a_whole_trailer_is_refused(make: Callable[[], bytes]) -> None:
     octets = make()
     with pytest.raises((DigestMismatch, Malformed)):

@@ -47,7 +47,10 @@ def test_another_implementation_reads_our_request_and_acceptance() -> None:
     primitive = theirs.to_primitive()
     assert isinstance(primitive, A_ASSOCIATE)
     assert (primitive.called_ae_title, primitive.calling_ae_title) == ("CALLED", "CALLING")
-    assert [str(s) for s in primitive.presentation_context_definition_list[0].transfer_syntax] == [IMPLICIT, "1.2.840.10008.1.2.1"]
+    assert [str(s) for s in primitive.presentation_context_definition_list[0].transfer_syntax] == [
+        IMPLICIT,
+        "1.2.840.10008.1.2.1",
+    ]
     accepted = A_ASSOCIATE_AC()
     accepted.decode(pdu.encode_associate(Associate("CALLED", "CALLING", 65536, results=(ContextResult(1, 0, IMPLICIT),))))
     assert accepted.presentation_context[0].result == 0
@@ -85,7 +88,9 @@ def test_a_damaged_request_is_read_or_refused(data: st.DataObject) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([commands.MESSAGE_ID, commands.STATUS, commands.AFFECTED_SOP_CLASS, commands.ERROR_COMMENT, commands.FAILED]),
+        st.sampled_from(
+            [commands.MESSAGE_ID, commands.STATUS, commands.AFFECTED_SOP_CLASS, commands.ERROR_COMMENT, commands.FAILED]
+        ),
         st.none(),
     ),
     st.integers(0, 0xFFFF),
@@ -101,7 +106,8 @@ def test_a_message_cut_into_single_octets_arrives_whole() -> None:
     association, other = pair()
     octets = commands.encode({commands.COMMAND_FIELD: Field.ECHO_RQ, commands.MESSAGE_ID: 7, commands.DATA_SET_TYPE: 0x0101})
     whole = b"".join(
-        struct.pack(">BBIIBB", 4, 0, 7, 3, 1, 3 if at == len(octets) - 1 else 1) + octets[at : at + 1] for at in range(len(octets))
+        struct.pack(">BBIIBB", 4, 0, 7, 3, 1, 3 if at == len(octets) - 1 else 1) + octets[at : at + 1]
+        for at in range(len(octets))
     )
 
     def drip() -> None:
@@ -124,7 +130,16 @@ def test_a_message_cut_into_single_octets_arrives_whole() -> None:
         struct.pack(">BBIIBB", 4, 0, 8, 4, 1, 3) + b"ab",
         struct.pack(">BBI", 1, 0, 68) + bytes(68),
     ],
-    ids=["unknown type", "huge", "short value", "data before command", "long value", "unknown context", "no command", "second request"],
+    ids=[
+        "unknown type",
+        "huge",
+        "short value",
+        "data before command",
+        "long value",
+        "unknown context",
+        "no command",
+        "second request",
+    ],
 )
 def test_lies_end_the_association(octets: bytes) -> None:
     association, other = pair()

@@ -47,7 +47,9 @@ def item(value: bytes, *, undefined: bool = False, big: bool = False) -> bytes:
     return struct.pack(f"{order}HHI", 0xFFFE, 0xE000, len(value)) + value
 
 
-def sequence(tag: int, items: Sequence[bytes], *, undefined: bool = False, vr: str = "SQ", implicit: bool = False, big: bool = False) -> bytes:
+def sequence(
+    tag: int, items: Sequence[bytes], *, undefined: bool = False, vr: str = "SQ", implicit: bool = False, big: bool = False
+) -> bytes:
     body = b"".join(items)
     if undefined:
         end = struct.pack(f"{'>' if big else '<'}HHI", 0xFFFE, 0xE0DD, 0)
@@ -62,7 +64,14 @@ def fragments(parts: Sequence[bytes], offsets: Sequence[int] | None = ()) -> byt
     return element(0x7FE00010, "OB", table + b"".join(map(item, parts)), length=UNDEFINED) + end
 
 
-def file(data_set: bytes, transfer_syntax: str = EXPLICIT, *, sop_class: str = CT, sop_instance: str = "1.2.3.4", preamble: bytes = bytes(128)) -> bytes:
+def file(
+    data_set: bytes,
+    transfer_syntax: str = EXPLICIT,
+    *,
+    sop_class: str = CT,
+    sop_instance: str = "1.2.3.4",
+    preamble: bytes = bytes(128),
+) -> bytes:
     meta = element(0x00020001, "OB", b"\0\1") + uid(0x00020002, sop_class) + uid(0x00020003, sop_instance)
     meta += uid(0x00020010, transfer_syntax) + uid(0x00020012, "1.2.3")
     return preamble + b"DICM" + element(0x00020000, "UL", struct.pack("<I", len(meta))) + meta + data_set
@@ -76,7 +85,9 @@ def number(tag: int, value: int, **encoding: bool) -> bytes:
     return element(tag, "US", struct.pack(">H" if encoding.get("big") else "<H", value), **encoding)  # type: ignore[arg-type]
 
 
-def identification(*, study: str = "1.2.3.1", series: str = "1.2.3.2", sop: str = "1.2.3.4", extra: bytes = b"", **encoding: bool) -> bytes:
+def identification(
+    *, study: str = "1.2.3.1", series: str = "1.2.3.2", sop: str = "1.2.3.4", extra: bytes = b"", **encoding: bool
+) -> bytes:
     """The identifiers of a CT; `extra` stands between groups 0008 and 0020."""
     return (
         uid(0x00080016, CT, **encoding)
@@ -87,7 +98,16 @@ def identification(*, study: str = "1.2.3.1", series: str = "1.2.3.2", sop: str 
     )
 
 
-def description(rows: int, columns: int, bits: int = 16, *, samples: int = 1, frames: int = 0, photometric: bytes = b"MONOCHROME2 ", **encoding: bool) -> bytes:
+def description(
+    rows: int,
+    columns: int,
+    bits: int = 16,
+    *,
+    samples: int = 1,
+    frames: int = 0,
+    photometric: bytes = b"MONOCHROME2 ",
+    **encoding: bool,
+) -> bytes:
     """Group 0028 of an image."""
     octets = number(0x00280002, samples, **encoding) + element(0x00280004, "CS", photometric, **encoding)  # type: ignore[arg-type]
     if frames:
@@ -98,7 +118,9 @@ def description(rows: int, columns: int, bits: int = 16, *, samples: int = 1, fr
     return octets
 
 
-def received(octets: bytes, *, transfer_syntax: str = "", sop_class: str = "", sop_instance: str = "", source: Source | None = None) -> ReceivedInstance:
+def received(
+    octets: bytes, *, transfer_syntax: str = "", sop_class: str = "", sop_instance: str = "", source: Source | None = None
+) -> ReceivedInstance:
     return ReceivedInstance(
         Octets(len(octets), hashlib.sha256(octets).hexdigest(), octets),
         source or Source("dimse", "SENDER", "127.0.0.1"),
@@ -116,9 +138,10 @@ def spooled(path: Path) -> ReceivedInstance:
         while piece := stream.read(1 << 20):
             digest.update(piece)
 
-
     descriptor = os.open(path, os.O_RDONLY)
-    return ReceivedInstance(Octets(path.stat().st_size, digest.hexdigest(), descriptor=descriptor), Source("file"), datetime(2026, 11, 24, tzinfo=UTC))
+    return ReceivedInstance(
+        Octets(path.stat().st_size, digest.hexdigest(), descriptor=descriptor), Source("file"), datetime(2026, 11, 24, tzinfo=UTC)
+    )
 
 
 def offer(octets: bytes, **hints: str) -> CanonicalInstance:

@@ -82,5 +82,7 @@ def test_dcmdump_reads_every_object(canonical: list[tuple[Path, bytes, Canonical
     for number, (_, _, one) in enumerate(canonical):
         paths.append(tmp_path / f"{number}.dcm")
         paths[-1].write_bytes(stored(one))
-    run = subprocess.run(["dcmdump", "-q", "+fo", *map(str, paths)], capture_output=True, text=True, errors="replace", timeout=120, check=False)
+    run = subprocess.run(
+        ["dcmdump", "-q", "+fo", *map(str, paths)], capture_output=True, text=True, errors="replace", timeout=120, check=False
+    )
     assert run.returncode == 0 and "E:" not in run.stderr, run.stderr[-500:]

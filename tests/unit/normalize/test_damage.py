@@ -29,7 +29,11 @@ FILES = [
     file(HEADER + element(0x7FE00010, "OB", bytes(8))),
     file(HEADER + fragments([b"\xff\xd8\xff\xe0abcd", b"\xff\xd8\xff\xe0efgh"], [0, 16]), JPEG_BASELINE),
 ]
-DAMAGE = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4), st.sampled_from(["put", "insert", "cut"])), min_size=1, max_size=3)
+DAMAGE = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4), st.sampled_from(["put", "insert", "cut"])),
+    min_size=1,
+    max_size=3,
+)
 
 
 @settings(max_examples=400, deadline=None)

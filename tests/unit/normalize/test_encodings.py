@@ -116,7 +116,9 @@ def test_the_file_meta_information_is_true() -> None:
     meta = read.file_meta
     assert meta.TransferSyntaxUID == EXPLICIT
     assert meta.MediaStorageSOPInstanceUID == read.SOPInstanceUID
-    assert meta.FileMetaInformationGroupLength == len(stored(offer(ENCODED["implicit"]))[144 : offer(ENCODED["implicit"]).data_set_offset])
+    assert meta.FileMetaInformationGroupLength == len(
+        stored(offer(ENCODED["implicit"]))[144 : offer(ENCODED["implicit"]).data_set_offset]
+    )
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, "B"), (16, "H"), (32, "I"), (64, "Q")])
@@ -124,7 +126,9 @@ def test_big_endian_samples_of_every_width_keep_their_values(bits: int, kind: st
     samples = [(index * 0x0102030405060708) % (1 << bits) for index in range(16)]
     vr = "OB" if bits == 8 else "OW"
     octets = file(
-        identification(big=True) + description(4, 4, bits, big=True) + element(0x7FE00010, vr, struct.pack(f">16{kind}", *samples), big=True),
+        identification(big=True)
+        + description(4, 4, bits, big=True)
+        + element(0x7FE00010, vr, struct.pack(f">16{kind}", *samples), big=True),
         BIG_ENDIAN,
     )
     canonical = offer(octets)
@@ -136,7 +140,9 @@ def test_big_endian_samples_of_every_width_keep_their_values(bits: int, kind: st
 
 def test_eight_bit_samples_in_big_endian_words_are_put_in_order() -> None:
     words = struct.pack(">8H", *[low | (low + 1) << 8 for low in range(0, 16, 2)])
-    octets = file(identification(big=True) + description(4, 4, 8, big=True) + element(0x7FE00010, "OW", words, big=True), BIG_ENDIAN)
+    octets = file(
+        identification(big=True) + description(4, 4, 8, big=True) + element(0x7FE00010, "OW", words, big=True), BIG_ENDIAN
+    )
     canonical = offer(octets)
     assert canonical.pixel_data is not None
     assert stored(canonical)[canonical.pixel_data.offset : canonical.pixel_data.end] == bytes(range(16))
@@ -144,7 +150,10 @@ def test_eight_bit_samples_in_big_endian_words_are_put_in_order() -> None:
 
 def test_private_classes_and_unknown_elements_pass_verbatim() -> None:
     private = element(0x00090010, "LO", b"ACME 1") + element(0x00091001, "UN", b"\1\2\3\4") + element(0x00091002, "OB", b"\5\6")
-    octets = file(identification(extra=private).replace(b"1.2.840.10008.5.1.4.1.1.2\0", b"1.3.46.670589.11.0.0.12.1\0"[:26]), sop_class="1.3.46.670589.11.0.0.12.1")
+    octets = file(
+        identification(extra=private).replace(b"1.2.840.10008.5.1.4.1.1.2\0", b"1.3.46.670589.11.0.0.12.1\0"[:26]),
+        sop_class="1.3.46.670589.11.0.0.12.1",
+    )
     canonical = offer(octets)
     assert canonical.sop_class_uid == "1.3.46.670589.11.0.0.12.1"
     assert data_set(canonical) == octets[-canonical.trailer_offset + canonical.data_set_offset :]
@@ -165,7 +174,10 @@ def test_values_too_long_for_a_short_length_become_un() -> None:
     assert read.get_item(0x00204000).VR == "UN" and read.get_item(0x00204000).value == text
     assert rules(canonical) == ["N01", "N03"]
     object_ = stored(canonical)
-    assert index_entry_fields(lambda offset, length: object_[offset : offset + length], len(object_)).json_header == canonical.json_header
+    assert (
+        index_entry_fields(lambda offset, length: object_[offset : offset + length], len(object_)).json_header
+        == canonical.json_header
+    )
     assert_reversible_and_stable(octets, canonical)
 
 

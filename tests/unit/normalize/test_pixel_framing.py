@@ -131,7 +131,9 @@ def test_codestreams_that_cannot_be_told_apart_are_one_frame() -> None:
 def extended(parts: list[bytes], offsets: list[int], basic: list[int]) -> bytes:
     table = element(0x7FE00001, "OV", struct.pack(f"<{len(offsets)}Q", *offsets))
     lengths = element(0x7FE00002, "OV", struct.pack(f"<{len(parts)}Q", *map(len, parts)))
-    return file(identification() + description(2, 2, 8, frames=len(parts)) + table + lengths + fragments(parts, basic), JPEG_BASELINE)
+    return file(
+        identification() + description(2, 2, 8, frames=len(parts)) + table + lengths + fragments(parts, basic), JPEG_BASELINE
+    )
 
 
 def test_a_right_extended_offset_table_stays() -> None:
@@ -150,7 +152,9 @@ def test_a_wrong_extended_offset_table_gives_way_to_the_basic_one() -> None:
 
 def test_encapsulated_icons_pass() -> None:
     icon = description(2, 2, 8) + fragments([codestream(7)], [0])
-    octets = file(identification() + sequence(0x00880200, [item(icon)]) + description(2, 2, 8) + fragments([THREE[0]], [0]), JPEG_BASELINE)
+    octets = file(
+        identification() + sequence(0x00880200, [item(icon)]) + description(2, 2, 8) + fragments([THREE[0]], [0]), JPEG_BASELINE
+    )
     canonical = offer(octets)
     read = pydicom.dcmread(io.BytesIO(stored(canonical)))
     assert codestream(7) in read.IconImageSequence[0].PixelData
@@ -227,7 +231,10 @@ def test_a_spooled_multi_frame_is_named_by_range(tmp_path: Path) -> None:
 
 def test_a_large_payload_in_the_other_byte_order_is_spooled(tmp_path: Path) -> None:
     samples = struct.pack(">3145728H", *[index & 0xFFFF for index in range(3_145_728)])
-    octets = file(identification(big=True) + description(1024, 1024, frames=3, big=True) + element(0x7FE00010, "OW", samples, big=True), BIG_ENDIAN)
+    octets = file(
+        identification(big=True) + description(1024, 1024, frames=3, big=True) + element(0x7FE00010, "OW", samples, big=True),
+        BIG_ENDIAN,
+    )
     path = tmp_path / "large"
     path.write_bytes(octets)
     one = spooled(path)
@@ -256,6 +263,11 @@ def test_many_large_fragments_are_joined_by_range(tmp_path: Path) -> None:
 
 def test_native_and_implicit_give_the_same_frames() -> None:
     explicit = native(2, 2, 16, bytes(range(8)))
-    implicit = file(identification(implicit=True) + description(2, 2, implicit=True) + element(0x7FE00010, "OW", bytes(range(8)), implicit=True), IMPLICIT)
+    implicit = file(
+        identification(implicit=True)
+        + description(2, 2, implicit=True)
+        + element(0x7FE00010, "OW", bytes(range(8)), implicit=True),
+        IMPLICIT,
+    )
     assert offer(implicit).transfer_syntax_uid == EXPLICIT
     assert frames_of(offer(implicit)) == frames_of(offer(explicit))

@@ -109,7 +109,15 @@ def test_everything_is_reversible_stable_and_self_describing(case: tuple[list[No
     assert_reversible_and_stable(octets, canonical)
     object_ = stored(canonical)
     fields = index_entry_fields(lambda offset, length: object_[offset : offset + length], len(object_))
-    for name in ("json_header", "attributes", "pixel_data", "transformations", "findings", "transfer_syntax_uid", "trailer_offset"):
+    for name in (
+        "json_header",
+        "attributes",
+        "pixel_data",
+        "transformations",
+        "findings",
+        "transfer_syntax_uid",
+        "trailer_offset",
+    ):
         assert getattr(fields, name) == getattr(canonical, name)
 
 
@@ -121,14 +129,21 @@ def test_an_independent_reader_sees_no_value_changed(case: tuple[list[Node], boo
     before = pydicom.dcmread(io.BytesIO(octets))
     after = pydicom.dcmread(io.BytesIO(stored(offer(octets))))
     del after[0xFFFCFFFC]
-    for level in (before, *(inner.value[index] for inner in before.iterall() if inner.VR == "SQ" for index in range(len(inner.value)))):
+    for level in (
+        before,
+        *(inner.value[index] for inner in before.iterall() if inner.VR == "SQ" for index in range(len(inner.value))),
+    ):
         if 0x00080000 in level:
             del level[0x00080000]
     assert before == after
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.binary(min_size=4, max_size=50), min_size=1, max_size=6), st.lists(st.integers(0, 300), max_size=7), st.integers(0, 8))
+@given(
+    st.lists(st.binary(min_size=4, max_size=50), min_size=1, max_size=6),
+    st.lists(st.integers(0, 300), max_size=7),
+    st.integers(0, 8),
+)
 def test_any_fragments_and_any_offset_table_come_back(parts: list[bytes], offsets: list[int], frames: int) -> None:
     even = [b"\xff\xd8\xff\xe0" + part + b"\0" * (len(part) & 1) for part in parts]
     text = str(frames).encode()

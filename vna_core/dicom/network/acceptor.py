@@ -23,5 +23,7 @@ def accept(association: Association, choose: Callable[[ProposedContext], str]) -
         if chosen:
             association.contexts[proposed.id] = Context(proposed.id, proposed.abstract_syntax, chosen, may_send=False)
     association.peer_limit = asked.max_length
-    association.send_octets([pdu.encode_associate(Associate(asked.called, asked.calling, association.max_pdu, results=tuple(results)))])
+    association.send_octets(
+        [pdu.encode_associate(Associate(asked.called, asked.calling, association.max_pdu, results=tuple(results)))]
+    )
     return asked

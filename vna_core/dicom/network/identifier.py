@@ -17,7 +17,12 @@ from vna_core.domain.errors import InvalidRequest, VnaError
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 QUERY_RETRIEVE_LEVEL: Final = 0x00080052
-_NUMERIC: Final = {"US": ("<H", 0, 0xFFFF), "UL": ("<I", 0, 0xFFFFFFFF), "SS": ("<h", -0x8000, 0x7FFF), "SL": ("<i", -(1 << 31), (1 << 31) - 1)}
+_NUMERIC: Final = {
+    "US": ("<H", 0, 0xFFFF),
+    "UL": ("<I", 0, 0xFFFFFFFF),
+    "SS": ("<h", -0x8000, 0x7FFF),
+    "SL": ("<i", -(1 << 31), (1 << 31) - 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,9 @@ def decode_identifier(octets: bytes | bytearray, transfer_syntax_uid: str) -> Id
     if not octets:
         return Identifier({})
     try:
-        walk = tokenize(bytes(octets), 0, len(octets), explicit=explicit, little_endian=little, max_depth=16, max_elements=100_000)
+        walk = tokenize(
+            bytes(octets), 0, len(octets), explicit=explicit, little_endian=little, max_depth=16, max_elements=100_000
+        )
     except VnaError as error:
         raise InvalidRequest("The identifier cannot be read as a data set.") from error
     return _decoded(bytes(octets), walk.data_set, ())

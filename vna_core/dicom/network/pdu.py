@@ -218,7 +218,9 @@ def decode_associate(body: memoryview) -> Associate:
     )
 
 
-def data_pdus(context_id: int, is_command: bool, pieces: Sequence[memoryview], last: bool, limit: int) -> Iterator[list[bytes | memoryview]]:
+def data_pdus(
+    context_id: int, is_command: bool, pieces: Sequence[memoryview], last: bool, limit: int
+) -> Iterator[list[bytes | memoryview]]:
     """P-DATA-TF PDUs for some octets of a message, as lists of buffers for one gathered write.
 
     Parameters

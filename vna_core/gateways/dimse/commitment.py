@@ -153,5 +153,3 @@ def action_response(request_: Command, status: int, comment: str = "") -> Comman
     if comment:
         answered[commands.ERROR_COMMENT] = commands.comment(comment)
     return answered
-
-

@@ -248,11 +248,15 @@ class _Conversation:
             raise ProtocolError("A response arrived that nobody waits for.")
         else:
             known = is_stored(abstract) or abstract == VERIFICATION
-            association.send(message.context_id, self._generic(message, _UNRECOGNIZED_OPERATION if known else _SOP_CLASS_NOT_SUPPORTED))
+            association.send(
+                message.context_id, self._generic(message, _UNRECOGNIZED_OPERATION if known else _SOP_CLASS_NOT_SUPPORTED)
+            )
 
     def _stored(self, association: Association, message: Message) -> None:
         sink, self._sink = self._sink, None
-        status, comment = sink.complete() if sink is not None else (store_service.CANNOT_UNDERSTAND, "The request has no data set.")
+        status, comment = (
+            sink.complete() if sink is not None else (store_service.CANNOT_UNDERSTAND, "The request has no data set.")
+        )
         association.send(message.context_id, store_service.store_response(message.command, status, comment))
 
     def _answering(self, association: Association, message: Message, work: Callable[[], None]) -> None:
@@ -279,5 +283,3 @@ class _Conversation:
         if comment:
             answered[commands.ERROR_COMMENT] = commands.comment(comment)
         return answered
-
-

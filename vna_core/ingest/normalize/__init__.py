@@ -71,7 +71,9 @@ def _normalize(received: ReceivedInstance, parsed: ParsedOctets, limits: IngestS
     written = write_data_set(revised, layout.pieces if layout is not None else ())
     assembled = assemble(head, written.pieces, parsed)
     if assembled.size > limits.max_instance + (1 << 20):
-        raise LimitExceeded("The canonical object is too large (ingest.max_instance).", limit="ingest.max_instance", maximum=limits.max_instance)
+        raise LimitExceeded(
+            "The canonical object is too large (ingest.max_instance).", limit="ingest.max_instance", maximum=limits.max_instance
+        )
     pixel_data, frames = None, FrameIndex()
     if layout is not None and written.pixel_offset >= 0:
         begin = len(head) + written.pixel_offset

@@ -120,7 +120,9 @@ class _Canonical:
 
     def read(self, offset: int, length: int) -> bytes:
         """Octets of a range; fewer only at the end."""
-        return b"".join([self._part(segment, within, size) for segment, within, size, _ in self._overlapping(offset, offset + length)])
+        return b"".join(
+            [self._part(segment, within, size) for segment, within, size, _ in self._overlapping(offset, offset + length)]
+        )
 
     def _part(self, segment: Segment, offset: int, length: int) -> bytes | memoryview:
         if isinstance(segment, bytes):

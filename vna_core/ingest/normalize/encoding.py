@@ -73,14 +73,22 @@ def _trailing_padding(suspect: Suspect) -> Revision | None:
 def _foreign_group(suspect: Suspect) -> Revision | None:
     element = suspect.element
     if element.tag >> 16 in (0x0000, 0x0002) and suspect.top_level:
-        return Revision(None, original=displayed(suspect.revised.value(element)[:64]) if element.items is None else "", detail=f"group {element.tag >> 16:04X}")
+        return Revision(
+            None,
+            original=displayed(suspect.revised.value(element)[:64]) if element.items is None else "",
+            detail=f"group {element.tag >> 16:04X}",
+        )
     return None
 
 
 def _illegal_group(suspect: Suspect) -> Revision | None:
     element = suspect.element
     if element.tag > TRAILING_PADDING or (element.tag >> 16 in (1, 3, 5, 7) and suspect.top_level):
-        value = "" if element.items is not None else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
+        value = (
+            ""
+            if element.items is not None
+            else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
+        )
         return Revision(None, original=value, detail=f"group {element.tag >> 16:04X}")
     return None
 
@@ -93,7 +101,9 @@ def _duplicate(suspect: Suspect) -> Revision | None:
     element = suspect.element
     if suspect.seen is None or element.tag not in suspect.seen:
         return None
-    value = "" if element.items is not None else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
+    value = (
+        "" if element.items is not None else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
+    )
     return Revision(None, original=value, detail="further element with the same tag")
 
 
@@ -110,7 +120,9 @@ def _private_creator(suspect: Suspect) -> Revision | None:
     if not text or b"\0" in text or (vr == "LO" and not raw.endswith(b"\0")):
         return None
     even = text + b" " * (len(text) & 1)
-    return Revision(suspect.revised.literal(tag, "LO", even), detail=f"private creator as {vr}, padding {raw[len(text) :].hex() or 'none'}")
+    return Revision(
+        suspect.revised.literal(tag, "LO", even), detail=f"private creator as {vr}, padding {raw[len(text) :].hex() or 'none'}"
+    )
 
 
 def _no_creator(suspect: Suspect) -> Revision | None:
@@ -174,11 +186,27 @@ ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
     Rule("E28", 1, Layer.ENCODING, _PROVEN, _group_length, "Group length (gggg,0000), retired: left out."),
     Rule("E27", 1, Layer.ENCODING, _PROVEN, _duplicate, "A second element with the same tag: the first counts."),
     Rule("E26", 1, Layer.ENCODING, _PROVEN, _order, "Tags do not ascend: sorted."),
-    Rule("E30", 1, Layer.ENCODING, _PROVEN, _private_creator, "Private creator padded with NUL or not LO: written as LO with a space."),
+    Rule(
+        "E30",
+        1,
+        Layer.ENCODING,
+        _PROVEN,
+        _private_creator,
+        "Private creator padded with NUL or not LO: written as LO with a space.",
+    ),
     Rule("E29", 1, Layer.ENCODING, _PROVEN, _no_creator, "Private block without creator: kept and flagged."),
     Rule("E33", 1, Layer.ENCODING, _PROVEN, _illegal_private, "Private element with an illegal tag: kept and flagged."),
-    Rule("E24", 1, Layer.ENCODING, _PROVEN, _representation, "Another representation than the standard's: the standard's where the value reads as it."),
-    Rule("N03", 1, Layer.ENCODING, _PROVEN, _too_long, "Value too long for a 16-bit length (PS3.5 section 6.2.2): written as UN."),
+    Rule(
+        "E24",
+        1,
+        Layer.ENCODING,
+        _PROVEN,
+        _representation,
+        "Another representation than the standard's: the standard's where the value reads as it.",
+    ),
+    Rule(
+        "N03", 1, Layer.ENCODING, _PROVEN, _too_long, "Value too long for a 16-bit length (PS3.5 section 6.2.2): written as UN."
+    ),
     Rule("E21", 1, Layer.ENCODING, _PROVEN, _odd_length, "Odd length: padded."),
     Rule("N02", 1, Layer.ENCODING, _PROVEN, _undefined_length, "Sequence or item of undefined length: written with its length."),
 )
@@ -211,7 +239,15 @@ class _Reviser:
         seen: set[int] | None = None
         for element in source.elements:
             tag, vr, _, length, items = element
-            if tag > last and seen is None and not length & 1 and length < 0xFFFF and _FIRST <= tag < TRAILING_PADDING and items is None and little:
+            if (
+                tag > last
+                and seen is None
+                and not length & 1
+                and length < 0xFFFF
+                and _FIRST <= tag < TRAILING_PADDING
+                and items is None
+                and little
+            ):
                 if known(tag) == vr:
                     append(element)
                     last = tag

@@ -92,13 +92,24 @@ def _minted(tag: int, level: str) -> Callable[[Identifying], Supplied | None]:
 IDENTIFIER_RULES: Final[tuple[IdentifierRule, ...]] = (
     Rule("I06", 1, Layer.VALUES, Confidence.INFERRED, _sop_class, "SOP Class UID is missing: supplied."),
     Rule("I04", 1, Layer.VALUES, Confidence.PROVEN, _sop_instance, "SOP Instance UID is missing: supplied or minted."),
-    Rule("I04", 1, Layer.VALUES, Confidence.PROVEN, _minted(STUDY_INSTANCE_UID, "study"), "Study Instance UID is missing: minted."),
-    Rule("I04", 1, Layer.VALUES, Confidence.PROVEN, _minted(SERIES_INSTANCE_UID, "series"), "Series Instance UID is missing: minted."),
+    Rule(
+        "I04", 1, Layer.VALUES, Confidence.PROVEN, _minted(STUDY_INSTANCE_UID, "study"), "Study Instance UID is missing: minted."
+    ),
+    Rule(
+        "I04",
+        1,
+        Layer.VALUES,
+        Confidence.PROVEN,
+        _minted(SERIES_INSTANCE_UID, "series"),
+        "Series Instance UID is missing: minted.",
+    ),
 )
 """In the order they are tried."""
 
 
-def apply_identifier_rules(revised: RevisedDataSet, parsed: ParsedOctets, received: ReceivedInstance, journal: Journal) -> Identity:
+def apply_identifier_rules(
+    revised: RevisedDataSet, parsed: ParsedOctets, received: ReceivedInstance, journal: Journal
+) -> Identity:
     """Put missing identifiers into `revised`, and compare those of the File Meta Information with the data set's (I05).
 
     Raises
@@ -114,9 +125,16 @@ def apply_identifier_rules(revised: RevisedDataSet, parsed: ParsedOctets, receiv
         found = revised.find(supplied.tag)
         _put(revised, supplied.tag, supplied.uid)
         journal.change(
-            rule.id, rule.confidence, tag=supplied.tag, original=None if found is None else "", canonical=supplied.uid, detail=supplied.detail
+            rule.id,
+            rule.confidence,
+            tag=supplied.tag,
+            original=None if found is None else "",
+            canonical=supplied.uid,
+            detail=supplied.detail,
         )
-    identity = Identity(*(revised.text(tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)))
+    identity = Identity(
+        *(revised.text(tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
+    )
     for uid in (identity.sop_class_uid, identity.sop_instance_uid, identity.study_instance_uid, identity.series_instance_uid):
         if len(uid) > _LONGEST:
             raise Malformed("An identifier is longer than 1,024 octets.", rule="I02")

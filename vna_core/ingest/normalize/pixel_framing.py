@@ -146,6 +146,8 @@ def _drop_extended_table(revised: RevisedDataSet, pixel: PixelElement, layout: P
     if keeps_extended_table(revised, pixel):
         return
     revised.data_set.elements = [
-        element for element in revised.data_set.elements if element.tag not in (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
+        element
+        for element in revised.data_set.elements
+        if element.tag not in (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
     ]
     layout.deviations.append(("P14", "extended offset table does not fit the fragments"))

@@ -15,7 +15,9 @@ from vna_core.dicom.value_representations import LONG_NAMES, TEXT, UNIT
 _SHORT_MAXIMUM: Final = 0xFFFE
 _EXAMINED: Final = 1 << 20
 _CHOICES: Final = {
-    tag: frozenset(entry[0].replace("_", " or ").split(" or ")) for tag, entry in DicomDictionary.items() if " or " in entry[0] or "_" in entry[0]
+    tag: frozenset(entry[0].replace("_", " or ").split(" or "))
+    for tag, entry in DicomDictionary.items()
+    if " or " in entry[0] or "_" in entry[0]
 }
 _PATTERNS: Final[dict[str, re.Pattern[bytes]]] = {
     vr: re.compile(rb"(?:%b)?(?:\\(?:%b)?)*" % (pattern, pattern))
