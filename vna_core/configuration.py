@@ -26,7 +26,7 @@ class HttpSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `tokens`.")
     port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(2, ge=1, le=64, description="Web processes.")
-    tokens: dict[str, str] = Field(
+    tokens: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field(
         default_factory=dict, description="Principal name to the SHA-256 (hex) of its bearer token. Empty: no authentication."
     )
     max_body: int = Field(64 << 30, ge=1, description="Largest request body in octets.")
