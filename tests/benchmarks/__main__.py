@@ -1,0 +1,80 @@
+"""Compares the archive with Orthanc (synchronous storage) and DCMTK's storescp in one run, in turns.
+
+    python -m tests.benchmarks --rounds 3
+    python -m tests.benchmarks --only store,wado --rounds 2 --json figures.json
+
+Every round starts each system on a fresh folder, feeds it, measures and stops it. Orthanc flushes its files but not its database;
+storescp flushes nothing; the archive flushes both before it answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measuring import cpu_seconds, median_and_spread, peak_memory, system
+from tests.benchmarks.rows import ROWS, Row
+
+
+def run_row(row: Row, rounds: int, folder: Path) -> dict[str, Any]:
+    """Measure one row; the figures by system."""
+    rates: dict[str, list[float]] = {name: [] for name in row.systems}
+    cpu: dict[str, list[float]] = {name: [] for name in row.systems}
+    memory: dict[str, list[float]] = {name: [] for name in row.systems}
+    for number in range(rounds):
+        for name in row.systems if number % 2 == 0 else reversed(row.systems):
+            home = folder / "system"
+            with system(name, home) as running:
+                before = cpu_seconds(running.process)
+                rates[name].append(row.measure(running, folder))
+                cpu[name].append((cpu_seconds(running.process) - before) * 1000 / max(row.count, 1))
+                memory[name].append(peak_memory(running.process))
+            shutil.rmtree(home)
+    figures: dict[str, Any] = {"row": row.name, "target": row.target, "rounds": rounds}
+    for name in row.systems:
+        rate, spread = median_and_spread(rates[name])
+        figures[name] = {"rate": round(rate, 1), "spread": round(spread, 2), "memory_mb": max(memory[name])}
+        if row.count:
+            figures[name]["cpu_ms"] = round(median_and_spread(cpu[name])[0], 2)
+    figures["ratio"] = round(figures["vna"]["rate"] / figures["orthanc"]["rate"], 2)
+    return figures
+
+
+def main() -> None:
+    """Run the rows asked for and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="groups of rows, separated by commas: " + ", ".join(dict.fromkeys(row.group for row in ROWS)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    arguments = parser.parse_args()
+    wanted = set(filter(None, arguments.only.split(",")))
+    every = []
+    print(f"{'':50} {'Orthanc':>9} {'archive':>9} {'ratio':>6} {'target':>6}  spread, CPU an instance, peak memory of a process")
+    for row in ROWS:
+        if wanted and row.group not in wanted:
+            continue
+        folder = Path(tempfile.mkdtemp(prefix="vna-benchmark-"))
+        try:
+            one = run_row(row, arguments.rounds, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        every.append(one)
+        theirs, ours = one["orthanc"], one["vna"]
+        reached = "" if one["ratio"] >= row.target else "  NOT REACHED"
+        detail = f"±{ours['spread']:.0%}"
+        if row.count:
+            detail += f", {ours['cpu_ms']} against {theirs['cpu_ms']} ms"
+        detail += f", {ours['memory_mb']:.0f} against {theirs['memory_mb']:.0f} MB"
+        if "storescp" in one:
+            detail += f"; storescp {one['storescp']['rate']}"
+        print(f"{row.name:50} {theirs['rate']:9} {ours['rate']:9} {one['ratio']:6} {row.target:6}  {detail}{reached}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(every, indent=1))
+
+
+if __name__ == "__main__":
+    main()
