@@ -103,19 +103,18 @@ class Reception:
             self._begin_spool()
         if self._descriptor >= 0:
             self._spool(piece)
-        else:
-            if size > self._reserved:
+            self._digest.update(piece)
+        else:  # hashed in one go at the end: every small update would give the interpreter lock away
+            while size > self._reserved:
                 self._budget.take(_STEP)
                 self._reserved += _STEP
-                while size > self._reserved:
-                    self._budget.take(_STEP)
-                    self._reserved += _STEP
             self._memory += piece
-        self._digest.update(piece)
         self.size = size
 
     def finish(self) -> ReceivedInstance:
         """All octets are here. Whoever takes the result closes its octets; the budget is given back with them."""
+        if self._descriptor < 0:
+            self._digest.update(self._memory)
         digest = self._digest.hexdigest()
         if self._descriptor >= 0:
             octets: Octets = Octets(self.size, digest, descriptor=self._descriptor)
@@ -144,6 +143,7 @@ class Reception:
         except OSError as error:
             raise _no_space(error) from error
         self._spool(self._memory)
+        self._digest.update(self._memory)
         self._memory = bytearray()
         if self._reserved:
             self._budget.give_back(self._reserved)
