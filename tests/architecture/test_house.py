@@ -45,6 +45,8 @@ def test_every_module_says_what_it_is_and_swallows_nothing(path: Path) -> None:
     assert ast.get_docstring(tree), "the module has no docstring"
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
-            catches_all = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
+            catches_all = node.type is None or (
+                isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
+            )
             silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
             assert not (catches_all and silent), f"line {node.lineno} swallows every error"

@@ -28,7 +28,7 @@ def run_row(row: Row, rounds: int, folder: Path) -> dict[str, Any]:
     for number in range(rounds):
         for name in row.systems if number % 2 == 0 else reversed(row.systems):
             home = folder / "system"
-            with system(name, home) as running:
+            with system(name, home, row.quick) as running:
                 before = cpu_seconds(running.process)
                 rates[name].append(row.measure(running, folder))
                 cpu[name].append((cpu_seconds(running.process) - before) * 1000 / max(row.count, 1))
@@ -47,7 +47,9 @@ def run_row(row: Row, rounds: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Run the rows asked for and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="groups of rows, separated by commas: " + ", ".join(dict.fromkeys(row.group for row in ROWS)))
+    parser.add_argument(
+        "--only", default="", help="groups of rows, separated by commas: " + ", ".join(dict.fromkeys(row.group for row in ROWS))
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for all figures")
     arguments = parser.parse_args()

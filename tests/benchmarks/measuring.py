@@ -31,20 +31,21 @@ class System:
 
 
 @contextlib.contextmanager
-def system(name: str, folder: Path) -> Iterator[System]:
-    """Start one of ``vna``, ``orthanc`` and ``storescp`` on a fresh folder."""
+def system(name: str, folder: Path, quick: bool = True) -> Iterator[System]:
+    """Start one of ``vna``, ``orthanc`` and ``storescp`` on a fresh folder; `quick` tells DCMTK inside the peer to set TCP_NODELAY."""
+    environment = QUICK if quick else {}
     folder.mkdir(parents=True, exist_ok=True)
     if name == "vna":
         with served_archive(folder / "data") as served:
             yield System(name, served.process.pid, served.dimse_port, served.web)
     elif name == "orthanc":
-        with orthanc(folder, **QUICK) as peer:
+        with orthanc(folder, **environment) as peer:
             yield System(name, peer.process, peer.dimse_port, peer.web)
     else:
         port = free_port()
         store = folder / "store"
         store.mkdir()
-        with running([program("storescp"), "-od", str(store), "--fork", str(port)], folder / "log", **QUICK) as process:
+        with running([program("storescp"), "-od", str(store), "--fork", str(port)], folder / "log", **environment) as process:
             wait_for_listener(port, process)
             yield System(name, process.pid, port)
 
@@ -85,7 +86,8 @@ def store(port: int, groups: Sequence[Sequence[Path]], quick: bool = True) -> fl
     environment = {**os.environ, **(QUICK if quick else {})}
     begin = time.perf_counter()
     senders = [
-        subprocess.Popen([program("storescu"), "-aec", "ANY", "127.0.0.1", str(port), *map(str, group)], env=environment) for group in groups
+        subprocess.Popen([program("storescu"), "-aec", "ANY", "127.0.0.1", str(port), *map(str, group)], env=environment)
+        for group in groups
     ]
     codes = [sender.wait() for sender in senders]
     taken = time.perf_counter() - begin
@@ -101,9 +103,14 @@ def requests_per_second(urls: Sequence[str], folder: Path, seconds: int = 4, acc
     paths = ",".join('"' + url.split("/", 3)[3].join(["/", ""]) + '"' for url in shuffled[:2000])
     header = f'wrk.headers["Accept"] = "{accept}"\n' if accept else ""
     script = folder / "urls.lua"
-    script.write_text(f"{header}local paths = {{{paths}}}\nrequest = function() return wrk.format(nil, paths[math.random(#paths)]) end\n")
+    script.write_text(
+        f"{header}local paths = {{{paths}}}\nrequest = function() return wrk.format(nil, paths[math.random(#paths)]) end\n"
+    )
     done = subprocess.run(
-        [program("wrk", "wrk"), "-t1", "-c4", f"-d{seconds}s", "-s", str(script), urls[0]], capture_output=True, text=True, check=True
+        [program("wrk", "wrk"), "-t1", "-c4", f"-d{seconds}s", "-s", str(script), urls[0]],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     errors = [line for line in done.stdout.splitlines() if "Non-2xx" in line]
     if errors:

@@ -29,7 +29,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Archive,
     except PostgresqlNotInstalled:
         pytest.skip("PostgreSQL (Debian package postgresql) is not installed")
     try:
-        settings = Settings(data=tmp_path_factory.mktemp("data"), catalogue=CatalogueSettings(url=running.new_database("archive")))
+        settings = Settings(
+            data=tmp_path_factory.mktemp("data"), catalogue=CatalogueSettings(url=running.new_database("archive"))
+        )
         with open_archive(settings) as opened:
             yield opened, running.new_database("rebuilt")
     finally:
