@@ -1,8 +1,8 @@
 """The Original Attributes Sequence (0400,0561) of what layers 2 and 3 changed (PS3.3 section C.12.1.1.9).
 
-All changes of one run stand in one item. Values that were legal are attributes of the Modified Attributes Sequence; illegal
-ones, private ones and those inside sequences are octets in the Nonconforming Modified Attributes Sequence, with the
-Selector Attribute Macro saying where they were. Items that came with the instance stay as they are.
+Values that were legal are attributes of the Modified Attributes Sequence, all in one item; illegal ones, private ones and those
+inside sequences are octets in the Nonconforming Modified Attributes Sequence, with the Selector Attribute Macro saying where
+they were: one to an item, as that sequence holds a single one. Items that came with the instance stay as they are.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], 
         one.tag == _SPECIFIC_CHARACTER_SET and not one.path and one.record is Record.LEGAL and one.original for one in kept
     )
     legal = [one for one in kept if _is_plain(one, stands_alone)]
-    octets = [one for one in kept if not _is_plain(one, stands_alone) and one.original is not None]
-    modified = [_before(revised, one) for one in legal]
-    modified += [_empty(revised, tag) for tag in {one.tag for one in octets if not one.path and not one.tag & 0x10000}]
+    octets = [one for one in kept if not _is_plain(one, stands_alone) and one.original]
     reason = "COERCE" if all(one.coerced for one in kept) else "CORRECT"
-    elements = [_sequence(MODIFIED_ATTRIBUTES, [sorted(modified, key=_tag_of)])]
-    if octets:
-        elements.append(_sequence(NONCONFORMING, [_nonconforming(revised, one) for one in octets]))
-    elements += [
+    origin = [
         _text(revised, 0x04000562, "DT", moment),
         _text(revised, 0x04000563, "LO", MODIFYING_SYSTEM),
         _text(revised, 0x04000564, "LO", _source_name(source)),
         _text(revised, 0x04000565, "CS", reason),
     ]
-    _append(revised, DataSet(elements))
+    for number in range(max(1, len(octets))):
+        modified = [_before(revised, one) for one in legal] if not number else []
+        told = octets[number : number + 1]
+        modified += [_empty(revised, one.tag) for one in told if not one.path and dictionary.is_known(one.tag)]
+        sequences = [_sequence(MODIFIED_ATTRIBUTES, sorted(modified, key=_tag_of))]
+        sequences += [_sequence(NONCONFORMING, _nonconforming(revised, one)) for one in told]
+        _append(revised, DataSet([*sequences, *origin]))
     _put(revised.data_set.elements, _text(revised, _COERCION_DATE_TIME, "DT", moment))
 
 
@@ -153,8 +154,9 @@ def _put(elements: list[Element], element: Element) -> None:
     elements[index : index + (index < len(elements) and elements[index].tag == element.tag)] = [element]
 
 
-def _sequence(tag: int, items: list[list[Element]]) -> Element:
-    return Element(tag, "SQ", -1, 0, [DataSet(elements) for elements in items])
+def _sequence(tag: int, elements: list[Element]) -> Element:
+    """A sequence of one item."""
+    return Element(tag, "SQ", -1, 0, [DataSet(elements)])
 
 
 def _text(revised: RevisedDataSet, tag: int, vr: str, value: str) -> Element:
