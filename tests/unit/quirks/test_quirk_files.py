@@ -1,0 +1,67 @@
+"""The catalogue as files: complete, told apart, taken in, and given back octet by octet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.ingest.small_archive import SmallArchive, small_archive
+from vna_core.domain.outcome import Outcome
+from vna_core.testing.quirks import ENTRIES, NOT_ONE_FILE, QuirkFile, quirk_file, quirk_files
+
+FILES = list(quirk_files())
+CATALOGUE = {
+    f"{letter}{number:02d}"
+    for letter, last in zip("FEITDP", (30, 36, 15, 12, 12, 33), strict=True)
+    for number in range(1, last + 1)
+}
+UID_SHARED = ("I07", "I08")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallArchive]:
+    with small_archive(Path(tmp_path_factory.mktemp("archive"))) as one:
+        yield one
+
+
+def test_every_entry_is_there_or_told_why_not() -> None:
+    assert set(ENTRIES) | set(NOT_ONE_FILE) == CATALOGUE
+    assert not set(ENTRIES) & set(NOT_ONE_FILE)
+
+
+def test_every_entry_makes_files_of_its_own() -> None:
+    assert {one.entry for one in FILES} == set(ENTRIES)
+    for entry, maker in ENTRIES.items():
+        assert {one.entry for one in maker()} == {entry}
+
+
+def test_names_are_unique_and_begin_with_the_entry() -> None:
+    assert len({one.name for one in FILES}) == len(FILES)
+    assert all(re.fullmatch(rf"{one.entry}(-[a-z0-9]+)+", one.name) for one in FILES)
+
+
+def test_octets_are_unique_and_the_same_every_time() -> None:
+    assert len({one.octets for one in FILES}) == len(FILES)
+    assert [one.octets for one in quirk_files()] == [one.octets for one in FILES]
+
+
+def test_a_file_is_found_by_its_name() -> None:
+    assert quirk_file("D01-da-with-dots").octets == next(one.octets for one in FILES if one.name == "D01-da-with-dots")
+    with pytest.raises(KeyError):
+        quirk_file("D01-nothing")
+
+
+@pytest.mark.parametrize("file", FILES, ids=[one.name for one in FILES])
+def test_the_archive_takes_it_and_gives_its_octets_back(archive: SmallArchive, file: QuirkFile) -> None:
+    result = archive.offer(file.octets)
+    if file.outcome == "quarantined":
+        assert result.outcome is Outcome.QUARANTINED
+        return
+    assert result.outcome in ((Outcome.HELD, Outcome.CONFLICT) if file.entry in UID_SHARED else (Outcome.HELD,))
+    for uid in (result.study_instance_uid, result.series_instance_uid, result.sop_instance_uid, result.sop_class_uid):
+        assert uid
+    version = archive.catalogue.versions(result.sop_instance_uid)[-1]
+    assert archive.original(version) == file.octets
