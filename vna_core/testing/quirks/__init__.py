@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from vna_core.testing.quirks import identifiers, text, values
+from vna_core.testing.quirks import container, encoding, identifiers, text, values
 from vna_core.testing.quirks.quirk_file import Maker, QuirkFile
 
 __all__ = ["ENTRIES", "NOT_ONE_FILE", "QuirkFile", "quirk_file", "quirk_files"]
 
-ENTRIES: Final[Mapping[str, Maker]] = {**identifiers.ENTRIES, **text.ENTRIES, **values.ENTRIES}
+ENTRIES: Final[Mapping[str, Maker]] = {
+    **container.ENTRIES,
+    **encoding.ENTRIES,
+    **identifiers.ENTRIES,
+    **text.ENTRIES,
+    **values.ENTRIES,
+}
 """Catalogue entry to the function that makes its files."""
 
 NOT_ONE_FILE: Final[Mapping[str, str]] = {

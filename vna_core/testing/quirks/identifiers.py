@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from vna_core.testing.quirks.octets import file_meta, part10
+from vna_core.testing.quirks.octets import Fields, file_meta, part10
 from vna_core.testing.quirks.quirk_file import Maker, QuirkFile
-from vna_core.testing.quirks.sheet import CT, PIXEL_DATA, Sheet, gradient, image, octets_of, sheet, uid
+from vna_core.testing.quirks.sheet import CT, PIXEL_DATA, Sheet, gradient, image, octets_of, sheet
 
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 PATIENT_ID, ISSUER = 0x00100020, 0x00100021
@@ -158,8 +158,8 @@ def references_to_renamed() -> Iterator[QuirkFile]:
     """References to a UID that strict peers do not take: kept alike everywhere, so that one map can rename all."""
     odd = "1.2.ACME.15"
     start = image("I15-references-to-an-illegal-uid").keep(SOP_INSTANCE, "UI", odd).keep(0x00200052, "UI", odd + ".1")
-    reference = ((REFERENCED_CLASS, "UI", CT), (REFERENCED_INSTANCE, "UI", odd))
-    tree = ((0x0040A010, "CS", "CONTAINS"), (0x0040A040, "CS", "IMAGE"), (0x00081199, "SQ", [reference]))
+    reference: Fields = ((REFERENCED_CLASS, "UI", CT), (REFERENCED_INSTANCE, "UI", odd))
+    tree: Fields = ((0x0040A010, "CS", "CONTAINS"), (0x0040A040, "CS", "IMAGE"), (0x00081199, "SQ", [reference]))
     raw = odd.encode() + b"\0" * (len(odd) & 1)
     yield (
         start.put(SOURCE_IMAGES, "SQ", [reference])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from vna_core.testing.quirks.octets import even
+from vna_core.testing.quirks.octets import Fields
 from vna_core.testing.quirks.quirk_file import Maker, QuirkFile
-from vna_core.testing.quirks.sheet import Sheet, image
+from vna_core.testing.quirks.sheet import CT, Sheet, image
 
 CHARACTER_SET, PATIENT_NAME, STUDY_DESCRIPTION = 0x00080005, 0x00100010, 0x00081030
-REFERENCED_IMAGES = 0x00081140
+REFERENCED_IMAGES, REFERENCED_CLASS = 0x00081140, 0x00081150
 UTF_8: Final = "ISO_IR 192"
 MUELLER: Final = "Müller^Jörg"
 YAMADA: Final = "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -97,21 +97,23 @@ def utf_8_combined() -> Iterator[QuirkFile]:
 
 
 def item_with_its_own() -> Iterator[QuirkFile]:
-    items = [
-        ((CHARACTER_SET, "CS", "ISO_IR 192"), (0x00081150, "UI", "1.2.840.10008.5.1.4.1.1.2"), (0x00082112, "SQ", [
-            ((CHARACTER_SET, "CS", "\\ISO 2022 IR 87"), (0x0040A170, "SQ", [((0x00080104, "LO", spaced(kanji("山田"))),)])),
-        ]), (0x00400007, "LO", spaced("Größe".encode()))),
-        ((0x00400007, "LO", spaced("Größe".encode("latin-1"))),),
-    ]  # fmt: skip
+    coded: Fields = ((CHARACTER_SET, "CS", "\\ISO 2022 IR 87"), (0x00080104, "LO", spaced(kanji("山田"))))
+    first: Fields = (
+        (CHARACTER_SET, "CS", UTF_8),
+        (REFERENCED_CLASS, "UI", CT),
+        (0x0040A170, "SQ", [coded]),
+        (0x00400007, "LO", spaced("Größe".encode())),
+    )
+    second: Fields = ((0x00400007, "LO", spaced("Größe".encode("latin-1"))),)
     yield (
         named("T08-items-with-their-own", "ISO_IR 100", MUELLER.encode("latin-1"), MUELLER)
-        .put(REFERENCED_IMAGES, "SQ", [tuple(one) for one in items])
+        .put(REFERENCED_IMAGES, "SQ", [first, second])
         .must(
             {
                 "00081140[0].00080005": None,
                 "00081140[0].00400007": ("Größe",),
-                "00081140[0].00082112[0].00080005": None,
-                "00081140[0].00082112[0].0040A170[0].00080104": ("山田",),
+                "00081140[0].0040A170[0].00080005": None,
+                "00081140[0].0040A170[0].00080104": ("山田",),
                 "00081140[1].00400007": ("Größe",),
             }
         )
@@ -150,7 +152,7 @@ def over_long() -> Iterator[QuirkFile]:
 
 def code_strings() -> Iterator[QuirkFile]:
     yield image("T12-modality-in-lower-case").odd(0x00080060, "CS", "ct", ("CT",)).file()
-    yield image("T12-sex-in-lower-case").odd(0x00100040, "CS", even(b"f ")[:2], ("F",)).file()
+    yield image("T12-sex-in-lower-case").odd(0x00100040, "CS", "f", ("F",)).file()
     yield image("T12-free-text-modality").keep(0x00080060, "CS", "CT Scanner").file()
     yield image("T12-illegal-character").keep(0x00185100, "CS", "H/F-S!").file()
 
