@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import re
+import zlib
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pydicom
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels import pixel_array
 
 UNSPLIT = ("LT", "ST", "UT", "UR")
 NUMBERS = ("US", "SS", "UL", "SL", "FL", "FD", "AT", "SV", "UV")
+BINARY = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
 WITH_CHARACTER_SET = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 STEP = re.compile(r"([0-9A-F]{8})(?:\[(\d+)\])?")
+
+
+def _inflated(frame: bytes, rows: int, columns: int) -> np.ndarray[Any, Any]:
+    return np.frombuffer(zlib.decompress(frame, -15), "<u2").reshape(rows, columns)
+
+
+def _jpeg(frame: bytes, _rows: int, _columns: int) -> np.ndarray[Any, Any]:
+    return np.asarray(imagecodecs.jpeg_decode(frame))
+
+
+DECODERS: Mapping[str, Callable[[bytes, int, int], np.ndarray[Any, Any]]] = {
+    "1.2.840.10008.1.2.8.1": _inflated,
+    **{f"1.2.840.10008.1.2.4.{last}": _jpeg for last in (51, 55, 57, 70)},
+}
 
 
 class Reading:
@@ -68,6 +87,8 @@ class Reading:
         if vr in NUMBERS:
             return numbers(data_set[tag].value)
         assert raw is not None
+        if vr in BINARY:
+            return (raw.hex().upper(),) if raw else ()
         codecs = convert_encodings(declared)
         text = decode_bytes(raw, codecs, {"\\", "^", "="}) if vr in WITH_CHARACTER_SET else raw.decode("latin-1")
         text = text.removesuffix("\0") if vr == "UI" else text.rstrip(" ")
@@ -75,7 +96,8 @@ class Reading:
 
     def samples(self) -> np.ndarray[Any, Any]:
         """Stored values, masked to Bits Stored, of shape (frames, rows, columns[, samples])."""
-        found = pixel_array(self.root, raw=True)
+        decoder = DECODERS.get(self.root.file_meta.TransferSyntaxUID)
+        found = pixel_array(self.root, raw=True) if decoder is None else self._decoded(decoder)
         expected = 3 if self.root.SamplesPerPixel == 1 else 4
         shaped = found[np.newaxis] if found.ndim < expected else found
         stored, allocated = self.root.get("BitsStored", 0), self.root.get("BitsAllocated", 0)
@@ -83,6 +105,12 @@ class Reading:
             return shaped
         unused = shaped.dtype.itemsize * 8 - stored
         return (shaped << unused) >> unused
+
+    def _decoded(self, decoder: Callable[[bytes, int, int], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        """Frames of a transfer syntax that pydicom has no decoder for."""
+        count = int(self.root.get("NumberOfFrames", 1))
+        frames = generate_frames(self.root.PixelData, number_of_frames=count)
+        return np.stack([decoder(one, self.root.Rows, self.root.Columns) for one in frames])
 
 
 def numbers(value: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
+from tests.unit.quirks.awaiting import AWAITING
 from vna_core.domain.outcome import Outcome
 from vna_core.testing.quirks import ENTRIES, NOT_ONE_FILE, QuirkFile, quirk_file, quirk_files
 
@@ -57,9 +58,12 @@ def test_a_file_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("file", FILES, ids=[one.name for one in FILES])
 def test_the_archive_takes_it_and_gives_its_octets_back(archive: SmallArchive, file: QuirkFile) -> None:
     result = archive.offer(file.octets)
-    if file.outcome == "quarantined":
-        assert result.outcome is Outcome.QUARANTINED
+    if result.outcome is Outcome.QUARANTINED:
+        assert file.outcome == "quarantined" or file.name in AWAITING
+        assert result.quarantine_id
+        assert b"".join(archive.pipeline.quarantine.octets(result.quarantine_id)) == file.octets
         return
+    assert file.outcome == "held"
     assert result.outcome in ((Outcome.HELD, Outcome.CONFLICT) if file.entry in UID_SHARED else (Outcome.HELD,))
     for uid in (result.study_instance_uid, result.series_instance_uid, result.sop_instance_uid, result.sop_class_uid):
         assert uid

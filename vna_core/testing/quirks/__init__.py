@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from vna_core.testing.quirks import container, encoding, identifiers, text, values
+from vna_core.testing.quirks import container, encoding, identifiers, pixels, text, values
 from vna_core.testing.quirks.quirk_file import Maker, QuirkFile
 
 __all__ = ["ENTRIES", "NOT_ONE_FILE", "QuirkFile", "quirk_file", "quirk_files"]
@@ -14,6 +14,7 @@ ENTRIES: Final[Mapping[str, Maker]] = {
     **container.ENTRIES,
     **encoding.ENTRIES,
     **identifiers.ENTRIES,
+    **pixels.ENTRIES,
     **text.ENTRIES,
     **values.ENTRIES,
 }

@@ -181,7 +181,7 @@ def deflated_frames() -> Iterator[QuirkFile]:
 
 
 def trailing_padding() -> Iterator[QuirkFile]:
-    start = little("F21-trailing-padding").must({"FFFCFFFC": None})
+    start = little("F21-trailing-padding")
     yield start.file(start.part10() + element(0xFFFCFFFC, "OB", bytes(126)))
 
 
