@@ -97,6 +97,7 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "T10-nul-padding-in-a-name",
         "T12-modality-in-lower-case",
         "T12-sex-in-lower-case",
+        "combinations",
     )
 )
 """Names of files of the catalogue. A rule's author takes out what the rule fulfils."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from tests.unit.quirks.awaiting import AWAITING
 from vna_core.domain.outcome import Outcome
-from vna_core.testing.quirks import ENTRIES, NOT_ONE_FILE, QuirkFile, quirk_file, quirk_files
+from vna_core.testing.quirks import ENTRIES, NOT_ONE_FILE, QuirkFile, combinations, elscint, quirk_file, quirk_files
+from vna_core.testing.quirks.__main__ import write
 
 FILES = list(quirk_files())
 CATALOGUE = {
@@ -69,3 +72,29 @@ def test_the_archive_takes_it_and_gives_its_octets_back(archive: SmallArchive, f
         assert uid
     version = archive.catalogue.versions(result.sop_instance_uid)[-1]
     assert archive.original(version) == file.octets
+
+
+def test_combinations_are_the_same_for_the_same_seed() -> None:
+    assert [one.octets for one in combinations(3, 5)] == [one.octets for one in combinations(3, 5)]
+    assert [one.octets for one in combinations(3, 5)] != [one.octets for one in combinations(4, 5)]
+    assert all(len(one.combined_with) >= 2 for one in combinations(3, 5))
+
+
+def test_the_private_compression_of_elscint_comes_back() -> None:
+    noise = np.random.default_rng(1).integers(0, 65536, 4000, dtype="<u2")
+    flat = np.full(4000, 0x5A, "<u2")
+    for samples in (noise, flat, np.cumsum(noise % 200).astype("<u2")):
+        assert np.array_equal(elscint.decode(elscint.encode(samples), samples.size), samples)
+    assert elscint.decode(b"\x5a\x34\x12\x01\xff\xa5\x02\x00\xa5\x00\xa5", 7).tolist() == [
+        0x1234, 0x1235, 0x1234, 0x1234, 0x1234, 0x1234, 0x1234 - 91
+    ]  # fmt: skip
+
+
+def test_the_files_are_written_with_their_truth(tmp_path: Path) -> None:
+    files = [quirk_file("D01-da-with-dots"), quirk_file("D09-is-with-letter")]
+    assert write(tmp_path, files) == 2
+    assert (tmp_path / "D01-da-with-dots.dcm").read_bytes() == files[0].octets
+    told = json.loads((tmp_path / "truth.json").read_text())["files"]
+    assert told["D01-da-with-dots.dcm"]["expectedValues"]["00080020"] == ["19950127"]
+    assert told["D09-is-with-letter.dcm"]["unchanged"] == {"00200013": b"1A".hex()}
+    assert told["D09-is-with-letter.dcm"]["pixels"]["shape"] == [1, 6, 8]

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vna_core.testing.quirks import container, encoding, identifiers, pixels, text, values
+from vna_core.testing.quirks.combinations import combinations
 from vna_core.testing.quirks.quirk_file import Maker, QuirkFile
 
-__all__ = ["ENTRIES", "NOT_ONE_FILE", "QuirkFile", "quirk_file", "quirk_files"]
+__all__ = ["ENTRIES", "NOT_ONE_FILE", "QuirkFile", "combinations", "quirk_file", "quirk_files"]
 
 ENTRIES: Final[Mapping[str, Maker]] = {
     **container.ENTRIES,
