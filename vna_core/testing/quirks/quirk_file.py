@@ -29,7 +29,7 @@ class QuirkFile:
     expected_values
         Element path (8 hexadecimal digits for each level, items counted from 0: ``00081140[0].00081150``) to the values, as
         text in Unicode, which the canonical object must hold. An empty tuple: present without value; None: absent. Paths
-        that are not named here are not certain.
+        that are not named here are not certain. Binary values (OB, OW, UN ...) are told as hexadecimal digits.
     unchanged
         Paths of values that must keep their octets: what is odd in them is flagged, never changed.
     original_values
