@@ -6,8 +6,7 @@ from typing import Final
 
 AWAITING: Final[frozenset[str]] = frozenset(
     (
-                                                        "D05-dt-date-with-dots",
-                                        "E07-byte-swapped-sequence-explicit",
+        "E07-byte-swapped-sequence-explicit",
         "E07-byte-swapped-sequence-implicit",
         "E08-item-tag-3f3f",
         "E08-item-tag-fffe-0000",
@@ -26,7 +25,7 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "F05-acr-nema",
         "F06-acr-nema-big-endian",
         "I10-patient-id-blanks-around",
-                "P01-no-photometric-interpretation",
+        "P01-no-photometric-interpretation",
         "P01-no-pixel-representation",
         "P01-no-planar-configuration",
         "P01-no-samples-per-pixel",
@@ -52,7 +51,6 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "P23-planar-configuration-of-one-sample",
         "P24-native-422-with-three-samples",
         "P25-padded-to-512",
-                                                                                                    "combinations",
     )
 )
 """Names of files of the catalogue. A rule's author takes out what the rule fulfils."""
