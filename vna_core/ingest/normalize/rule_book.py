@@ -51,3 +51,8 @@ def _entries() -> tuple[RuleEntry, ...]:
 
 RULE_BOOK: Final = _entries()
 """By id; a rule with several summaries stands several times."""
+
+
+def evidence_of(rule: str) -> str:
+    """What a rule goes by and does, in a sentence or a few; empty for one that this rule set does not have."""
+    return " ".join(dict.fromkeys(entry.summary for entry in RULE_BOOK if entry.id == rule))
