@@ -109,13 +109,9 @@ def _print(console: Console, one: dict[str, Any]) -> None:
         table = Table("element", "VR", "as received", "canonical")
         for element in one["elements"]:
             forms = dict.fromkeys(vr for vr in (element["original_vr"], element["canonical_vr"]) if vr)
-            cells = (
-                f"{element['tag']} {element['keyword']}".strip(),
-                " to ".join(forms),
-                element["original"],
-                element["canonical"],
-            )
-            table.add_row(*("absent" if cell is None else cell.replace("[", r"\[") for cell in cells))
+            name = f"{element['tag']} {element['keyword']}".strip()
+            values = ("absent" if value is None else str(value) for value in (element["original"], element["canonical"]))
+            table.add_row(*(cell.replace("[", r"\[") for cell in (name, " to ".join(forms), *values)))
         console.print(table)
     for warning in one["warnings"]:
         console.print(f"warning {warning['rule']} {warning['tag']}: {warning['message']}", markup=False)
