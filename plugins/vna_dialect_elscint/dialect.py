@@ -8,7 +8,7 @@ from typing import Final
 from vna_core.domain.errors import Malformed
 from vna_core.ports.dialect import DerivedPixels, DialectFacts, DialectFinding, Markers
 from vna_core.ports.dialect_base import MarkedDialect
-from vna_dialect_elscint.pmsct_rle1 import MOST_SAMPLES, decode
+from vna_dialect_elscint.pmsct_rle1 import MOST_OCTETS_PER_SAMPLE, MOST_SAMPLES, decode
 
 CREATOR: Final = "ELSCINT1"
 PIXEL_DATA: Final = "7FE00010"
@@ -53,9 +53,10 @@ class ElscintDialect(MarkedDialect):
             raise Malformed("PMSCT_RLE1 pixels are described as something else than one sample of 16 bits.", rule="P20")
         if not 0 < rows * columns <= MOST_SAMPLES:
             raise Malformed("PMSCT_RLE1 pixels are described as an impossible size.", rule="P20", rows=rows, columns=columns)
-        if facts.length(path) > 3 * rows * columns + 64:
+        longest = MOST_OCTETS_PER_SAMPLE * (rows * columns + 1)
+        if facts.length(path) > longest:
             raise Malformed("PMSCT_RLE1 pixels are longer than any image of that size.", rule="P20")
-        samples = decode(facts.octets(path, 3 * rows * columns + 64), rows * columns)
+        samples = decode(facts.octets(path, longest), rows * columns)
         stored = _number(facts, _STORED)
         return DerivedPixels(
             rule="P20",

@@ -19,6 +19,9 @@ from vna_core.domain.errors import Malformed
 MOST_SAMPLES: Final = 1 << 22
 """Larger images are refused: no CT of this kind has more than 2,048 rows and columns, and it bounds memory and time."""
 
+MOST_OCTETS_PER_SAMPLE: Final = 9
+"""An absolute sample whose three octets are runs of one."""
+
 _RUN: Final = re.compile(rb"\xa5(?s:(.)(.)|.?\Z)")
 _ABSOLUTE: Final = re.compile(rb"\x5a(?s:..|.?\Z)")
 
@@ -34,7 +37,7 @@ def decode(octets: bytes, count: int) -> bytes:
     Raises
     ------
     Malformed
-        The stream ends inside a code, or has fewer or many more samples.
+        The size is impossible, or the stream ends inside a code, or has fewer or many more samples.
     """
     if not 0 < count <= MOST_SAMPLES:
         raise Malformed("PMSCT_RLE1 pixels are described as an impossible size.", rule="P20", count=count)
@@ -43,28 +46,26 @@ def decode(octets: bytes, count: int) -> bytes:
 
 def _expanded(octets: bytes, maximum: int) -> bytes:
     """The stream without runs, at most `maximum` octets."""
-    pieces: list[bytes] = []
-    position = size = 0
+    expanded = bytearray()
+    position = 0
     for run in _RUN.finditer(octets):
         times, value = run.groups()
         if value is None:
             raise Malformed("PMSCT_RLE1 pixels end inside a run.", rule="P20", offset=run.start())
-        pieces.append(octets[position : run.start()])
-        pieces.append(value * (times[0] + 1))
-        size += run.start() - position + times[0] + 1
-        if size > maximum:
+        expanded += octets[position : run.start()]
+        expanded += value * (times[0] + 1)
+        if len(expanded) > maximum:
             raise Malformed("PMSCT_RLE1 pixels have more samples than the image.", rule="P20", offset=run.start())
         position = run.end()
-    pieces.append(octets[position:])
-    if size + len(octets) - position > maximum:
+    if len(expanded) + len(octets) - position > maximum:
         raise Malformed("PMSCT_RLE1 pixels have more samples than the image.", rule="P20", offset=position)
-    return b"".join(pieces)
+    return bytes(expanded + octets[position:])
 
 
 def _summed(octets: bytes, count: int) -> bytes:
     """Differences to samples: one running sum, moved at every absolute sample so that it goes on from there."""
     codes = numpy.frombuffer(octets, numpy.uint8)
-    starts = numpy.array([absolute.start() for absolute in _ABSOLUTE.finditer(octets)], numpy.int64)
+    starts = numpy.fromiter((absolute.start() for absolute in _ABSOLUTE.finditer(octets)), numpy.int64)
     if starts.size and starts[-1] + 3 > codes.size:
         raise Malformed("PMSCT_RLE1 pixels end inside a sample.", rule="P20", offset=int(starts[-1]))
     kept = numpy.ones(codes.size, bool)

@@ -9,7 +9,7 @@ from vna_core.ports.dialect import DialectFacts, DialectFinding, Markers
 from vna_core.ports.dialect_base import MarkedDialect
 
 FRAMES: Final = "52009230"
-EXAMINED_FRAMES: Final = 64
+EXAMINED_FRAMES: Final = 32
 """Frames of an enhanced image that are looked at, evenly spread."""
 
 _MR_1, _MR_5 = "Philips MR Imaging DD 001", "Philips MR Imaging DD 005"

@@ -24,12 +24,23 @@ _ODD: Final = 0x10000
 class InstanceFacts:
     """`vna_core.ports.dialect.DialectFacts` over a revised data set. Valid as long as its buffer is."""
 
-    __slots__ = ("_character_sets", "_creators", "_parsed", "_revised", "declared_transfer_syntax_uid", "sop_class_uid")
+    __slots__ = (
+        "_blocks",
+        "_character_sets",
+        "_creators",
+        "_items",
+        "_parsed",
+        "_revised",
+        "declared_transfer_syntax_uid",
+        "sop_class_uid",
+    )
 
     def __init__(self, revised: RevisedDataSet, parsed: ParsedOctets) -> None:
         self._revised, self._parsed = revised, parsed
         self._character_sets: tuple[str, ...] | None = None
         self._creators: tuple[tuple[str, str], ...] | None = None
+        self._items: dict[str, DataSet | None] = {"": revised.data_set}
+        self._blocks: dict[str, dict[tuple[int, str], list[int]]] = {}
         self.declared_transfer_syntax_uid = parsed.declared_transfer_syntax_uid
         self.sop_class_uid = revised.text(SOP_CLASS_UID)
 
@@ -72,11 +83,10 @@ class InstanceFacts:
         holder = self._data_set(within)
         if holder is None:
             return ""
-        for one in _creator_elements(holder):
-            if one.tag >> 16 == group and self._creator_text(one) == creator:
-                tag = group << 16 | (one.tag & 0xFF) << 8 | element & 0xFF
-                if _find(holder, tag) is not None:
-                    return f"{within}.{tag:08X}" if within else f"{tag:08X}"
+        for block in self._blocks_of(within, holder).get((group, creator), ()):
+            tag = group << 16 | block << 8 | element & 0xFF
+            if _find(holder, tag) is not None:
+                return f"{within}.{tag:08X}" if within else f"{tag:08X}"
         return ""
 
     def creators(self) -> tuple[tuple[str, str], ...]:
@@ -84,6 +94,15 @@ class InstanceFacts:
         if self._creators is None:
             self._creators = tuple(self._walk())
         return self._creators
+
+    def _blocks_of(self, within: str, holder: DataSet) -> dict[tuple[int, str], list[int]]:
+        """Blocks reserved in one data set, by group and creator."""
+        blocks = self._blocks.get(within)
+        if blocks is None:
+            blocks = self._blocks[within] = {}
+            for one in _creator_elements(holder):
+                blocks.setdefault((one.tag >> 16, self._creator_text(one)), []).append(one.tag & 0xFF)
+        return blocks
 
     def _walk(self) -> Iterator[tuple[str, str]]:
         waiting = [("", self._revised.data_set)]
@@ -109,30 +128,23 @@ class InstanceFacts:
 
     def _data_set(self, path: str) -> DataSet | None:
         """The data set that an item's path names; the root for an empty path."""
-        if not path:
-            return self._revised.data_set
-        found, number = self._resolve(path), _STEP.fullmatch(path.rpartition(".")[2])
-        if found is None or number is None or number[2] is None:
-            return None
-        items = found[1].items or ()
-        return items[int(number[2])] if int(number[2]) < len(items) else None
+        if path not in self._items:
+            above, _, step = path.rpartition(".")
+            holder, match = self._data_set(above), _STEP.fullmatch(step)
+            element = None if holder is None or match is None else _find(holder, int(match[1], 16))
+            number = int(match[2] or 0) if match is not None else 0
+            items = (element.items or ()) if element is not None else ()
+            self._items[path] = items[number] if number < len(items) else None
+        return self._items[path]
 
     def _resolve(self, path: str) -> tuple[DataSet, Element] | None:
         """The element a path names and the data set that holds it."""
-        holder = self._revised.data_set
-        steps = path.split(".")
-        for depth, step in enumerate(steps):
-            match = _STEP.fullmatch(step)
-            element = _find(holder, int(match[1], 16)) if match is not None else None
-            if match is None or element is None:
-                return None
-            if depth == len(steps) - 1:
-                return holder, element
-            number = int(match[2] or 0)
-            if not element.items or number >= len(element.items):
-                return None
-            holder = element.items[number]
-        return None
+        above, _, step = path.rpartition(".")
+        holder, match = self._data_set(above), _STEP.fullmatch(step)
+        if holder is None or match is None:
+            return None
+        element = _find(holder, int(match[1], 16))
+        return None if element is None else (holder, element)
 
 
 def creator_text(revised: RevisedDataSet, element: Element) -> str:
