@@ -42,7 +42,7 @@ def register_pacs_adapters() -> Mapping[str, PacsFactory]:  # type: ignore[empty
 
 @hookspec
 def register_dialects() -> Mapping[str, Dialect]:  # type: ignore[empty-body]
-    """Dialects of this plugin: name (``philips``) to the object that recognizes it. Asked in every instance that shows a marker."""
+    """Dialects of this plugin: name (``philips``) to the object that recognizes it. Asked about every instance that shows one of its markers."""
 
 
 @hookspec

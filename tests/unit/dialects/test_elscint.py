@@ -11,9 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.unit.dialects.instances import seen, text
+from tests.unit.dialects.instances import read, seen, text
 from tests.unit.normalize.handmade import description, element, file, identification, number
+from vna_core.dicom.instance_facts import InstanceFacts
 from vna_core.domain.errors import Malformed
+from vna_dialect_elscint.dialect import ElscintDialect
 from vna_dialect_elscint.pmsct_rle1 import MOST_SAMPLES, decode
 
 
@@ -110,8 +112,10 @@ def test_an_image_is_derived_from_the_private_element() -> None:
 
 def test_native_pixels_are_never_decoded_whatever_the_compression_type_says() -> None:
     pixels = element(0x7FE00010, "OW", bytes(range(32)))
-    told = seen(compressed(encode([1] * 16), tail=pixels))
+    octets = compressed(encode([1] * 16), tail=pixels)
+    told = seen(octets)
     assert told.derived is None
+    assert ElscintDialect().derive_pixels(InstanceFacts(*read(octets))) is None
     assert told.messages("P20") == ["Compression type PMSCT_RLE1 is told, but there is Pixel Data: nothing is decoded."]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from tests.unit.dialects.instances import installed, read, seen, text
-from tests.unit.normalize.handmade import LIMITS, data_set, element, file, identification, received, uid
+from tests.unit.normalize.handmade import LIMITS, data_set, description, element, file, identification, number, received, uid
 from vna_core.domain.transformation import Finding
 from vna_core.ingest.identify import identify
 from vna_core.ingest.normalize import normalize
@@ -86,6 +86,9 @@ def findings(octets: bytes, *dialects: Dialect) -> tuple[Finding, ...]:
         instance(sop="1.2.9.1"),
         instance(tail=text(0x00290010, "LO", "ACME HEADER")),
         instance(tail=text(0x00290010, "LO", "OTHER") + text(0x00510013, "LO", "ACME")),
+        instance(tail=number(0x00280010, 1) + text(0x00290010, "LO", "ACME")),
+        instance(tail=text(0x00290010, "LO", "OTHER") + text(0x00291001, "LO", "x") + text(0x002B0010, "LO", "ACME")),
+        instance(tail=text(0x00290010, "LO", "OTHER") + text(0x002900FF, "LO", "ACME") + text(0x00291001, "LO", "x")),
         file(element(0x00080001, "UL", bytes(4)) + identification()),
     ],
 )
