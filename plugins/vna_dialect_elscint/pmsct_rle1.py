@@ -41,7 +41,7 @@ def decode(octets: bytes, count: int) -> bytes:
     """
     if not 0 < count <= MOST_SAMPLES:
         raise Malformed("PMSCT_RLE1 pixels are described as an impossible size.", rule="P20", count=count)
-    return _summed(_expanded(octets, 3 * count + 2), count)
+    return _summed(_expanded(octets, 3 * (count + 1)), count)
 
 
 def _expanded(octets: bytes, maximum: int) -> bytes:

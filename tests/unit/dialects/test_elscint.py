@@ -89,6 +89,7 @@ def test_what_is_encoded_comes_back(samples: list[int]) -> None:
 
 
 @given(st.lists(st.sampled_from([0x5A, 0xA5, 0, 1, 2, 0x7F, 0x80, 0xFF]), max_size=60).map(bytes), st.integers(1, 40))
+@example(b"ZZZZZZ", 1)
 def test_any_stream_is_read_as_octet_by_octet_or_refused(stream: bytes, count: int) -> None:
     expected = one_by_one(stream, count)
     if expected is None:

@@ -43,6 +43,8 @@ def test_a_private_value_without_representation_is_read_as_its_creator_says() ->
     creator = element(0x20050010, "LO", b"Philips MR Imaging DD 001 ", implicit=True)
     data_set = identification(implicit=True) + creator + element(0x2005100E, "FL", SCALE, implicit=True)
     assert facts_of(data_set, IMPLICIT).values("2005100E") == ("2.5",)
+    explicit = text(0x20050010, "LO", "Philips MR Imaging DD 001") + element(0x2005100E, "UN", SCALE)
+    assert facts_of(identification() + explicit).values("2005100E") == ("2.5",)
 
 
 def test_numbers_of_a_big_endian_data_set_are_right() -> None:

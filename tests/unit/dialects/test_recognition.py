@@ -155,6 +155,20 @@ def test_a_broken_dialect_is_left_out_and_the_others_speak(where: str) -> None:
     assert derived_pixels(revised, parsed, recognized, Journal()) is None
 
 
+class Deriving(Recorder):
+    """Has samples for everything."""
+
+    def derive_pixels(self, facts: DialectFacts) -> DerivedPixels | None:
+        return DerivedPixels("P20", "07A1100A", b"\1\0", 1, 1, 1, 16, 16, 15, 0, "MONOCHROME2")
+
+
+@pytest.mark.parametrize(("pixels", "derived"), [(b"", True), (bytes(2), False)])
+def test_no_dialect_is_asked_for_samples_where_there_are_some(pixels: bytes, derived: bool) -> None:
+    revised, parsed = read(instance(text(0x00080070, "LO", "ACME"), tail=description(1, 1) + element(0x7FE00010, "OW", pixels)))
+    recognized = recognize(revised, parsed, (Deriving(),))
+    assert (derived_pixels(revised, parsed, recognized, Journal()) is not None) == derived
+
+
 @pytest.mark.parametrize(
     "root", ["1.3.12.2.1107.5.9.1", "1.3.46.670589.11.0.0.12.1", "1.2.276.0.19.55.1.5.1.1.1", "1.2.840.113619.4.27"]
 )

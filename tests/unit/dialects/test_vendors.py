@@ -282,6 +282,13 @@ def test_rle_headers_of_old_ultrasound(manufacturer: str, frame: bytes, odd: lis
     assert of(manufacturer, description(2, 2, 8) + fragments([frame]), transfer_syntax=RLE).messages("P19") == odd
 
 
+@pytest.mark.parametrize(("second", "odd"), [(66, False), (67, True), (62, True)])
+def test_rle_segments_begin_at_even_places_in_order(second: int, odd: bool) -> None:
+    frame = struct.pack("<16I", 2, 64, second, *[0] * 13) + b"\0\1\0\1"
+    told = of("ALOKA", description(2, 2, 16) + fragments([frame]), transfer_syntax=RLE)
+    assert bool(told.messages("P19")) == odd
+
+
 def test_rle_in_ybr_full() -> None:
     image = description(2, 2, 8, samples=3, photometric=b"YBR_FULL") + fragments([rle_frame(3)])
     assert of("ACUSON", image, transfer_syntax=RLE).paths("P19") == ["00280004"]
