@@ -31,41 +31,12 @@ from vna_core.gateways.admin.openapi import public_path
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
 from vna_core.gateways.web.protection import Endpoint
-from vna_core.ingest.normalize import container, encoding, identifiers
-from vna_core.ingest.normalize.engine import RULE_SET, Layer
+from vna_core.ingest.normalize.engine import RULE_SET
+from vna_core.ingest.normalize.rule_book import RULE_BOOK
 from vna_core.ports import hookspecs
 
 DOCS = Path(__file__).resolve().parent
 _BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
-
-RULES_BESIDE_THE_TABLES: tuple[tuple[str, str, str, str], ...] = (
-    ("E25", "pixels", "proven", "Pixel Data as another of OB and OW than its bits need: written as the standard says."),
-    ("E31", "encoding", "finding", "Private blocks that an archive has moved: read by creator, left where they are."),
-    ("E35", "encoding", "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
-    ("F23", "container", "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
-    ("I02", "values", "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
-    (
-        "I05",
-        "values",
-        "proven",
-        "The command or File Meta Information names another instance than the data set: the data set counts.",
-    ),
-    ("I13", "values", "finding", "Private SOP class: opaque, kept verbatim."),
-    ("P06", "pixels", "finding", "Sign of the JPEG 2000 codestream is not that of Pixel Representation: kept and flagged."),
-    ("P12", "pixels", "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
-    ("P13", "pixels", "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
-    ("P14", "pixels", "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: an Extended Offset Table is written."),
-    ("P19", "pixels", "finding", "RLE that does not keep to PS3.5 annex G: kept and flagged."),
-    ("P20", "pixels", "finding", "Pixels in a private element: kept and flagged."),
-    ("P22", "pixels", "finding", "The frames cannot be located by the image pixel description: kept and flagged."),
-    ("P29", "pixels", "finding", "Mosaic or CSA header: kept and described."),
-    ("P30", "pixels", "finding", "Private scaling beside the standard's: shown, never applied."),
-    ("P31", "values", "finding", "Image Position (Patient) differs inside a private sequence: the public one counts."),
-    ("P33", "values", "finding", "Sender whose orientations differ in their last digits: flagged."),
-    ("V01", "values", "finding", "A vendor's dialect was recognized: which, how certain, by what evidence."),
-    ("V02", "values", "finding", "Named private values of a dialect."),
-)
-"""Rules that the writer of pixels, the reader and the dialects apply by themselves: id, layer, confidence, summary."""
 
 
 def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
@@ -221,17 +192,8 @@ def cli() -> str:
 # -- rules ----------------------------------------------------------------------------------------------------------------
 
 
-def rule_rows() -> list[tuple[str, str, str, str]]:
-    """Id, layer, confidence and summary of every rule, by id."""
-    registered = (*container.CONTAINER_RULES, *encoding.ELEMENT_RULES, *identifiers.IDENTIFIER_RULES)
-    rows = [(rule.id, Layer(rule.layer).name.lower(), rule.confidence.value, rule.summary) for rule in registered]
-    known = {rule.id for rule in registered}
-    rows += [row for row in RULES_BESIDE_THE_TABLES if row[0] not in known]
-    return sorted(rows, key=lambda row: row[0])
-
-
 def rules() -> str:
-    rows = [(f"`{id_}`", layer, confidence, summary) for id_, layer, confidence, summary in rule_rows()]
+    rows = [(f"`{entry.id}`", entry.layer.name.lower(), entry.confidence, entry.summary) for entry in RULE_BOOK]
     return f"Rule set `{RULE_SET}`.\n\n" + table(("rule", "layer", "confidence", "what is found, and what becomes of it"), rows)
 
 

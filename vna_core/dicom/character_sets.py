@@ -35,6 +35,20 @@ _SINGLE_BYTE: Final[dict[str, str]] = {
 }  # fmt: skip
 """ISO-IR registration number to Python codec: tables C.12-2 and C.12-3."""
 
+SINGLE_TERMS: Final = frozenset(
+    ("ISO_IR 6", "ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138",
+     "ISO_IR 148", "ISO_IR 203", "ISO_IR 13", "ISO_IR 166", "ISO_IR 192", "GB18030", "GBK")
+)  # fmt: skip
+"""Defined terms of sets without code extensions: tables C.12-2 and C.12-5. ISO_IR 6 is seen and harmless."""
+
+EXTENSION_TERMS: Final = frozenset(
+    ("ISO 2022 IR 6", "ISO 2022 IR 100", "ISO 2022 IR 101", "ISO 2022 IR 109", "ISO 2022 IR 110", "ISO 2022 IR 144",
+     "ISO 2022 IR 127", "ISO 2022 IR 126", "ISO 2022 IR 138", "ISO 2022 IR 148", "ISO 2022 IR 203", "ISO 2022 IR 13",
+     "ISO 2022 IR 166", "ISO 2022 IR 87", "ISO 2022 IR 159", "ISO 2022 IR 149", "ISO 2022 IR 58")
+)  # fmt: skip
+"""Defined terms of sets with code extensions: tables C.12-3 and C.12-4."""
+
+_WIDE_TERMS: Final = frozenset(("ISO 2022 IR 87", "ISO 2022 IR 159", "ISO 2022 IR 149", "ISO 2022 IR 58"))
 _LATIN: Final = frozenset(("iso8859_1", "iso8859_2", "iso8859_3", "iso8859_4", "iso8859_9", "iso8859_15"))
 _ALONE: Final[dict[str, str]] = {"192": "utf_8", "GB18030": "gb18030", "GBK": "gbk"}
 """Multi-byte sets without code extensions: table C.12-5."""
@@ -161,29 +175,56 @@ def decode_text(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> list[st
     return [value.replace("\0", "\u2400") for value in values] if "\0" in text else values
 
 
-def _decode(raw: bytes, vr: str, plan: _Plan) -> str:
+def decode_whole(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> tuple[str, bool]:
+    """The whole value as it stands, padding and backslashes included, and whether every octet could be decoded.
+
+    The parameters are those of `decode_text`.
+    """
+    plan = _plan(character_sets if vr in CHARACTER_SET_REPRESENTATIONS else ())
+    try:
+        return _decode(raw, vr, plan, "strict"), True
+    except UnicodeDecodeError:
+        return _decode(raw, vr, plan), False
+
+
+def is_understood(name: str) -> bool:
+    """Whether a name, misspelt or not, means a set that this module decodes."""
+    term = term_of(name)
+    return term in _SINGLE_BYTE or term in _ALONE or term in _OTHER or term in _RIGHT_HAND or term in ("87", "159")
+
+
+def is_defined(character_sets: tuple[str, ...]) -> bool:
+    """Whether Specific Character Set says what PS3.3 C.12.1.1.2 allows: defined terms, in an order that it allows."""
+    if len(character_sets) == 1:
+        return character_sets[0] in SINGLE_TERMS or character_sets[0] in EXTENSION_TERMS - _WIDE_TERMS
+    return all(name in EXTENSION_TERMS or (not name and not index) for index, name in enumerate(character_sets)) and not (
+        _WIDE_TERMS & {character_sets[0]} if character_sets else False
+    )
+
+
+def _decode(raw: bytes, vr: str, plan: _Plan, errors: str = "vna.octets") -> str:
     if plan.alone:
-        return raw.decode(plan.alone, "vna.octets")
+        return raw.decode(plan.alone, errors)
     if _ESCAPE not in raw:
         if plan.latin:
             try:
                 return raw.decode("utf_8")
             except UnicodeDecodeError:
-                return raw.decode(plan.initial or "iso8859_1", "vna.octets")
+                return raw.decode(plan.initial or "iso8859_1", errors)
         if plan.initial:
-            return raw.decode(plan.initial, "vna.octets")
-        return _wide(raw, plan.wide)
-    return _decode_extensions(raw, vr, plan)
+            return raw.decode(plan.initial, errors)
+        return _wide(raw, plan.wide, errors)
+    return _decode_extensions(raw, vr, plan, errors)
 
 
-def _wide(raw: bytes, codec: str) -> str:
+def _wide(raw: bytes, codec: str, errors: str) -> str:
     try:
         return raw.decode(codec)
     except UnicodeDecodeError:
-        return raw.decode(_SUPERSET.get(codec, codec), "vna.octets")
+        return raw.decode(_SUPERSET.get(codec, codec), errors)
 
 
-def _decode_extensions(raw: bytes, vr: str, plan: _Plan) -> str:
+def _decode_extensions(raw: bytes, vr: str, plan: _Plan, errors: str) -> str:
     """ISO 2022 with the limits of PS3.5 section 6.1.2.5: designations end with the value, the line and the name component."""
     resets = b"\\^=" if vr == "PN" else b"\\\r\n\f\t"
     if vr in UNSPLIT:
@@ -196,6 +237,8 @@ def _decode_extensions(raw: bytes, vr: str, plan: _Plan) -> str:
         if octet == _ESCAPE:
             length, place, codec = _escape(raw, position + 1)
             if not place:
+                if errors == "strict":
+                    raise UnicodeDecodeError("iso2022", raw, position, position + 1, "unknown escape sequence")
                 output.append("\x1b")
             elif place == "G0":
                 g0 = codec
@@ -207,11 +250,11 @@ def _decode_extensions(raw: bytes, vr: str, plan: _Plan) -> str:
         if octet >= 0x80:
             while end < size and raw[end] >= 0x80:
                 end += 1
-            output.append(_right_half(raw[position:end], g1 or plan.wide))
+            output.append(_right_half(raw[position:end], g1 or plan.wide, errors))
         elif g0 != "ascii" and octet > 0x20:
             while end < size and 0x20 < raw[end] < 0x80:
                 end += 1
-            output.append(_left_half(raw[position:end], g0))
+            output.append(_left_half(raw[position:end], g0, errors))
         else:
             if octet in resets:
                 g0, g1 = "ascii", plan.initial
@@ -228,13 +271,15 @@ def _escape(raw: bytes, position: int) -> tuple[int, str, str]:
     return 0, "", ""
 
 
-def _right_half(octets: bytes, codec: str) -> str:
+def _right_half(octets: bytes, codec: str, errors: str) -> str:
     if codec in _WIDE:
-        return _wide(octets, codec)
-    return octets.decode(codec or "iso8859_1", "vna.octets")
+        return _wide(octets, codec, errors)
+    if not codec and errors == "strict":
+        raise UnicodeDecodeError("iso2022", octets, 0, 1, "no set is designated to G1")
+    return octets.decode(codec or "iso8859_1", errors)
 
 
-def _left_half(octets: bytes, codec: str) -> str:
+def _left_half(octets: bytes, codec: str, errors: str) -> str:
     """Two octets of 21-7E each make one character of JIS X 0208 or JIS X 0212 (designated to G0)."""
     even = len(octets) & ~1
     lead = b"\x8f" if codec == "jis_x_0212" else b""
@@ -242,5 +287,5 @@ def _left_half(octets: bytes, codec: str) -> str:
     try:
         text = moved.decode("euc_jp")
     except UnicodeDecodeError:
-        text = moved.decode("euc_jis_2004", "vna.octets")
+        text = moved.decode("euc_jis_2004", errors)
     return text + octets[even:].decode("ascii")

@@ -93,6 +93,22 @@ def vr_of(tag: int, creator: str = "") -> str:
     return (_private(creator, tag)[0] or "UN") if creator else "UN"
 
 
+@lru_cache(maxsize=4096)
+def value_multiplicity_of(tag: int) -> tuple[int, int | None]:
+    """How many values a standard element has at least and at most (None: any number); (0, None) when nothing is known.
+
+    >>> value_multiplicity_of(0x00280030), value_multiplicity_of(0x00080008)
+    ((2, 2), (2, None))
+    """
+    entry = DicomDictionary.get(tag)
+    if entry is None:
+        return 0, None
+    least, _, most = str(entry[1]).partition("-")
+    if not least.isdigit():
+        return 0, None
+    return int(least), int(most) if most.isdigit() else None if most else int(least)
+
+
 def keyword_of(tag: int, creator: str = "") -> str:
     """Keyword of a standard element, the name of a private one where its creator is known, empty otherwise."""
     entry = DicomDictionary.get(tag)

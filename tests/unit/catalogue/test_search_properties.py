@@ -41,7 +41,11 @@ name_keys = st.text(NAMES + "**??", max_size=6).map(
 def _plain(name: str) -> st.SearchStrategy[Condition]:
     tag = TAGS[name]
     return st.one_of(
-        st.builds(Equals, st.just(tag), st.lists(text.filter(lambda value: "\x00" not in value[-1:]), max_size=2).map(tuple)),
+        st.builds(
+            Equals,
+            st.just(tag),
+            st.lists(text.filter(lambda value: not value.rstrip(" ").endswith("\x00")), max_size=2).map(tuple),
+        ),
         st.builds(Wildcard, st.just(tag), keys),
     )
 

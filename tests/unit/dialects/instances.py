@@ -16,6 +16,8 @@ from vna_core.ingest.normalize.dialects import derived_pixels, describe_dialects
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules
+from vna_core.ingest.normalize.text import unify_text
+from vna_core.ingest.normalize.values import survey
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.dialect import DerivedPixels, Dialect, Recognition
 
@@ -37,9 +39,10 @@ def read(octets: bytes) -> tuple[RevisedDataSet, ParsedOctets]:
     """As normalization sees an instance when it asks the dialects."""
     one = received(octets)
     parsed = identify(one, LIMITS)
-    revised = revise(parsed, Journal())
-    apply_identifier_rules(revised, parsed, one, Journal())
-    return revised, parsed
+    amender = revise(parsed, Journal())
+    unify_text(amender, survey(amender))
+    apply_identifier_rules(amender, parsed, one)
+    return amender.revised, parsed
 
 
 def facts_of(data_set: bytes, transfer_syntax: str = EXPLICIT) -> InstanceFacts:

@@ -15,6 +15,7 @@ from tests.unit.dialects.instances import read, seen, text
 from tests.unit.normalize.handmade import description, element, file, identification, number
 from vna_core.dicom.instance_facts import InstanceFacts
 from vna_core.domain.errors import Malformed
+from vna_core.testing.quirks import quirk_file
 from vna_dialect_elscint.dialect import ElscintDialect
 from vna_dialect_elscint.pmsct_rle1 import MOST_SAMPLES, decode
 
@@ -128,6 +129,19 @@ def test_the_block_may_be_another() -> None:
     derived = seen(moved).derived
     assert derived is not None
     assert derived.source_path == "07A1550A"
+
+
+@pytest.mark.parametrize("label", ["explicit", "private-transfer-syntax"])
+def test_the_quirk_files_of_this_kind_are_decoded(label: str) -> None:
+    file_ = quirk_file(f"P20-elscint-rle1-{label}")
+    derived = seen(file_.octets).derived
+    assert derived is not None
+    assert file_.pixels is not None
+    assert derived.samples == file_.pixels.astype("<u2").tobytes()
+
+
+def test_the_quirk_file_that_is_decoded_already_is_left_alone() -> None:
+    assert seen(quirk_file("P20-elscint-rle1-already-decoded").octets).derived is None
 
 
 @pytest.mark.parametrize("kind", ["PMSCT_RGB1", "LOSSLESS RICE", ""])

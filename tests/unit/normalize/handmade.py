@@ -161,6 +161,16 @@ def data_set(canonical: CanonicalInstance) -> bytes:
     return stored(canonical)[canonical.data_set_offset : canonical.trailer_offset]
 
 
+def without_record(octets: bytes) -> bytes:
+    """A data set without the Original Attributes Sequence and the Instance Coercion DateTime at its top level."""
+    for head in (b"\x00\x04\x61\x05SQ\0\0", b"\x08\x00\x15\x00DT"):
+        at = octets.find(head)
+        if at >= 0:
+            size = struct.unpack_from("<I" if head.endswith(b"\0") else "<H", octets, at + len(head))[0]
+            octets = octets[:at] + octets[at + len(head) + (4 if head.endswith(b"\0") else 2) + size :]
+    return octets
+
+
 def original(object_: bytes) -> bytes:
     """The octets as received, from the stored object alone."""
     return b"".join(rebuild(lambda offset, length: object_[offset : offset + length], len(object_)))

@@ -65,7 +65,7 @@ class Protection:
             await self._app(scope, receive, sending)
         except ClientGone:
             if not begun:
-                await _answer(send, InvalidRequest("The request's body was cut short."))
+                await _answer(send, scope, InvalidRequest("The request's body was cut short."))
         except Exception as error:
             if not isinstance(error, VnaError) and not hasattr(error, "status_code"):
                 _log.exception("request-failed", method=scope["method"], route=_route(scope))
@@ -73,7 +73,7 @@ class Protection:
                 _log.error("answer-ended-early", code=getattr(error, "code", ""), route=_route(scope))
             if begun:
                 raise  # the server ends the connection, so that nobody takes the answer for whole
-            await _answer(send, error)
+            await _answer(send, scope, error)
 
     def _admit(self, scope: Scope) -> None:
         query = scope["query_string"]
@@ -100,7 +100,12 @@ def _route(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", ""))
 
 
-async def _answer(send: Send, error: BaseException) -> None:
+def _has_body(scope: Scope) -> bool:
+    """Whether the request announced a body (RFC 9112 section 6.3)."""
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in scope["headers"])
+
+
+async def _answer(send: Send, scope: Scope, error: BaseException) -> None:
     status, body, headers = problem_of(error)
     content = json.dumps(body, default=str).encode()
     fields: list[tuple[bytes, bytes]] = [
@@ -112,6 +117,8 @@ async def _answer(send: Send, error: BaseException) -> None:
     ]
     if status == 401:
         fields.append((b"www-authenticate", b"Bearer"))
+    if _has_body(scope):
+        fields.append((b"connection", b"close"))  # the rest of the body is not read, so the connection carries no other request
     start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": fields}
     await send(start)
     await send({"type": "http.response.body", "body": content})

@@ -26,10 +26,10 @@ from vna_core.ingest.normalize.dialects import describe_dialects
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import RULE_SET, Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules
-from vna_core.ingest.normalize.pixel_framing import (
-    canonical_transfer_syntax,
-    lay_out_pixels,
-)
+from vna_core.ingest.normalize.original_attributes import record_amendments
+from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
+from vna_core.ingest.normalize.text import unify_text
+from vna_core.ingest.normalize.values import survey
 from vna_core.ports.dialect import Dialect
 
 __all__ = ["RULE_SET", "normalize"]
@@ -74,11 +74,14 @@ def _normalize(
 ) -> CanonicalInstance:
     journal = Journal()
     apply_container_rules(parsed, journal)
-    revised = revise(parsed, journal)
-    identity = apply_identifier_rules(revised, parsed, received, journal)
+    amender = revise(parsed, journal)
+    revised = amender.revised
+    unify_text(amender, survey(amender))
+    identity = apply_identifier_rules(amender, parsed, received)
     describe_dialects(revised, parsed, dialects, journal)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
     layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
+    record_amendments(revised, amender.amendments, received.source, received.received_at)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
     written = write_data_set(revised, layout.pieces if layout is not None else ())
     assembled = assemble(head, written.pieces, parsed)

@@ -15,12 +15,16 @@ from vna_core.dicom.reverse_patch import swap
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.value_representations import LONG_NAMES, SWAP_UNIT
 from vna_core.domain.transformation import Confidence
+from vna_core.ingest.normalize.amendments import Amender, Path, path_text
 from vna_core.ingest.normalize.engine import Journal, Layer, Rule, displayed
 from vna_core.ingest.normalize.representation import may_be, parses_as
 
 TRAILING_PADDING: Final = 0xFFFCFFFC
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _FIRST: Final = 0x00040000
+_RECORDED: Final = frozenset(("E27", "E33"))
+"""Rules whose elements are left out although they may say something: they are told in the data set's own terms."""
+
 _SHORT_MAXIMUM: Final = 0xFFFE
 _PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
 
@@ -218,17 +222,16 @@ class _Reviser:
     """Goes through every data set once."""
 
     parsed: ParsedOctets
-    revised: RevisedDataSet
-    journal: Journal
-    pending: list[tuple[DataSet, DataSet]] = field(default_factory=list)
+    amender: Amender
+    pending: list[tuple[DataSet, DataSet, Path]] = field(default_factory=list)
 
     def run(self) -> None:
-        self.pending.append((self.parsed.data_set, self.revised.data_set))
+        self.pending.append((self.parsed.data_set, self.amender.revised.data_set, ()))
         while self.pending:
-            source, target = self.pending.pop()
-            target.elements = self._elements(source, source is self.parsed.data_set)
+            source, target, path = self.pending.pop()
+            target.elements = self._elements(source, path)
 
-    def _elements(self, source: DataSet, top_level: bool) -> list[Element]:
+    def _elements(self, source: DataSet, path: Path) -> list[Element]:
         """The elements of one data set as they will be written."""
         known, little = dictionary.VR_OF.get, source.little_endian
         kept: list[Element] = []
@@ -258,7 +261,8 @@ class _Reviser:
                     continue
             if tag <= last and seen is None:
                 seen = {other[0] for other in kept}
-            changed = self._examine(Suspect(self._little(element, source), self.revised, creators, top_level, last, seen, plain))
+            suspect = Suspect(self._little(element, source), self.amender.revised, creators, not path, last, seen, plain)
+            changed = self._examine(suspect, path)
             if changed is not None:
                 append(changed)
                 last = max(last, tag)
@@ -270,50 +274,55 @@ class _Reviser:
             kept.sort(key=_tag_of)
         return kept
 
-    def _examine(self, suspect: Suspect) -> Element | None:
+    def _examine(self, suspect: Suspect, path: Path) -> Element | None:
+        journal = self.amender.journal
         for rule in ELEMENT_RULES:
             verdict = rule.apply(suspect)
             if verdict is None:
                 continue
-            tag = suspect.element.tag
+            place = path_text(path, suspect.element.tag)
             if verdict.finding:
-                self.journal.find(rule.id, verdict.finding, tag)
+                journal.find(rule.id, verdict.finding, place)
                 continue
-            self.journal.change(
-                rule.id, rule.confidence, tag=tag, original=verdict.original, canonical=verdict.canonical, detail=verdict.detail
+            journal.change(
+                rule.id, rule.confidence, tag=place, original=verdict.original, canonical=verdict.canonical, detail=verdict.detail
             )
             if verdict.element is None:
+                if rule.id in _RECORDED:
+                    self.amender.dropped(path, suspect.element)
                 return None
             suspect = replace(suspect, element=verdict.element)
-        return self._with_items(suspect.element)
+        return self._with_items(suspect.element, path)
 
-    def _with_items(self, element: Element) -> Element:
+    def _with_items(self, element: Element, path: Path) -> Element:
         """The element with data sets of its own for its items, which are revised in their turn."""
         if not element.items:
             return element
         items = [DataSet([], item.explicit, item.little_endian, item.begin, item.end) for item in element.items]
-        self.pending.extend(zip(element.items, items, strict=True))
+        inside = ((*path, (element.tag, number)) for number in range(len(items)))
+        self.pending.extend(zip(element.items, items, inside, strict=True))
         return element._replace(items=items)
 
     def _little(self, element: Element, source: DataSet) -> Element:
         """The element with its value in little endian; pixel data is left to its layout."""
         unit = 0 if source.little_endian else SWAP_UNIT.get(element.vr, 0)
-        if not unit or element.items is not None or element.start in self.revised.encapsulated:
+        if not unit or element.items is not None or element.start in self.amender.revised.encapsulated:
             return element
-        pixel = self.revised.pixel
+        pixel = self.amender.revised.pixel
         if pixel is not None and element.start == pixel.value.offset and element.tag == pixel.tag:
             return element
-        return self.revised.literal(element.tag, element.vr, swap(self.revised.value(element), unit))
+        revised = self.amender.revised
+        return revised.literal(element.tag, element.vr, swap(revised.value(element), unit))
 
 
 def _tag_of(element: Element) -> int:
     return element[0]
 
 
-def revise(parsed: ParsedOctets, journal: Journal) -> RevisedDataSet:
-    """The data set as it will be written, pixel data apart."""
+def revise(parsed: ParsedOctets, journal: Journal) -> Amender:
+    """The data set as it will be written, pixel data apart, ready for the rules about values."""
     source = parsed.data_set
     root = DataSet([], source.explicit, source.little_endian, source.begin, source.end)
-    revised = RevisedDataSet(parsed.buffer, root, [], parsed.pixel, parsed.encapsulated)
-    _Reviser(parsed, revised, journal).run()
-    return revised
+    amender = Amender(RevisedDataSet(parsed.buffer, root, [], parsed.pixel, parsed.encapsulated), journal)
+    _Reviser(parsed, amender).run()
+    return amender

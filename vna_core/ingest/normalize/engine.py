@@ -14,10 +14,13 @@ from typing import Generic, TypeVar
 from vna_core.dicom import dictionary
 from vna_core.domain.transformation import Confidence, Finding, Transformation
 
-RULE_SET = "2026.11.0"
+RULE_SET = "2026.11.1"
 """Version of all rules together; recorded with every object."""
 
 _SHOWN = 128
+_DISTINCT = 512
+"""Entries with values of their own; further changes are counted by rule."""
+
 Subject = TypeVar("Subject")
 Verdict = TypeVar("Verdict")
 
@@ -73,6 +76,8 @@ class Journal:
     ) -> None:
         """Record a change. Repeated ones of the same rule, values and detail are one entry with a count."""
         original, canonical = shortened(original), shortened(canonical)
+        if len(self._changes) >= _DISTINCT:
+            original = canonical = None
         key = (rule, detail, original, canonical)
         known = self._changes.get(key)
         if known is not None:

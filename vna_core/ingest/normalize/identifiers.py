@@ -5,18 +5,18 @@ A minted UID follows from the digest of the octets as received, so the same octe
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from vna_core.dicom.elements import Element, ParsedOctets
+from vna_core.dicom.elements import ParsedOctets
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.errors import Malformed
 from vna_core.domain.identifiers import mint_uid, uid_is_valid
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.transformation import Confidence
-from vna_core.ingest.normalize.engine import Journal, Layer, Rule
+from vna_core.ingest.normalize.amendments import Amender, Record
+from vna_core.ingest.normalize.engine import Layer, Rule
 
 SOP_CLASS_UID: Final = 0x00080016
 SOP_INSTANCE_UID: Final = 0x00080018
@@ -107,30 +107,29 @@ IDENTIFIER_RULES: Final[tuple[IdentifierRule, ...]] = (
 """In the order they are tried."""
 
 
-def apply_identifier_rules(
-    revised: RevisedDataSet, parsed: ParsedOctets, received: ReceivedInstance, journal: Journal
-) -> Identity:
-    """Put missing identifiers into `revised`, and compare those of the File Meta Information with the data set's (I05).
+def apply_identifier_rules(amender: Amender, parsed: ParsedOctets, received: ReceivedInstance) -> Identity:
+    """Put missing identifiers into the data set, and compare those of the File Meta Information with the data set's (I05).
 
     Raises
     ------
     Malformed
         An identifier is longer than 1,024 octets.
     """
+    revised, journal = amender.revised, amender.journal
     subject = Identifying(revised, parsed, received)
     for rule in IDENTIFIER_RULES:
         supplied = rule.apply(subject)
         if supplied is None:
             continue
-        found = revised.find(supplied.tag)
-        _put(revised, supplied.tag, supplied.uid)
-        journal.change(
+        amender.put(
+            amender.root(supplied.tag),
+            "UI",
+            supplied.uid.encode("ascii"),
             rule.id,
             rule.confidence,
-            tag=supplied.tag,
-            original=None if found is None else "",
-            canonical=supplied.uid,
+            record=Record.LEGAL,
             detail=supplied.detail,
+            coerced=True,
         )
     identity = Identity(
         *(revised.text(tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
@@ -143,18 +142,3 @@ def apply_identifier_rules(
         if told and told != uid:
             journal.change("I05", Confidence.PROVEN, tag=tag, original=told, canonical=uid, detail="the data set's counts")
     return identity
-
-
-def _put(revised: RevisedDataSet, tag: int, uid: str) -> None:
-    elements = revised.data_set.elements
-    value = uid.encode("ascii")
-    element = revised.literal(tag, "UI", value + b"\0" * (len(value) & 1))
-    index = bisect_left(elements, tag, key=_tag_of)
-    if index < len(elements) and elements[index].tag == tag:
-        elements[index] = element
-    else:
-        elements.insert(index, element)
-
-
-def _tag_of(element: Element) -> int:
-    return element[0]

@@ -1,0 +1,68 @@
+"""Every rule of the rule set in one list, for documentation, explanation and dry runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from vna_core.ingest.normalize.container import CONTAINER_RULES
+from vna_core.ingest.normalize.encoding import ELEMENT_RULES
+from vna_core.ingest.normalize.engine import Layer
+from vna_core.ingest.normalize.identifiers import IDENTIFIER_RULES
+from vna_core.ingest.normalize.text import DECLARATION_RULES, TEXT_RULES
+from vna_core.ingest.normalize.values import VALUE_RULES
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEntry:
+    """A rule as the reference lists it.
+
+    Attributes
+    ----------
+    confidence
+        ``proven`` or ``inferred``; ``finding`` where nothing is changed, ``quarantined`` where the octets go there.
+    """
+
+    id: str
+    layer: Layer
+    confidence: str
+    summary: str
+
+
+_BESIDE_THE_TABLES: Final = (
+    RuleEntry("E25", Layer.PIXELS, "proven", "Pixel Data as another of OB and OW than its bits need: written as the standard says."),
+    RuleEntry("E35", Layer.ENCODING, "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
+    RuleEntry("F23", Layer.CONTAINER, "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
+    RuleEntry("I02", Layer.VALUES, "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
+    RuleEntry("I05", Layer.VALUES, "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
+    RuleEntry("P12", Layer.PIXELS, "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
+    RuleEntry("P13", Layer.PIXELS, "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
+    RuleEntry("P14", Layer.PIXELS, "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: an Extended Offset Table is written."),
+    RuleEntry("P22", Layer.PIXELS, "finding", "The frames cannot be located by the image pixel description: kept and flagged."),
+)  # fmt: skip
+"""What the reader and the writer of pixels decide by themselves."""
+
+_OF_DIALECTS: Final = (
+    RuleEntry("E31", Layer.ENCODING, "finding", "Private blocks that an archive has moved: read by creator, left where they are."),
+    RuleEntry("I13", Layer.VALUES, "finding", "Private SOP class: opaque, kept verbatim."),
+    RuleEntry("P06", Layer.PIXELS, "finding", "Sign of the JPEG 2000 codestream is not that of Pixel Representation: kept and flagged."),
+    RuleEntry("P19", Layer.PIXELS, "finding", "RLE that does not keep to PS3.5 annex G: kept and flagged."),
+    RuleEntry("P20", Layer.PIXELS, "finding", "Pixels in a private element: kept and flagged."),
+    RuleEntry("P29", Layer.PIXELS, "finding", "Mosaic or CSA header: kept and described."),
+    RuleEntry("P30", Layer.PIXELS, "finding", "Private scaling beside the standard's: shown, never applied."),
+    RuleEntry("P31", Layer.VALUES, "finding", "Image Position (Patient) differs inside a private sequence: the public one counts."),
+    RuleEntry("P33", Layer.VALUES, "finding", "Sender whose orientations differ in their last digits: flagged."),
+    RuleEntry("V01", Layer.VALUES, "finding", "A vendor's dialect was recognized: which, how certain, by what evidence."),
+    RuleEntry("V02", Layer.VALUES, "finding", "Named private values of a dialect."),
+)  # fmt: skip
+"""What dialects find, and what is found about them."""
+
+
+def _entries() -> tuple[RuleEntry, ...]:
+    families = (CONTAINER_RULES, ELEMENT_RULES, IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES)
+    listed = [RuleEntry(rule.id, rule.layer, rule.confidence.value, rule.summary) for family in families for rule in family]
+    return tuple(sorted((*listed, *_BESIDE_THE_TABLES, *_OF_DIALECTS), key=lambda entry: entry.id))
+
+
+RULE_BOOK: Final = _entries()
+"""By id; a rule with several summaries stands several times."""
