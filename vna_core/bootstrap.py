@@ -80,7 +80,14 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         )
     catalogue = Catalogue.open(settings.catalogue, settings.data)
     pipeline = IngestPipeline(
-        landing, catalogue, settings.ingest, settings.data, plugins.observers(), stores=stores, processes=processes
+        landing,
+        catalogue,
+        settings.ingest,
+        settings.data,
+        plugins.observers(),
+        stores=stores,
+        processes=processes,
+        dialects=plugins.dialects(),
     )
     renderer = Renderer(settings.decode)
     return Archive(

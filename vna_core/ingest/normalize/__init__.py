@@ -22,6 +22,7 @@ from vna_core.domain.instance import CanonicalInstance, FrameIndex
 from vna_core.domain.octets import ByteRange, ReceivedInstance
 from vna_core.ingest.normalize.assembly import assemble, close_payloads, make_patch
 from vna_core.ingest.normalize.container import apply_container_rules
+from vna_core.ingest.normalize.dialects import describe_dialects
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import RULE_SET, Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules
@@ -29,12 +30,18 @@ from vna_core.ingest.normalize.original_attributes import record_amendments
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
 from vna_core.ingest.normalize.text import unify_text
 from vna_core.ingest.normalize.values import survey
+from vna_core.ports.dialect import Dialect
 
 __all__ = ["RULE_SET", "normalize"]
 
 
 def normalize(
-    received: ReceivedInstance, parsed: ParsedOctets, limits: IngestSettings, *, spool: Path | None = None
+    received: ReceivedInstance,
+    parsed: ParsedOctets,
+    limits: IngestSettings,
+    *,
+    spool: Path | None = None,
+    dialects: tuple[Dialect, ...] = (),
 ) -> CanonicalInstance:
     """Make the canonical object.
 
@@ -44,6 +51,8 @@ def normalize(
         ``ingest.max_instance`` bounds the canonical object as well.
     spool
         Folder for temporary files (None: the system's).
+    dialects
+        Vendors' dialects; what they find odd is recorded.
 
     Raises
     ------
@@ -55,18 +64,21 @@ def normalize(
         The canonical object would pass ``ingest.max_instance``.
     """
     try:
-        return _normalize(received, parsed, limits, spool)
+        return _normalize(received, parsed, limits, spool, dialects)
     finally:
         received.octets.release_pages()
 
 
-def _normalize(received: ReceivedInstance, parsed: ParsedOctets, limits: IngestSettings, spool: Path | None) -> CanonicalInstance:
+def _normalize(
+    received: ReceivedInstance, parsed: ParsedOctets, limits: IngestSettings, spool: Path | None, dialects: tuple[Dialect, ...]
+) -> CanonicalInstance:
     journal = Journal()
     apply_container_rules(parsed, journal)
     amender = revise(parsed, journal)
     revised = amender.revised
     unify_text(amender, survey(amender))
     identity = apply_identifier_rules(amender, parsed, received)
+    describe_dialects(revised, parsed, dialects, journal)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
     layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
     record_amendments(revised, amender.amendments, received.source, received.received_at)
