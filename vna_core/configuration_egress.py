@@ -16,9 +16,7 @@ from vna_core.domain.retired_sop_classes import SUCCESSOR
 _TAG: Final = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
 _IDENTITY: Final = frozenset((0x00080005, 0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
 _PIXELS: Final = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010))
-_TEXT: Final = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
+_TEXT: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"))
 
 
 def tag_number(text: str) -> int:
@@ -89,7 +87,8 @@ class ProfileSettings(Section):
     """What is adapted for one kind of receiver."""
 
     character_set: CharacterSet = Field(
-        (), description="Specific Character Set of everything sent: a defined term, or a list with code extensions. Empty: as stored."
+        (),
+        description="Specific Character Set of everything sent: a defined term, or a list with code extensions. Empty: as stored.",
     )
     unmappable: Literal["refuse", "replace"] = Field(
         "refuse", description="Characters that the set does not have: `refuse` the instance, or `replace` them by `?`."
