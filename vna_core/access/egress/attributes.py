@@ -127,7 +127,7 @@ class _Adapter:
             octets = encoder_of(names).encode(values, vr, self._profile.substitute)
         except NotExpressible as error:
             raise NotAdaptable(
-                f"The value of ({tag >> 16:04X},{tag & 0xFFFF:04X}) cannot be written in the receiver's character set.",
+                f"({tag >> 16:04X},{tag & 0xFFFF:04X}) cannot be written in the receiver's character set.",
                 tag=f"{tag:08X}",
                 character_set="\\".join(names),
                 profile=self._profile.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -220,6 +220,10 @@ class RetrieveService:
         wanted = self._egress.transfer_syntaxes(held, profile)
         outgoing = self._egress.outgoing(held, profile)
         context = self._context(destination, outgoing, wanted)
+        if context is None and profile is not None and outgoing.held.sop_class_uid in profile.sop_classes.values():
+            # The peer knows the retired class only: it gets that one.
+            outgoing = self._egress.outgoing(held, replace(profile, sop_classes={}))
+            context = self._context(destination, outgoing, wanted)
         if context is None:
             return None
         return _Prepared(context, outgoing.held, _started(outgoing.data_set(context.transfer_syntax)))
