@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames, parse_basic_offsets
 
 from tests.unit.egress.egress_samples import PIXELS, Receiver, encapsulated, image, octets_of, stored_octets
@@ -107,6 +109,40 @@ def test_a_damaged_copy_is_not_served_whole(archive: SmallArchive, receiver: Mak
     path.write_bytes(octets)
     with pytest.raises(DigestMismatch):
         receiver(character_set="ISO_IR 100").octets(held)
+
+
+def document(size: int) -> Dataset:
+    """A large object without pixel data."""
+    data_set = image(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1", Modality="DOC", SOPInstanceUID="1.2.3.4.7")
+    del data_set.PixelData
+    data_set.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    data_set.EncapsulatedDocument = bytes(range(256)) * (size // 256)
+    return data_set
+
+
+def test_a_large_document_passes_through_without_being_in_memory(archive: SmallArchive, receiver: MakeReceiver) -> None:
+    held = archive.held(octets_of(document(48 << 20)))
+    assert receiver().octets(held) == b"".join(archive.retriever.part10(held))
+    tracemalloc.start()
+    outgoing = receiver(character_set="ISO_IR 100", private="remove").outgoing(held)
+    assert sum(map(len, outgoing.part10(held.transfer_syntax_uid))) == outgoing.held.trailer_offset > 48 << 20
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+    got = receiver(character_set="ISO_IR 100", private="remove").receives(held)
+    assert (got.PatientName, got.SpecificCharacterSet) == ("Müller^Jörg", "ISO_IR 100")
+    assert got.EncapsulatedDocument == bytes(range(256)) * (48 << 12)
+    assert "EncapsulatedDocument" not in receiver(remove=["EncapsulatedDocument"]).receives(held)
+
+
+@pytest.mark.parametrize("size", [1 << 10, 17 << 20])
+def test_metadata_of_an_unchanged_object_is_that_of_the_catalogue(
+    archive: SmallArchive, receiver: MakeReceiver, size: int
+) -> None:
+    for sample in (document(size), image()):
+        held = archive.held(octets_of(sample))
+        [(_, header)] = archive.catalogue.headers(study=None, series=None, sop=held.sop_instance_uid)
+        assert json.loads(receiver().egress.metadata(held, receiver().profile)) == json.loads(header)
 
 
 @pytest.mark.slow

@@ -8,23 +8,20 @@ from typing import Final
 
 from vna_core.access.egress.attributes import adapt_attributes
 from vna_core.access.egress.end_of_image import END_OF_IMAGE, SYNTAXES, CompletedPixels, Segment, complete, is_complete
+from vna_core.access.egress.headers import header_of
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.egress.splicing import spliced
 from vna_core.access.retrieve import Retriever
-from vna_core.access.transcode import HEADER_LIMIT
-from vna_core.dicom.canonical_writer import size_of, write_data_set
+from vna_core.dicom.canonical_writer import Written, size_of, write_data_set
 from vna_core.dicom.elements import PixelElement
 from vna_core.dicom.json_header import to_json
 from vna_core.dicom.part10 import file_head
 from vna_core.dicom.revision import RevisedDataSet
-from vna_core.dicom.stored_object import StoredHeader, read_header
-from vna_core.domain.errors import LimitExceeded
+from vna_core.dicom.stored_object import StoredHeader
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import ByteRange
 
 _EXTENDED_TABLE: Final = (0x7FE00001, 0x7FE00002)
-_PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_DELIMITER: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +71,22 @@ def adapt(held: HeldInstance, retriever: Retriever, profile: EgressProfile) -> A
     DigestMismatch, ObjectMissing, StoreUnavailable
         As `Retriever.part10`.
     """
-    header = _header(held, retriever)
+    header = header_of(held, retriever)
     revised = header.revised
-    pixels: tuple[Segment, ...] = ()
-    pixel_value = 0
-    if held.pixel_data is not None:
-        pixels = (ByteRange(header.front, header.moved),)
-        pixel_value = held.pixel_data.offset - header.front
-        completed = _completed(held, retriever, profile)
-        if completed is not None:
-            pixels = completed.segments
-            _write_extended_table(revised, completed)
+    passed: tuple[Segment, ...] = (ByteRange(header.front, header.moved),) if header.moved else ()
+    completed = _completed(held, retriever, profile)
+    if completed is not None:
+        passed = completed.segments
+        _write_extended_table(revised, completed)
     adapt_attributes(revised, profile)
-    return _assembled(held, retriever, profile, header, pixels, pixel_value)
+    return _assembled(held, retriever, profile, header, passed)
 
 
 def adapted_metadata(held: HeldInstance, retriever: Retriever, profile: EgressProfile) -> bytes:
     """DICOM JSON of the adapted instance without bulk data. It is always UTF-8, whatever character set the profile names."""
-    header = _header(held, retriever)
+    header = header_of(held, retriever)
     adapt_attributes(header.revised, replace(profile, character_set=("ISO_IR 192",)))
     return to_json(header.revised)
-
-
-def _header(held: HeldInstance, retriever: Retriever) -> StoredHeader:
-    size = held.trailer_offset - (held.pixel_data.length if held.pixel_data is not None else 0)
-    if size > HEADER_LIMIT:
-        raise LimitExceeded("The header is too large to be adapted.", limit="transcode-header", maximum=HEADER_LIMIT)
-    return read_header(retriever.reader(held), held.size)
 
 
 def _completed(held: HeldInstance, retriever: Retriever, profile: EgressProfile) -> CompletedPixels | None:
@@ -120,39 +106,24 @@ def _write_extended_table(revised: RevisedDataSet, completed: CompletedPixels) -
 
 
 def _assembled(
-    held: HeldInstance,
-    retriever: Retriever,
-    profile: EgressProfile,
-    header: StoredHeader,
-    pixels: tuple[Segment, ...],
-    pixel_value: int,
+    held: HeldInstance, retriever: Retriever, profile: EgressProfile, header: StoredHeader, passed: tuple[Segment, ...]
 ) -> AdaptedInstance:
+    """Write the header, and put the element that passes through (`passed`, with its own header) into its place."""
     revised = header.revised
-    pixel_size = sum(len(one) if isinstance(one, bytes) else one.length for one in pixels)
-    marker = ByteRange(len(revised.buffer), pixel_size)
-    """Stands for the pixels among the writer's pieces, which are literals and ranges of the buffer."""
-    if held.pixel_data is not None:
-        element = next(one for one in reversed(revised.data_set.elements) if one.tag in _PIXEL_TAGS and one.start == header.front)
-        revised.pixel = PixelElement(element.tag, element.vr, ByteRange(header.front, held.pixel_data.length))
-    written = write_data_set(revised, (marker,) if pixels else ())
-    segments: list[Segment] = []
-    literal = bytearray()
-    for piece in written.pieces:
-        if piece == marker and pixels:
-            segments += (bytes(literal), *pixels)
-            literal.clear()
-        elif isinstance(piece, ByteRange):
-            literal += revised.buffer[piece.offset : piece.end]
-        else:
-            assert isinstance(piece, bytes)  # stored objects are little endian, so nothing is swapped
-            literal += piece
-    segments.append(bytes(literal))
+    passed_size = sum(len(one) if isinstance(one, bytes) else one.length for one in passed)
+    # The marker stands for it among the writer's pieces, which are literals and ranges of the buffer.
+    marker = ByteRange(len(revised.buffer), passed_size)
+    element = next((one for one in reversed(revised.data_set.elements) if one.start == header.front), None)
+    if passed and element is not None:
+        revised.pixel = PixelElement(element.tag, element.vr, ByteRange(element.start, element.length))
+    written = write_data_set(revised, (marker,))
     sop_class, sop, study, series = (revised.text(tag) for tag in (0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
     begin = len(file_head(sop_class, sop, held.transfer_syntax_uid))
     placed = None
     if held.pixel_data is not None:
+        before = held.pixel_data.offset - header.front
         overhead = header.moved - held.pixel_data.length  # element header, and a delimiter where there is one
-        placed = ByteRange(begin + written.pixel_offset + pixel_value, pixel_size - overhead)
+        placed = ByteRange(begin + written.pixel_offset + before, passed_size - overhead)
     outgoing = replace(
         held,
         sop_class_uid=sop_class,
@@ -163,4 +134,20 @@ def _assembled(
         trailer_offset=begin + sum(map(size_of, written.pieces)),
         pixel_data=placed,
     )
-    return AdaptedInstance(held, outgoing, profile, retriever, header, tuple(one for one in segments if one))
+    return AdaptedInstance(held, outgoing, profile, retriever, header, _segments(revised, written, marker, passed))
+
+
+def _segments(revised: RevisedDataSet, written: Written, marker: ByteRange, passed: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    literal = bytearray()
+    for piece in written.pieces:
+        if isinstance(piece, ByteRange) and piece == marker:
+            segments += (bytes(literal), *passed)
+            literal.clear()
+        elif isinstance(piece, ByteRange):
+            literal += revised.buffer[piece.offset : piece.end]
+        else:
+            assert isinstance(piece, bytes)  # stored objects are little endian, so nothing is swapped
+            literal += piece
+    segments.append(bytes(literal))
+    return tuple(one for one in segments if one)
