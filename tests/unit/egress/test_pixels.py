@@ -84,6 +84,11 @@ def test_codestreams_without_their_end_get_it(archive: SmallArchive, receiver: M
     assert all(b"\xff\xd9" in frame[-4:] for frame in source.frames(held, [1, 2, 3]))
 
 
+def test_what_is_no_codestream_is_left_as_it_is(archive: SmallArchive, receiver: MakeReceiver) -> None:
+    held = archive.held(octets_of(encapsulated([b"\xff" * 4096], JPEG)))
+    assert receiver(append_end_of_image=True).octets(held) == b"".join(archive.retriever.part10(held))
+
+
 def test_complete_codestreams_stay_octet_by_octet(archive: SmallArchive, receiver: MakeReceiver) -> None:
     held = archive.held(octets_of(encapsulated(jpeg_codestreams(), JPEG, Rows=100, Columns=100)))
     assert receiver(append_end_of_image=True).octets(held) == b"".join(archive.retriever.part10(held))

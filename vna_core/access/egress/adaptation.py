@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from vna_core.access.egress.attributes import adapt_attributes
-from vna_core.access.egress.end_of_image import END_OF_IMAGE, SYNTAXES, CompletedPixels, Segment, complete, is_complete
+from vna_core.access.egress.end_of_image import END_OF_IMAGE, SYNTAXES, CompletedPixels, Segment, complete, lacks_end
 from vna_core.access.egress.headers import header_of
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.egress.splicing import spliced
@@ -56,7 +56,7 @@ class AdaptedInstance:
         """Frames by their 1-based numbers."""
         completes = self.profile.append_end_of_image and self.stored.transfer_syntax_uid in SYNTAXES
         for frame in self.retriever.frames(self.stored, numbers):
-            yield frame + END_OF_IMAGE if completes and not is_complete(frame) else frame
+            yield frame + END_OF_IMAGE if completes and lacks_end(frame, frame) else frame
 
 
 def adapt(held: HeldInstance, retriever: Retriever, profile: EgressProfile) -> AdaptedInstance:

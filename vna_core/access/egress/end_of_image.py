@@ -18,6 +18,7 @@ SYNTAXES: Final = frozenset(
 """Transfer syntaxes whose codestreams end with FFD9."""
 
 _TAIL: Final = 64
+_BEGINNINGS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _HEAD: Final = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
@@ -44,12 +45,17 @@ class CompletedPixels:
     sizes: tuple[int, ...]
 
 
-def is_complete(codestream_end: bytes) -> bool:
-    """Whether the end marker is in the last octets of a codestream; padding may stand behind it.
+def lacks_end(beginning: bytes, end: bytes) -> bool:
+    """Whether a codestream has no end marker in its last octets; padding may stand behind it.
 
-    The two octets cannot occur in entropy-coded data.
+    The two octets cannot occur in entropy-coded data. What does not begin as a codestream is left as it is.
+
+    Parameters
+    ----------
+    beginning, end
+        At least the first four and the last 64 octets.
     """
-    return END_OF_IMAGE in codestream_end[-_TAIL:]
+    return beginning.startswith(_BEGINNINGS) and END_OF_IMAGE not in end[-_TAIL:]
 
 
 def complete(read: Read, pixel: ByteRange, frames: Sequence[ByteRange]) -> CompletedPixels | None:
@@ -62,7 +68,7 @@ def complete(read: Read, pixel: ByteRange, frames: Sequence[ByteRange]) -> Compl
     frames
         Codestreams of the frames in the stored object.
     """
-    lacking = [not is_complete(read(max(frame.offset, frame.end - _TAIL), min(_TAIL, frame.length))) for frame in frames]
+    lacking = [_lacks_end(read, frame) for frame in frames]
     if not any(lacking):
         return None
     sizes = [frame.length + 2 * lacks for frame, lacks in zip(frames, lacking, strict=True)]
@@ -76,3 +82,8 @@ def complete(read: Read, pixel: ByteRange, frames: Sequence[ByteRange]) -> Compl
         segments.append(END_OF_IMAGE * lacks + b"\0" * (size & 1))
     segments.append(_DELIMITER)
     return CompletedPixels(tuple(one for one in segments if one), tuple(starts), tuple(sizes))
+
+
+def _lacks_end(read: Read, frame: ByteRange) -> bool:
+    tail = read(max(frame.offset, frame.end - _TAIL), min(_TAIL, frame.length))
+    return lacks_end(read(frame.offset, min(4, frame.length)), tail)
