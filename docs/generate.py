@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Literal, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ from vna_core.bootstrap import open_archive
 from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import PeerSettings, Settings, StoreSettings
+from vna_core.configuration_egress import ProfileSettings, ValueSettings
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics
@@ -49,6 +51,15 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 # -- configuration --------------------------------------------------------------------------------------------------------
 
 
+NAMED_SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
+    "dimse.peers": (PeerSettings, "<AET>"),
+    "stores": (StoreSettings, "<NAME>"),
+    "egress.profiles": (ProfileSettings, "<NAME>"),
+    "egress.profiles.<NAME>.values": (ValueSettings, "<NUMBER>"),
+}
+"""Settings whose entries are sections that users name or number, and how the entries are shown."""
+
+
 def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Dotted name, type, default and meaning of every setting."""
     for name, field in section.model_fields.items():
@@ -56,23 +67,32 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from settings_rows(annotation, f"{dotted}.")
             continue
-        below: dict[str, type[BaseModel]] = {"dimse.peers": PeerSettings, "stores": StoreSettings}
         default = (
             "required"
             if field.default is PydanticUndefined and field.default_factory is None
             else _default(field.get_default(call_default_factory=True))
         )
         yield f"`{dotted}`", _type(annotation), default, field.description or ""
-        if dotted in below:
-            yield from settings_rows(below[dotted], f"{dotted}.{'<AET>' if dotted == 'dimse.peers' else '<NAME>'}.")
+        if dotted in NAMED_SECTIONS:
+            entries, shown = NAMED_SECTIONS[dotted]
+            yield from settings_rows(entries, f"{dotted}.{shown}.")
 
 
 def _type(annotation: object) -> str:
+    if get_origin(annotation) is Literal:
+        return "text"
+    if get_origin(annotation) is tuple:
+        return "list"
     text = annotation.__name__ if isinstance(annotation, type) and not getattr(annotation, "__args__", ()) else str(annotation)
     text = re.sub(r"\b(?:\w+\.)+", "", text)
-    return {"Path": "path", "str": "text", "int": "whole number", "float": "seconds", "bool": "true or false"}.get(
-        text, "mapping"
-    )
+    return {
+        "Path": "path",
+        "str": "text",
+        "int": "whole number",
+        "float": "seconds",
+        "bool": "true or false",
+        "str | None": "text",
+    }.get(text, "mapping")
 
 
 def _default(value: object) -> str:
@@ -82,7 +102,7 @@ def _default(value: object) -> str:
         for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
             if value % size == 0:
                 return f"`{value}` ({value // size} {unit})"
-    return "empty" if value in ("", {}, ()) else f"`{value}`"
+    return "empty" if value in ("", {}, (), None) else f"`{value}`"
 
 
 def configuration() -> str:

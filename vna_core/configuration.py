@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from vna_core.configuration_egress import EgressSettings, ProfileSettings, ValueSettings
+from vna_core.configuration_section import Section
 from vna_core.domain.errors import ConfigurationError
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class HttpSettings(Section):
@@ -130,6 +126,7 @@ class Settings(Section):
     ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     logging: LoggingSettings = LoggingSettings()
+    egress: EgressSettings = EgressSettings()
 
 
 ENVIRONMENT_PREFIX = "VNA_"
@@ -203,6 +200,10 @@ def _note_lines(node: yaml.Node, keys: tuple[str, ...], path: str, origins: dict
             seen.add(name)
             origins[(*keys, name)] = where
             _note_lines(value, (*keys, name), path, origins)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            origins[(*keys, str(number))] = f"{path}:{value.start_mark.line + 1}"
+            _note_lines(value, (*keys, str(number)), path, origins)
 
 
 def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, origins: dict[tuple[str, ...], str], origin: str) -> None:
@@ -226,7 +227,7 @@ def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -
         near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(_known_keys(keys[:-1]))}."
         return ConfigurationError(f"{where}: unknown setting {name!r}.{hint}", setting=name)
-    return ConfigurationError(f"{where}: setting {name!r}: {problem['msg']}.", setting=name)
+    return ConfigurationError(f"{where}: setting {name!r}: {problem['msg'].removeprefix('Value error, ')}.", setting=name)
 
 
 def _known_keys(path: tuple[str, ...]) -> list[str]:
@@ -234,7 +235,14 @@ def _known_keys(path: tuple[str, ...]) -> list[str]:
     for key in path:
         field = section.model_fields.get(key)
         if field is None:
-            section = PeerSettings if "peers" in path else StoreSettings
+            section = _section_below(path)
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             section = field.annotation
     return sorted(section.model_fields)
+
+
+def _section_below(path: tuple[str, ...]) -> type[BaseModel]:
+    """The section of entries that users name or number themselves."""
+    if path[0] == "egress":
+        return ValueSettings if "values" in path[3:] else ProfileSettings
+    return PeerSettings if "peers" in path else StoreSettings
