@@ -13,6 +13,7 @@ from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.domain.errors import ConfigurationError
+from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.storage import Store
@@ -58,10 +59,12 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     Raises
     ------
     ConfigurationError
-        A store is of a kind no plugin provides, or the landing store cannot keep what it acknowledges.
+        A store is of a kind no plugin provides, the landing store cannot keep what it acknowledges, or a site rule cannot
+        be applied.
     StoreUnavailable, CatalogueUnavailable
         A part does not answer.
     """
+    site = SiteRules.of(settings)
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         )
     catalogue = Catalogue.open(settings.catalogue, settings.data)
     pipeline = IngestPipeline(
-        landing, catalogue, settings.ingest, settings.data, plugins.observers(), stores=stores, processes=processes
+        landing, catalogue, settings.ingest, settings.data, plugins.observers(), stores=stores, processes=processes, site=site
     )
     renderer = Renderer(settings.decode)
     return Archive(

@@ -19,7 +19,7 @@ from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.ingest.announce import Observer, announce, notify
 from vna_core.ingest.identify import identify
 from vna_core.ingest.index import index
-from vna_core.ingest.normalize import normalize
+from vna_core.ingest.normalize import SiteRules, normalize
 from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
 from vna_core.ingest.receive import ByteBudget, Reception
@@ -49,6 +49,8 @@ class IngestPipeline:
         How many processes share ``ingest.memory_budget``.
     after_room
         Called with a room's name each time it is left; fault tests end the process there.
+    site
+        What the hospital changes.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class IngestPipeline:
         stores: Mapping[str, Store] | None = None,
         processes: int = 1,
         after_room: Callable[[str], object] | None = None,
+        site: SiteRules | None = None,
     ) -> None:
         self._settings = settings
+        self.site = site or SiteRules()
         self._spool = data / "spool"
         self._catalogue = catalogue
         self._observers = tuple(observers)
@@ -112,7 +116,7 @@ class IngestPipeline:
                 raise Truncated("The sender broke off before the end of the instance.")
             parsed = identify(received, self._settings)
             self._left("identify")
-            state: Any = normalize(received, parsed, self._settings)
+            state: Any = normalize(received, parsed, self._settings, site=self.site)
             self._left("normalize")
         except EmptyPayload as error:
             return self._ended(IngestResult(Outcome.REFUSED, error=error))
