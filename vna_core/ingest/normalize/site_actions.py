@@ -42,6 +42,7 @@ class _Working:
         return self.lookup(tag) if found is None else found
 
     def put(self, tag: int, values: list[str], rule: SiteRule) -> None:
+        values = values if any(values) else []
         if values != self.now(tag):
             self.values[tag] = values
             self.rules.setdefault(tag, []).append(rule.id)
@@ -73,15 +74,16 @@ def apply_site_rules(
         def lookup(tag: int) -> list[str]:
             return earlier[tag] if tag in earlier else present(tag)
 
-        made_before = _worked_out(lookup, tuple(one for one in site.rules if one.is_from(source) and one.holds(lookup)))
+        rules = tuple(one for one in site.rules if one.is_from(source) and one.holds(lookup))
+        made_before = _worked_out(lookup, rules)
         for tag in tuple(made.values):
-            if tag in earlier and made_before.now(tag) == present(tag):
+            if made_before.now(tag) == present(tag):
                 del made.values[tag]
     for tag in sorted(made.values):
         _write(amender, tag, made.values[tag], made.rules[tag], text_is_unified)
-    for rule in rules:
-        if rule.remapping is not None and not _is_remapped(present, earlier, rule.remapping):
-            remap_uids(amender, *rule.remapping, rule.id)
+    mapping = next((one for one in rules if one.remapping is not None), None)
+    if mapping is not None and mapping.remapping is not None and not _is_remapped(present, earlier, mapping.remapping):
+        remap_uids(amender, *mapping.remapping, mapping.id)
 
 
 def _worked_out(lookup: Lookup, rules: Sequence[SiteRule]) -> _Working:
