@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from vna_core.access.render import Renderer
@@ -17,6 +18,7 @@ from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.storage import Store
+from vna_core.stewardship.renormalize import Renormalizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,13 @@ class Archive:
                 closing.callback(store.close)
             closing.callback(self.catalogue.close)
             closing.callback(self.renderer.pool.close)
+
+
+def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalizer:
+    """What normalizes held instances once more, by the archive's rules or by other rules of the site."""
+    rules = archive.pipeline.site if site is None else site
+    make = partial(archive.pipeline.made_again, site=rules)
+    return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
 
 
 def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
