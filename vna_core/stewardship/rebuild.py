@@ -18,6 +18,7 @@ from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unar
 from vna_core.domain.instance import HeldInstance, IndexEntry
 from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.outcome import Outcome
+from vna_core.domain.renormalization import Renormalization
 from vna_core.ports.storage import Store, StoredObject
 from vna_core.stewardship.stored_entry import stored_entry, undone_runs
 
@@ -47,14 +48,14 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     """
     report = RebuildReport()
     copies = CopyReader(stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"))
-    made_again: list[tuple[int, Store, StoredObject]] = []
+    made_again: list[tuple[Renormalization, Store, StoredObject]] = []
     for store in stores.values():
         for stored in store.list(STUDIES):
             if stored.key.endswith(".dcm"):
                 report.objects += 1
-                generation = _take_up(store, stored, catalogue, copies, report)
-                if generation:
-                    made_again.append((generation, store, stored))
+                made = _take_up(store, stored, catalogue, copies, report)
+                if made is not None:
+                    made_again.append((made, store, stored))
                 progress()
         for stored in store.list(QUARANTINE):
             if stored.key.endswith(".bin"):
@@ -62,28 +63,30 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
                 _list_again(store, stored, catalogue, report)
                 progress()
     undone = undone_runs(stores)
-    for _, store, stored in sorted(made_again, key=lambda one: (one[0], one[2].key)):
+    for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
         _take_up_again(store, stored, catalogue, undone, report)
     return report
 
 
-def _take_up(store: Store, stored: StoredObject, catalogue: Catalogue, copies: CopyReader, report: RebuildReport) -> int:
-    """Record one object, or answer its generation when it was made again of octets that an earlier object holds as well."""
+def _take_up(
+    store: Store, stored: StoredObject, catalogue: Catalogue, copies: CopyReader, report: RebuildReport
+) -> Renormalization | None:
+    """Record one object, or answer how it was made again of octets that an earlier object holds as well: those come last."""
     try:
         entry = _entry(store, stored)
     except (DigestMismatch, Unarchivable) as error:
         _log.error("stored-object-damaged", store=store.name, key=stored.key, code=error.code)
         report.damaged.append(f"{store.name}:{stored.key}")
-        return 0
+        return None
     versions = catalogue.versions(entry.sop_instance_uid)
     known = any(location.key == stored.key for held in versions for location in held.locations)
     if known or catalogue.generations.knows(stored.key):
         report.known += 1
-        return 0
+        return None
     if entry.renormalization is not None:
-        return entry.renormalization.generation
+        return entry.renormalization
     _record(entry, store, stored, versions, catalogue, copies, report)
-    return 0
+    return None
 
 
 def _record(
@@ -108,6 +111,9 @@ def _take_up_again(
     store: Store, stored: StoredObject, catalogue: Catalogue, undone: frozenset[str], report: RebuildReport
 ) -> None:
     """Record an object that was made again: it stands for the version of the same octets, unless its run was undone."""
+    if catalogue.generations.knows(stored.key):  # its copy in another store was taken up
+        report.known += 1
+        return
     entry = stored_entry(store, stored.key, stored.size)
     made = entry.renormalization
     assert made is not None
