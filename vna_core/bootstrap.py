@@ -92,7 +92,15 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         )
     catalogue = Catalogue.open(settings.catalogue, settings.data)
     pipeline = IngestPipeline(
-        landing, catalogue, settings.ingest, settings.data, plugins.observers(), stores=stores, processes=processes, site=site
+        landing,
+        catalogue,
+        settings.ingest,
+        settings.data,
+        plugins.observers(),
+        stores=stores,
+        processes=processes,
+        dialects=plugins.dialects(),
+        site=site,
     )
     renderer = Renderer(settings.decode)
     return Archive(

@@ -14,6 +14,7 @@ from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.database import Database
+from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
@@ -187,6 +188,10 @@ class Catalogue:
     def explanation(self, pk: int) -> Explanation:
         """Where a version came from and what normalization did. Raises NotFound."""
         return self._reader.explanation(pk)
+
+    def deviations(self, source: str | None = None) -> Iterator[Deviations]:
+        """What normalization did to each current version, of one source (its name) or of all, in the order of recording."""
+        return deviations(self._database, source)
 
     def statistics(self) -> Statistics:
         """How much is held; the cost does not grow with the archive."""

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from vna_core.bootstrap import Archive, renormalizer
 from vna_core.catalogue import NormalizationRun, Scope
+from vna_core.cli import normalize_report
 from vna_core.cli.offered_files import OfferedFile, offered_files
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration import load_settings
@@ -25,7 +26,7 @@ from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.normalize.rule_book import RULE_BOOK
 from vna_core.stewardship.rule_tally import RuleCount, RuleTally
 
-app = typer.Typer(help="Try rules out, and apply them to what is held.", no_args_is_help=True)
+app = typer.Typer(help="What the rules did, would do, and doing it again to what is held.", no_args_is_help=True)
 
 CHECK_EPILOG = """
 Examples:
@@ -52,10 +53,14 @@ Study = Annotated[str, typer.Option(help="Only this Study Instance UID.")]
 Everything = Annotated[bool, typer.Option("--all", help="Everything that is held.")]
 _WIDEST: Final = 48
 
+app.command("report", epilog="Examples:\n\n`vna normalize report`\n\n`vna normalize report --source LEGACY_PACS --json`")(
+    normalize_report.report
+)
+
 
 @app.callback()
 def group() -> None:
-    """Try rules out, and apply them to what is held."""
+    """What the rules did, would do, and doing it again to what is held."""
 
 
 @app.command("check", epilog=CHECK_EPILOG)

@@ -28,6 +28,7 @@ from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
 from vna_core.ingest.receive import ByteBudget, Reception
 from vna_core.ingest.reconcile import reconcile
+from vna_core.ports.dialect import Dialect
 from vna_core.ports.storage import Store
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +52,8 @@ class IngestPipeline:
         Called with every result.
     processes
         How many processes share ``ingest.memory_budget``.
+    dialects
+        Vendors' dialects, asked about every instance that shows one of their markers.
     after_room
         Called with a room's name each time it is left; fault tests end the process there.
     site
@@ -67,11 +70,13 @@ class IngestPipeline:
         *,
         stores: Mapping[str, Store] | None = None,
         processes: int = 1,
+        dialects: tuple[Dialect, ...] = (),
         after_room: Callable[[str], object] | None = None,
         site: SiteRules | None = None,
     ) -> None:
         self._settings = settings
         self.site = site or SiteRules()
+        self._dialects = dialects
         self._spool = data / "spool"
         self._catalogue = catalogue
         self._observers = tuple(observers)
@@ -155,6 +160,7 @@ class IngestPipeline:
                 parsed,
                 self._settings,
                 site=self.site if site is None else site,
+                dialects=self._dialects,
                 label=None if label is None else Label(*label),
                 renormalization=renormalization,
             )
@@ -172,7 +178,7 @@ class IngestPipeline:
                 raise Truncated("The sender broke off before the end of the instance.")
             parsed = identify(received, self._settings)
             self._left("identify")
-            state: Any = normalize(received, parsed, self._settings, site=self.site)
+            state: Any = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects)
             self._left("normalize")
         except EmptyPayload as error:
             return self._ended(IngestResult(Outcome.REFUSED, error=error))

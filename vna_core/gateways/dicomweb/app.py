@@ -94,7 +94,7 @@ def create_app(
     add("/readyz", "readiness", Readiness(catalogue, stores or {}))
     add("/metrics", "metrics", Exposition(catalogue, metrics))
     add(f"{API}/statistics", "statistics", Totals(catalogue))
-    add(f"{API}/instances/{{sop}}", "instance", Explained(catalogue))
+    add(f"{API}/instances/{{sop}}", "instance", Explained(catalogue, retriever, settings.ingest))
     add(f"{API}/instances/{{sop}}/original", "instance-original", Original(catalogue, retriever))
     add(f"{API}/instances/{{sop}}/versions", "instance-versions", Versions(catalogue))
     add(f"{API}/quarantine", "quarantine", Listed(catalogue))

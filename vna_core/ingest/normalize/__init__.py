@@ -25,6 +25,7 @@ from vna_core.domain.renormalization import Renormalization
 from vna_core.ingest.normalize.amendments import Amender
 from vna_core.ingest.normalize.assembly import assemble, close_payloads, make_patch
 from vna_core.ingest.normalize.container import apply_container_rules
+from vna_core.ingest.normalize.dialects import describe_dialects
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import RULE_SET, Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules, identity_of
@@ -35,6 +36,7 @@ from vna_core.ingest.normalize.site_actions import apply_site_rules
 from vna_core.ingest.normalize.site_rules import SiteRules, day_first, first_set
 from vna_core.ingest.normalize.text import unify_text
 from vna_core.ingest.normalize.values import survey
+from vna_core.ports.dialect import Dialect
 
 __all__ = ["RULE_SET", "Label", "SiteRules", "normalize"]
 
@@ -50,6 +52,7 @@ def normalize(
     site: SiteRules = _NO_SITE_RULES,
     label: Label | None = None,
     renormalization: Renormalization | None = None,
+    dialects: tuple[Dialect, ...] = (),
 ) -> CanonicalInstance:
     """Make the canonical object.
 
@@ -66,6 +69,8 @@ def normalize(
         arrival). Octets normalized under the label of before show whether anything but the label would differ.
     renormalization
         Which run makes the object once more.
+    dialects
+        Vendors' dialects; what they find odd is recorded.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def normalize(
     """
     try:
         label = label or Label(site.rule_set, received.received_at)
-        return _normalize(received, parsed, limits, spool, site, label, renormalization)
+        return _normalize(received, parsed, limits, spool, site, label, renormalization, dialects)
     finally:
         received.octets.release_pages()
 
@@ -106,11 +111,13 @@ def _normalize(
     site: SiteRules,
     label: Label,
     renormalization: Renormalization | None,
+    dialects: tuple[Dialect, ...],
 ) -> CanonicalInstance:
     journal = Journal()
     amender = _revise(received, parsed, site, journal)
     revised = amender.revised
     identity = identity_of(revised)
+    describe_dialects(revised, parsed, dialects, journal)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
     layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
     record_amendments(revised, amender.amendments, received.source, label)
