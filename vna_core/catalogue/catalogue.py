@@ -17,6 +17,7 @@ from vna_core.catalogue.database import Database
 from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
+from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
@@ -56,6 +57,8 @@ class Catalogue:
     ----------
     outbox, commitments, campaigns
         Ledgers of things to do later, of storage commitment requests, and of migrations.
+    generations
+        Objects made again of the same octets, and the ledger of the runs that made them.
     """
 
     def __init__(self, database: Database) -> None:
@@ -68,6 +71,7 @@ class Catalogue:
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
+        self.generations = Generations(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod

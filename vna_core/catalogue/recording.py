@@ -63,11 +63,12 @@ class Recorder:
         self.database = database
         self.parents = Parents(database)
         self.source_keys: dict[str, int] = {}
+        self.changes_of_parents = -1
         prepare = database.prepare
         self.inserts = {
             table.name: prepare(insert(table).values({c.name: bindparam(c.name) for c in table.columns})).sql for table in _ORDER
         }
-        self.read_totals = prepare(select(totals.c.last_pk).where(totals.c.pk == 1))
+        self.read_totals = prepare(select(totals.c.last_pk, totals.c.changes_of_parents).where(totals.c.pk == 1))
         self.write_totals = prepare(
             update(totals)
             .where(totals.c.pk == 1)
@@ -110,7 +111,7 @@ class Recorder:
     def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
         try:
             with self.database.transaction() as session:
-                batch = _Batch(self, session)
+                batch = RecordingBatch(self, session)
                 for form in forms:
                     batch.record(form)
                 results = batch.finish()
@@ -128,14 +129,18 @@ def _refusal(error: Exception) -> VnaError:
     return CatalogueError("The catalogue cannot hold a value of this entry.", error=type(error).__name__)
 
 
-class _Batch:
+class RecordingBatch:
     """One transaction under way: rows are gathered and sent together where nobody needs to see them earlier."""
 
     def __init__(self, recorder: Recorder, session: Session) -> None:
         self.recorder = recorder
         self.session = session
         self.pending: dict[str, list[Sequence[Any]]] = {}
-        (self.last_pk,) = session.execute(recorder.read_totals.sql, recorder.read_totals.arrange({"pk_1": 1})).fetchone()
+        row = session.execute(recorder.read_totals.sql, recorder.read_totals.arrange({"pk_1": 1})).fetchone()
+        self.last_pk, changes = row
+        if changes != recorder.changes_of_parents:  # some process moved versions to other parents
+            recorder.parents.clear()
+            recorder.changes_of_parents = changes
         self.more = dict.fromkeys(_COUNTED, 0)
         self.more_in_series: dict[int, int] = {}
         self.versions: dict[str, list[_Version]] = {}

@@ -100,7 +100,7 @@ class Supervisor:
         role.ready, role.started = ready_read, time.monotonic()
         assert role.process.stdin is not None
         try:
-            role.process.stdin.write(self._settings.model_dump_json().encode("utf-8"))
+            role.process.stdin.write(self._settings.model_dump_json(by_alias=True).encode("utf-8"))
             role.process.stdin.close()
         except BrokenPipeError:
             _log.warning("process-died-at-start", role=role.name)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.octets import ByteRange, Octets, ReceivedInstance, Source
+from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.transformation import Finding, Transformation
 
 Segment = bytes | ByteRange | Octets
@@ -115,6 +116,7 @@ class IndexEntry:
     transformations: tuple[Transformation, ...] = ()
     findings: tuple[Finding, ...] = ()
     rule_set: str = ""
+    renormalization: Renormalization | None = None
 
 
 @dataclass(frozen=True, slots=True)

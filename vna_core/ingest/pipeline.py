@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +15,15 @@ from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import IngestSettings
 from vna_core.domain.errors import EmptyPayload, LimitExceeded, OutOfResources, Truncated, Unarchivable, VnaError
-from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.instance import CanonicalInstance, HeldInstance, Location, Segment
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.domain.renormalization import Renormalization
 from vna_core.ingest.announce import Observer, announce, notify
 from vna_core.ingest.identify import identify
 from vna_core.ingest.index import index
-from vna_core.ingest.normalize import normalize
+from vna_core.ingest.normalize import Label, SiteRules, normalize
+from vna_core.ingest.normalize.assembly import close_payloads
 from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
 from vna_core.ingest.receive import ByteBudget, Reception
@@ -52,6 +56,8 @@ class IngestPipeline:
         Vendors' dialects, asked about every instance that shows one of their markers.
     after_room
         Called with a room's name each time it is left; fault tests end the process there.
+    site
+        What the hospital changes.
     """
 
     def __init__(
@@ -66,8 +72,10 @@ class IngestPipeline:
         processes: int = 1,
         dialects: tuple[Dialect, ...] = (),
         after_room: Callable[[str], object] | None = None,
+        site: SiteRules | None = None,
     ) -> None:
         self._settings = settings
+        self.site = site or SiteRules()
         self._dialects = dialects
         self._spool = data / "spool"
         self._catalogue = catalogue
@@ -109,6 +117,59 @@ class IngestPipeline:
         finally:
             received.octets.close()
 
+    @contextmanager
+    def made_again(
+        self,
+        pieces: Iterable[bytes],
+        received_from: Source,
+        received_at: datetime,
+        hints: tuple[str, str, str],
+        *,
+        site: SiteRules | None = None,
+        label: tuple[str, datetime] | None = None,
+        renormalization: Renormalization | None = None,
+    ) -> Iterator[CanonicalInstance]:
+        """The canonical object of octets as received, as the rules make it now. Nothing is stored, recorded or announced.
+
+        Parameters
+        ----------
+        hints
+            Transfer syntax, SOP Class and SOP Instance UID that were named outside the octets.
+        site
+            Other site rules than the archive's.
+        label
+            Rule set and moment to be told in the data set.
+
+        Raises
+        ------
+        Unarchivable, LimitExceeded
+            The octets would go to quarantine.
+        OutOfResources
+            The spool cannot be written.
+        """
+        with self.reception(received_from) as reception:
+            for piece in pieces:
+                reception.write(piece)
+            received = reception.finish()
+        received = ReceivedInstance(received.octets, received_from, received_at, *hints)
+        segments: list[Segment] = []
+        try:
+            parsed = identify(received, self._settings)
+            canonical = normalize(
+                received,
+                parsed,
+                self._settings,
+                site=self.site if site is None else site,
+                dialects=self._dialects,
+                label=None if label is None else Label(*label),
+                renormalization=renormalization,
+            )
+            segments.extend(canonical.segments)
+            yield canonical
+        finally:
+            close_payloads(segments)
+            received.octets.close()
+
     def _through(self, received: ReceivedInstance, cut_short: bool) -> IngestResult:
         try:
             if received.octets.size == 0:
@@ -117,7 +178,7 @@ class IngestPipeline:
                 raise Truncated("The sender broke off before the end of the instance.")
             parsed = identify(received, self._settings)
             self._left("identify")
-            state: Any = normalize(received, parsed, self._settings, dialects=self._dialects)
+            state: Any = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects)
             self._left("normalize")
         except EmptyPayload as error:
             return self._ended(IngestResult(Outcome.REFUSED, error=error))

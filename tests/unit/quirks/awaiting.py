@@ -24,7 +24,6 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "E33-group-0007",
         "F05-acr-nema",
         "F06-acr-nema-big-endian",
-        "I10-patient-id-blanks-around",
         "P01-no-photometric-interpretation",
         "P01-no-pixel-representation",
         "P01-no-planar-configuration",

@@ -178,7 +178,9 @@ class Store:
         choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
         reader = _reader(exchange, self._archive.settings.http.max_body)
         client = exchange.scope.get("client") or ("", 0)
-        source = Source("stow", exchange.principal, str(client[0]))
+        source = Source(
+            "stow", exchange.principal, str(client[0]), self._archive.settings.http.issuers.get(exchange.principal, "")
+        )
         request = StoreRequest(self._archive, source, exchange.path_parameters.get("study"))
         outcomes = await self._receive(exchange, reader, request)
         for outcome in outcomes:

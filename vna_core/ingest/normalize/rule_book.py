@@ -9,6 +9,8 @@ from vna_core.ingest.normalize.container import CONTAINER_RULES
 from vna_core.ingest.normalize.encoding import ELEMENT_RULES
 from vna_core.ingest.normalize.engine import Layer
 from vna_core.ingest.normalize.identifiers import IDENTIFIER_RULES
+from vna_core.ingest.normalize.identity_domains import DOMAIN_RULES, PADDING_RULES
+from vna_core.ingest.normalize.site_rules import PREFIX
 from vna_core.ingest.normalize.text import DECLARATION_RULES, TEXT_RULES
 from vna_core.ingest.normalize.values import VALUE_RULES
 
@@ -20,13 +22,15 @@ class RuleEntry:
     Attributes
     ----------
     confidence
-        ``proven`` or ``inferred``; ``finding`` where nothing is changed, ``quarantined`` where the octets go there.
+        ``proven`` or ``inferred``; ``finding`` where nothing is changed, ``quarantined`` where the octets go there, ``kept``
+        where there is nothing to do, ``site`` where only a rule of the site does it.
     """
 
     id: str
     layer: Layer
     confidence: str
     summary: str
+    version: int = 1
 
 
 _BESIDE_THE_TABLES: Final = (
@@ -35,6 +39,8 @@ _BESIDE_THE_TABLES: Final = (
     RuleEntry("F23", Layer.CONTAINER, "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
     RuleEntry("I02", Layer.VALUES, "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
     RuleEntry("I05", Layer.VALUES, "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
+    RuleEntry("I12", Layer.VALUES, "kept", "Accession Number or Study ID that several studies share, or that is empty: studies are told apart by their UID alone."),
+    RuleEntry("I15", Layer.VALUES, "site", "UIDs that a source gives out twice: a site rule maps them, references included, by one map everywhere."),
     RuleEntry("P12", Layer.PIXELS, "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
     RuleEntry("P13", Layer.PIXELS, "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
     RuleEntry("P14", Layer.PIXELS, "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: an Extended Offset Table is written."),
@@ -59,8 +65,13 @@ _OF_DIALECTS: Final = (
 
 
 def _entries() -> tuple[RuleEntry, ...]:
-    families = (CONTAINER_RULES, ELEMENT_RULES, IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES)
-    listed = [RuleEntry(rule.id, rule.layer, rule.confidence.value, rule.summary) for family in families for rule in family]
+    families = (CONTAINER_RULES, ELEMENT_RULES, IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES, PADDING_RULES)
+    listed = [
+        RuleEntry(rule.id, rule.layer, rule.confidence.value, rule.summary, rule.version)
+        for family in families
+        for rule in family
+    ]
+    listed += [RuleEntry(rule.id, rule.layer, "finding", rule.summary, rule.version) for rule in DOMAIN_RULES]
     return tuple(sorted((*listed, *_BESIDE_THE_TABLES, *_OF_DIALECTS), key=lambda entry: entry.id))
 
 
@@ -70,4 +81,6 @@ RULE_BOOK: Final = _entries()
 
 def evidence_of(rule: str) -> str:
     """What a rule goes by and does, in a sentence or a few; empty for one that this rule set does not have."""
+    if rule.startswith(PREFIX):
+        return "A rule that this site configured (site_rules)."
     return " ".join(dict.fromkeys(entry.summary for entry in RULE_BOOK if entry.id == rule))
