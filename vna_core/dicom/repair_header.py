@@ -6,7 +6,7 @@ plausible and no other reading leads to a different place just as well; otherwis
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vna_core.dicom import dictionary
 from vna_core.dicom import value_representations as representations
@@ -23,8 +23,11 @@ from vna_core.dicom.element_headers import (
 )
 from vna_core.dicom.elements import Buffer, Element
 
-WELL = 2
+WELL: Final = 2
 """The score from which a header is taken for one."""
+
+ASCENDING: Final = 3
+"""The score of a header that continues its data set by the book."""
 
 
 class Reading(NamedTuple):
@@ -67,7 +70,7 @@ def score(where: Surroundings, position: int, last: int) -> int:
         if form == explicit:
             here = 3 if ascending and (known or (form and tag_is_plausible(tag))) else 2 if known or (form and ascending) else 1
         else:
-            here = 2 if ascending and known else 1
+            here = 2 if ascending and (known or tag_is_plausible(tag)) else 1
         if not form and not known:
             here = min(here, 2 if ascending and tag_is_plausible(tag) and header.length < 0x10000 else 1)
         best = max(best, here)
@@ -178,6 +181,9 @@ def repair_previous(where: Surroundings, previous: Element, position: int) -> tu
     if length % 2 and position == start + length:
         tries.append((previous, position + 1, "E21"))
         tries.append((previous._replace(length=length - 1), position - 1, "E21"))
+    if where.explicit and vr not in representations.LONG_NAMES and not length and start >= 8:
+        implicit: int = LENGTH[where.little_endian](where.buffer, start - 4)[0]
+        tries.append((Element(tag, dictionary.vr_of(tag), start, implicit), start + implicit, "E18"))
     if where.explicit and vr not in representations.LONG_NAMES and position - start >= 0 and start + 2 <= where.limit:
         wide: int = LENGTH[where.little_endian](where.buffer, start - 2)[0]
         if wide > 0xFFFF:
