@@ -6,27 +6,9 @@ from typing import Final
 
 AWAITING: Final[frozenset[str]] = frozenset(
     (
-                                                        "D05-dt-date-with-dots",
-                                        "E07-byte-swapped-sequence-explicit",
-        "E07-byte-swapped-sequence-implicit",
-        "E08-item-tag-3f3f",
-        "E08-item-tag-fffe-0000",
-        "E10-sequence-length-too-long",
-        "E10-sequence-length-too-short",
-        "E10-sequence-length-zero",
-        "E11-item-length-too-long",
-        "E11-item-length-too-short",
-        "E18-private-elements-implicit",
-        "E19-length-13-for-10-octets",
-        "E32-two-creators-in-one-slot",
-        "E33-element-0005",
-        "E33-group-0001",
-        "E33-group-0003",
-        "E33-group-0007",
-        "F05-acr-nema",
-        "F06-acr-nema-big-endian",
+        "D05-dt-date-with-dots",
         "I10-patient-id-blanks-around",
-                "P01-no-photometric-interpretation",
+        "P01-no-photometric-interpretation",
         "P01-no-pixel-representation",
         "P01-no-planar-configuration",
         "P01-no-samples-per-pixel",
@@ -52,7 +34,7 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "P23-planar-configuration-of-one-sample",
         "P24-native-422-with-three-samples",
         "P25-padded-to-512",
-                                                                                                    "combinations",
+        "combinations",
     )
 )
 """Names of files of the catalogue. A rule's author takes out what the rule fulfils."""
