@@ -76,7 +76,7 @@ def _best(buffer: Buffer, begin: int, end: int, *, sure: bool, any_first: bool =
             chain = _chain(buffer, begin, end, explicit, little_endian, any_first)
             if not chain.convincing and not (sure and (chain.count or chain.cut)):
                 continue
-            if any_first and chain.count < 3:
+            if any_first and chain.count < (2 if chain.ended else 3):
                 continue
             rank = (chain.count, int(chain.ended), explicit, little_endian)
             if rank > best_rank:
@@ -106,9 +106,9 @@ def _chain(buffer: Buffer, begin: int, end: int, explicit: bool, little: bool, a
         if header is None or header.tag <= last or not _tag_may_stand(header.tag, count, any_first):
             return _Chain(count)
         tag, vr, start, length = header
-        if length == UNDEFINED or vr == "SQ":
+        if length == UNDEFINED or (vr == "SQ" and length):
             inner = little or vr == "UN"
-            if length and not begins_with_item(buffer, start, inner):
+            if not begins_with_item(buffer, start, inner):
                 return _Chain(count)
             return _Chain(count + 2, ended=True)
         if start + length > end:

@@ -117,7 +117,7 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
     if vr in representations.LONG_NAMES:
         found = [
             Reading(own if not short_length else "E15", Header(tag, vr, position + 12, long_length)),
-            Reading("E17", Header(tag, vr, position + 8, short_length)),
+            _short_form(tag, vr, usual, position, short_length),
         ]
     else:
         found = [
@@ -130,6 +130,13 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
             ),
         ]
     return [*found, implicit] if explicit else [implicit, *found]
+
+
+def _short_form(tag: int, vr: str, usual: str, position: int, length: int) -> Reading:
+    """A long representation with a 16-bit length; where the dictionary knows a short one, the letters are what is wrong."""
+    if usual == "UN" or usual in representations.LONG_NAMES:
+        return Reading("E17", Header(tag, vr, position + 8, length))
+    return Reading("E15", Header(tag, usual, position + 8, length))
 
 
 def _narrow(vr: str) -> str:

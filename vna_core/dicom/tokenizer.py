@@ -521,7 +521,7 @@ class _Walker:
         if tag == ITEM and length and elements and may_go_on_as_sequence(elements[-1], position) and self._reopen(elements[-1]):
             return
         if not self.stack:
-            if elements and (tag != ITEM or not length):
+            if elements and (tag != ITEM or not length or goes_on(self._here(), position + 8, elements[-1].tag)):
                 self._skip("E13", tag, "item or delimiter at the top level")
             else:
                 self._desync("An item stands where no sequence is open.")

@@ -324,7 +324,7 @@ class _Reviser:
                 rule.id, rule.confidence, tag=place, original=verdict.original, canonical=verdict.canonical, detail=verdict.detail
             )
             if rule.id in _RECORDED and (verdict.element is None or dictionary.is_private_creator(suspect.element.tag)):
-                self.amender.dropped(path, suspect.element)
+                self.amender.dropped(path, suspect.element._replace(items=None))
             if verdict.element is None:
                 return None
             suspect = replace(suspect, element=verdict.element)
