@@ -542,13 +542,13 @@ class _Walker:
         """The next item or the end of the sequence stands inside the open item: its length or its delimiter is wrong."""
         sequence, position, elements = self.stack[-1], self.position, self.data_set.elements
         ends = items_go_on(self._items_of(sequence), position)
-        if tag == SEQUENCE_DELIMITER and elements and elements[-1].items is not None and not self.undefined:
-            if goes_on(self._here(), position + 8, elements[-1].tag):
-                if sequence.undefined:
-                    self._desync("A delimiter may end either of two sequences.")
-                else:
-                    self._skip("E09", elements[-1].tag, "sequence delimiter after a sequence of defined length")
-                return
+        after_sequence = tag == SEQUENCE_DELIMITER and elements and elements[-1].items is not None and not self.undefined
+        if after_sequence and goes_on(self._here(), position + 8, elements[-1].tag):
+            if sequence.undefined:
+                self._desync("A delimiter may end either of two sequences.")
+            else:
+                self._skip("E09", elements[-1].tag, "sequence delimiter after a sequence of defined length")
+            return
         if not ends:
             self._desync("A delimiter stands where no item is open.")
             return
@@ -705,7 +705,13 @@ class _Walker:
                 self._desync(reason)
             return
         sequence, position = self.stack[-1], self.position
-        if not self.undefined and items_go_on(self._items_of(sequence), position) or not self.undefined and self.limit == sequence.limit and self._may_leave(sequence):
+        if (
+            not self.undefined
+            and items_go_on(self._items_of(sequence), position)
+            or not self.undefined
+            and self.limit == sequence.limit
+            and self._may_leave(sequence)
+        ):
             self._note("E11", position, sequence.tag, "the item ends before its declared end")
             self._end_item(position, position)
         else:
