@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Final
 
+from vna_core.domain.digest import StreamDigest
 from vna_core.domain.errors import (
     ConfigurationError,
     DigestMismatch,
@@ -34,6 +34,8 @@ from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _READ_AHEAD: Final = 8 << 20
 """Reads longer than this are announced to the kernel."""
+_WRITE_BEHIND: Final = 16 << 20
+"""Octets of a long object after which the disk begins to write, so that the flush at its end has little left to do."""
 _PARTIAL: Final = ".partial"
 """Folder for temporary files where the file system has no unnamed ones; never listed."""
 
@@ -118,15 +120,22 @@ class FilesystemStore(Store):
 
     @staticmethod
     def _write(descriptor: int, content: Content) -> tuple[int, str]:
-        digest, size = hashlib.sha256(), 0
-        for chunk in content:
-            digest.update(chunk)
-            view = memoryview(chunk)
-            while len(view):
-                written = os.write(descriptor, view)
-                size += written
-                view = view[written:]
-        return size, digest.hexdigest()
+        digest, size, begun = StreamDigest(), 0, 0
+        try:
+            for chunk in content:
+                digest.update(chunk)
+                view = memoryview(chunk)
+                while len(view):
+                    written = os.write(descriptor, view)
+                    size += written
+                    view = view[written:]
+                if size - begun >= _WRITE_BEHIND:
+                    # The kernel begins to write what it is told not to keep; what is not written yet stays in memory.
+                    os.posix_fadvise(descriptor, begun, size - begun, os.POSIX_FADV_DONTNEED)
+                    begun = size
+            return size, digest.hexdigest()
+        finally:
+            digest.abandon()
 
     def _link(self, descriptor: int, temporary: str | None, path: str, key: str) -> None:
         try:
