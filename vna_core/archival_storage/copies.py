@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Final, TypeVar
 
+import google_crc32c
 import structlog
 
 from vna_core.domain.errors import CatalogueError, DigestMismatch, ObjectMissing, StorageError, StoreUnavailable
@@ -56,15 +57,15 @@ class CopyReader:
             yield self.whole(held)[:until]
             return
         location, pieces = self._first(held, _opener(ByteRange(0, held.size)))
-        digest, position, withheld = hashlib.sha256(), 0, b""
+        proof, position, withheld = _Proof(held), 0, b""
         for piece in pieces:
-            digest.update(piece)
+            proof.update(piece)
             if position < until:
                 if withheld:
                     yield withheld
                 withheld = piece[: until - position]
             position += len(piece)
-        if digest.hexdigest() != held.sha256:
+        if position != held.size or not proof.holds:
             self._damaged(held, location, "other octets than its digest says")
             raise DigestMismatch("A stored copy is damaged; it was not served whole.", store=location.store, key=location.key)
         yield withheld
@@ -115,7 +116,7 @@ class CopyReader:
 
     def _verified(self, held: HeldInstance, location: Location, store: Store) -> bytes:
         content = store.read(location.key, ByteRange(location.offset, location.length))
-        if len(content) != held.size or hashlib.sha256(content).hexdigest() != held.sha256:
+        if len(content) != held.size or not _is_right(content, held):
             self._damaged(held, location, "other octets than its digest says")
             raise DigestMismatch("A stored copy is damaged; it is not served.", store=location.store, key=location.key)
         return content
@@ -148,6 +149,36 @@ class CopyReader:
             self._on_damage(held, location)
         except CatalogueError as error:  # the reader must hear of the damage, not of the note that could not be made
             _log.error("damage-not-recorded", store=location.store, key=location.key, code=error.code)
+
+
+def _is_right(content: bytes, held: HeldInstance) -> bool:
+    """Whether octets of the right number are those that were stored: by the checksum made then, else by the digest."""
+    if held.crc32c is not None:
+        return bool(google_crc32c.value(content) == held.crc32c)
+    return hashlib.sha256(content).hexdigest() == held.sha256
+
+
+class _Proof:
+    """The same for octets that come in pieces."""
+
+    def __init__(self, held: HeldInstance) -> None:
+        self._held = held
+        self._digest = hashlib.sha256() if held.crc32c is None else None
+        self._checksum = 0
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece."""
+        if self._digest is None:
+            self._checksum = google_crc32c.extend(self._checksum, piece)
+        else:
+            self._digest.update(piece)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything taken was right."""
+        if self._digest is None:
+            return self._checksum == self._held.crc32c
+        return self._digest.hexdigest() == self._held.sha256
 
 
 def _opener(byte_range: ByteRange) -> Callable[[HeldInstance, Location, Store], tuple[Location, Iterator[bytes]]]:

@@ -40,6 +40,7 @@ _FIELDS: Final = (
     instances.c.frame_count,
     instances.c.original_sha256,
     instances.c.original_size,
+    instances.c.crc32c,
     *(instances.c[attribute.name] for attribute in _ATTRIBUTES),
     locations.c.ordinal,
     locations.c.store,
@@ -48,7 +49,7 @@ _FIELDS: Final = (
     locations.c.length,
     locations.c.state,
 )
-_FIRST_ATTRIBUTE: Final = 19
+_FIRST_ATTRIBUTE: Final = 20
 _FIRST_LOCATION: Final = _FIRST_ATTRIBUTE + len(_ATTRIBUTES)
 OF_INSTANCE: Final = (
     instances.join(series, instances.c.series_fk == series.c.pk)
@@ -107,6 +108,7 @@ def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstanc
         original_sha256=row[17],
         original_size=row[18],
         attributes=attributes,
+        crc32c=row[19],
     )
 
 
@@ -132,6 +134,7 @@ def held_from_entry(pk: int, version: int, current: bool, entry: IndexEntry) -> 
         original_sha256=entry.original_sha256,
         original_size=entry.original_size,
         attributes=entry.attributes,
+        crc32c=entry.crc32c,
     )
 
 

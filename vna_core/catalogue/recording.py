@@ -231,6 +231,7 @@ class _Batch:
                 self._source(form),
                 form.stamp[0],
                 entry.rule_set,
+                entry.crc32c,
             ),
         )
         self.add(locations, (new.pk, 0, *form.location, "ok"))

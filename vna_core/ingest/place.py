@@ -7,6 +7,7 @@ was not acknowledged, and a rebuild or the next arrival takes it up.
 
 from __future__ import annotations
 
+from vna_core.archival_storage.checksum import Checksummed
 from vna_core.archival_storage.keeping import keep
 from vna_core.archival_storage.keys import instance_key
 from vna_core.domain.instance import Location
@@ -28,5 +29,6 @@ def place(reconciled: Reconciled, landing: Store) -> Placed:
         return Placed(reconciled)
     canonical = reconciled.canonical
     key = instance_key(canonical.study_instance_uid, canonical.series_instance_uid, canonical.sop_instance_uid)
-    stored = keep(landing, key, canonical.chunks)
-    return Placed(reconciled, Location(landing.name, stored.key, 0, stored.size), stored.sha256 or "")
+    content = Checksummed(canonical.chunks)
+    stored = keep(landing, key, content)
+    return Placed(reconciled, Location(landing.name, stored.key, 0, stored.size), stored.sha256 or "", content.crc32c)

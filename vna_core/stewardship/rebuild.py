@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from vna_core.archival_storage.comparison import ComparedObject, classify
+from vna_core.archival_storage.checksum import Checksummed
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
 from vna_core.catalogue import Catalogue, QuarantineEntry
@@ -84,8 +85,8 @@ def _take_up(store: Store, stored: StoredObject, catalogue: Catalogue, copies: C
 
 def _entry(store: Store, stored: StoredObject) -> IndexEntry:
     expected = digest_of_key(stored.key)
-    digest = hashlib.sha256()
-    for piece in store.chunks(stored.key):
+    digest, content = hashlib.sha256(), Checksummed(lambda: store.chunks(stored.key))
+    for piece in content():
         digest.update(piece)
     if digest.hexdigest() != expected:
         raise DigestMismatch("The object is not what its key says.", store=store.name, key=stored.key)
@@ -98,6 +99,7 @@ def _entry(store: Store, stored: StoredObject) -> IndexEntry:
         patient=PatientKey(issuer, fields.attributes.get(0x00100020, ("",))[0]),
         location=Location(store.name, stored.key, 0, stored.size),
         sha256=expected,
+        crc32c=content.crc32c,
         **{name: getattr(fields, name) for name in names},
     )
 
