@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.checksum import Checksummed
+from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
 from vna_core.catalogue import Catalogue, QuarantineEntry
