@@ -7,7 +7,7 @@ from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import QuarantineEntry
-from vna_core.catalogue.reading import Explanation, InstanceHeader
+from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader
 from vna_core.catalogue.recording import Recorded
 from vna_core.catalogue.search import Answer
 
@@ -21,6 +21,7 @@ __all__ = [
     "Conflict",
     "Explanation",
     "InstanceHeader",
+    "ListedHeader",
     "Match",
     "Outbox",
     "OutboxItem",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.unit.catalogue.catalogue_entries import entry as recorded_entry
 from tests.unit.web.web_samples import Web, store
 from vna_core.catalogue import Match
 from vna_core.domain.query import Level
+from vna_core.gateways.dicomweb.prepared_series import PreparedSeries
 from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
 from vna_core.testing import phantoms
 
@@ -96,3 +99,30 @@ def test_no_more_is_kept_than_the_limit_and_the_oldest_goes_first() -> None:
         assert json.loads(rows.encoded(match(pk, "Doe"), None, b""))["0020000D"]["Value"] == [f"1.2.{pk}"]
     assert [key[0][0] for key in rows._known] == [57, 58, 59]
     assert rows._size == 3 * one
+
+
+def test_prepared_metadata_is_given_up_when_a_copy_is_replaced(start_web: Callable[..., Web]) -> None:
+    web = start_web()
+    client = web.client()
+    store(client, [phantoms.ct(7000, 16, 16)])
+    path = f"/dicom-web/studies/{STUDY}/series/{SERIES}/metadata"
+    [before] = client.get(path).json()
+    [held] = web.catalogue.instances(study=STUDY)
+    entry = replace(recorded_entry(), sop_instance_uid=held.sop_instance_uid, json_header=b'{"00080018":{"vr":"UI"}}')
+    web.catalogue.replace_copy(held.pk, entry)
+    assert client.get(path).json() == [{"00080018": {"vr": "UI"}}] != [before]
+
+
+def test_no_more_metadata_is_kept_than_the_limit(start_web: Callable[..., Web]) -> None:
+    web = start_web()
+    store(web.client(), [phantoms.ct(number * 1000, 16, 16) for number in range(7, 12)])
+    studies = [(phantoms.uid(number), phantoms.uid(number, 1)) for number in range(8, 13)]
+    listed, nothing = PreparedSeries(web.catalogue).known(*studies[0], b"http://x")
+    assert nothing is None
+    one = len(PreparedSeries(web.catalogue).make(*studies[0], listed, b"") or b"")
+    prepared = PreparedSeries(web.catalogue, kept=3 * one)
+    for study, series in studies:
+        listed, _ = prepared.known(study, series, b"")
+        assert prepared.make(study, series, listed, b"http://x") == prepared.known(study, series, b"http://x")[1]
+    assert [prepared.known(*one, b"")[1] is None for one in studies] == [True, True, True, False, False]
+    assert prepared.known("1.2.3", "1.2.4", b"") == ((), None)
