@@ -42,7 +42,7 @@ class CopyReader:
 
     def whole(self, held: HeldInstance) -> bytes:
         """A small object, verified, in memory. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
-        return self._first(held, self._verified)
+        return self._beginning(held, held.size)
 
     def verified_chunks(self, held: HeldInstance, until: int | None = None) -> Iterator[bytes]:
         """The object up to offset `until` in pieces; all of it is read and hashed, and the last piece comes only when it is right.
@@ -54,7 +54,7 @@ class CopyReader:
         """
         until = held.size if until is None else until
         if held.size <= SMALL:
-            yield self.whole(held)[:until]
+            yield self._beginning(held, until)
             return
         location, pieces = self._first(held, _opener(ByteRange(0, held.size)))
         proof, position, withheld = _Proof(held), 0, b""
@@ -114,12 +114,28 @@ class CopyReader:
             self._damaged(held, location, "other octets than its digest says")
         return False
 
-    def _verified(self, held: HeldInstance, location: Location, store: Store) -> bytes:
-        content = store.read(location.key, ByteRange(location.offset, location.length))
-        if len(content) != held.size or not _is_right(content, held):
+    def _beginning(self, held: HeldInstance, until: int) -> bytes:
+        """The verified object up to an offset. What follows is read apart: cutting it off would copy everything before it."""
+
+        def read(held: HeldInstance, location: Location, store: Store) -> bytes:
+            content = store.read(location.key, ByteRange(location.offset, until))
+            rest = (
+                store.read(location.key, ByteRange(location.offset + until, location.length - until))
+                if until < held.size
+                else b""
+            )
+            self._prove(held, location, content, rest)
+            return content
+
+        return self._first(held, read)
+
+    def _prove(self, held: HeldInstance, location: Location, *pieces: bytes) -> None:
+        proof = _Proof(held)
+        for piece in pieces:
+            proof.update(piece)
+        if sum(map(len, pieces)) != held.size or not proof.holds:
             self._damaged(held, location, "other octets than its digest says")
             raise DigestMismatch("A stored copy is damaged; it is not served.", store=location.store, key=location.key)
-        return content
 
     def _first(self, held: HeldInstance, read: Callable[[HeldInstance, Location, Store], T]) -> T:
         """What the first usable copy gives."""
@@ -151,15 +167,8 @@ class CopyReader:
             _log.error("damage-not-recorded", store=location.store, key=location.key, code=error.code)
 
 
-def _is_right(content: bytes, held: HeldInstance) -> bool:
-    """Whether octets of the right number are those that were stored: by the checksum made then, else by the digest."""
-    if held.crc32c is not None:
-        return bool(google_crc32c.value(content) == held.crc32c)
-    return hashlib.sha256(content).hexdigest() == held.sha256
-
-
 class _Proof:
-    """The same for octets that come in pieces."""
+    """Whether octets are those that were stored: by the checksum made then, else by the digest."""
 
     def __init__(self, held: HeldInstance) -> None:
         self._held = held
