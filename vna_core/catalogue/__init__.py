@@ -8,7 +8,7 @@ from vna_core.catalogue.conflicts import Conflict
 from vna_core.catalogue.generations import Generation, Generations, NormalizationRun, Replacement, Scope
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import QuarantineEntry
-from vna_core.catalogue.reading import Explanation, InstanceHeader
+from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader
 from vna_core.catalogue.recording import Recorded
 from vna_core.catalogue.search import Answer
 
@@ -24,6 +24,7 @@ __all__ = [
     "Generation",
     "Generations",
     "InstanceHeader",
+    "ListedHeader",
     "Match",
     "NormalizationRun",
     "Outbox",

@@ -21,7 +21,7 @@ from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
-from vna_core.catalogue.reading import Explanation, InstanceHeader, Reader
+from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
@@ -188,6 +188,14 @@ class Catalogue:
     def metadata(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[InstanceHeader]:
         """DICOM JSON of current versions with the UIDs that address them: the fast way to WADO-RS metadata."""
         return self._reader.metadata(study, series, sop)
+
+    def listed_headers(self, study: str, series: str) -> tuple[ListedHeader, ...]:
+        """What `metadata_of` would read for a series; equal as long as that is the same."""
+        return self._reader.listed(study, series, None)
+
+    def metadata_of(self, listed: Sequence[ListedHeader]) -> Iterator[InstanceHeader]:
+        """DICOM JSON of listed versions, in that order."""
+        return self._reader.metadata_of(listed)
 
     def series_headers(self, study: str, series: str) -> list[tuple[str, bytes]]:
         """SOP Instance UID and DICOM JSON of each current instance of a series."""

@@ -378,6 +378,7 @@ def _columns(form: EntryForm) -> dict[str, Any]:
         "pixel_length": form.pixels[1],
         "frame_count": entry.number_of_frames,
         "rule_set": entry.rule_set,
+        "crc32c": entry.crc32c,
     }
 
 

@@ -242,6 +242,7 @@ class RecordingBatch:
                 self._source(form),
                 form.stamp[0],
                 entry.rule_set,
+                entry.crc32c,
             ),
         )
         self.add(locations, (new.pk, 0, *form.location, "ok"))

@@ -144,6 +144,7 @@ instances = Table(
     _parent("source_fk", "sources.pk"),
     Column("received_at", BigInteger, nullable=False),
     Column("rule_set", TEXT, nullable=False),
+    Column("crc32c", BigInteger),
     Index(None, "sop_instance_uid", "series_fk", "version"),
     Index(None, "series_fk", "is_current"),
     comment="One row per held version. `received_at` counts microseconds since 1970 in UTC.",

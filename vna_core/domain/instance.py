@@ -92,7 +92,13 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """Everything the catalogue records about one held version, in one transaction."""
+    """Everything the catalogue records about one held version, in one transaction.
+
+    Attributes
+    ----------
+    crc32c
+        CRC-32C of the stored object, whose SHA-256 is `sha256`; None where it was not computed.
+    """
 
     patient: PatientKey
     study_instance_uid: str
@@ -117,6 +123,7 @@ class IndexEntry:
     findings: tuple[Finding, ...] = ()
     rule_set: str = ""
     renormalization: Renormalization | None = None
+    crc32c: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,8 @@ class HeldInstance:
         1-based, in order of arrival under the same SOP Instance UID, series and study.
     current
         Whether this version answers queries and retrievals (the first to arrive, until somebody decides otherwise).
+    crc32c
+        CRC-32C of the stored object; None for what was recorded without one: its reads are checked by SHA-256.
     """
 
     pk: int
@@ -150,3 +159,4 @@ class HeldInstance:
     original_sha256: str
     original_size: int
     attributes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    crc32c: int | None = None

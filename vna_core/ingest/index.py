@@ -91,4 +91,5 @@ def index_entry(placed: Placed, location: Location) -> IndexEntry:
         transformations=canonical.transformations,
         findings=canonical.findings,
         rule_set=canonical.rule_set,
+        crc32c=placed.crc32c,
     )

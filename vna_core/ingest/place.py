@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vna_core.archival_storage.checksum import Checksummed
 from vna_core.archival_storage.keeping import keep_all
 from vna_core.archival_storage.keys import instance_key
 from vna_core.domain.errors import VnaError
@@ -22,16 +23,18 @@ def place(reconciled: Sequence[Reconciled], landing: Store) -> list[Placed | Vna
 
     OutOfResources: the store is full. StoreUnavailable: it does not answer.
     """
-    new = [one.canonical for one in reconciled if one.duplicate is None]
-    stored = iter(keep_all(landing, [(_key(canonical), canonical.chunks) for canonical in new]))
-    return [Placed(one) if one.duplicate is not None else _placed(one, next(stored), landing.name) for one in reconciled]
+    new = [(_key(one.canonical), Checksummed(one.canonical.chunks)) for one in reconciled if one.duplicate is None]
+    stored = iter(zip(keep_all(landing, new), new, strict=True))
+    return [Placed(one) if one.duplicate is not None else _placed(one, *next(stored), landing.name) for one in reconciled]
 
 
 def _key(canonical: CanonicalInstance) -> Key:
     return instance_key(canonical.study_instance_uid, canonical.series_instance_uid, canonical.sop_instance_uid)
 
 
-def _placed(reconciled: Reconciled, stored: StoredObject | VnaError, store: str) -> Placed | VnaError:
+def _placed(
+    reconciled: Reconciled, stored: StoredObject | VnaError, new: tuple[Key, Checksummed], store: str
+) -> Placed | VnaError:
     if isinstance(stored, VnaError):
         return stored
-    return Placed(reconciled, Location(store, stored.key, 0, stored.size), stored.sha256 or "")
+    return Placed(reconciled, Location(store, stored.key, 0, stored.size), stored.sha256 or "", new[1].crc32c)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.renormalization import Renormalization
 from vna_core.ports.storage import Store, StoredObject
-from vna_core.stewardship.stored_entry import stored_entry, undone_runs
+from vna_core.stewardship.stored_entry import proven_entry, undone_runs
 
 _log = structlog.get_logger(__name__)
 
@@ -73,7 +72,7 @@ def _take_up(
 ) -> Renormalization | None:
     """Record one object, or answer how it was made again of octets that an earlier object holds as well: those come last."""
     try:
-        entry = _entry(store, stored)
+        entry = proven_entry(store, stored.key, stored.size)
     except (DigestMismatch, Unarchivable) as error:
         _log.error("stored-object-damaged", store=store.name, key=stored.key, code=error.code)
         report.damaged.append(f"{store.name}:{stored.key}")
@@ -114,7 +113,7 @@ def _take_up_again(
     if catalogue.generations.knows(stored.key):  # its copy in another store was taken up
         report.known += 1
         return
-    entry = stored_entry(store, stored.key, stored.size)
+    entry = proven_entry(store, stored.key, stored.size)
     made = entry.renormalization
     assert made is not None
     report.recorded += 1
@@ -126,16 +125,6 @@ def _take_up_again(
         catalogue.generations.list_only(version.pk, entry)
     else:
         catalogue.generations.replace([Replacement(version.pk, entry)])
-
-
-def _entry(store: Store, stored: StoredObject) -> IndexEntry:
-    expected = digest_of_key(stored.key)
-    digest = hashlib.sha256()
-    for piece in store.chunks(stored.key):
-        digest.update(piece)
-    if digest.hexdigest() != expected:
-        raise DigestMismatch("The object is not what its key says.", store=store.name, key=stored.key)
-    return stored_entry(store, stored.key, stored.size)
 
 
 def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], Iterator[bytes | memoryview]]) -> ComparedObject:

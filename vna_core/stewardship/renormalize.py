@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from vna_core.archival_storage.checksum import Checksummed
 from vna_core.archival_storage.comparison import same_octets
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.keeping import keep, verified
@@ -31,7 +32,7 @@ from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.renormalization import Renormalization
 from vna_core.ports.storage import Store
-from vna_core.stewardship.stored_entry import stored_entry, undone_runs
+from vna_core.stewardship.stored_entry import proven_entry, stored_entry, undone_runs
 
 _PIECE: Final = 50
 _log = structlog.get_logger(__name__)
@@ -208,7 +209,7 @@ class Renormalizer:
         store = self._stores.get(found.store)
         if store is None:
             raise InvalidRequest(f"The earlier object is in a store that is not configured: {found.store}.")
-        return Replacement(made.instance, stored_entry(store, found.key, found.length))
+        return Replacement(made.instance, proven_entry(store, found.key, found.length))
 
     def _examined(self, held: HeldInstance) -> Examined:
         try:
@@ -233,8 +234,9 @@ class Renormalizer:
         again = Renormalization(run.id, number, run.started_at, held.sop_instance_uid)
         with self._made(held, provenance, (self._rule_set, run.started_at), again) as canonical:
             key = instance_key(canonical.study_instance_uid, canonical.series_instance_uid, canonical.sop_instance_uid)
-            stored = keep(self._landing, key, canonical.chunks)
-        return Replacement(held.pk, stored_entry(self._landing, stored.key, stored.size))
+            content = Checksummed(canonical.chunks)
+            stored = keep(self._landing, key, content)
+        return Replacement(held.pk, replace(stored_entry(self._landing, stored.key, stored.size), crc32c=content.crc32c))
 
     def _made(
         self, held: HeldInstance, provenance: Provenance, label: tuple[str, datetime], again: Renormalization | None = None

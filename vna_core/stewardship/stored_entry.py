@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
+from vna_core.archival_storage.checksum import Checksummed
 from vna_core.archival_storage.keys import UNDONE_RUNS, digest_of_key
 from vna_core.dicom.trailer import IndexEntryFields, index_entry_fields
+from vna_core.domain.errors import DigestMismatch
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import IndexEntry, Location
 from vna_core.domain.octets import ByteRange
@@ -32,6 +36,19 @@ def stored_entry(store: Store, key: str, size: int) -> IndexEntry:
         sha256=digest_of_key(key),
         **{name: getattr(fields, name) for name in names},
     )
+
+
+def proven_entry(store: Store, key: str, size: int) -> IndexEntry:
+    """The same after the whole object was read and found to be what its key says, with its checksum.
+
+    Raises what `stored_entry` does.
+    """
+    digest, content = hashlib.sha256(), Checksummed(lambda: store.chunks(key))
+    for piece in content():
+        digest.update(piece)
+    if digest.hexdigest() != digest_of_key(key):
+        raise DigestMismatch("The object is not what its key says.", store=store.name, key=key)
+    return replace(stored_entry(store, key, size), crc32c=content.crc32c)
 
 
 def undone_runs(stores: Mapping[str, Store]) -> frozenset[str]:
