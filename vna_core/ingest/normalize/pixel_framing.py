@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from vna_core.dicom import codestream
-from vna_core.dicom.canonical_writer import Piece, Swapped
+from vna_core.dicom.canonical_writer import Piece, Derived
 from vna_core.dicom.elements import ParsedOctets, PixelElement
 from vna_core.dicom.frame_index import (
     EXTENDED_OFFSET_TABLE,
@@ -126,12 +126,12 @@ def _native_payload(
     source = received.octets.chunks(value.offset, value.length) if not parsed.unfolded else _chunks(parsed, value)
     pieces = swap_stream(source, unit)
     if value.length <= SPOOLED_BEYOND:
-        return Swapped(value, unit, b"".join(pieces))
+        return Derived(value, unit, b"".join(pieces))
     with tempfile.TemporaryFile(dir=spool) as file:
         for piece in pieces:
             file.write(piece)
         file.flush()
-        return Swapped(value, unit, PayloadSpool(value.length, "", descriptor=os.dup(file.fileno())))
+        return Derived(value, unit, PayloadSpool(value.length, "", descriptor=os.dup(file.fileno())))
 
 
 def _chunks(parsed: ParsedOctets, value: ByteRange) -> Iterator[bytes]:
