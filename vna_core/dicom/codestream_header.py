@@ -154,7 +154,7 @@ def _jpeg(head: bytes) -> CodestreamHeader | None:
 def _note_segment(found: _Jpeg, marker: int, segment: bytes) -> None:
     if marker in _SOF:
         found.family, found.frame = _SOF[marker], segment
-    elif marker == _LSE or marker == _COM or _APP0 <= marker <= _APP15:
+    elif marker in (_LSE, _COM) or _APP0 <= marker <= _APP15:
         found.bare = False
         if marker == _APP0 and segment[:5] == b"JFIF\0":
             found.jfif = True
@@ -236,3 +236,19 @@ def _jpeg_2000(head: bytes, begin: int, length: int) -> CodestreamHeader:
         length=length,
         complete=complete,
     )
+
+
+def unpacked_run_length(segment: bytes, enough: int) -> int:
+    """Octets that an RLE segment unpacks to (PS3.5 section G.3.2), counted up to `enough`."""
+    position = count = 0
+    while position < len(segment) and count < enough:
+        control = segment[position]
+        if control < 128:
+            count += min(control + 1, len(segment) - position - 1)
+            position += control + 2
+        elif control > 128:
+            count += 257 - control
+            position += 2
+        else:
+            position += 1
+    return count

@@ -120,7 +120,9 @@ def decode(patch: bytes, size: int) -> Patch:
         packed = patch[position : position + length]
         if flags & _COMPRESSED:
             packed = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LITERAL_LIMIT)
-        return Patch(flags, dictionary, tuple(_copies(packed, count, 3 if flags & _WIDE_KINDS else 2)), patch[position + length :], size)
+        return Patch(
+            flags, dictionary, tuple(_copies(packed, count, 3 if flags & _WIDE_KINDS else 2)), patch[position + length :], size
+        )
     except (IndexError, zstandard.ZstdError) as error:
         raise Malformed("The reverse patch is damaged.") from error
 

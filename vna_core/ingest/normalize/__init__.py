@@ -27,6 +27,7 @@ from vna_core.ingest.normalize.engine import RULE_SET, Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules
 from vna_core.ingest.normalize.original_attributes import record_amendments
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
+from vna_core.ingest.normalize.pixel_labels import describe_pixels
 from vna_core.ingest.normalize.text import unify_text
 from vna_core.ingest.normalize.values import survey
 
@@ -68,7 +69,8 @@ def _normalize(received: ReceivedInstance, parsed: ParsedOctets, limits: IngestS
     unify_text(amender, survey(amender))
     identity = apply_identifier_rules(amender, parsed, received)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
-    layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
+    packed = describe_pixels(amender, parsed, transfer_syntax_uid)
+    layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool, packed=packed)
     record_amendments(revised, amender.amendments, received.source, received.received_at)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
     written = write_data_set(revised, layout.pieces if layout is not None else ())

@@ -9,6 +9,8 @@ from vna_core.ingest.normalize.container import CONTAINER_RULES
 from vna_core.ingest.normalize.encoding import ELEMENT_RULES
 from vna_core.ingest.normalize.engine import Layer
 from vna_core.ingest.normalize.identifiers import IDENTIFIER_RULES
+from vna_core.ingest.normalize.pixel_framing import FRAMING_RULES
+from vna_core.ingest.normalize.pixel_labels import LABEL_RULES
 from vna_core.ingest.normalize.text import DECLARATION_RULES, TEXT_RULES
 from vna_core.ingest.normalize.values import VALUE_RULES
 
@@ -30,21 +32,17 @@ class RuleEntry:
 
 
 _BESIDE_THE_TABLES: Final = (
-    RuleEntry("E25", Layer.PIXELS, "proven", "Pixel Data as another of OB and OW than its bits need: written as the standard says."),
     RuleEntry("E35", Layer.ENCODING, "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
     RuleEntry("F23", Layer.CONTAINER, "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
     RuleEntry("I02", Layer.VALUES, "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
     RuleEntry("I05", Layer.VALUES, "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
-    RuleEntry("P12", Layer.PIXELS, "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
-    RuleEntry("P13", Layer.PIXELS, "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
-    RuleEntry("P14", Layer.PIXELS, "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: an Extended Offset Table is written."),
-    RuleEntry("P22", Layer.PIXELS, "finding", "The frames cannot be located by the image pixel description: kept and flagged."),
 )  # fmt: skip
 """What the reader and the writer of pixels decide by themselves."""
 
 
 def _entries() -> tuple[RuleEntry, ...]:
-    families = (CONTAINER_RULES, ELEMENT_RULES, IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES)
+    values = (IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES)
+    families = (CONTAINER_RULES, ELEMENT_RULES, *values, LABEL_RULES, FRAMING_RULES)
     listed = [RuleEntry(rule.id, rule.layer, rule.confidence.value, rule.summary) for family in families for rule in family]
     return tuple(sorted((*listed, *_BESIDE_THE_TABLES), key=lambda entry: entry.id))
 
