@@ -209,7 +209,7 @@ def _with_true_table(revised: RevisedDataSet, pixel: PixelElement) -> PixelEleme
     if table is None or table.length < 4:
         return pixel
     head = bytes(revised.buffer[table.offset : table.offset + min(table.length, 8)])
-    run_length = table.length >= 64 and 1 <= head[0] <= 15 and head[1:8] == b"\0\0\0\x40\0\0\0"
+    run_length = table.length >= 64 and _is_run_length_header(head)
     if head.startswith(_BEGINNINGS) or (run_length and len(fragments) + 1 == max(revised.number(NUMBER_OF_FRAMES, 1), 1)):
         return PixelElement(pixel.tag, pixel.vr, pixel.value, [table, *fragments], None)
     return pixel
@@ -253,8 +253,10 @@ def group_fragments(
     if not fragments:
         return []
     frames = max(revised.number(NUMBER_OF_FRAMES, 1), 1)
-    if len(fragments) == frames or transfer_syntax_uid == RLE_LOSSLESS or len(fragments) == 1:
+    if len(fragments) == frames or len(fragments) == 1:
         return [[fragment] for fragment in fragments]
+    if transfer_syntax_uid == RLE_LOSSLESS:
+        return _by_run_length_headers(revised.buffer, fragments) or [[fragment] for fragment in fragments]
     by_table = _by_offsets(fragments, _basic_offsets(revised.buffer, pixel, little_endian))
     by_extended = _by_offsets(fragments, _extended_offsets(revised))
     by_beginning = _by_beginnings(revised.buffer, fragments)
@@ -269,7 +271,7 @@ def begin_codestreams(buffer: Buffer, groups: Sequence[Sequence[ByteRange]]) -> 
     """Whether every group begins with the beginning of a codestream, an RLE header included."""
     for group in groups:
         head = bytes(buffer[group[0].offset : group[0].offset + min(8, group[0].length)])
-        if not head.startswith(_BEGINNINGS) and head[1:] != b"\0\0\0\x40\0\0\0":
+        if not head.startswith(_BEGINNINGS) and not _is_run_length_header(head):
             return False
     return bool(groups)
 
@@ -311,6 +313,24 @@ def _by_beginnings(buffer: Buffer, fragments: list[ByteRange]) -> list[list[Byte
             return []
         groups[-1].append(fragment)
     return groups
+
+
+def _by_run_length_headers(buffer: Buffer, fragments: list[ByteRange]) -> list[list[ByteRange]]:
+    """Groups that begin with the header of an RLE frame; empty when the first fragment begins none."""
+    groups: list[list[ByteRange]] = []
+    for fragment in fragments:
+        head = bytes(buffer[fragment.offset : fragment.offset + min(8, fragment.length)])
+        if _is_run_length_header(head):
+            groups.append([])
+        elif not groups:
+            return []
+        groups[-1].append(fragment)
+    return groups
+
+
+def _is_run_length_header(head: bytes) -> bool:
+    """A number of segments from 1 to 15, the first of them at offset 64 (PS3.5 section G.5)."""
+    return len(head) == 8 and 1 <= head[0] <= 15 and head[1:] == b"\0\0\0\x40\0\0\0"
 
 
 def _basic_offsets(buffer: Buffer, pixel: PixelElement, little_endian: bool) -> Sequence[int]:

@@ -47,13 +47,20 @@ def samples(image: PixelImage) -> LabelVerdict | None:
         return LabelVerdict((unsigned(SAMPLES, image.stream.components),), detail="by the codestream")
     if not image.native or not image.pixels:
         return None
-    for number, bits in _SHAPES:
-        if image.allocated in (None, 0, bits) and image.fits(image.pixels * number * bits):
+    allocated = image.allocated or 0
+    for number, bits in _SHAPES if not allocated else _of_bits(allocated):
+        if image.fits(image.pixels * number * bits):
             changes = [unsigned(SAMPLES, number)]
-            if not image.allocated:
+            if not allocated:
                 changes.append(unsigned(ALLOCATED, bits))
             return LabelVerdict(tuple(changes), detail="by the number of octets")
     return None
+
+
+def _of_bits(allocated: int) -> tuple[tuple[int, int], ...]:
+    """Samples a pixel of so many bits each; odd numbers of bits may be packed or in 16 (P03 decides)."""
+    packed = ((1, allocated), (3, allocated))
+    return (*packed, (1, 16), (3, 16)) if 8 < allocated < 16 else packed
 
 
 def bits_allocated(image: PixelImage) -> LabelVerdict | None:

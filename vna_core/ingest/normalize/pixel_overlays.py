@@ -47,7 +47,7 @@ def embedded_overlays(image: PixelImage) -> LabelVerdict | None:
 
 
 def unused_bits(image: PixelImage) -> LabelVerdict | None:
-    """P05: bits above Bits Stored are set, no overlay is there, and they are not the sign; looked for in the middle 4 KiB."""
+    """P05: bits above Bits Stored are set, no overlay is there, and they are not the sign; looked for at a glance, not in every sample."""
     stored = image.stored or 0
     if not image.native or image.unpacked or image.allocated != 16 or not 0 < stored < 16 or image.high != stored - 1:
         return None

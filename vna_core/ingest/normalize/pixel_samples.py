@@ -75,9 +75,12 @@ def is_zero(image: PixelImage, begin: int) -> bool:
 
 
 def glance(image: PixelImage) -> bytes:
-    """At most 4 KiB of 16-bit samples from the middle: enough to see what is everywhere, and to pass quickly otherwise."""
-    value = image.pixel.value
-    length = min(value.length & ~1, _GLANCE)
-    begin = value.offset + ((value.length - length) // 2 & ~1)
-    octets = bytes(image.parsed.buffer[begin : begin + length])
+    """At most 4 KiB of 16-bit samples each from the beginning, the middle and the end: a quick look where marks use to be."""
+    value, buffer = image.pixel.value, image.parsed.buffer
+    even = value.length & ~1
+    if even <= 3 * _GLANCE:
+        octets = bytes(buffer[value.offset : value.offset + even])
+    else:
+        begins = (0, even // 4 * 2, even - _GLANCE)
+        octets = b"".join([bytes(buffer[value.offset + begin : value.offset + begin + _GLANCE]) for begin in begins])
     return octets if swap_unit(image.revised, image.parsed, image.pixel) == 1 else b"".join(swap_stream([octets], 2))
