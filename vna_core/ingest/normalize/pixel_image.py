@@ -63,6 +63,12 @@ class PixelImage:
         Header of the first codestream; None for native pixel data and unknown codecs.
     raw
         Octets of the image pixel description's values, by tag.
+    frames
+        Number of Frames, 1 where it says nothing.
+    pixels
+        Pixels of one frame; 0 when unknown.
+    native
+        The samples are there as they are.
     unpacked
         The samples are packed in 12 bits and will be written in 16.
     """
@@ -83,6 +89,9 @@ class PixelImage:
     planar: int | None = None
     declared_frames: int | None = None
     photometric: str = ""
+    frames: int = 1
+    pixels: int = 0
+    native: bool = True
     unpacked: bool = False
 
     @property
@@ -91,24 +100,9 @@ class PixelImage:
         return self.amender.revised
 
     @property
-    def native(self) -> bool:
-        """Whether the samples are there as they are."""
-        return self.pixel.fragments is None
-
-    @property
     def floating(self) -> bool:
         """Float or Double Float Pixel Data, whose description has neither bits nor representation (PS3.3 C.7.6.24, C.7.6.25)."""
         return self.pixel.tag in FLOAT_BITS
-
-    @property
-    def frames(self) -> int:
-        """Number of Frames, 1 where it says nothing."""
-        return max(self.declared_frames or 1, 1)
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of one frame; 0 when unknown."""
-        return (self.rows or 0) * (self.columns or 0)
 
     @property
     def length(self) -> int:
@@ -147,6 +141,9 @@ class PixelImage:
         self.representation, self.planar = _number(get(REPRESENTATION)), _number(get(PLANAR))
         frames = get(FRAMES)
         self.declared_frames = None if frames is None else _integer(frames)
+        self.frames = max(self.declared_frames or 1, 1)
+        self.pixels = (self.rows or 0) * (self.columns or 0)
+        self.native = self.pixel.fragments is None
         self.photometric = get(PHOTOMETRIC, b"").decode("latin-1").strip(" \0")
 
     def keep(self, length: int) -> None:

@@ -67,6 +67,9 @@ LABEL_RULES: Final[tuple[LabelRule, ...]] = (
 )  # fmt: skip
 """In the order they are tried; each sees what those before it put right."""
 
+_NATIVE_RULES: Final = tuple(rule for rule in LABEL_RULES if rule.apply.__module__ != stream.__name__)
+"""Without those about codestreams, of which native pixel data has none."""
+
 
 def describe_pixels(amender: Amender, parsed: ParsedOctets, transfer_syntax_uid: str) -> bool:
     """Take the image pixel description through the rules.
@@ -84,12 +87,12 @@ def describe_pixels(amender: Amender, parsed: ParsedOctets, transfer_syntax_uid:
     if not pixel.value.length:
         return False
     image = examine(amender, parsed, pixel, transfer_syntax_uid)
-    for rule in LABEL_RULES:
-        if rule.apply is not missing.size and not image.pixels:
-            break  # without a size there is no image to describe
+    for rule in _NATIVE_RULES if image.native else LABEL_RULES:
         verdict = rule.apply(image)
         if verdict is not None:
             _carry_out(image, rule, verdict)
+        if not image.pixels:
+            break  # without a size there is no image to describe
     return image.unpacked
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from operator import itemgetter
 from typing import Final
 
-from vna_core.dicom.elements import Element
 from vna_core.ingest.normalize.pixel_image import LabelVerdict, PixelImage, characters, unsigned
 from vna_core.ingest.normalize.pixel_samples import glance, samples_of
 
 FIRST: Final = 0x60000000
 _LAST: Final = 0x601EFFFF
+_TAG_OF: Final = itemgetter(0)
 _LARGEST: Final = 256 << 20
 """Octets of the longest samples that an overlay is taken from."""
 
@@ -51,13 +52,13 @@ def unused_bits(image: PixelImage) -> LabelVerdict | None:
     stored = image.stored or 0
     if not image.native or image.unpacked or image.allocated != 16 or not 0 < stored < 16 or image.high != stored - 1:
         return None
-    if _groups(image):
-        return None
     high = glance(image)[1::2]
     if stored < 8 or not high.translate(None, bytes(range(1 << (stored - 8)))):
         return None
     if image.representation and not high.translate(None, _legal_high_octets(stored)):
         return None
+    if _groups(image):
+        return None  # overlays, taken out or told by P04
     return LabelVerdict(finding=f"Samples have bits set above their {stored} bits stored; they are kept.")
 
 
@@ -72,7 +73,7 @@ def _groups(image: PixelImage) -> list[int]:
     """The overlay groups there are, as tags of element 0000."""
     elements = image.revised.data_set.elements
     groups: list[int] = []
-    for index in range(bisect_left(elements, FIRST, key=_tag_of), len(elements)):
+    for index in range(bisect_left(elements, FIRST, key=_TAG_OF), len(elements)):
         group = elements[index].tag & 0xFFFF0000
         if group > _LAST:
             break
@@ -132,7 +133,3 @@ def _packed(digits: bytes) -> bytes:
 
 def _number(image: PixelImage, tag: int, default: int) -> int:
     return image.revised.number(tag, default)
-
-
-def _tag_of(element: Element) -> int:
-    return element[0]
