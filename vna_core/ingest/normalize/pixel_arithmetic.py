@@ -116,7 +116,7 @@ def planar_colour(image: PixelImage) -> LabelVerdict | None:
 def native_frames(image: PixelImage) -> LabelVerdict | None:
     """P22: the samples make another whole number of frames than Number of Frames says."""
     bits = image.frame_bits
-    if not image.native or not bits or bits & 7 or image.fits(bits):
+    if not image.native or not bits or bits & 7 or image.fits(bits) or _undecided(image):
         return None
     count, rest = divmod(image.length, bits >> 3)
     if rest > (count * (bits >> 3) & 1) or not count or (image.declared_frames is None and count == 1):
@@ -127,6 +127,11 @@ def native_frames(image: PixelImage) -> LabelVerdict | None:
         if not _multi_frame(image, count):
             return LabelVerdict(finding=f"The samples take {count} times the octets of the frames; they are kept.", tag=FRAMES)
     return _frames(image, count)
+
+
+def _undecided(image: PixelImage) -> bool:
+    """Whether samples have a number of bits that P03 could not make sense of, so that lengths prove nothing."""
+    return image.allocated not in _LEGAL_BITS and not image.floating
 
 
 def _multi_frame(image: PixelImage, count: int) -> bool:
@@ -189,7 +194,7 @@ def short_samples(image: PixelImage) -> LabelVerdict | None:
 def trailing_octets(image: PixelImage) -> LabelVerdict | None:
     """P25: octets behind the last frame: padding with zero is left out, anything else stays and is flagged."""
     bits = image.frame_bits * image.frames
-    if not image.native or not bits or image.length * 8 <= bits or image.fits(image.frame_bits):
+    if not image.native or not bits or image.length * 8 <= bits or image.fits(image.frame_bits) or _undecided(image):
         return None
     octets = (bits + 7) // 8
     extra = image.length - octets

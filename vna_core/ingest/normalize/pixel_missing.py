@@ -83,7 +83,7 @@ def bits_stored(image: PixelImage) -> LabelVerdict | None:
     stored = image.stored
     if stored is None:
         precision = image.stream.precision if image.stream is not None else 0
-        stored = image.high + 1 if image.high is not None else min(precision or image.allocated, image.allocated)
+        stored = min(image.high + 1 if image.high is not None else precision or image.allocated, image.allocated)
     changes = [] if image.stored is not None else [unsigned(STORED, stored)]
     if image.high is None and stored:
         changes.append(unsigned(HIGH, stored - 1))

@@ -35,6 +35,7 @@ _BESIDE_THE_TABLES: Final = (
     RuleEntry("E35", Layer.ENCODING, "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
     RuleEntry("F23", Layer.CONTAINER, "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
     RuleEntry("I02", Layer.VALUES, "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
+    RuleEntry("P20", Layer.PIXELS, "finding", "Samples in private elements only (ELSCINT1): kept and flagged."),
     RuleEntry("I05", Layer.VALUES, "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
 )  # fmt: skip
 """What the reader and the writer of pixels decide by themselves."""
