@@ -198,6 +198,12 @@ def test_packed_samples_are_unpacked_and_packed_again() -> None:
     assert np.array_equal(frame(canonical), RAMP.reshape(4, 6))
 
 
+def test_padding_of_packed_samples_is_not_unpacked() -> None:
+    octets = native(GREY | {0x10: 1, 0x11: 6, 0x100: 12}, packed(RAMP[:6]) + b"\0")
+    canonical = labelled(octets, BitsAllocated=16, PixelData=RAMP[:6].tobytes())
+    assert set(rules(canonical)) == {"P03"}
+
+
 def test_large_packed_samples_come_back() -> None:
     values = np.arange(2048 * 2048) % 4096
     octets = native(GREY | {0x10: 2048, 0x11: 2048, 0x100: 12}, packed(values))

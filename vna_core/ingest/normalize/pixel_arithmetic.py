@@ -49,7 +49,9 @@ def unusual_bits(image: PixelImage) -> LabelVerdict | None:
         changes = [unsigned(ALLOCATED, 16)]
         if not 0 < (image.stored or 0) <= 12:
             changes += [unsigned(STORED, 12), unsigned(HIGH, 11)]
-        return LabelVerdict(tuple(changes), detail="packed samples written in 16 bits", unpack=True)
+        octets = (values * 12 * image.frames + 7) // 8
+        keep = octets if image.pixel.value.length > octets else -1  # padding of the packed samples is none of the unpacked ones
+        return LabelVerdict(tuple(changes), detail="packed samples written in 16 bits", unpack=True, keep=keep)
     if bits == 24 and image.samples == 1 and image.photometric == "RGB" and image.fits(values * 24):
         labels = ((SAMPLES, 3), (PLANAR, 0), (ALLOCATED, 8), (STORED, 8), (HIGH, 7))
         return LabelVerdict(tuple(unsigned(tag, value) for tag, value in labels), detail="three samples of 8 bits")
@@ -197,7 +199,7 @@ def trailing_octets(image: PixelImage) -> LabelVerdict | None:
     if not image.native or not bits or image.length * 8 <= bits or image.fits(image.frame_bits) or _undecided(image):
         return None
     octets = (bits + 7) // 8
-    extra = image.length - octets
+    extra = image.pixel.value.length - octets
     if not image.unpacked and extra <= TRIMMED and is_zero(image, octets):
         return LabelVerdict(keep=octets, detail=f"{extra} octets of zero behind the last frame")
     return LabelVerdict(finding=f"{extra} octets follow the last frame; they are kept.")

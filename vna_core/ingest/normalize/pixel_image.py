@@ -106,8 +106,9 @@ class PixelImage:
 
     @property
     def length(self) -> int:
-        """Octets of native samples as they are written."""
-        return unpacked_length(self.pixel.value.length) if self.unpacked else self.pixel.value.length
+        """Octets of native samples as they are written, padding to an even length included."""
+        length = unpacked_length(self.pixel.value.length) if self.unpacked else self.pixel.value.length
+        return length + (length & 1)
 
     @property
     def frame_bits(self) -> int:
