@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from vna_core.dicom import codestream
-from vna_core.dicom.canonical_writer import Derived, Piece
+from vna_core.dicom.canonical_writer import Derived, Piece, size_of
 from vna_core.dicom.elements import ParsedOctets, PixelElement
 from vna_core.dicom.frame_index import (
     EXTENDED_OFFSET_TABLE,
@@ -146,9 +146,10 @@ def lay_out_pixels(
     if wanted != written:
         pixel = _with_representation(revised, pixel, wanted)
     if pixel.fragments is None:
-        if pixel.value.length & 1:
+        payload = _native_payload(revised, parsed, pixel, spool, packed)
+        if size_of(payload) & 1:
             journal.change("E21", Confidence.PROVEN, tag=pixel.tag, detail="odd length")
-        layout = lay_out_native(revised, pixel, _native_payload(revised, parsed, pixel, spool, packed))
+        layout = lay_out_native(revised, pixel, payload)
         if not layout.frames and pixel.value.length:
             journal.find("P22", "The frames could not be located by the image pixel description.", pixel.tag)
     else:
