@@ -23,8 +23,6 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "P10-12-bits-stored-of-16",
         "P10-16-bits-allocated-for-8",
         "P12-fragment-begins-like-a-codestream",
-        "P20-elscint-rle1-explicit",
-        "P20-elscint-rle1-private-transfer-syntax",
         "P22-frames-missing",
         "P22-frames-one-for-three",
         "P22-frames-three-for-two",

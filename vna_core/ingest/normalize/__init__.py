@@ -31,7 +31,9 @@ from vna_core.ingest.normalize.engine import RULE_SET, Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules, identity_of
 from vna_core.ingest.normalize.identity_domains import note_domains, trim_patient_id
 from vna_core.ingest.normalize.original_attributes import Label, record_amendments
+from vna_core.ingest.normalize.pixel_derivation import derive_pixels
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
+from vna_core.ingest.normalize.pixel_labels import describe_pixels
 from vna_core.ingest.normalize.site_actions import apply_site_rules
 from vna_core.ingest.normalize.site_rules import SiteRules, day_first, first_set
 from vna_core.ingest.normalize.text import unify_text
@@ -117,9 +119,11 @@ def _normalize(
     amender = _revise(received, parsed, site, journal)
     revised = amender.revised
     identity = identity_of(revised)
-    describe_dialects(revised, parsed, dialects, journal)
+    recognized = describe_dialects(revised, parsed, dialects, journal)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
-    layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
+    pixels = derive_pixels(amender, parsed, recognized)
+    packed = False if pixels else describe_pixels(amender, parsed, transfer_syntax_uid)
+    layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool, packed=packed)
     record_amendments(revised, amender.amendments, received.source, label)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
     written = write_data_set(revised, layout.pieces if layout is not None else ())
