@@ -8,6 +8,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pydicom
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,6 +204,23 @@ def test_a_rule_set_with_site_rules_says_so() -> None:
     one, other = site({"id": "a", "issuer": "X"}), site({"id": "a", "issuer": "Y"})
     assert one.rule_set.startswith(f"{RULE_SET}+site.") and one.rule_set != other.rule_set
     assert made(instance(), one).rule_set == one.rule_set and made(instance(), SiteRules()).rule_set == RULE_SET
+
+
+def test_rules_reach_the_processes_of_the_server_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "vna.yaml"
+    path.write_text(
+        "site_rules:\n- id: a\n  when: {source: {kind: dimse}, tags: {StationName: X*}}\n  copy: {from: StudyID, to: AccessionNumber}\n"
+        "  date_order: day-month\n- {id: b, remap_uids: {seed: s}}\n"
+    )
+    told = load_settings(path, environment={})
+    assert SiteRules.of(Settings.model_validate_json(told.model_dump_json(by_alias=True))) == SiteRules.of(told)
+
+
+def test_the_rules_of_the_guide_are_right() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "how-to" / "site-rules.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in guide.split("```yaml\n")[1:] if block.startswith("# /etc/vna.yaml\nsite_rules")]
+    found = SiteRules.of(Settings.model_validate(yaml.safe_load(blocks[0])))
+    assert [rule.id for rule in found.rules][0] == "site:north-issuer" and len(found.rules) == 4
 
 
 @pytest.mark.parametrize(
