@@ -50,7 +50,13 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 # -- configuration --------------------------------------------------------------------------------------------------------
 
 
-_INSIDE = {"dimse.peers": ".<AET>", "stores": ".<NAME>", "site_rules": "[]"}
+_INSIDE = {
+    "dimse.peers": ".<AET>",
+    "stores": ".<NAME>",
+    "site_rules": "[]",
+    "egress.profiles": ".<NAME>",
+    "egress.profiles.<NAME>.values": "[]",
+}
 """How an entry of a mapping or list of sections is named."""
 
 
@@ -82,9 +88,13 @@ def _type(annotation: object) -> str:
         return _type(next(one for one in arguments if one is not type(None)))
     text = annotation.__name__ if isinstance(annotation, type) and not getattr(annotation, "__args__", ()) else str(annotation)
     text = re.sub(r"\b(?:\w+\.)+", "", text)
-    return {"Path": "path", "str": "text", "int": "whole number", "float": "seconds", "bool": "true or false"}.get(
-        text, "mapping"
-    )
+    return {
+        "Path": "path",
+        "str": "text",
+        "int": "whole number",
+        "float": "seconds",
+        "bool": "true or false",
+    }.get(text, "mapping")
 
 
 def _default(value: object) -> str:

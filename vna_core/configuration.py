@@ -10,15 +10,11 @@ from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
+from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration_section import Section
 from vna_core.domain.errors import ConfigurationError
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def _listed(value: Any) -> Any:
@@ -207,6 +203,7 @@ class Settings(Section):
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     logging: LoggingSettings = LoggingSettings()
+    egress: EgressSettings = EgressSettings()
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     def where(self, *keys: str | int) -> str:
@@ -314,7 +311,7 @@ def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -
         near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(_known_keys(keys[:-1]))}."
         return ConfigurationError(f"{where}: unknown setting {name!r}.{hint}", setting=name)
-    return ConfigurationError(f"{where}: setting {name!r}: {problem['msg']}.", setting=name)
+    return ConfigurationError(f"{where}: setting {name!r}: {problem['msg'].removeprefix('Value error, ')}.", setting=name)
 
 
 def _where(origins: Mapping[tuple[str, ...], str], keys: tuple[str, ...]) -> str:

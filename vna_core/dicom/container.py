@@ -12,10 +12,13 @@ from typing import Final
 
 from vna_core.dicom import value_representations as representations
 from vna_core.dicom.elements import Buffer, Note
-from vna_core.dicom.encoding_detection import detect
+from vna_core.dicom.encoding_detection import begins_plainly, detect
 from vna_core.domain.errors import Malformed, NotDicom, Truncated
 
 PREFIX_SEARCH: Final = 4096
+_LESS_THAN_A_HEADER: Final = 8
+"""Fewer octets before a bare data set cannot hold an element of it."""
+
 TRANSFER_SYNTAX_UID: Final = 0x00020010
 _GROUP_LENGTH: Final = 0x00020000
 _LITTLE: Final = Struct("<HH2sH").unpack_from
@@ -107,6 +110,9 @@ def _odd_container(buffer: Buffer, size: int, declared: bool) -> Container:
         if _meta_follows(buffer, found + 4):
             return _walk_meta(Container(buffer, found + 4, notes=[Note("F26", 0, f"{max(found - 128, 0)} octets before")]), size)
         found = bytes(buffer[:PREFIX_SEARCH]).find(b"DICM", found + 1)
+    for begin in range(1, _LESS_THAN_A_HEADER):
+        if begins_plainly(buffer, begin, size):
+            return Container(buffer, begin, bare=True, notes=[Note("F26", 0, f"{begin} octets before a bare data set")])
     raise NotDicom("The octets are neither a DICOM file nor a data set.")
 
 

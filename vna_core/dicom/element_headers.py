@@ -70,8 +70,9 @@ def value_fits(buffer: Buffer, header: Header, limit: int, little: bool) -> bool
     """Whether a value of that length can be there: it ends before `limit`, or begins with an item when undefined."""
     if header.length != UNDEFINED:
         return header.start + header.length <= limit
-    inner = True if header.vr == "UN" else little
-    return header.start + 8 <= limit and begins_with_item(buffer, header.start, inner)
+    if header.start + 8 > limit:
+        return False
+    return begins_with_item(buffer, header.start, little) or begins_with_item(buffer, header.start, not little)
 
 
 def tag_is_plausible(tag: int) -> bool:

@@ -6,7 +6,7 @@ plausible and no other reading leads to a different place just as well; otherwis
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vna_core.dicom import dictionary
 from vna_core.dicom import value_representations as representations
@@ -23,8 +23,11 @@ from vna_core.dicom.element_headers import (
 )
 from vna_core.dicom.elements import Buffer, Element
 
-WELL = 2
+WELL: Final = 2
 """The score from which a header is taken for one."""
+
+ASCENDING: Final = 3
+"""The score of a header that continues its data set by the book."""
 
 
 class Reading(NamedTuple):
@@ -67,7 +70,7 @@ def score(where: Surroundings, position: int, last: int) -> int:
         if form == explicit:
             here = 3 if ascending and (known or (form and tag_is_plausible(tag))) else 2 if known or (form and ascending) else 1
         else:
-            here = 2 if ascending and known else 1
+            here = 2 if ascending and (known or tag_is_plausible(tag)) else 1
         if not form and not known:
             here = min(here, 2 if ascending and tag_is_plausible(tag) and header.length < 0x10000 else 1)
         best = max(best, here)
@@ -114,7 +117,7 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
     if vr in representations.LONG_NAMES:
         found = [
             Reading(own if not short_length else "E15", Header(tag, vr, position + 12, long_length)),
-            Reading("E17", Header(tag, vr, position + 8, short_length)),
+            _short_form(tag, vr, usual, position, short_length),
         ]
     else:
         found = [
@@ -127,6 +130,13 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
             ),
         ]
     return [*found, implicit] if explicit else [implicit, *found]
+
+
+def _short_form(tag: int, vr: str, usual: str, position: int, length: int) -> Reading:
+    """A long representation with a 16-bit length; where the dictionary knows a short one, the letters are what is wrong."""
+    if usual == "UN" or usual in representations.LONG_NAMES:
+        return Reading("E17", Header(tag, vr, position + 8, length))
+    return Reading("E15", Header(tag, usual, position + 8, length))
 
 
 def _narrow(vr: str) -> str:
@@ -178,6 +188,9 @@ def repair_previous(where: Surroundings, previous: Element, position: int) -> tu
     if length % 2 and position == start + length:
         tries.append((previous, position + 1, "E21"))
         tries.append((previous._replace(length=length - 1), position - 1, "E21"))
+    if where.explicit and vr not in representations.LONG_NAMES and not length and start >= 8:
+        implicit: int = LENGTH[where.little_endian](where.buffer, start - 4)[0]
+        tries.append((Element(tag, dictionary.vr_of(tag), start, implicit), start + implicit, "E18"))
     if where.explicit and vr not in representations.LONG_NAMES and position - start >= 0 and start + 2 <= where.limit:
         wide: int = LENGTH[where.little_endian](where.buffer, start - 2)[0]
         if wide > 0xFFFF:

@@ -17,7 +17,19 @@ from vna_core.dicom import value_representations as representations
 from vna_core.dicom.elements import Buffer, DataSet, Element, Note, PixelElement
 from vna_core.dicom.pixel_fragments import walk_fragments
 from vna_core.dicom.repair_header import Surroundings, repair_previous, resolve
-from vna_core.domain.errors import LimitExceeded, Malformed, Truncated
+from vna_core.dicom.repair_structure import (
+    OBSERVATION_CLASS,
+    SWAPPED_GROUP,
+    SWAPPED_NUMBERS,
+    begins_with_any_item,
+    damaged_item,
+    goes_on,
+    is_code_string,
+    item_end,
+    items_go_on,
+    may_go_on_as_sequence,
+)
+from vna_core.domain.errors import LimitExceeded, Malformed, Truncated, VnaError
 from vna_core.domain.octets import ByteRange
 
 ITEM: Final = 0xFFFEE000
@@ -29,6 +41,7 @@ PIXEL_REPRESENTATION: Final = 0x00280103
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, PIXEL_DATA))
 ITEM_LITTLE: Final = b"\xfe\xff\x00\xe0"
 ITEM_BIG: Final = b"\xff\xfe\xe0\x00"
+_ITEMS: Final = (ITEM_LITTLE, ITEM_BIG)
 
 _SHORT_HEADER: Final = {True: Struct("<HHHH").unpack_from, False: Struct(">HHHH").unpack_from}
 _LONG_HEADER: Final = {True: Struct("<HHI").unpack_from, False: Struct(">HHI").unpack_from}
@@ -61,7 +74,11 @@ class Walk:
 
 @dataclass(slots=True, eq=False)
 class _Sequence:
-    """An open sequence, and the data set it interrupts."""
+    """An open sequence, and the data set it interrupts.
+
+    `speculative`: it was only supposed to be one (UN whose value begins with an item). `loose`: its declared length is wrong,
+    so that its items alone say where it ends. `cut`: the declared length reaches past the last octet.
+    """
 
     tag: int
     vr: str
@@ -76,6 +93,8 @@ class _Sequence:
     parent_undefined: bool
     speculative: bool
     notes: int
+    loose: bool = False
+    cut: bool = False
 
 
 def tokenize(
@@ -127,6 +146,7 @@ class _Walker:
         "root",
         "stack",
         "undefined",
+        "unlike_zero",
     )
 
     def __init__(
@@ -146,6 +166,7 @@ class _Walker:
         self.pixel: PixelElement | None = None
         self.encapsulated: dict[int, list[ByteRange]] = {}
         self.finished = False
+        self.unlike_zero = -1
 
     def run(self) -> Walk:
         """Visit everything."""
@@ -200,7 +221,7 @@ class _Walker:
                         self._open(tag, "SQ", start, length)
                         return
                     break
-                if tag in PIXEL_TAGS or (vr == "UN" and buffer[start : start + 4] == ITEM_LITTLE):
+                if tag in PIXEL_TAGS or (vr == "UN" and buffer[start : start + 4] in _ITEMS):
                     break
             following = start + length
             if following > limit:
@@ -226,7 +247,7 @@ class _Walker:
                 break
             vr = known(tag)
             if vr is None:
-                vr = self._implicit_vr(tag, length)
+                vr = self._implicit_vr(tag, start, length)
             if vr == "SQ" or vr == "UN":
                 head = buffer[start : start + 4] if length >= 8 else b""
                 if vr == "SQ":
@@ -234,16 +255,21 @@ class _Walker:
                         self._open(tag, "SQ", start, length)
                         return
                     break
-                if head in (ITEM_LITTLE, ITEM_BIG):
+                if head in _ITEMS or (elements and elements[-1][3] & 1):
                     break
             append(new(Element, (tag, vr, start, length, None)))
             last, position = tag, following
         self.position = position
 
-    def _implicit_vr(self, tag: int, length: int) -> str:
-        """Representation of an element that the standard's table does not list; the private block's creator may tell."""
+    def _implicit_vr(self, tag: int, start: int, length: int) -> str:
+        """Representation of an element that the standard's table does not list; the private block's creator may tell.
+
+        ``UN`` where the value looks like a sequence, whatever was known.
+        """
         if not tag & 0x10000 or tag & 0xFFFF < 0x1000:
             return dictionary.vr_of(tag)
+        if length >= 8 and start < self.limit and self.buffer[start] >= 0xFE and self.buffer[start : start + 4] in _ITEMS:
+            return "UN"
         vr = dictionary.vr_of(tag, self._creator(tag))
         return "UN" if vr == "SQ" or length % representations.UNIT.get(vr, 1) else vr
 
@@ -275,6 +301,9 @@ class _Walker:
         if group == 0xFFFE:
             self._delimiter(tag, length)
             return
+        if group == SWAPPED_GROUP and number in SWAPPED_NUMBERS and self.stack:
+            self._delimiter(0xFFFE0000 | SWAPPED_NUMBERS[number], _LENGTH[not little](self.buffer, position + 4)[0])
+            return
         vr, start = "", position + 8
         if data_set.explicit:
             _, _, code, short_length = _SHORT_HEADER[little](self.buffer, position)
@@ -288,7 +317,9 @@ class _Walker:
                 self._repair("The value representation is not one of PS3.5.")
                 return
         else:
-            vr = dictionary.VR_OF.get(tag) or self._implicit_vr(tag, length)
+            vr = dictionary.VR_OF.get(tag) or self._implicit_vr(tag, start, length)
+            if vr == "UN" and data_set.elements and data_set.elements[-1].length & 1 and self._previous_was_shorter():
+                return
         self._accept(tag, vr, start, length)
 
     def _accept(self, tag: int, vr: str, start: int, length: int) -> None:
@@ -306,11 +337,14 @@ class _Walker:
                 if not self.stack and self.pixel is None:
                     self.pixel = PixelElement(tag, vr, ByteRange(start, length))
         elif vr == "SQ":
-            self._open(tag, vr, start, length)
+            if tag == OBSERVATION_CLASS and not self.data_set.explicit and is_code_string(self.buffer, start, length):
+                self._plain(tag, "CS", start, length)
+            else:
+                self._open(tag, vr, start, length)
         elif length == UNDEFINED:
             self._note("E02" if vr == "UN" else "E05", start, tag, f"undefined length under {vr}")
             self._open(tag, vr, start, length)
-        elif vr == "UN" and length >= 8 and head == ITEM_LITTLE:
+        elif vr == "UN" and length >= 8 and head in _ITEMS:
             self._open(tag, vr, start, length, speculative=True)
         else:
             self._plain(tag, vr, start, length)
@@ -345,6 +379,11 @@ class _Walker:
 
     def _open(self, tag: int, vr: str, start: int, length: int, speculative: bool = False) -> None:
         """Begin a sequence at `start`, and go to its first item."""
+        self._push(tag, vr, start, length, speculative)
+        self.position = start
+        self._advance()
+
+    def _push(self, tag: int, vr: str, start: int, length: int, speculative: bool = False) -> _Sequence:
         if len(self.stack) >= self.max_depth:
             raise LimitExceeded(
                 f"Sequences are nested deeper than {self.max_depth} (ingest.max_depth).",
@@ -355,14 +394,12 @@ class _Walker:
         parent = self.data_set
         explicit, little = (False, True) if vr == "UN" else (parent.explicit, parent.little_endian)
         limit = self.limit if undefined else start + length
-        self.stack.append(
-            _Sequence(
-                tag, vr, start, limit, undefined, explicit, little, [], parent, self.limit, self.undefined,
-                speculative, len(self.notes),
-            )
+        sequence = _Sequence(
+            tag, vr, start, limit, undefined, explicit, little, [], parent, self.limit, self.undefined,
+            speculative, len(self.notes),
         )  # fmt: skip
-        self.position = start
-        self._advance()
+        self.stack.append(sequence)
+        return sequence
 
     def _advance(self) -> None:
         """Between items: begin the next one, or end the sequence."""
@@ -380,6 +417,10 @@ class _Walker:
             group, number, length = unpack(buffer, position)
             if group != 0xFFFE:
                 self.position = position
+                if group == SWAPPED_GROUP and number in SWAPPED_NUMBERS:
+                    self._turn_round(sequence)
+                    unpack = _LONG_HEADER[sequence.little_endian]
+                    continue
                 self._not_an_item(sequence)
                 return
             if number == 0xE000:
@@ -400,6 +441,11 @@ class _Walker:
                     self._note("E09", position, sequence.tag, "sequence delimiter inside a sequence of defined length")
                 self._close(position, position + 8)
                 return
+            if number == 0xE00D and items:
+                self._note("E13", position, ITEM_DELIMITER, "item delimiter between items")
+                self._spend(1)
+                position += 8
+                continue
             self._not_an_item(sequence)
             return
 
@@ -446,13 +492,22 @@ class _Walker:
             self.finished = True
             return
         if self.undefined:
-            raise Truncated("The octets end inside an item of undefined length.", rule="E14")
+            sequence = self.stack[-1]
+            if self.limit == self.root.end and sequence.undefined:
+                self._give_up(Truncated("The octets end inside an item of undefined length.", rule="E14"))
+                return
+            self._note_open_item(sequence)
         self._end_item(self.position, self.position)
 
     def _end_item(self, end: int, following: int) -> None:
         self.data_set.end = end
         self.position = following
         self._advance()
+
+    def _note_open_item(self, sequence: _Sequence) -> None:
+        begin = self.data_set.begin
+        if bytes(self.buffer[begin - 4 : begin]) == b"\xff\xff\xff\xff":
+            self._note("E14", self.position, sequence.tag, "item of undefined length that no delimiter ends")
 
     def _delimiter(self, tag: int, length: int) -> None:
         """An item tag or delimiter where an element was expected."""
@@ -462,50 +517,246 @@ class _Walker:
                 self._note("E12", position, tag, f"item delimiter with length {length}")
             self._end_item(position, position + 8)
             return
-        if not self.stack and self.data_set.elements:
-            self._note("E13", position, tag, "item or delimiter at the top level")
-            self.position = position + 8
-            self._spend(1)
+        elements = self.data_set.elements
+        if tag == ITEM and length and elements and may_go_on_as_sequence(elements[-1], position) and self._reopen(elements[-1]):
             return
-        if tag == ITEM_DELIMITER and self.stack:
+        if not self.stack:
+            if elements and (tag != ITEM or not length or goes_on(self._here(), position + 8, elements[-1].tag)):
+                self._skip("E13", tag, "item or delimiter at the top level")
+            else:
+                self._desync("An item stands where no sequence is open.")
+            return
+        if tag == ITEM_DELIMITER:
             self._note("E11", position, self.stack[-1].tag, "item delimiter before the declared end of the item")
             self._end_item(position, position + 8)
             return
-        self._desync("A delimiter stands where no item is open.")
+        self._end_item_early(tag)
+
+    def _skip(self, rule: str, tag: int, detail: str) -> None:
+        """Leave out an item header or a delimiter that encloses nothing."""
+        self._note(rule, self.position, tag, detail)
+        self.position += 8
+        self._spend(1)
+
+    def _end_item_early(self, tag: int) -> None:
+        """The next item or the end of the sequence stands inside the open item: its length or its delimiter is wrong."""
+        sequence, position, elements = self.stack[-1], self.position, self.data_set.elements
+        ends = items_go_on(self._items_of(sequence), position)
+        after_sequence = tag == SEQUENCE_DELIMITER and elements and elements[-1].items is not None and not self.undefined
+        if after_sequence and goes_on(self._here(), position + 8, elements[-1].tag):
+            if sequence.undefined:
+                self._desync("A delimiter may end either of two sequences.")
+            else:
+                self._skip("E09", elements[-1].tag, "sequence delimiter after a sequence of defined length")
+            return
+        if not ends:
+            self._desync("A delimiter stands where no item is open.")
+            return
+        if self.undefined:
+            self._note_open_item(sequence)
+        else:
+            self._note("E11", position, sequence.tag, "the item ends before its declared end")
+        self._end_item(position, position)
+
+    # -- sequences and items whose declared ends are wrong (E07, E08, E10, E11) ----------------------------------------------
+
+    def _here(self) -> Surroundings:
+        return Surroundings(self.buffer, self.limit, self.data_set.explicit, self.data_set.little_endian)
+
+    def _items_of(self, sequence: _Sequence) -> Surroundings:
+        return Surroundings(self.buffer, sequence.limit, sequence.explicit, sequence.little_endian)
+
+    def _around(self, sequence: _Sequence) -> Surroundings:
+        parent = sequence.parent
+        return Surroundings(self.buffer, sequence.parent_limit, parent.explicit, parent.little_endian)
+
+    def _turn_round(self, sequence: _Sequence) -> None:
+        """The item tags are in the other byte order than the data set around."""
+        sequence.little_endian = not sequence.little_endian
+        if sequence.little_endian != sequence.parent.little_endian:
+            self._note("E07", self.position, sequence.tag, "item tags in the other byte order")
+
+    def _reopen(self, before: Element) -> bool:
+        """Items follow a sequence whose declared length ends before them (E10)."""
+        position, here = self.position, self._here()
+        end = item_end(here, position)
+        own = 0 <= end <= self.limit and (goes_on(here, end, before.tag) or items_go_on(here, end))
+        if not own and before.length:
+            return False
+        if self.stack and before.length:
+            sequence = self.stack[-1]
+            around = self._items_of(sequence)
+            if end == sequence.limit or items_go_on(around, end):
+                return False
+        if not own and not items_go_on(here, position):
+            return False
+        self._note("E10", before.start, before.tag, f"length {before.length} of a sequence with more items")
+        self.data_set.elements.pop()
+        reopened = self._push(before.tag, "SQ", before.start, UNDEFINED)
+        reopened.loose = True
+        reopened.items.extend(before.items or ())
+        self._advance()
+        return True
+
+    def _sequence_overrun(self, sequence: _Sequence) -> None:
+        """Less than an item header is left of a sequence."""
+        position = self.position
+        if position == sequence.limit:
+            if not sequence.cut:
+                if not sequence.loose:
+                    self._note("E14", position, sequence.tag, "sequence of undefined length open at the end")
+                self._close(position, position)
+                return
+        elif self._may_leave(sequence):
+            self._leave(sequence)
+            return
+        self._give_up(Truncated("The octets end inside a sequence.", rule="E14", tag=f"{sequence.tag:08X}"))
+
+    def _not_an_item(self, sequence: _Sequence) -> None:
+        """Something else than an item stands where one was expected: its tag is damaged, or the sequence ends here."""
+        position = self.position
+        items = self._items_of(sequence)
+        if damaged_item(items, position):
+            self._note("E08", position, sequence.tag, f"item tag {bytes(self.buffer[position : position + 4]).hex()}")
+            self._spend(1)
+            length = _LENGTH[sequence.little_endian](self.buffer, position + 4)[0]
+            self.position = position + 8
+            self._begin_item(sequence, position + 8, length)
+        elif self._may_leave(sequence):
+            self._leave(sequence)
+        else:
+            self._desync("Something else than an item stands in a sequence.")
+
+    def _may_leave(self, sequence: _Sequence) -> bool:
+        return bool(sequence.items) and not sequence.speculative and goes_on(self._around(sequence), self.position, sequence.tag)
+
+    def _leave(self, sequence: _Sequence) -> None:
+        """The data set around goes on before the declared end."""
+        position = self.position
+        if sequence.undefined and not sequence.loose:
+            self._note("E14", position, sequence.tag, "sequence of undefined length that no delimiter ends")
+        elif not sequence.loose:
+            self._note("E10", position, sequence.tag, f"sequence ends {sequence.limit - position} octets before its declared end")
+        self._close(position, position)
+
+    def _item_overrun(self, sequence: _Sequence, begin: int, length: int) -> None:
+        """An item is declared to end after its sequence: one of both lengths is wrong."""
+        end, around = begin + length, self._around(sequence)
+        shorter = sequence.undefined or goes_on(around, sequence.limit, sequence.tag)
+        longer = not sequence.undefined and end <= sequence.parent_limit and self._sequence_may_reach(sequence, end)
+        if sequence.speculative or shorter == longer:
+            self._give_up(
+                Truncated("An item ends after the last octet.", rule="E35", tag=f"{sequence.tag:08X}")
+                if sequence.limit == self.root.end
+                else Malformed(f"An item reaches past the end of its sequence. (octet {begin})", offset=begin)
+            )
+        elif longer:
+            self._note("E10", sequence.start, sequence.tag, f"sequence ends {end - sequence.limit} octets before its items")
+            self._loosen(sequence)
+            self._begin_item(sequence, begin, length)
+        else:
+            self._note("E11", begin, sequence.tag, f"item of length {length} is longer than its sequence")
+            self._begin_item(sequence, begin, UNDEFINED)
+
+    def _sequence_may_reach(self, sequence: _Sequence, end: int) -> bool:
+        """Whether an item can end at `end`, after the declared end of its sequence."""
+        around = self._around(sequence)
+        items = self._items_of(sequence)._replace(limit=sequence.parent_limit)
+        return goes_on(around, end, sequence.tag) or items_go_on(items, end)
+
+    def _loosen(self, sequence: _Sequence) -> None:
+        sequence.limit, sequence.undefined, sequence.loose = sequence.parent_limit, True, True
+
+    def _extend_item(self, end: int, tag: int) -> bool:
+        """An element reaches past the end of its item: go on with a longer item (E11) where the octets say so."""
+        sequence = self.stack[-1]
+        items = self._items_of(sequence)
+        if self.undefined or sequence.speculative or items_go_on(items, self.limit):
+            return False
+        if end <= sequence.limit:
+            inside = self._here()._replace(limit=sequence.limit)
+            ends = end == sequence.limit and not sequence.undefined
+            if not ends and not items_go_on(items, end) and not goes_on(inside, end, tag):
+                return False
+        elif (
+            sequence.undefined
+            or end > sequence.parent_limit
+            or goes_on(self._around(sequence), sequence.limit, sequence.tag)
+            or not self._sequence_may_reach(sequence, end)
+        ):
+            return False
+        else:
+            self._note("E10", sequence.start, sequence.tag, "sequence ends before the last element of its items")
+            self._loosen(sequence)
+        self._note("E11", self.data_set.begin, sequence.tag, "item ends inside its last element")
+        self.limit, self.undefined = sequence.limit, True
+        return True
 
     # -- headers that PS3.5 does not allow ---------------------------------------------------------------------------------
 
     def _repair(self, reason: str) -> None:
         """Read a header in the one way after which the octets go on as a data set; give up where there is none."""
-        data_set, position = self.data_set, self.position
-        where = Surroundings(self.buffer, self.limit, data_set.explicit, data_set.little_endian)
-        elements = data_set.elements
-        if self.limit - position >= 8:
-            reading = resolve(where, position, elements[-1].tag if elements else -1)
-            if reading is not None:
-                header = reading.header
-                rule = "E16" if reading.rule == "E15" and header.tag in PIXEL_TAGS else reading.rule or "E15"
-                self._note(rule, position, header.tag, f"read as {header.vr} of {header.length} octets")
-                self._accept(header.tag, header.vr, header.start, header.length)
-                return
-        if elements:
-            corrected = repair_previous(where, elements[-1], position)
-            if corrected is not None:
-                previous, self.position, rule = corrected
-                self._note(rule, previous.start, previous.tag, f"length {elements[-1].length} read as {previous.length}")
-                elements[-1] = previous
-                return
-        if not self.stack and self.pixel is not None:
-            self._cut("octets that are no element")
+        if self._read_otherwise() or self._correct_previous():
             return
-        self._desync(reason)
+        if not self.stack:
+            if self.pixel is not None:
+                self._cut("octets that are no element")
+            else:
+                self._desync(reason)
+            return
+        sequence, position = self.stack[-1], self.position
+        if (
+            not self.undefined
+            and items_go_on(self._items_of(sequence), position)
+            or not self.undefined
+            and self.limit == sequence.limit
+            and self._may_leave(sequence)
+        ):
+            self._note("E11", position, sequence.tag, "the item ends before its declared end")
+            self._end_item(position, position)
+        else:
+            self._desync(reason)
+
+    def _read_otherwise(self) -> bool:
+        """Take the header for what it was meant to be, where only one reading goes on well."""
+        position, elements = self.position, self.data_set.elements
+        if self.limit - position < 8:
+            return False
+        reading = resolve(self._here(), position, elements[-1].tag if elements else -1)
+        if reading is None:
+            return False
+        header = reading.header
+        rule = "E16" if reading.rule == "E15" and header.tag in PIXEL_TAGS else reading.rule or "E15"
+        self._note(rule, position, header.tag, f"read as {header.vr} of {header.length} octets")
+        self._accept(header.tag, header.vr, header.start, header.length)
+        return True
+
+    def _correct_previous(self) -> bool:
+        """Give the element before another length, where the octets go on well after it."""
+        elements = self.data_set.elements
+        corrected = repair_previous(self._here(), elements[-1], self.position) if elements else None
+        if corrected is None:
+            return False
+        previous, self.position, rule = corrected
+        self._note(rule, previous.start, previous.tag, f"length {elements[-1].length} read as {previous.length}")
+        elements[-1] = previous
+        return True
+
+    def _previous_was_shorter(self) -> bool:
+        """Whether an unknown element after one of odd length is none: only another length of the one before makes sense."""
+        elements = self.data_set.elements
+        return not goes_on(self._here(), self.position, elements[-1].tag) and self._correct_previous()
 
     def _only_zeros_follow(self) -> bool:
         """Whether nothing but zeros is left, up to the last octet (padding of tapes and block devices)."""
         position, limit = self.position, self.limit
+        if position <= self.unlike_zero:
+            return False
         step = 64
         while position < limit:
-            if bytes(self.buffer[position : min(limit, position + step)]).strip(b"\0"):
+            rest = bytes(self.buffer[position : min(limit, position + step)]).lstrip(b"\0")
+            if rest:
+                self.unlike_zero = min(limit, position + step) - len(rest)
                 return False
             position += step
             step = 1 << 16
@@ -520,27 +771,28 @@ class _Walker:
     # -- what the octets do not say plainly ------------------------------------------------------------------------------
 
     def _overrun(self, tag: int, vr: str, start: int, length: int) -> None:
-        if not self.stack or self.limit == self.root.end:
-            raise Truncated("A value ends after the last octet.", rule="E35", tag=f"{tag:08X}")
-        self._desync("A value reaches past the end of its item.")
-
-    def _sequence_overrun(self, sequence: _Sequence) -> None:
-        if sequence.undefined and self.position == sequence.limit and sequence.limit == self.root.end:
-            self._note("E14", self.position, sequence.tag, "sequence of undefined length open at the end")
-            self._close(self.position, self.position)
+        """A value is declared to end after its data set: its own length is wrong, that of the item, or one before."""
+        if not (tag in PIXEL_TAGS and not self.stack) and (self._correct_previous() or self._read_otherwise()):
             return
-        raise Truncated("The octets end inside a sequence.", rule="E14", tag=f"{sequence.tag:08X}")
-
-    def _not_an_item(self, sequence: _Sequence) -> None:
-        self._desync("Something else than an item stands in a sequence.")
-
-    def _item_overrun(self, sequence: _Sequence, begin: int, length: int) -> None:
-        if sequence.limit == self.root.end:
-            raise Truncated("An item ends after the last octet.", rule="E35", tag=f"{sequence.tag:08X}")
-        self._desync("An item reaches past the end of its sequence.")
+        if self.stack and self._extend_item(start + length, tag):
+            self._accept(tag, vr, start, length)
+        elif vr == "SQ" and self.limit - start >= 8 and begins_with_any_item(self.buffer, start):
+            self._note("E10", start, tag, f"sequence of length {length} reaches past the end")
+            sequence = self._push(tag, vr, start, UNDEFINED)
+            sequence.loose, sequence.cut = True, self.limit == self.root.end
+            self.position = start
+            self._advance()
+        elif not self.stack or self.limit == self.root.end:
+            self._give_up(Truncated("A value ends after the last octet.", rule="E35", tag=f"{tag:08X}"))
+        else:
+            self._desync("A value reaches past the end of its item.")
 
     def _desync(self, reason: str) -> None:
-        """Nothing decides how to go on: give up the innermost sequence that was only supposed to be one, or the whole."""
+        """Nothing decides how to go on."""
+        self._give_up(Malformed(f"{reason} (octet {self.position})", offset=self.position))
+
+    def _give_up(self, error: VnaError) -> None:
+        """Give up the innermost sequence that was only supposed to be one, or the whole."""
         while self.stack:
             sequence = self.stack.pop()
             self.data_set, self.limit, self.undefined = sequence.parent, sequence.parent_limit, sequence.parent_undefined
@@ -548,7 +800,7 @@ class _Walker:
                 del self.notes[sequence.notes :]
                 self._plain(sequence.tag, sequence.vr, sequence.start, sequence.limit - sequence.start)
                 return
-        raise Malformed(f"{reason} (octet {self.position})", offset=self.position)
+        raise error
 
     def _note(self, rule: str, offset: int, tag: int, detail: str) -> None:
         self.notes.append(Note(rule, offset, detail, tag))

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from vna_core.access.egress.outgoing import Egress
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
@@ -82,7 +83,8 @@ def create_app(
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
     transcoder = transcoder or Transcoder(settings.decode, renderer.pool)
-    archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, threads, ingest_threads)
+    egress = Egress(settings.egress, retriever, transcoder)
+    archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, egress, threads, ingest_threads)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
     routes = dicomweb_routes(archive, pace, metrics)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vna_core.access.egress.profiles import EgressProfile
 from vna_core.domain.errors import NotFound
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
-from vna_core.gateways.dicomweb.held import instance_url, quoted
+from vna_core.gateways.dicomweb.held import held_under, instance_url, quoted
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.web.exchange import Exchange
 
@@ -22,17 +23,18 @@ class Metadata:
 
     async def __call__(self, exchange: Exchange) -> None:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
-        pieces = self._pieces(exchange.path_parameters, exchange.base + ROOT)
+        path, base, profile = exchange.path_parameters, exchange.base + ROOT, self._archive.profile_of(exchange)
+        pieces = self._pieces(self._headers(path, base) if profile is None else self._adapted(path, base, profile))
         first, last = await exchange.blocking(_first_two, pieces)
         if last is None:
             await exchange.octets(first, media_type)
             return
         await exchange.stream(_again(first, last, pieces), media_type, None)
 
-    def _pieces(self, path: dict[str, str], base: str) -> Iterator[bytes]:
+    def _pieces(self, headers: Iterator[tuple[str, bytes]]) -> Iterator[bytes]:
         batch = bytearray(b"[")
         separator = b""
-        for url, header in self._headers(path, base):
+        for url, header in headers:
             batch += separator
             batch += absolute(header, url)
             separator = b","
@@ -54,6 +56,11 @@ class Metadata:
             return
         for held, header in self._archive.catalogue.headers(study=study, series=series, sop=instance):
             yield instance_url(base, held), header
+
+    def _adapted(self, path: dict[str, str], base: str, profile: EgressProfile) -> Iterator[tuple[str, bytes]]:
+        """The same as the client's egress profile wants it, made from the stored objects."""
+        for held in held_under(self._archive.catalogue, path):
+            yield instance_url(base, held), self._archive.egress.metadata(held, profile)
 
 
 def absolute(header: bytes, url: str) -> bytes:
