@@ -12,14 +12,28 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.normalize.handmade import LIMITS, element, file, identification, item, noticed, received, rules, sequence, uid
+from tests.unit.normalize.handmade import (
+    LIMITS,
+    element,
+    file,
+    identification,
+    item,
+    noticed,
+    original,
+    received,
+    rules,
+    sequence,
+    stored,
+    uid,
+)
 from vna_core.configuration import Settings, load_settings
 from vna_core.dicom.reverse_patch import rebuild
-from vna_core.domain.errors import ConfigurationError
+from vna_core.domain.errors import ConfigurationError, LimitExceeded, Unarchivable
 from vna_core.domain.instance import CanonicalInstance
 from vna_core.domain.octets import Source
 from vna_core.ingest.identify import identify
 from vna_core.ingest.normalize import RULE_SET, SiteRules, normalize
+from vna_core.testing.quirks import quirk_files
 
 WARD = Source("dimse", "CT_ICU", "10.0.0.5")
 
@@ -198,6 +212,23 @@ def test_what_comes_back_from_elsewhere_is_not_changed_again(parts: list[dict[st
     once = made(octets, by)
     again = made(served(once), by)
     assert served(again) == served(once)
+
+
+def test_deviating_files_come_back_unchanged_and_bit_exact_under_site_rules() -> None:
+    by = site(
+        {"id": "all", "issuer": "HOSPITAL", "institution": "Köln", "prefix": {"tag": "AccessionNumber", "prefix": "N-"}},
+        {"id": "uids", "remap_uids": {"seed": "again"}, "character_set": "ISO_IR 100", "date_order": "day-month"},
+    )
+    seen = 0
+    for quirk in quirk_files():
+        try:
+            once = made(quirk.octets, by)
+        except (Unarchivable, LimitExceeded):
+            continue
+        seen += 1
+        assert original(stored(once)) == quirk.octets, quirk.name
+        assert served(made(served(once), by)) == served(once), quirk.name
+    assert seen > 250
 
 
 def test_a_rule_set_with_site_rules_says_so() -> None:
