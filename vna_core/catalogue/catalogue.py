@@ -27,6 +27,7 @@ from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
+from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
@@ -67,7 +68,7 @@ class Catalogue:
         self._search = Search(database)
         self._quarantine = Quarantine(database)
         self._copies = Copies(database)
-        self._record: GroupCommit[EntryForm, Recorded] = GroupCommit(Recorder(database))
+        self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
@@ -111,7 +112,14 @@ class Catalogue:
         announce
             Topics of the outbox that get an item about this version, in the same transaction.
         """
-        return self._record(entry_form(entry, classification, announce))
+        (recorded,) = self._record((entry_form(entry, classification, announce),))
+        if isinstance(recorded, VnaError):
+            raise recorded
+        return recorded
+
+    def record_all(self, entries: Sequence[tuple[IndexEntry, Mapping[int, str]]]) -> list[Recorded | VnaError]:
+        """Record several versions, each with its classification, in one transaction; results in order, errors in their place."""
+        return self._record([entry_form(entry, classification) for entry, classification in entries])
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
         """The version that was received as exactly these octets, or None."""

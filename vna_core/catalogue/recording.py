@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, insert, select, update
@@ -91,7 +92,12 @@ class Recorder:
             .values(number_of_instances=series.c.number_of_instances + bindparam("more"))
         )
 
-    def __call__(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
+    def groups(self, groups: Sequence[Sequence[EntryForm]]) -> list[list[Recorded | VnaError]]:
+        """Record the entries of several callers in one transaction; the results by caller."""
+        results = iter(self([form for group in groups for form in group]))
+        return [list(islice(results, len(group))) for group in groups]
+
+    def __call__(self, forms: Sequence[EntryForm]) -> list[Recorded | VnaError]:
         """Record `forms` durably. When the batch fails as a whole, each is tried alone, so that one bad entry harms no other."""
         try:
             return self._transact(forms)
@@ -99,7 +105,7 @@ class Recorder:
             self.source_keys.clear()
             if len(forms) == 1 or getattr(error, "transient", False):
                 return [_refusal(error)] * len(forms)
-        results: list[Recorded | Exception] = []
+        results: list[Recorded | VnaError] = []
         for form in forms:
             try:
                 results.extend(self._transact([form]))
@@ -108,7 +114,7 @@ class Recorder:
                 results.append(_refusal(error))
         return results
 
-    def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
+    def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | VnaError]:
         try:
             with self.database.transaction() as session:
                 batch = RecordingBatch(self, session)
@@ -293,7 +299,7 @@ class RecordingBatch:
             keys[digest] = pk
         return pk
 
-    def finish(self) -> list[Recorded | Exception]:
+    def finish(self) -> list[Recorded | VnaError]:
         """Send what is pending, counts included, and answer for each entry."""
         self.flush()
         recorder = self.recorder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -84,12 +84,9 @@ class IngestPipeline:
         self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
         self.quarantine = Quarantine(landing, catalogue, settings)
         copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged)
-        self._rooms: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-            ("reconcile", partial(reconcile, catalogue=catalogue, copies=copies)),
-            ("place", partial(place, landing=landing)),
-            ("index", partial(index, catalogue=catalogue, landing=landing)),
-            ("announce", partial(announce, observers=self._observers)),
-        )
+        self._reconcile = partial(reconcile, catalogue=catalogue, copies=copies)
+        self._place = partial(place, landing=landing)
+        self._index = partial(index, catalogue=catalogue, landing=landing)
 
     def reception(
         self, source: Source, *, transfer_syntax_uid: str = "", sop_class_uid: str = "", sop_instance_uid: str = ""
@@ -112,10 +109,25 @@ class IngestPipeline:
         OutOfResources, StorageError, CatalogueError
             The archive cannot take anything now. Nothing is acknowledged.
         """
+        (result,) = self._offer((received,), cut_short)
+        if isinstance(result, VnaError):
+            raise result
+        return result
+
+    def offer_all(self, received: Sequence[ReceivedInstance]) -> list[IngestResult | VnaError]:
+        """Take several instances through the rooms side by side; they share flushes, and none is held up by another's failure.
+
+        Returns, when all of them are durable or have failed, a result for each in order; in place of it the error that `offer`
+        would raise.
+        """
+        return self._offer(received, False)
+
+    def _offer(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
         try:
             return self._through(received, cut_short)
         finally:
-            received.octets.close()
+            for one in received:
+                one.octets.close()
 
     @contextmanager
     def made_again(
@@ -170,16 +182,40 @@ class IngestPipeline:
             close_payloads(segments)
             received.octets.close()
 
-    def _through(self, received: ReceivedInstance, cut_short: bool) -> IngestResult:
+    def _through(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
+        """Rooms that compute take one instance after the other; those that flush take together what is left."""
+        states: list[Any] = [self._attempt(self._understood, one, cut_short) for one in received]
+        states = self._each("reconcile", states, lambda canonical: self._attempt(self._reconcile, canonical))
+        states = self._together("place", states, self._place)
+        states = self._together("index", states, self._index)
+        return self._each("announce", states, lambda indexed: announce(indexed, self._observers))
+
+    def _each(self, room: str, states: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
+        """What a room makes of each instance that has no result yet."""
+        return [state if _is_over(state) else self._left(room, work(state)) for state in states]
+
+    def _together(self, room: str, states: Sequence[Any], work: Callable[[list[Any]], Sequence[Any]]) -> list[Any]:
+        """The same for a room that takes all of them at once."""
+        results = iter(work([state for state in states if not _is_over(state)]))
+        return [state if _is_over(state) else self._left(room, next(results)) for state in states]
+
+    @staticmethod
+    def _attempt(work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except VnaError as error:
+            return error
+
+    def _understood(self, received: ReceivedInstance, cut_short: bool) -> CanonicalInstance | IngestResult:
+        """The canonical object, or how the instance ended."""
         try:
             if received.octets.size == 0:
                 raise EmptyPayload("Nothing was offered: the payload has no octets.")
             if cut_short:
                 raise Truncated("The sender broke off before the end of the instance.")
             parsed = identify(received, self._settings)
-            self._left("identify")
-            state: Any = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects)
-            self._left("normalize")
+            self._left("identify", parsed)
+            canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects)
         except EmptyPayload as error:
             return self._ended(IngestResult(Outcome.REFUSED, error=error))
         except OutOfResources:
@@ -190,15 +226,13 @@ class IngestPipeline:
             _log.exception("normalization-failed", sha256=received.octets.sha256)
             failure = VnaError(f"The instance could not be read because of an internal error ({type(error).__name__}).")
             return self._quarantined(received, failure)
-        for name, room in self._rooms:
-            state = room(state)
-            self._left(name)
-        assert isinstance(state, IngestResult)
-        return state
+        self._left("normalize", canonical)
+        return canonical
 
-    def _left(self, room: str) -> None:
-        if self._after_room is not None:
+    def _left(self, room: str, state: Any) -> Any:
+        if self._after_room is not None and not isinstance(state, VnaError):
             self._after_room(room)
+        return state
 
     def _quarantined(self, received: ReceivedInstance, error: VnaError) -> IngestResult:
         try:
@@ -224,3 +258,7 @@ class IngestPipeline:
 
     def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
         self._catalogue.set_location_state(held.pk, location, "bad")
+
+
+def _is_over(state: object) -> bool:
+    return isinstance(state, IngestResult | VnaError)
