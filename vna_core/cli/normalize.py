@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +106,7 @@ def apply(
     as_json: AsJson = False,
 ) -> int:
     """Normalize held instances once more. Where the data set becomes another, the new object is current from then on."""
-    with archive_of(data, config) as archive:
+    with archive_of(data, config) as archive, _alone(archive.settings.data):
         worker = renormalizer(archive, _site(archive, rules))
         ledger = archive.catalogue.generations
         with _progress() as progress:
@@ -126,6 +128,17 @@ def runs(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
     with archive_of(data, config) as archive:
         for run in archive.catalogue.generations.runs():
             _print_run(run, as_json)
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One run at a time on a data folder; the lock goes with the process, however it ends."""
+    with (data / "normalize.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidRequest("Another `vna normalize apply` is under way on this data folder.") from error
+        yield
 
 
 def _site(archive: Archive, rules: Path | None) -> SiteRules:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -34,7 +36,10 @@ from vna_core.domain.renormalization import Renormalization
 from vna_core.ports.storage import Store
 from vna_core.stewardship.stored_entry import proven_entry, stored_entry, undone_runs
 
-_PIECE: Final = 50
+WORKERS: Final = 6
+"""Versions at once, so that flushes of the store overlap."""
+
+_PIECE: Final = 60
 _log = structlog.get_logger(__name__)
 
 
@@ -129,19 +134,16 @@ class Renormalizer:
         if run is None:
             begun = datetime.now(UTC)
             run = ledger.begin(begun.strftime("%Y%m%dT%H%M%S%fZ"), scope, self._rule_set, begun)
-        while page := ledger.page(scope, run.position, run.until, _PIECE):
-            changes = []
-            failed = 0
-            for held in page:
-                found = self._examined(held)
-                failed += found.error is not None
-                if found.differs:
-                    changes.append(self._stored(held, run))
-            self._after_step("stored")
-            run = advanced(run, page[-1].pk, examined=len(page), changed=len(changes), failed=failed)
-            ledger.replace(changes, run)
-            self._after_step("recorded")
-            progress(run)
+        with ThreadPoolExecutor(WORKERS, "renormalize") as pool:
+            while page := ledger.page(scope, run.position, run.until, _PIECE):
+                ended = list(pool.map(partial(self._step, run=run), page))
+                self._after_step("stored")
+                changes = [one for one in ended if isinstance(one, Replacement)]
+                failed = sum(isinstance(one, VnaError) for one in ended)
+                run = advanced(run, page[-1].pk, examined=len(page), changed=len(changes), failed=failed)
+                ledger.replace(changes, run)
+                self._after_step("recorded")
+                progress(run)
         run = replace(run, state=DONE)
         ledger.save(run)
         return run
@@ -188,6 +190,11 @@ class Renormalizer:
         run = replace(run, state=UNDONE)
         ledger.save(run)
         return run
+
+    def _step(self, held: HeldInstance, run: NormalizationRun) -> Replacement | VnaError | None:
+        """One version: the object that is to stand for it, why there is none, or None where it is right as it is."""
+        found = self._examined(held)
+        return self._stored(held, run) if found.differs else found.error
 
     def _note_undone(self, run: NormalizationRun) -> None:
         note = json.dumps({"run": run.id, "rule_set": run.rule_set, "undone_at": datetime.now(UTC).isoformat()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import time
 from pathlib import Path
@@ -106,3 +107,11 @@ def test_killed_at_any_moment_it_goes_on(data: Path, tmp_path: Path) -> None:
         path.unlink()
     assert vna("rebuild", data=data)[0] == 0
     assert fingerprint(data) == after != before
+
+
+def test_two_runs_at_once_are_refused(data: Path, tmp_path: Path) -> None:
+    with (data / "normalize.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, error = vna("normalize", "apply", "--all", "--rules", str(tmp_path / "rules.yaml"), data=data)
+    assert code not in (0, 3) and "under way" in error.replace("\n", " ")
+    assert objects(data) == 40

@@ -8,17 +8,32 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pydicom
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.normalize.handmade import LIMITS, element, file, identification, item, noticed, received, rules, sequence, uid
+from tests.unit.normalize.handmade import (
+    LIMITS,
+    element,
+    file,
+    identification,
+    item,
+    noticed,
+    original,
+    received,
+    rules,
+    sequence,
+    stored,
+    uid,
+)
 from vna_core.configuration import Settings, load_settings
 from vna_core.dicom.reverse_patch import rebuild
-from vna_core.domain.errors import ConfigurationError
+from vna_core.domain.errors import ConfigurationError, LimitExceeded, Unarchivable
 from vna_core.domain.instance import CanonicalInstance
 from vna_core.domain.octets import Source
 from vna_core.ingest.identify import identify
 from vna_core.ingest.normalize import RULE_SET, SiteRules, normalize
+from vna_core.testing.quirks import quirk_files
 
 WARD = Source("dimse", "CT_ICU", "10.0.0.5")
 
@@ -199,10 +214,44 @@ def test_what_comes_back_from_elsewhere_is_not_changed_again(parts: list[dict[st
     assert served(again) == served(once)
 
 
+def test_deviating_files_come_back_unchanged_and_bit_exact_under_site_rules() -> None:
+    by = site(
+        {"id": "all", "issuer": "HOSPITAL", "institution": "Köln", "prefix": {"tag": "AccessionNumber", "prefix": "N-"}},
+        {"id": "uids", "remap_uids": {"seed": "again"}, "character_set": "ISO_IR 100", "date_order": "day-month"},
+    )
+    seen = 0
+    for quirk in quirk_files():
+        try:
+            once = made(quirk.octets, by)
+        except (Unarchivable, LimitExceeded):
+            continue
+        seen += 1
+        assert original(stored(once)) == quirk.octets, quirk.name
+        assert served(made(served(once), by)) == served(once), quirk.name
+    assert seen > 250
+
+
 def test_a_rule_set_with_site_rules_says_so() -> None:
     one, other = site({"id": "a", "issuer": "X"}), site({"id": "a", "issuer": "Y"})
     assert one.rule_set.startswith(f"{RULE_SET}+site.") and one.rule_set != other.rule_set
     assert made(instance(), one).rule_set == one.rule_set and made(instance(), SiteRules()).rule_set == RULE_SET
+
+
+def test_rules_reach_the_processes_of_the_server_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "vna.yaml"
+    path.write_text(
+        "site_rules:\n- id: a\n  when: {source: {kind: dimse}, tags: {StationName: X*}}\n  copy: {from: StudyID, to: AccessionNumber}\n"
+        "  date_order: day-month\n- {id: b, remap_uids: {seed: s}}\n"
+    )
+    told = load_settings(path, environment={})
+    assert SiteRules.of(Settings.model_validate_json(told.model_dump_json(by_alias=True))) == SiteRules.of(told)
+
+
+def test_the_rules_of_the_guide_are_right() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "how-to" / "site-rules.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in guide.split("```yaml\n")[1:] if block.startswith("# /etc/vna.yaml\nsite_rules")]
+    found = SiteRules.of(Settings.model_validate(yaml.safe_load(blocks[0])))
+    assert [rule.id for rule in found.rules][0] == "site:north-issuer" and len(found.rules) == 4
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
+import pydicom
 import pytest
 
+from tests.unit.normalize.handmade import file, identification
 from tests.unit.stewardship.held_archive import (
     NORTH,
     OFFERED,
@@ -24,6 +27,7 @@ from vna_core.catalogue import Scope
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.ingest.normalize import RULE_SET
+from vna_core.testing.quirks import quirk_files
 
 EVERYTHING = Scope()
 ISSUER = {"id": "north", "when": {"source": {"name": "CT_NORTH"}}, "issuer": "NORTH"}
@@ -207,3 +211,18 @@ def test_a_damaged_copy_stays_as_it_is_and_is_counted(place: Place) -> None:
         run = worker(archive, *RULES["accession numbers"]).apply(EVERYTHING)
         assert (run.counts["failed"], run.counts["changed"]) == (1, len(OFFERED) - 1)
         assert archive.catalogue.held(held.pk).sha256 == held.sha256
+
+
+def test_what_came_without_file_meta_information_is_the_same_again(place: Place) -> None:
+    """The sender of a bare data set named its transfer syntax and instance beside it; nobody does so the second time."""
+    rle = next(quirk for quirk in quirk_files() if quirk.name == "P12-fragment-begins-like-a-codestream").octets
+    plain, no_uid = instance(5), file(identification(sop=""))
+    with opened(place) as archive:
+        for octets in (rle, plain, no_uid):
+            meta = pydicom.dcmread(io.BytesIO(octets), force=True, stop_before_pixels=True).file_meta
+            length = 144 + meta.FileMetaInformationGroupLength
+            hints = {"transfer_syntax_uid": str(meta.TransferSyntaxUID), "sop_instance_uid": "1.2.99"}
+            with archive.pipeline.reception(NORTH, **hints) as reception:
+                reception.write(octets[length:])
+                assert archive.pipeline.offer(reception.finish()).outcome is Outcome.HELD
+        assert [(one.differs, one.error) for one in worker(archive).check(EVERYTHING)] == [(False, None)] * 3

@@ -18,7 +18,7 @@ from vna_core.dicom.value_representations import TEXT
 from vna_core.domain.octets import Source
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.amendments import Amender, Record
-from vna_core.ingest.normalize.identifiers import SOP_INSTANCE_UID
+from vna_core.ingest.normalize.identifiers import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from vna_core.ingest.normalize.original_attributes import MODIFIED_ATTRIBUTES, MODIFYING_SYSTEM, ORIGINAL_ATTRIBUTES
 from vna_core.ingest.normalize.site_rules import Lookup, SiteRule, SiteRules, single_values, value_fits
 from vna_core.ingest.normalize.text import SPECIFIC_CHARACTER_SET, UTF_8
@@ -160,6 +160,12 @@ def _own_items(revised: RevisedDataSet) -> Iterator[RevisedDataSet]:
 
 
 def _is_remapped(present: Lookup, earlier: dict[int, list[str]], remapping: tuple[str, str]) -> bool:
-    """Whether the instance's own UID is what the map makes of the one told to have been before."""
-    before = earlier.get(SOP_INSTANCE_UID)
-    return before is not None and bool(before) and present(SOP_INSTANCE_UID) == [remapped(before[0], *remapping)]
+    """Whether one of the instance's own UIDs is what the map makes of the one told to have been before.
+
+    Where all of them are told to have been absent, they are this archive's own and nobody else's twice.
+    """
+    told = [(tag, earlier[tag]) for tag in (SOP_INSTANCE_UID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID) if tag in earlier]
+    before = [(tag, values[0]) for tag, values in told if values]
+    if not before:
+        return len(told) == 3
+    return any(present(tag) == [remapped(uid, *remapping)] for tag, uid in before)
