@@ -24,7 +24,9 @@ def place(chance: random.Random, octets: bytearray) -> int:
     at = chance.randrange(132 if len(octets) > 200 else 0, len(octets))
     kind = chance.random()
     if kind < 0.3:
-        found = octets.find(chance.choice((b"SQ\0\0", b"UN\0\0", b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0")), at)
+        found = octets.find(
+            chance.choice((b"SQ\0\0", b"UN\0\0", b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0")), at
+        )
         return found if found >= 0 else at
     return at
 

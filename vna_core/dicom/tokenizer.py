@@ -685,11 +685,13 @@ class _Walker:
             or not self._sequence_may_reach(sequence, end)
         ):
             return False
-        else:
-            self._note("E10", sequence.start, sequence.tag, "sequence ends before the last element of its items")
-            self._loosen(sequence)
         self._note("E11", self.data_set.begin, sequence.tag, "item ends inside its last element")
-        self.limit, self.undefined = sequence.limit, True
+        if end <= sequence.limit:
+            self.limit, self.undefined = sequence.limit, True
+        else:
+            self._note("E10", sequence.start, sequence.tag, "sequence ends inside the last element of its items")
+            self._loosen(sequence)
+            self.limit = end
         return True
 
     # -- headers that PS3.5 does not allow ---------------------------------------------------------------------------------
@@ -736,7 +738,11 @@ class _Walker:
             return False
         previous, self.position, rule = corrected
         self._note(rule, previous.start, previous.tag, f"length {elements[-1].length} read as {previous.length}")
-        elements[-1] = previous
+        if previous.vr == "UN" and previous.length >= 8 and begins_with_any_item(self.buffer, previous.start):
+            elements.pop()
+            self._open(previous.tag, "UN", previous.start, self.position - previous.start, speculative=True)
+        else:
+            elements[-1] = previous
         return True
 
     def _previous_was_shorter(self) -> bool:
