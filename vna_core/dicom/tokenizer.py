@@ -542,13 +542,13 @@ class _Walker:
         """The next item or the end of the sequence stands inside the open item: its length or its delimiter is wrong."""
         sequence, position, elements = self.stack[-1], self.position, self.data_set.elements
         ends = items_go_on(self._items_of(sequence), position)
-        if tag == SEQUENCE_DELIMITER and elements and elements[-1].items is not None and not self.undefined:
-            if goes_on(self._here(), position + 8, elements[-1].tag):
-                if sequence.undefined:
-                    self._desync("A delimiter may end either of two sequences.")
-                else:
-                    self._skip("E09", elements[-1].tag, "sequence delimiter after a sequence of defined length")
-                return
+        inner = elements[-1] if elements and not self.undefined and tag == SEQUENCE_DELIMITER else None
+        if inner is not None and inner.items is not None and goes_on(self._here(), position + 8, inner.tag):
+            if sequence.undefined:
+                self._desync("A delimiter may end either of two sequences.")
+            else:
+                self._skip("E09", inner.tag, "sequence delimiter after a sequence of defined length")
+            return
         if not ends:
             self._desync("A delimiter stands where no item is open.")
             return
@@ -707,10 +707,8 @@ class _Walker:
                 self._desync(reason)
             return
         sequence, position = self.stack[-1], self.position
-        if not self.undefined and items_go_on(self._items_of(sequence), position):
-            self._note("E11", position, sequence.tag, "the item ends before its declared end")
-            self._end_item(position, position)
-        elif not self.undefined and self.limit == sequence.limit and self._may_leave(sequence):
+        ends = items_go_on(self._items_of(sequence), position) or (self.limit == sequence.limit and self._may_leave(sequence))
+        if ends and not self.undefined:
             self._note("E11", position, sequence.tag, "the item ends before its declared end")
             self._end_item(position, position)
         else:
