@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -23,7 +24,7 @@ import vna_core
 from vna_core.bootstrap import open_archive
 from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
-from vna_core.configuration import PeerSettings, Settings, StoreSettings
+from vna_core.configuration import Settings, section_inside
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics
@@ -49,30 +50,51 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 # -- configuration --------------------------------------------------------------------------------------------------------
 
 
+_INSIDE = {
+    "dimse.peers": ".<AET>",
+    "stores": ".<NAME>",
+    "site_rules": "[]",
+    "egress.profiles": ".<NAME>",
+    "egress.profiles.<NAME>.values": "[]",
+}
+"""How an entry of a mapping or list of sections is named."""
+
+
 def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Dotted name, type, default and meaning of every setting."""
     for name, field in section.model_fields.items():
-        annotation, dotted = field.annotation, prefix + name
+        annotation, dotted = field.annotation, prefix + (field.alias or name)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from settings_rows(annotation, f"{dotted}.")
             continue
-        below: dict[str, type[BaseModel]] = {"dimse.peers": PeerSettings, "stores": StoreSettings}
+        below = section_inside(annotation)
         default = (
             "required"
             if field.default is PydanticUndefined and field.default_factory is None
             else _default(field.get_default(call_default_factory=True))
         )
         yield f"`{dotted}`", _type(annotation), default, field.description or ""
-        if dotted in below:
-            yield from settings_rows(below[dotted], f"{dotted}.{'<AET>' if dotted == 'dimse.peers' else '<NAME>'}.")
+        if below is not None:
+            yield from settings_rows(below, f"{dotted}{_INSIDE.get(dotted, '')}.")
 
 
 def _type(annotation: object) -> str:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple:
+        return "text or list of texts" if arguments[0] is str else "list"
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{one}`" for one in arguments)
+    if type(None) in arguments:
+        return _type(next(one for one in arguments if one is not type(None)))
     text = annotation.__name__ if isinstance(annotation, type) and not getattr(annotation, "__args__", ()) else str(annotation)
     text = re.sub(r"\b(?:\w+\.)+", "", text)
-    return {"Path": "path", "str": "text", "int": "whole number", "float": "seconds", "bool": "true or false"}.get(
-        text, "mapping"
-    )
+    return {
+        "Path": "path",
+        "str": "text",
+        "int": "whole number",
+        "float": "seconds",
+        "bool": "true or false",
+    }.get(text, "mapping")
 
 
 def _default(value: object) -> str:
@@ -82,7 +104,7 @@ def _default(value: object) -> str:
         for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
             if value % size == 0:
                 return f"`{value}` ({value // size} {unit})"
-    return "empty" if value in ("", {}, ()) else f"`{value}`"
+    return "empty" if value in ("", {}, (), None) else f"`{value}`"
 
 
 def configuration() -> str:

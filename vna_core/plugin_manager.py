@@ -14,6 +14,7 @@ from vna_core.configuration import StoreSettings
 from vna_core.domain.errors import ConfigurationError, PluginError
 from vna_core.domain.outcome import IngestResult
 from vna_core.ports import hookspecs
+from vna_core.ports.dialect import Dialect
 from vna_core.ports.hookspecs import ENTRY_POINT_GROUP, PROJECT, PacsFactory, StoreFactory
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
@@ -72,6 +73,10 @@ class Plugins:
     def pacs_adapters(self) -> Mapping[str, PacsFactory]:
         """URL scheme to factory."""
         return self._merged("register_pacs_adapters")
+
+    def dialects(self) -> tuple[Dialect, ...]:
+        """Every vendor's dialect, by name."""
+        return tuple(dialect for _, dialect in sorted(self._merged("register_dialects").items()))
 
     def _merged(self, hook: str) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -128,8 +128,8 @@ def test_every_rule_is_documented() -> None:
 
 
 def test_every_rule_id_that_the_code_names_is_documented() -> None:
-    named = re.compile(r"\"([FENPIT][0-9]{2})\"")
-    folders = ("vna_core/dicom", "vna_core/ingest")
+    named = re.compile(r"\"([FENPITV][0-9]{2})\"")
+    folders = ("vna_core/dicom", "vna_core/ingest", "plugins")
     ids = {
         id_
         for folder in folders

@@ -54,7 +54,7 @@ class Retriever:
 
         Raises DigestMismatch, ObjectMissing, StoreUnavailable.
         """
-        read = self._reader(held)
+        read = self.reader(held)
         try:
             yield from verified(rebuild(read, held.size), held.original_sha256)
         except (DigestMismatch, Unarchivable) as error:
@@ -98,11 +98,11 @@ class Retriever:
             No such element.
         """
 
-        return self._element(held, path, self._reader(held))
+        return self._element(held, path, self.reader(held))
 
     def element_value(self, held: HeldInstance, path: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
         """One element's value, or a range of it, in pieces of at most 4 MiB."""
-        read = self._reader(held)
+        read = self.reader(held)
         value, _ = self._element(held, path, read)
         if byte_range is not None:
             offset = min(byte_range.offset, value.length)
@@ -118,7 +118,7 @@ class Retriever:
             self._copies.is_intact(held)  # marks the copy
             raise DigestMismatch("The header of a stored copy is damaged.") from error
 
-    def _reader(self, held: HeldInstance) -> Callable[[int, int], bytes]:
+    def reader(self, held: HeldInstance) -> Callable[[int, int], bytes]:
         """Gives ranges: of the verified whole of a small object, or read one by one."""
         if held.size > SMALL:
             return lambda offset, length: self._copies.read(held, ByteRange(offset, min(length, held.size - offset)))

@@ -10,6 +10,8 @@ from vna_core.domain.identifiers import key_segment
 
 STUDIES: Final = "studies/"
 QUARANTINE: Final = "quarantine/"
+UNDONE_RUNS: Final = "normalization/"
+"""Notes that a run of re-normalization was undone: what it made is not current, whatever a rebuild finds."""
 
 
 def instance_key(study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> Callable[[str], str]:
@@ -30,3 +32,8 @@ def digest_of_key(key: str) -> str:
 def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
     """Keys of the octets and of the note beside them."""
     return f"{QUARANTINE}{quarantine_id}.{sha256}.bin", f"{QUARANTINE}{quarantine_id}.{sha256}.json"
+
+
+def undone_run_key(run: str) -> str:
+    """Key of the note about one run."""
+    return f"{UNDONE_RUNS}{key_segment(run)}.undone.json"

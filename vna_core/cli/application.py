@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from vna_core import __version__
-from vna_core.cli import config, explain, find, get, ingest, migrate, plugins, quarantine, rebuild, serve, stats
+from vna_core.cli import config, explain, find, get, ingest, migrate, normalize, plugins, quarantine, rebuild, serve, stats
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
 FAILED = 1
@@ -30,6 +30,7 @@ for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
     _module.add_to(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(normalize.app, name="normalize")
 app.add_typer(config.app, name="config")
 
 

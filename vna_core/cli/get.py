@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from vna_core.access.egress.outgoing import Egress
+from vna_core.access.egress.profiles import EgressProfile
 from vna_core.bootstrap import Archive
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
-from vna_core.domain.errors import NotFound
+from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 
@@ -23,6 +25,8 @@ Examples:
 `vna get 1.2.840.113619.2.1 -o out/` writes canonical Part 10 files of a study, series or instance
 
 `vna get 1.2.840.113619.2.1.99 --original -o -` writes one instance's octets as received to standard output
+
+`vna get 1.2.840.113619.2.1 --profile old-workstation -o out/` writes what a receiver with this egress profile gets
 """
 
 
@@ -36,24 +40,28 @@ def get(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder; - writes one instance to standard output.")] = Path(),
     original: Annotated[bool, typer.Option("--original", help="The octets as received instead of the canonical object.")] = False,
     all_versions: Annotated[bool, typer.Option("--all-versions", help="Every version, not only the current one.")] = False,
+    profile: Annotated[str, typer.Option("--profile", help="Name of an egress profile of the configuration.")] = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a study, series or instance as plain files. Every octet is verified on its way."""
     console = Console(stderr=True)
+    if original and profile:
+        raise InvalidRequest("The octets as received are never adapted: give --original or --profile, not both.")
     with archive_of(data, config) as archive:
+        taken = _Taken(archive, original, profile)
         found = _found(archive, uid, all_versions)
         if str(output) == "-":
             if len(found) != 1:
                 raise NotFound(f"{len(found)} instances answer to this UID; -o - takes exactly one.")
-            for piece in _octets(archive, found[0], original):
+            for piece in taken.octets(found[0]):
                 sys.stdout.buffer.write(piece)
             return
         output.mkdir(parents=True, exist_ok=True)
         for held in found:
             target = _target(output, held, original, all_versions)
-            _write(target, _octets(archive, held, original))
+            _write(target, taken.octets(held))
             if as_json:
                 print_json({"path": str(target), "sop_instance_uid": held.sop_instance_uid, "version": held.version})
         console.print(f"{len(found)} written to {output}")
@@ -71,8 +79,21 @@ def _found(archive: Archive, uid: str, all_versions: bool) -> list[HeldInstance]
     raise NotFound("No study, series or instance has this UID. `vna find` lists what is held.")
 
 
-def _octets(archive: Archive, held: HeldInstance, original: bool) -> Iterator[bytes]:
-    return archive.retriever.original(held) if original else archive.retriever.part10(held)
+class _Taken:
+    """The form in which instances are taken out."""
+
+    def __init__(self, archive: Archive, original: bool, profile: str) -> None:
+        self._archive = archive
+        self._original = original
+        self._egress = Egress(archive.settings.egress, archive.retriever, archive.transcoder)
+        self._profile: EgressProfile | None = self._egress.profiles.named(profile) if profile else None
+
+    def octets(self, held: HeldInstance) -> Iterator[bytes]:
+        """The file's octets. Raises NotAdaptable before the first where the profile cannot be fulfilled."""
+        if self._original:
+            return self._archive.retriever.original(held)
+        syntaxes = self._egress.transfer_syntaxes(held, self._profile)
+        return self._egress.outgoing(held, self._profile).part10(syntaxes[0] if syntaxes else held.transfer_syntax_uid)
 
 
 def _target(folder: Path, held: HeldInstance, original: bool, all_versions: bool) -> Path:

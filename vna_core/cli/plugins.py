@@ -22,9 +22,15 @@ def plugins(as_json: AsJson = False) -> int:
     loaded = Plugins()
     loaded.load()
     backends, adapters = sorted(loaded.storage_backends()), sorted(loaded.pacs_adapters())
+    dialects = [dialect.name for dialect in loaded.dialects()]
     if as_json:
         print_json(
-            {"plugins": [asdict(state) for state in loaded.states], "storage_backends": backends, "pacs_adapters": adapters}
+            {
+                "plugins": [asdict(state) for state in loaded.states],
+                "storage_backends": backends,
+                "pacs_adapters": adapters,
+                "dialects": dialects,
+            }
         )
     else:
         table = Table("plugin", "module", "distribution", "state")
@@ -33,4 +39,5 @@ def plugins(as_json: AsJson = False) -> int:
         console = Console()
         console.print(table)
         console.print(f"storage backends: {', '.join(backends) or 'none'}; PACS adapters: {', '.join(adapters) or 'none'}")
+        console.print(f"dialects: {', '.join(dialects) or 'none'}")
     return 1 if any(state.error for state in loaded.states) else 0

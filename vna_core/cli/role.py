@@ -44,7 +44,10 @@ def main() -> None:
 def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
 
-    server = DimseServer(archive.settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder)
+    settings = archive.settings
+    server = DimseServer(
+        settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder, settings.egress
+    )
     serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
     serving.start()
     while serving.is_alive() and not stop.wait(0.5):

@@ -7,6 +7,7 @@
     ├── PluginError                 a plugin is missing, broken or refuses to start
     ├── InvalidRequest              the caller asked for something that cannot be meant
     │   └── UnsupportedMediaType    none of the representations asked for can be made
+    │       └── NotAdaptable        the receiver's egress profile cannot be fulfilled for this instance
     ├── NotFound                    what was asked for is not held
     ├── NotAuthorized               the principal may not do this
     ├── LimitExceeded               a named limit was hit; ``limit`` and ``maximum`` say which
@@ -86,6 +87,13 @@ class UnsupportedMediaType(InvalidRequest):
 
     code = "unsupported-media-type"
     http_status = 406
+
+
+class NotAdaptable(UnsupportedMediaType):
+    """The receiver's egress profile cannot be fulfilled for this instance; ``fields`` carry the element's ``tag``."""
+
+    code = "not-adaptable"
+    dimse_status = 0xA900
 
 
 class NotFound(VnaError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 CHUNK: Final = 1 << 20
@@ -109,6 +112,17 @@ class Octets:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def spooled(pieces: Iterable[bytes | memoryview], folder: Path | None = None) -> Octets:
+    """Octets in a temporary file without a name, below `folder` or where the system keeps such files; close them when done."""
+    digest, size = hashlib.sha256(), 0
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for piece in pieces:
+            digest.update(piece)
+            size += file.write(piece)
+        file.flush()
+        return Octets(size, digest.hexdigest(), descriptor=os.dup(file.fileno()))
 
 
 @dataclass(frozen=True, slots=True)

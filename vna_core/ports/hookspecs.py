@@ -13,6 +13,7 @@ from typing import Any
 import pluggy
 
 from vna_core.domain.outcome import IngestResult
+from vna_core.ports.dialect import Dialect
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 
@@ -37,6 +38,11 @@ def register_storage_backends() -> Mapping[str, StoreFactory]:  # type: ignore[e
 @hookspec
 def register_pacs_adapters() -> Mapping[str, PacsFactory]:  # type: ignore[empty-body]
     """PACS adapters of this plugin: URL scheme (``dimse``) to the factory."""
+
+
+@hookspec
+def register_dialects() -> Mapping[str, Dialect]:  # type: ignore[empty-body]
+    """Dialects of this plugin: name (``philips``) to the object that recognizes it. Asked about every instance that shows one of its markers."""
 
 
 @hookspec

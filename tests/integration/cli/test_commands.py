@@ -11,6 +11,7 @@ import pytest
 
 from tests.peers.archive import vna
 from vna_core.testing import phantoms
+from vna_core.testing.quirks import quirk_file
 
 pytestmark = pytest.mark.xdist_group("commands")
 
@@ -55,6 +56,24 @@ def test_explain_names_the_rules(data: Path) -> None:
         uid = row["00080018"]["Value"][0]
         changed[uid] = [change["rule"] for change in vna("explain", uid, data=data)[1][0]["transformations"]]
     assert any("F03" in rules for rules in changed.values())
+
+
+def test_explain_compares_element_by_element(tmp_path: Path) -> None:
+    (tmp_path / "one.dcm").write_bytes(quirk_file("D01-da-with-dots").octets)
+    _, lines, _ = vna("ingest", str(tmp_path / "one.dcm"), data=tmp_path / "data")
+    (told,) = vna("explain", lines[0]["sop_instance_uid"], "--elements", data=tmp_path / "data")[1]
+    (date,) = [one for one in told["elements"] if one["keyword"] == "StudyDate"]
+    assert (date["original"], date["canonical"]) == ("1995.01.27", "19950127")
+    assert all(change["evidence"] for change in told["transformations"])
+
+
+def test_the_report_counts_deviations_by_source_and_model(data: Path) -> None:
+    code, lines, _ = vna("normalize", "report", data=data)
+    assert code == 0
+    told = {line["rule"]: line for line in lines}
+    assert (told["F03"]["kind"], told["F03"]["instances"]) == ("changed", 1)
+    assert vna("explain", told["F03"]["sample"], data=data)[1][0]["transformations"][0]["rule"] == "F03"
+    assert vna("normalize", "report", "--source", "nobody", data=data)[1] == []
 
 
 def test_the_quarantine_is_listed_shown_and_retried(data: Path) -> None:

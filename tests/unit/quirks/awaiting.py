@@ -6,8 +6,6 @@ from typing import Final
 
 AWAITING: Final[frozenset[str]] = frozenset(
     (
-        "D05-dt-date-with-dots",
-        "I10-patient-id-blanks-around",
         "P01-no-photometric-interpretation",
         "P01-no-pixel-representation",
         "P01-no-planar-configuration",
@@ -34,7 +32,6 @@ AWAITING: Final[frozenset[str]] = frozenset(
         "P23-planar-configuration-of-one-sample",
         "P24-native-422-with-three-samples",
         "P25-padded-to-512",
-        "combinations",
     )
 )
 """Names of files of the catalogue. A rule's author takes out what the rule fulfils."""

@@ -14,6 +14,7 @@ from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DecodeSettings, HttpSettings, IngestSettings, Settings
+from vna_core.configuration_egress import EgressSettings
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.web_server import serve
 from vna_core.ingest.pipeline import IngestPipeline
@@ -25,10 +26,16 @@ def start_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     """Starts web faces, each on an empty archive, and stops them at the end."""
     ends: list[Callable[[], None]] = []
 
-    def start(http: HttpSettings | None = None, ingest: IngestSettings | None = None) -> Web:
+    def start(
+        http: HttpSettings | None = None, ingest: IngestSettings | None = None, egress: EgressSettings | None = None
+    ) -> Web:
         data = tmp_path_factory.mktemp("web")
         settings = Settings(
-            data=data, http=http or HttpSettings(), ingest=ingest or IngestSettings(), decode=DecodeSettings(processes=1)
+            data=data,
+            http=http or HttpSettings(),
+            ingest=ingest or IngestSettings(),
+            decode=DecodeSettings(processes=1),
+            egress=egress or EgressSettings(),
         )
         catalogue = Catalogue.open(settings.catalogue, data)
         landing = FilesystemStore("landing", data / "store")

@@ -28,6 +28,14 @@ def test_every_change_of_an_instance_is_explained(client: httpx2.Client) -> None
     assert client.get(f"/api/v1/instances/{SOP}/versions").json()["versions"][0]["sop_instance_uid"] == SOP
 
 
+def test_elements_are_compared_on_demand(client: httpx2.Client) -> None:
+    store(client, [sample("CT_small.dcm")])
+    told = client.get(f"/api/v1/instances/{SOP}?elements=true").json()
+    assert all({"tag", "original", "canonical"} <= set(element) for element in told["elements"])
+    assert "elements" not in client.get(f"/api/v1/instances/{SOP}").json()
+    assert client.get(f"/api/v1/instances/{SOP}?elements=perhaps").status_code == 400
+
+
 def test_an_original_is_an_attachment_with_its_digest(client: httpx2.Client) -> None:
     store(client, [sample("CT_small.dcm")])
     answer = client.get(f"/api/v1/instances/{SOP}/original")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
+from vna_core.configuration import IngestSettings
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.octets import spooled
 from vna_core.gateways.web.exchange import Exchange
+from vna_core.ingest.differences import element_differences
+from vna_core.ingest.normalize.rule_book import evidence_of
 
 
 def chosen_version(versions: Sequence[HeldInstance], text: str | None) -> HeldInstance:
@@ -47,17 +53,28 @@ def version_json(held: HeldInstance) -> dict[str, Any]:
 
 
 class Explained:
-    """GET ``/api/v1/instances/{sop}``."""
+    """GET ``/api/v1/instances/{sop}``; with ``?elements=true`` also every element that is not as it was received."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, retriever: Retriever, limits: IngestSettings) -> None:
         self._catalogue = catalogue
+        self._retriever = retriever
+        self._limits = limits
 
     async def __call__(self, exchange: Exchange) -> None:
-        await exchange.json(
-            await exchange.blocking(self._explain, exchange.path_parameters["sop"], exchange.parameter("version"))
-        )
+        sop, version = exchange.path_parameters["sop"], exchange.parameter("version")
+        elements = exchange.parameter("elements")
+        if elements not in (None, "true", "false"):
+            raise InvalidRequest("This parameter is true or false.", parameter="elements")
+        await exchange.json(await exchange.blocking(self._explain, sop, version, elements == "true"))
 
-    def _explain(self, sop: str, version: str | None) -> dict[str, Any]:
+    def _elements(self, held: HeldInstance) -> list[dict[str, Any]]:
+        with (
+            closing(spooled(self._retriever.original(held))) as original,
+            closing(spooled(self._retriever.part10(held))) as canonical,
+        ):
+            return [asdict(one) for one in element_differences(original, canonical, self._limits)]
+
+    def _explain(self, sop: str, version: str | None, elements: bool) -> dict[str, Any]:
         versions = self._catalogue.versions(sop)
         held = chosen_version(versions, version)
         explanation = self._catalogue.explanation(held.pk)
@@ -77,10 +94,15 @@ class Explained:
                     "confidence": one.confidence.value,
                     "count": one.count,
                     "detail": one.detail,
+                    "evidence": evidence_of(one.rule),
                 }
                 for one in explanation.transformations
             ],
-            "warnings": [{"rule": one.rule, "message": one.message, "tag": one.tag} for one in explanation.findings],
+            "warnings": [
+                {"rule": one.rule, "message": one.message, "tag": one.tag, "evidence": evidence_of(one.rule)}
+                for one in explanation.findings
+            ],
+            **({"elements": self._elements(held)} if elements else {}),
             "locations": [
                 {"store": where.store, "key": where.key, "offset": where.offset, "length": where.length}
                 for where in held.locations

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from vna_core.access.egress.outgoing import Egress
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
@@ -82,7 +83,8 @@ def create_app(
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
     transcoder = transcoder or Transcoder(settings.decode, renderer.pool)
-    archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, threads, ingest_threads)
+    egress = Egress(settings.egress, retriever, transcoder)
+    archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, egress, threads, ingest_threads)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
     routes = dicomweb_routes(archive, pace, metrics)
@@ -94,7 +96,7 @@ def create_app(
     add("/readyz", "readiness", Readiness(catalogue, stores or {}))
     add("/metrics", "metrics", Exposition(catalogue, metrics))
     add(f"{API}/statistics", "statistics", Totals(catalogue))
-    add(f"{API}/instances/{{sop}}", "instance", Explained(catalogue))
+    add(f"{API}/instances/{{sop}}", "instance", Explained(catalogue, retriever, settings.ingest))
     add(f"{API}/instances/{{sop}}/original", "instance-original", Original(catalogue, retriever))
     add(f"{API}/instances/{{sop}}/versions", "instance-versions", Versions(catalogue))
     add(f"{API}/quarantine", "quarantine", Listed(catalogue))

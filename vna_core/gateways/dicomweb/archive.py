@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from vna_core.access.egress.outgoing import Egress
+from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
+from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.pipeline import IngestPipeline
 
 ROOT: Final = "/dicom-web"
@@ -30,5 +33,10 @@ class WebArchive:
     retriever: Retriever
     renderer: Renderer
     transcoder: Transcoder
+    egress: Egress
     threads: ThreadPoolExecutor
     ingest_threads: ThreadPoolExecutor
+
+    def profile_of(self, exchange: Exchange) -> EgressProfile | None:
+        """The egress profile of whoever asks; None: objects as stored."""
+        return self.egress.profiles.of_client(exchange.principal, exchange.header(b"user-agent") or "")

@@ -50,6 +50,24 @@ def transfer_syntax_of(held: HeldInstance, acceptable: Iterable[str], transcoder
     )
 
 
+def adapted_transfer_syntax(held: HeldInstance, acceptable: Sequence[str], allowed: Sequence[str]) -> str:
+    """The transfer syntax for a receiver whose profile allows some: the first allowed one that is acceptable.
+
+    A range without the parameter means Explicit VR Little Endian where that is allowed, else whatever the profile says.
+
+    Raises UnsupportedMediaType when nothing allowed is acceptable.
+    """
+    for syntax in acceptable:
+        if syntax == "" and EXPLICIT_LITTLE in allowed:
+            return EXPLICIT_LITTLE
+        found = next((one for one in allowed if syntax in ("", "*", one)), None)
+        if found is not None:
+            return found
+    raise UnsupportedMediaType(
+        "No acceptable transfer syntax is one that the client's egress profile allows.", stored=held.transfer_syntax_uid
+    )
+
+
 def frame_forms(accept: Sequence[MediaRange], packagings: Sequence[str]) -> list[Wanted]:
     """Acceptable forms of frames, best first. Raises UnsupportedMediaType when there is none of `packagings`."""
     forms = [form for form in wanted_forms(accept) if form.packaging in packagings]

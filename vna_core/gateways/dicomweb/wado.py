@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from vna_core.access.egress.profiles import EgressProfile
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
 from vna_core.gateways.dicomweb.held import held_under, instance_url
 from vna_core.gateways.dicomweb.media_types import DICOM, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
-from vna_core.gateways.dicomweb.negotiation import object_form, transfer_syntax_of
+from vna_core.gateways.dicomweb.negotiation import adapted_transfer_syntax, object_form, transfer_syntax_of
 from vna_core.gateways.dicomweb.zip_answer import Member, zip_body
 from vna_core.gateways.web.exchange import Exchange
 
 SMALL: Final = 2 << 20
 """Octets up to which an object is read whole, in one go, before it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One instance of an answer.
+
+    Attributes
+    ----------
+    size
+        Octets of the file, None where only its making tells.
+    as_stored
+        It goes out as it is stored, octet by octet.
+    """
+
+    held: HeldInstance
+    transfer_syntax_uid: str
+    profile: EgressProfile | None
+    size: int | None
+    as_stored: bool
+
+    @property
+    def media_type(self) -> str:
+        return f"{DICOM}; transfer-syntax={self.transfer_syntax_uid}"
 
 
 class Retrieve:
@@ -31,54 +56,52 @@ class Retrieve:
         packagings = ("multipart", "single") if "instance" in path else ("multipart", "zip")
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         packaging, acceptable = object_form(accept, packagings)
-        find = exchange.short if "instance" in path else exchange.blocking
-        found = await find(self._find, path, acceptable)
+        profile = self._archive.profile_of(exchange)
+        find = exchange.short if "instance" in path and profile is None else exchange.blocking
+        found = await find(self._find, path, acceptable, profile)
         if packaging != "zip" and self._is_small(found):
             await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + ROOT))
         elif packaging == "zip":
-            members = [Member(_member_name(held), partial(self._file, held, syntax)) for held, syntax in found]
+            members = [Member(_member_name(one.held), partial(self._file, one)) for one in found]
             name = f'attachment; filename="{key_segment(path["study"])}.zip"'
             await exchange.stream(zip_body(members), "application/zip", None, headers={"Content-Disposition": name})
         elif packaging == "single":
-            held, syntax = found[0]
-            size = held.trailer_offset if syntax == held.transfer_syntax_uid else None
-            await exchange.stream(self._file(held, syntax), f"{DICOM}; transfer-syntax={syntax}", size)
+            await exchange.stream(self._file(found[0]), found[0].media_type, found[0].size)
         else:
             answer = MultipartAnswer(DICOM)
             parts = self._parts(found, exchange.base + ROOT)
             await exchange.stream(answer.body(parts), answer.content_type, answer.size(parts))
 
-    def _find(self, path: dict[str, str], acceptable: Sequence[str]) -> list[tuple[HeldInstance, str]]:
-        """Instances with the transfer syntaxes they are served in."""
+    def _find(self, path: dict[str, str], acceptable: Sequence[str], profile: EgressProfile | None) -> list[Served]:
+        """Instances with the transfer syntaxes they are served in. With a profile, whatever it refuses is refused here."""
         held = held_under(self._archive.catalogue, path)
-        return [(one, transfer_syntax_of(one, acceptable, self._archive.transcoder)) for one in held]
+        return [self._served(one, acceptable, profile) for one in held]
 
-    def _is_small(self, found: Sequence[tuple[HeldInstance, str]]) -> bool:
-        held, syntax = found[0]
-        return len(found) == 1 and syntax == held.transfer_syntax_uid and held.trailer_offset <= SMALL
+    def _served(self, held: HeldInstance, acceptable: Sequence[str], profile: EgressProfile | None) -> Served:
+        egress = self._archive.egress
+        allowed = egress.transfer_syntaxes(held, profile)
+        if allowed:
+            syntax = adapted_transfer_syntax(held, acceptable, allowed)
+        else:
+            syntax = transfer_syntax_of(held, acceptable, self._archive.transcoder)
+        size = egress.outgoing(held, profile).size(syntax)
+        return Served(held, syntax, profile, size, profile is None and syntax == held.transfer_syntax_uid)
 
-    def _whole(self, found: Sequence[tuple[HeldInstance, str]], packaging: str, base: str) -> tuple[bytes, str]:
+    def _is_small(self, found: Sequence[Served]) -> bool:
+        return len(found) == 1 and found[0].as_stored and found[0].held.trailer_offset <= SMALL
+
+    def _whole(self, found: Sequence[Served], packaging: str, base: str) -> tuple[bytes, str]:
         """The answer's body and media type, for one small instance as it is stored."""
         if packaging == "single":
-            return b"".join(self._file(*found[0])), f"{DICOM}; transfer-syntax={found[0][1]}"
+            return b"".join(self._file(found[0])), found[0].media_type
         answer = MultipartAnswer(DICOM)
         return b"".join(answer.body(self._parts(found, base))), answer.content_type
 
-    def _parts(self, found: Sequence[tuple[HeldInstance, str]], base: str) -> list[Part]:
-        return [
-            Part(
-                f"{DICOM}; transfer-syntax={syntax}",
-                held.trailer_offset if syntax == held.transfer_syntax_uid else None,
-                partial(self._file, held, syntax),
-                instance_url(base, held),
-            )
-            for held, syntax in found
-        ]
+    def _parts(self, found: Sequence[Served], base: str) -> list[Part]:
+        return [Part(one.media_type, one.size, partial(self._file, one), instance_url(base, one.held)) for one in found]
 
-    def _file(self, held: HeldInstance, syntax: str) -> Iterator[bytes]:
-        if syntax == held.transfer_syntax_uid:
-            return self._archive.retriever.part10(held)
-        return self._archive.transcoder.part10(held, self._archive.retriever, syntax)
+    def _file(self, served: Served) -> Iterator[bytes]:
+        return self._archive.egress.outgoing(served.held, served.profile).part10(served.transfer_syntax_uid)
 
 
 def _member_name(held: HeldInstance) -> str:

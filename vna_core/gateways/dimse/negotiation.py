@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,16 +39,22 @@ def refusal(asked: Associate, address: str, settings: DimseSettings) -> Refusal 
     return None
 
 
-def answer(asked: Associate, max_pdu: int) -> tuple[Associate, dict[int, Context]]:
-    """The acceptance, and the presentation contexts it makes."""
+def answer(asked: Associate, max_pdu: int, preferred: Sequence[str] = ()) -> tuple[Associate, dict[int, Context]]:
+    """The acceptance, and the presentation contexts it makes.
+
+    Parameters
+    ----------
+    preferred
+        Transfer syntaxes that the requestor is to be sent, the best first: they decide where it offers to receive (C-GET).
+    """
     roles = {role.sop_class_uid: _role(role) for role in asked.roles}
     results: list[ContextResult] = []
     contexts: dict[int, Context] = {}
     for proposed in asked.proposed[:128]:
-        result = _result(proposed)
+        role = roles.get(proposed.abstract_syntax)
+        result = _result(proposed, preferred if role is not None and role.scp else ())
         results.append(result)
         if result.result == _ACCEPTED:
-            role = roles.get(proposed.abstract_syntax)
             contexts[proposed.id] = Context(
                 proposed.id, proposed.abstract_syntax, result.transfer_syntax, may_send=role is not None and role.scp
             )
@@ -67,7 +74,7 @@ def _role(asked: Role) -> Role:
     return Role(asked.sop_class_uid, asked.scu, asked.scp and is_stored(asked.sop_class_uid))
 
 
-def _result(proposed: ProposedContext) -> ContextResult:
+def _result(proposed: ProposedContext, preferred: Sequence[str]) -> ContextResult:
     syntaxes = proposed.transfer_syntaxes
     first = syntaxes[0] if syntaxes else ""
     if proposed.abstract_syntax in SERVICES:
@@ -76,4 +83,5 @@ def _result(proposed: ProposedContext) -> ContextResult:
     if not is_stored(proposed.abstract_syntax):
         return ContextResult(proposed.id, _ABSTRACT_SYNTAX_UNKNOWN, first)
     # Octets are kept as they come, so what the sender prefers is right, whatever it is.
+    first = next((uid for uid in preferred if uid in syntaxes), first)
     return ContextResult(proposed.id, _ACCEPTED if first else _TRANSFER_SYNTAXES_UNKNOWN, first)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
-from vna_core.access.retrieve import Retriever
+from vna_core.access.egress.outgoing import Egress, Outgoing
+from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DimseSettings, PeerSettings
@@ -18,7 +19,7 @@ from vna_core.dicom.network.association import Association, Context, Message
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
-from vna_core.domain.errors import InvalidRequest, PeerError, VnaError
+from vna_core.domain.errors import InvalidRequest, NotAdaptable, PeerError, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.gateways.dimse.find import level_of
@@ -47,6 +48,7 @@ class _Progress:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    comment: str = ""
     reported: float = 0.0
 
     def count(self, status: int | None, uid: str) -> None:
@@ -60,16 +62,25 @@ class _Progress:
             self.failed_uids.append(uid)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An instance that is ready to be sent: where, what, and its octets, the first of them read already."""
+
+    context: Context
+    held: HeldInstance
+    octets: Iterator[bytes]
+
+
 class RetrieveService:
     """Answers C-MOVE and C-GET of one association."""
 
     def __init__(
-        self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever, transcoder: Transcoder, calling: str
+        self, settings: DimseSettings, catalogue: Catalogue, transcoder: Transcoder, egress: Egress, calling: str
     ) -> None:
         self._settings = settings
         self._catalogue = catalogue
-        self._retriever = retriever
         self._transcoder = transcoder
+        self._egress = egress
         self._calling = calling
 
     def move(self, association: Association, message: Message) -> None:
@@ -86,13 +97,15 @@ class RetrieveService:
             commands.MOVE_ORIGINATOR: self._calling,
             commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
         }
-        for group, contexts in _groups(held):
+        profile = self._egress.profiles.of_title(title)
+        for group, contexts in _groups(held, profile):
             destination = self._connected(title, peer, contexts)
             if destination is None:
                 for one in group:
                     progress.count(None, one.sop_instance_uid)
                 continue
-            if not self._send_group(association, message, destination, group, progress, originator, (title, peer, contexts)):
+            address = (title, peer, contexts)
+            if not self._send_group(association, message, destination, group, progress, originator, address, profile):
                 return
         self._finish(association, message, progress)
 
@@ -120,6 +133,7 @@ class RetrieveService:
         progress: _Progress,
         originator: Command,
         address: tuple[str, PeerSettings, Sequence[tuple[str, tuple[str, ...]]]],
+        profile: EgressProfile | None,
     ) -> bool:
         """Send some instances over one association to the destination, opened again when it breaks. False: cancelled."""
         for one in group:
@@ -133,7 +147,8 @@ class RetrieveService:
             status = None
             if destination is not None:
                 try:
-                    status = self._store(destination, one, progress.completed + progress.failed + 1, originator)
+                    number = progress.completed + progress.failed + 1
+                    status = self._store(destination, one, number, originator, profile, progress)
                 except VnaError as error:
                     _log.warning("sub-operation-failed", sop_instance_uid=one.sop_instance_uid, code=error.code)
                     destination.abort(0)
@@ -149,52 +164,81 @@ class RetrieveService:
         held = self._wanted(association, message, GET)
         progress = _Progress(len(held))
         message_id = commands.number(message.command, commands.MESSAGE_ID)
+        profile = self._egress.profiles.of_title(self._calling)
         for number, one in enumerate(held, 1):
             if association.is_cancelled(message_id):
                 association.send(message.context_id, self._response(message, CANCELLED, progress))
                 return
-            status = self._store(association, one, (message_id + number) & 0xFFFF, {})
+            status = self._store(association, one, (message_id + number) & 0xFFFF, {}, profile, progress)
             progress.count(status, one.sop_instance_uid)
             self._report(association, message, progress)
         self._finish(association, message, progress)
 
     # -- one sub-operation ------------------------------------------------------------------------------------------------
 
-    def _store(self, destination: Association, held: HeldInstance, message_id: int, originator: Command) -> int | None:
+    def _store(
+        self,
+        destination: Association,
+        held: HeldInstance,
+        message_id: int,
+        originator: Command,
+        profile: EgressProfile | None,
+        progress: _Progress,
+    ) -> int | None:
         """C-STORE one instance; the peer's status, None where it could not be sent.
 
         Raises PeerError or StorageError when the association cannot be used any more.
         """
-        context, octets = self._prepared(destination, held)
-        if context is None or octets is None:
+        try:
+            prepared = self._prepared(destination, held, profile)
+        except VnaError as error:
+            fields = {name: error.fields[name] for name in ("tag", "profile") if name in error.fields}
+            _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code, **fields)
+            if isinstance(error, NotAdaptable):
+                progress.comment = error.message
+            return None
+        if prepared is None:
             return None
         request_: Command = {
-            commands.AFFECTED_SOP_CLASS: held.sop_class_uid,
+            commands.AFFECTED_SOP_CLASS: prepared.held.sop_class_uid,
             commands.COMMAND_FIELD: Field.STORE_RQ,
             commands.MESSAGE_ID: message_id & 0xFFFF,
             commands.PRIORITY: 0,
-            commands.AFFECTED_SOP_INSTANCE: held.sop_instance_uid,
+            commands.AFFECTED_SOP_INSTANCE: prepared.held.sop_instance_uid,
             **originator,
         }
-        destination.send(context.id, request_, octets)
+        destination.send(prepared.context.id, request_, prepared.octets)
         while True:
             answer = destination.receive(timeout=max(self._settings.idle_timeout, 60.0))
             if commands.number(answer.command, commands.COMMAND_FIELD) == Field.STORE_RSP:
                 return commands.number(answer.command, commands.STATUS, 0x0110)
 
-    def _prepared(self, destination: Association, held: HeldInstance) -> tuple[Context | None, Iterator[bytes] | None]:
-        """The context to use, and the first octets read, so that a damaged small object fails before anything is sent."""
+    def _prepared(self, destination: Association, held: HeldInstance, profile: EgressProfile | None) -> _Prepared | None:
+        """The instance for the destination with its first octets read, so that a damaged small object fails before anything is
+        sent; None where no accepted context takes it. Raises VnaError.
+        """
+        wanted = self._egress.transfer_syntaxes(held, profile)
+        outgoing = self._egress.outgoing(held, profile)
+        context = self._context(destination, outgoing, wanted)
+        if context is None and profile is not None and outgoing.held.sop_class_uid in profile.sop_classes.values():
+            # The peer knows the retired class only: it gets that one.
+            outgoing = self._egress.outgoing(held, replace(profile, sop_classes={}))
+            context = self._context(destination, outgoing, wanted)
+        if context is None:
+            return None
+        return _Prepared(context, outgoing.held, _started(outgoing.data_set(context.transfer_syntax)))
+
+    def _context(self, destination: Association, outgoing: Outgoing, wanted: Sequence[str]) -> Context | None:
+        """The accepted context to use: the profile's preference decides, else the stored transfer syntax comes first."""
+        held = outgoing.held
         usable = [c for c in destination.contexts.values() if c.abstract_syntax == held.sop_class_uid and c.may_send]
-        try:
+        for syntax in wanted or (held.transfer_syntax_uid,):
             for context in usable:
-                if context.transfer_syntax == held.transfer_syntax_uid:
-                    return context, _started(self._retriever.data_set(held))
-            for context in usable:
-                if self._transcoder.can(held, context.transfer_syntax):
-                    return context, _started(self._transcoder.transcode(held, self._retriever, context.transfer_syntax))
-        except VnaError as error:
-            _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code)
-        return None, None
+                if context.transfer_syntax == syntax:
+                    return context
+        if wanted:
+            return None
+        return next((context for context in usable if self._transcoder.can(held, context.transfer_syntax)), None)
 
     # -- what is asked for, and the answers -------------------------------------------------------------------------------
 
@@ -216,7 +260,7 @@ class RetrieveService:
             status = 0x0000
         else:
             status = WITH_FAILURES if sent else OUT_OF_RESOURCES_SUBOPERATIONS
-        answered = self._response(message, status, progress)
+        answered = self._response(message, status, progress, progress.comment)
         data = None
         if progress.failed_uids:
             context = association.contexts[message.context_id]
@@ -278,28 +322,34 @@ def _of_patient(catalogue: Catalogue, patient_id: str, issuer: str) -> list[Held
     return [held for patient in patients for held in catalogue.instances(patient=patient)]
 
 
-def _groups(held: Sequence[HeldInstance]) -> Iterator[tuple[list[HeldInstance], list[tuple[str, tuple[str, ...]]]]]:
-    """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class."""
+_Proposals = dict[tuple[str, tuple[str, ...]], None]
+
+
+def _groups(
+    held: Sequence[HeldInstance], profile: EgressProfile | None
+) -> Iterator[tuple[list[HeldInstance], list[tuple[str, tuple[str, ...]]]]]:
+    """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class.
+
+    Where a profile names transfer syntaxes, there is one context for each class and each of them instead.
+    """
     group: list[HeldInstance] = []
-    exact: dict[tuple[str, str], None] = {}
-    classes: dict[str, None] = {}
+    exact: _Proposals = {}
+    classes: _Proposals = {}
     for one in held:
-        pair = (one.sop_class_uid, one.transfer_syntax_uid)
-        more = (pair not in exact) + (one.sop_class_uid not in classes)
+        allowed = profile.transfer_syntaxes if profile is not None else ()
+        named = dict.fromkeys(profile.sop_classes_of(one) if profile is not None else (one.sop_class_uid,))
+        syntaxes = allowed or (one.transfer_syntax_uid,)
+        pairs: _Proposals = {(name, (syntax,)): None for name in named for syntax in syntaxes}
+        fallbacks: _Proposals = {} if allowed else {(name, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)): None for name in named}
+        more = len(pairs.keys() - exact.keys()) + len(fallbacks.keys() - classes.keys())
         if more and len(exact) + len(classes) + more > _CONTEXTS:
-            yield group, _contexts(exact, classes)
+            yield group, [*exact, *classes]
             group, exact, classes = [], {}, {}
-        exact[pair] = None
-        classes[one.sop_class_uid] = None
+        exact |= pairs
+        classes |= fallbacks
         group.append(one)
     if group:
-        yield group, _contexts(exact, classes)
-
-
-def _contexts(exact: dict[tuple[str, str], None], classes: dict[str, None]) -> list[tuple[str, tuple[str, ...]]]:
-    contexts: list[tuple[str, tuple[str, ...]]] = [(uid, (syntax,)) for uid, syntax in exact]
-    contexts += [(uid, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)) for uid in classes]
-    return contexts
+        yield group, [*exact, *classes]
 
 
 def _started(octets: Iterator[bytes]) -> Iterator[bytes]:

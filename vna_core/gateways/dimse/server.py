@@ -11,10 +11,12 @@ from typing import Final
 
 import structlog
 
+from vna_core.access.egress.outgoing import Egress
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DimseSettings
+from vna_core.configuration_egress import EgressSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, ConnectionLost, Message, Released
@@ -53,12 +55,14 @@ class DimseServer:
         catalogue: Catalogue,
         retriever: Retriever,
         transcoder: Transcoder,
+        egress: EgressSettings | None = None,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
         self._catalogue = catalogue
         self._retriever = retriever
         self._transcoder = transcoder
+        self._egress = Egress(egress or EgressSettings(), retriever, transcoder)
         self._commitments = CommitmentService(settings, catalogue, retriever)
         self._share = max(1, -(-settings.max_associations // settings.processes))
         self._stop = threading.Event()
@@ -197,7 +201,9 @@ class _Conversation:
             association.send_octets([pdu.reject(refused.result, refused.source, refused.reason)])
             association.close()
             return
-        accepted, association.contexts = answer(asked, settings.max_pdu)
+        profile = self._server._egress.profiles.of_title(asked.calling)
+        preferred = profile.transfer_syntaxes if profile is not None else ()
+        accepted, association.contexts = answer(asked, settings.max_pdu, preferred)
         association.peer_limit = asked.max_length
         self._calling = asked.calling
         self.established = True
@@ -239,7 +245,7 @@ class _Conversation:
             )
         elif field in (Field.MOVE_RQ, Field.GET_RQ) and abstract in (MOVE if field == Field.MOVE_RQ else GET):
             server = self._server
-            service = RetrieveService(self._settings, server._catalogue, server._retriever, server._transcoder, self._calling)
+            service = RetrieveService(self._settings, server._catalogue, server._transcoder, server._egress, self._calling)
             work = service.move if field == Field.MOVE_RQ else service.get
             self._answering(association, message, lambda: work(association, message))
         elif field == Field.ACTION_RQ and abstract == STORAGE_COMMITMENT:

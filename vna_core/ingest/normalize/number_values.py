@@ -57,7 +57,7 @@ def odd_decimal(suspect: SuspectValue) -> Verdict | None:
         return None
     least, most = dictionary.value_multiplicity_of(suspect.place.tag)
     number = len(suspect.values)
-    if b"," in suspect.raw and (number < least or (most is not None and number > most)):
+    if b"," in suspect.raw and not least == most == number:
         return Verdict(finding="A comma that may divide values or decimals.")
 
     def change(value: bytes) -> bytes | None:

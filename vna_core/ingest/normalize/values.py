@@ -83,8 +83,14 @@ class Survey:
     declaring: list[Place]
 
 
-def survey(amender: Amender) -> Survey:
-    """Look at every value of characters; what does not conform goes through the rules, foreign text is only gathered."""
+def survey(amender: Amender, day_first: bool | None = None) -> Survey:
+    """Look at every value of characters; what does not conform goes through the rules, foreign text is only gathered.
+
+    Parameters
+    ----------
+    day_first
+        Whether the site says that its source writes the day before the month (None: it says nothing).
+    """
     found = Survey([], [])
     revised = amender.revised
     buffer, literals, examined = revised.buffer, revised.literals, EXAMINED
@@ -108,14 +114,14 @@ def survey(amender: Amender) -> Survey:
             if _ESCAPE in raw or not raw.isascii():
                 found.foreign.append(ForeignText(Place(data_set, path, tag), around))
             elif not kept and (VR_OF.get(tag, vr) == vr or may_be(tag, vr)):  # else E24 told that it reads as neither
-                examine(amender, Place(data_set, path, tag), vr, raw)
+                examine(amender, Place(data_set, path, tag), vr, raw, day_first)
     return found
 
 
-def examine(amender: Amender, place: Place, vr: str, raw: bytes) -> None:
+def examine(amender: Amender, place: Place, vr: str, raw: bytes, day_first: bool | None = None) -> None:
     """Take one value through the rules; later ones see what earlier ones made of it."""
     for rule in VALUE_RULES:
-        verdict = rule.apply(SuspectValue(amender, place, vr, raw))
+        verdict = rule.apply(SuspectValue(amender, place, vr, raw, day_first))
         if verdict is None:
             continue
         if verdict.finding:

@@ -1,0 +1,15 @@
+"""Canon Medical and Toshiba dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vna_core.ports.dialect import Dialect
+from vna_core.ports.hookspecs import hookimpl
+from vna_dialect_canon.dialect import CanonDialect
+
+
+@hookimpl
+def register_dialects() -> Mapping[str, Dialect]:
+    """One dialect."""
+    return {CanonDialect.name: CanonDialect()}
