@@ -10,7 +10,7 @@ from vna_core.dicom.elements import DataSet, ParsedOctets
 from vna_core.domain.instance import CanonicalInstance
 from vna_core.ingest.identify import identify
 
-LEAVING_OUT = {"E27": 1, "E28": 1, "E32": 1, "E33": 1, "F05": 1, "F21": 1, "F28": 1, "P14": 2, "T08": 1}
+LEAVING_OUT = {"E27": 1, "E28": 1, "E32": 1, "E33": 1, "F05": 1, "F21": 1, "F28": 1, "P14": 2}
 """Rules that leave elements out or move them, with how many at a time."""
 
 LEFT_BY_THE_READER = frozenset(("E09", "E13"))
@@ -42,7 +42,11 @@ def lost(parsed: ParsedOctets, canonical: CanonicalInstance, object_: bytes) -> 
             missing[prefix, tag] += 1
     gone = {f"{prefix}{tag:08X}[" for prefix, tag in missing}
     missing = Counter({key: count for key, count in missing.items() if not _inside(key[0], gone)})
-    told = sum(change.count * LEAVING_OUT.get(change.rule, 0) for change in canonical.transformations)
+    told = sum(
+        change.count * LEAVING_OUT.get(change.rule, 0)
+        + change.count * (change.rule.startswith("T") and change.canonical is None and change.tag.endswith("].00080005"))
+        for change in canonical.transformations
+    )
     return [f"{prefix}{tag:08X}" for prefix, tag in missing] if missing.total() > told else []
 
 

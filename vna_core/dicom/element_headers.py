@@ -76,5 +76,8 @@ def value_fits(buffer: Buffer, header: Header, limit: int, little: bool) -> bool
 
 
 def tag_is_plausible(tag: int) -> bool:
-    """Whether the standard defines the tag or it is private in a legal group (PS3.5 section 7.8)."""
-    return dictionary.is_known(tag) or (dictionary.is_private(tag) and 8 < tag >> 16 < 0xFFFF)
+    """Whether the standard defines the tag or it is a legal private one (PS3.5 section 7.8)."""
+    if dictionary.is_known(tag):
+        return True
+    number = tag & 0xFFFF
+    return dictionary.is_private(tag) and 8 < tag >> 16 < 0xFFFF and (number >= 0x1000 or number == 0 or 0x10 <= number <= 0xFF)

@@ -89,13 +89,20 @@ def outlook(where: Surroundings, position: int, last: int) -> tuple[int, int]:
     if first < WELL or position == where.limit:
         return first, first
     buffer, limit, explicit, little = where
-    group, number, _ = LONG_HEADER[little](buffer, position)
+    group, _, _ = LONG_HEADER[little](buffer, position)
     if group == 0xFFFE:
         return first, score(where, position + 8, -1)
-    header = read_header(buffer, position, limit, explicit, little) or read_header(buffer, position, limit, not explicit, little)
-    if header is None or header.length == UNDEFINED or header.start + header.length > limit:
-        return first, first
-    return first, score(where, header.start + header.length, group << 16 | number)
+    second = 0
+    for form in (explicit, not explicit):
+        header = read_header(buffer, position, limit, form, little)
+        if header is None or not value_fits(buffer, header, limit, little):
+            continue
+        if header.length == UNDEFINED:
+            return first, first
+        second = max(second, score(where, header.start + header.length, header.tag))
+        if second >= WELL:
+            break
+    return first, second
 
 
 def readings(where: Surroundings, position: int) -> list[Reading]:
@@ -152,6 +159,8 @@ def resolve(where: Surroundings, position: int, last: int) -> Reading | None:
     for reading in readings(where, position):
         header = reading.header
         if not value_fits(where.buffer, header, where.limit, where.little_endian):
+            continue
+        if reading.rule and not tag_is_plausible(header.tag):
             continue
         if header.length == UNDEFINED:
             weight = (3, 3)

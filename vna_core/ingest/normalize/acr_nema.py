@@ -29,8 +29,7 @@ _PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
 def write_as_dicom(amender: Amender) -> None:
     """Leave out Length to End (0008,0001) anywhere, and put the other attributes of an ACR-NEMA data set right."""
     revised = amender.revised
-    elements = revised.data_set.elements
-    if not elements or elements[0].tag > _RECOGNITION_CODE:
+    if not _begins_oddly(revised.data_set.elements):
         return
     _leave_out(amender, _LENGTH_TO_END, Record.NONE)
     if not revised.text(_RECOGNITION_CODE).upper().startswith(_CODES):
@@ -42,6 +41,14 @@ def write_as_dicom(amender: Amender) -> None:
     if revised.pixel is not None:
         _describe(amender)
         _leave_out(amender, _IMAGE_LOCATION, Record.LEGAL)
+
+
+def _begins_oddly(elements: list[Element]) -> bool:
+    for element in elements:
+        tag = element[0]
+        if tag == _LENGTH_TO_END or tag >= _RECOGNITION_CODE:
+            return tag <= _RECOGNITION_CODE
+    return False
 
 
 def _describe(amender: Amender) -> None:

@@ -25,6 +25,7 @@ from vna_core.ingest.normalize.representation import may_be, parses_as
 TRAILING_PADDING: Final = 0xFFFCFFFC
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _FIRST: Final = 0x00040000
+_FIRST_PRIVATE: Final = 0x00090000
 _RECORDED: Final = frozenset(("E27", "E32", "E33"))
 """Rules whose elements are left out or move although they may say something: they are told in the data set's own terms."""
 
@@ -264,7 +265,7 @@ class _Reviser:
 
     def _elements(self, source: DataSet, path: Path) -> list[Element]:
         """The elements of one data set as they will be written."""
-        known, little = dictionary.VR_OF.get, source.little_endian
+        known, value, little = dictionary.VR_OF.get, self.amender.revised.value, source.little_endian
         kept: list[Element] = []
         append = kept.append
         creators: dict[int, bytes] = {}
@@ -287,10 +288,18 @@ class _Reviser:
                     append(element)
                     last = tag
                     continue
-                if tag & 0x10000 and ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in creators:
-                    append(element)
-                    last = tag
-                    continue
+                if tag & 0x10000:
+                    if ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in creators:
+                        append(element)
+                        last = tag
+                        continue
+                    if vr == "LO" and dictionary.is_private_creator(tag) and tag > _FIRST_PRIVATE and 0 < length <= 64:
+                        raw = value(element)
+                        if raw[-1] and raw.strip():
+                            append(element)
+                            creators[tag] = raw.strip(b" \0")
+                            last = tag
+                            continue
             if tag <= last and seen is None:
                 seen = {other[0] for other in kept}
             suspect = Suspect(

@@ -65,7 +65,10 @@ def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], 
     for number in range(max(1, len(octets))):
         modified = [_before(revised, one) for one in legal] if not number else []
         told = octets[number : number + 1]
-        modified += [_empty(revised, one.tag) for one in told if not one.path and dictionary.is_known(one.tag)]
+        named = {element.tag for element in modified}
+        modified += [
+            _empty(revised, one.tag) for one in told if not one.path and one.tag not in named and dictionary.is_known(one.tag)
+        ]
         sequences = [_sequence(MODIFIED_ATTRIBUTES, sorted(modified, key=_tag_of))]
         sequences += [_sequence(NONCONFORMING, _nonconforming(revised, one)) for one in told]
         _append(revised, DataSet([*sequences, *origin]))
