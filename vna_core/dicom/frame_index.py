@@ -260,7 +260,8 @@ def group_fragments(
     by_table = _by_offsets(fragments, _basic_offsets(revised.buffer, pixel, little_endian))
     by_extended = _by_offsets(fragments, _extended_offsets(revised))
     by_beginning = _by_beginnings(revised.buffer, fragments)
-    candidates = [groups for groups in (by_extended, by_table, by_beginning) if groups]
+    by_end = _by_beginnings(revised.buffer, fragments, after_end=True)
+    candidates = [groups for groups in (by_extended, by_table, by_beginning, by_end) if groups]
     for groups in candidates:
         if len(groups) == frames:
             return groups
@@ -303,16 +304,25 @@ def _by_offsets(fragments: list[ByteRange], offsets: Sequence[int]) -> list[list
     return groups
 
 
-def _by_beginnings(buffer: Buffer, fragments: list[ByteRange]) -> list[list[ByteRange]]:
-    """Groups that begin where a codestream does (SOI, SOC, signature box); empty when the first fragment begins none."""
+def _by_beginnings(buffer: Buffer, fragments: list[ByteRange], *, after_end: bool = False) -> list[list[ByteRange]]:
+    """Groups that begin where a codestream does (SOI, SOC, signature box); empty when the first fragment begins none.
+
+    With `after_end` only where the codestream before has ended: the octets of a beginning also occur inside segments.
+    """
     groups: list[list[ByteRange]] = []
     for fragment in fragments:
-        if bytes(buffer[fragment.offset : fragment.offset + min(8, fragment.length)]).startswith(_BEGINNINGS):
+        begins = bytes(buffer[fragment.offset : fragment.offset + min(8, fragment.length)]).startswith(_BEGINNINGS)
+        if begins and (not after_end or not groups or _ends(buffer, groups[-1][-1])):
             groups.append([])
         elif not groups:
             return []
         groups[-1].append(fragment)
     return groups
+
+
+def _ends(buffer: Buffer, fragment: ByteRange) -> bool:
+    """Whether the last octets of a fragment are an end marker, padding apart."""
+    return bytes(buffer[max(fragment.offset, fragment.end - 16) : fragment.end]).rstrip(b"\0").endswith(_END)
 
 
 def _by_run_length_headers(buffer: Buffer, fragments: list[ByteRange]) -> list[list[ByteRange]]:

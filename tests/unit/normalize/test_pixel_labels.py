@@ -20,6 +20,7 @@ from tests.unit.normalize.handmade import (
     fragments,
     identification,
     item,
+    noticed,
     number,
     offer,
     rules,
@@ -129,7 +130,7 @@ def test_every_rule_has_an_identity() -> None:
 )
 def test_a_conformant_image_passes(labels: Labels, samples: bytes) -> None:
     canonical = offer(native(labels, samples))
-    assert rules(canonical) == [] and canonical.findings == ()
+    assert rules(canonical) == [] and noticed(canonical) == []
 
 
 # -- P01 -----------------------------------------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ def test_bits_above_the_stored_ones_are_flagged() -> None:
 
 def test_extended_signs_are_not() -> None:
     samples = (RAMP.astype("<i2") - 2048).tobytes()
-    assert offer(native(GREY | {0x103: 1}, samples)).findings == ()
+    assert noticed(offer(native(GREY | {0x103: 1}, samples))) == []
 
 
 # -- P06 to P11, P17 to P19 ----------------------------------------------------------------------------------------------
@@ -391,8 +392,15 @@ def test_there_are_as_many_frames_as_the_samples_make(declared: str, frames: int
     assert len(canonical.frames.ranges) == frames and rules(canonical) == ["P22"]
 
 
-def test_twice_the_octets_may_be_wider_samples_and_are_flagged() -> None:
-    kept(native(GREY, (RAMP | 1).astype("<u2").tobytes() * 2), "P22")
+def test_twice_the_octets_of_narrow_samples_may_be_wider_ones_and_are_flagged() -> None:
+    narrow = GREY | {0x100: 8, 0x101: 8, 0x102: 7}
+    kept(native(narrow, (RAMP | 1).astype("u1").tobytes() * 2), "P22")
+
+
+def test_twice_the_octets_of_wide_samples_are_two_frames() -> None:
+    octets = native(GREY, (RAMP | 1).astype("<u2").tobytes() * 2)
+    canonical = labelled(octets, NumberOfFrames=2)
+    assert rules(canonical) == ["P22"] and len(canonical.frames.ranges) == 2
 
 
 @pytest.mark.parametrize(("declared", "count"), [("1", 3), (None, 3), ("0", 1), ("4", 2)])
@@ -448,7 +456,7 @@ def test_floating_samples_have_no_bits_to_store(tag: int, vr: str, bits: int) ->
     labels: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 2, 0x11: 3, 0x100: bits}
     octets = file(identification() + group(labels) + element(tag, vr, bytes(6 * bits // 8)))
     canonical = offer(octets)
-    assert rules(canonical) == [] and canonical.findings == () and canonical.transfer_syntax_uid == EXPLICIT
+    assert rules(canonical) == [] and noticed(canonical) == [] and canonical.transfer_syntax_uid == EXPLICIT
     assert [one.length for one in canonical.frames.ranges] == [6 * bits // 8]
 
 
@@ -456,7 +464,7 @@ def test_floating_samples_have_no_bits_to_store(tag: int, vr: str, bits: int) ->
 def test_every_width_of_samples_passes(bits: int) -> None:
     octets = native({**GREY, 0x10: 4, 0x11: 4, 0x100: bits, 0x101: bits, 0x102: bits - 1}, bytes(range(2 * bits)))
     canonical = offer(octets)
-    assert [rule for rule in rules(canonical) if rule != "E25"] == [] and canonical.findings == ()
+    assert [rule for rule in rules(canonical) if rule != "E25"] == [] and noticed(canonical) == []
     assert canonical.frames.ranges[0].length == 2 * bits
 
 

@@ -22,10 +22,11 @@ from vna_core.domain.errors import LimitExceeded
 from vna_core.domain.instance import CanonicalInstance, FrameIndex
 from vna_core.domain.octets import ByteRange, ReceivedInstance
 from vna_core.domain.renormalization import Renormalization
+from vna_core.ingest.normalize.acr_nema import write_as_dicom
 from vna_core.ingest.normalize.amendments import Amender
 from vna_core.ingest.normalize.assembly import assemble, close_payloads, make_patch
 from vna_core.ingest.normalize.container import apply_container_rules
-from vna_core.ingest.normalize.dialects import describe_dialects
+from vna_core.ingest.normalize.dialects import describe_dialects, note_private_class
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import RULE_SET, Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules, identity_of
@@ -90,10 +91,9 @@ def normalize(
         received.octets.release_pages()
 
 
-def _revise(received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, journal: Journal) -> Amender:
-    """Everything that is done to the data set but its pixels."""
-    apply_container_rules(parsed, journal)
-    amender = revise(parsed, journal)
+def _amend(received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, amender: Amender) -> None:
+    """Everything that is done to what the data set says, its pixels apart."""
+    write_as_dicom(amender)
     source = received.source
     rules = site.applying_to(source, amender.revised)
     surveyed = survey(amender, day_first(rules))
@@ -101,8 +101,8 @@ def _revise(received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, j
     apply_identifier_rules(amender, parsed, received)
     trim_patient_id(amender)
     apply_site_rules(amender, site, rules, source, text_is_unified=is_unified)
-    note_domains(amender.revised, source, journal)
-    return amender
+    note_domains(amender.revised, source, amender.journal)
+    note_private_class(amender.revised, amender.journal)
 
 
 def _normalize(
@@ -116,10 +116,12 @@ def _normalize(
     dialects: tuple[Dialect, ...],
 ) -> CanonicalInstance:
     journal = Journal()
-    amender = _revise(received, parsed, site, journal)
+    apply_container_rules(parsed, journal)
+    amender = revise(parsed, journal)
     revised = amender.revised
-    identity = identity_of(revised)
     recognized = describe_dialects(revised, parsed, dialects, journal)
+    _amend(received, parsed, site, amender)
+    identity = identity_of(revised)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
     pixels = derive_pixels(amender, parsed, recognized)
     packed = False if pixels else describe_pixels(amender, parsed, transfer_syntax_uid)

@@ -16,7 +16,6 @@ from vna_core.dicom.reverse_patch import swap
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.value_representations import LONG_NAMES, SWAP_UNIT
 from vna_core.domain.transformation import Confidence
-from vna_core.ingest.normalize.acr_nema import write_as_dicom
 from vna_core.ingest.normalize.amendments import Amender, Path, path_text
 from vna_core.ingest.normalize.engine import Journal, Layer, Rule, displayed
 from vna_core.ingest.normalize.private_blocks import PrivateBlocks, block_of
@@ -370,5 +369,4 @@ def revise(parsed: ParsedOctets, journal: Journal) -> Amender:
     root = DataSet([], source.explicit, source.little_endian, source.begin, source.end)
     amender = Amender(RevisedDataSet(parsed.buffer, root, [], parsed.pixel, parsed.encapsulated), journal)
     _Reviser(parsed, amender).run()
-    write_as_dicom(amender)
     return amender

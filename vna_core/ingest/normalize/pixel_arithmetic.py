@@ -137,7 +137,9 @@ def _undecided(image: PixelImage) -> bool:
 
 
 def _multi_frame(image: PixelImage, count: int) -> bool:
-    """Whether more frames are what the additional octets must be, and not wider samples."""
+    """Whether more frames are what the additional octets must be, and not wider samples or more of them a pixel."""
+    if image.samples == 1 and (image.allocated or 0) >= 16:
+        return True
     return image.frames > 1 or FRAME_INCREMENT in image.raw or _per_frame_items(image) == count or count > _CONFUSABLE
 
 

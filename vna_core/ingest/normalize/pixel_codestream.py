@@ -25,6 +25,7 @@ from vna_core.ingest.normalize.pixel_missing import whole_octets
 _LOSSY: Final = 0x00282110
 _DCT: Final = frozenset(("jpeg-baseline", "jpeg-extended", "jpeg-progressive"))
 _WAVELET: Final = frozenset(("jpeg-2000", "htj2k"))
+JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 _UNSIGNED_CODECS: Final = _DCT | {"jpeg-lossless", "jpeg-ls"}
 _LOSSLESS_SYNTAXES: Final = NATIVE | frozenset(
     "1.2.840.10008.1.2.4." + number for number in ("57", "58", "70", "80", "90", "201", "202")
@@ -109,11 +110,13 @@ def component_count(image: PixelImage) -> LabelVerdict | None:
 
 
 def precision(image: PixelImage) -> LabelVerdict | None:
-    """P10: bits by the codestream where the labels cannot be right: more bits than allocated, or fewer than stored."""
+    """P10: bits by the codestream where the labels say others, or where 8-bit JPEG has other samples allocated (PS3.5 8.2.1)."""
     stream = image.stream
-    if stream is None or stream.precision in (0, image.stored) or stream.family not in _UNSIGNED_CODECS or not image.allocated:
+    if stream is None or not stream.precision or stream.family not in _UNSIGNED_CODECS or not image.allocated:
         return None
     bits, wide = stream.precision, whole_octets(stream.precision)
+    if bits == image.stored and (wide == image.allocated or image.transfer_syntax_uid != JPEG_BASELINE):
+        return None
     if image.representation or image.allocated >= bits > (image.stored or 0):
         return LabelVerdict(finding=f"The codestream has {bits} bits, Bits Stored is {image.stored}; kept.", tag=STORED)
     changes = [unsigned(STORED, bits), unsigned(HIGH, bits - 1)]

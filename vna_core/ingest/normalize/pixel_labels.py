@@ -51,7 +51,7 @@ LABEL_RULES: Final[tuple[LabelRule, ...]] = (
     _rule("P24", _PROVEN, arithmetic.subsampled_label, "Native YBR_FULL_422 with three samples for every pixel: YBR_FULL."),
     _rule("P23", _PROVEN, arithmetic.planar_monochrome, "Planar Configuration of an image with one sample a pixel: left out."),
     _rule("P23", _PROVEN, arithmetic.planar_colour, "Planar Configuration that is not possible: kept and flagged."),
-    _rule("P22", _PROVEN, arithmetic.native_frames, "Number of Frames against the number of octets: as many as there are, else kept and flagged."),
+    _rule("P22", _INFERRED, arithmetic.native_frames, "Number of Frames against the number of octets: as many as there are, else kept and flagged."),
     _rule("P22", _PROVEN, arithmetic.codestream_frames, "Number of Frames against the number of codestreams: as many as there are, else kept and flagged."),
     _rule("P22", _PROVEN, arithmetic.empty_number, "Number of Frames is 0 or no number over one frame: 1."),
     _rule("F23", _PROVEN, arithmetic.short_samples, "Native samples end before the last frame does: kept and flagged."),
