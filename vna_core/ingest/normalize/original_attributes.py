@@ -26,6 +26,9 @@ NONCONFORMING: Final = 0x04000551
 _NONCONFORMING_VALUE: Final = 0x04000552
 _COERCION_DATE_TIME: Final = 0x00080015
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
+_PIXEL_REPRESENTATION: Final = 0x00280103
+"""Never told as empty: readers go by it, wherever it stands, to know the representation of others (PS3.5 section 6.2.2)."""
+
 _LONGEST: Final = 65_536
 """Octets of one value kept here; a longer one comes back by the reverse patch alone."""
 
@@ -53,7 +56,7 @@ def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], 
     stands_alone = not any(
         one.tag == _SPECIFIC_CHARACTER_SET and not one.path and one.record is Record.LEGAL and one.original for one in kept
     )
-    legal = [one for one in kept if _is_plain(one, stands_alone)]
+    legal = [one for one in kept if _is_plain(one, stands_alone) and (one.original or one.tag != _PIXEL_REPRESENTATION)]
     octets = [one for one in kept if not _is_plain(one, stands_alone) and one.original]
     reason = "COERCE" if all(one.coerced for one in kept) else "CORRECT"
     origin = [
