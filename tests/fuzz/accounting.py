@@ -10,7 +10,7 @@ from vna_core.dicom.elements import DataSet, ParsedOctets
 from vna_core.domain.instance import CanonicalInstance
 from vna_core.ingest.identify import identify
 
-LEAVING_OUT = {"E27": 1, "E28": 1, "E32": 1, "E33": 1, "F05": 1, "F21": 1, "F28": 1, "P14": 2}
+LEAVING_OUT = {"E27": 1, "E28": 1, "E32": 1, "E33": 1, "F05": 1, "F21": 1, "F28": 1, "P14": 2, "P23": 1}
 """Rules that leave elements out or move them, with how many at a time."""
 
 LEFT_BY_THE_READER = frozenset(("E09", "E13"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vna_core.dicom.codestream_header import CodestreamHeader, read_header
-from vna_core.dicom.elements import Buffer
+from vna_core.dicom.elements import Buffer, PixelElement
 from vna_core.domain.octets import ByteRange
 
 _HEAD: Final = 4096
@@ -68,22 +68,40 @@ _UIDS: Final = {
 """The transfer syntax a codestream is right under: the plain one, and the one for a lossy stream or another predictor."""
 
 
+BEGINNINGS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a")
+"""How codestreams begin: SOI and a marker, SOC and SIZ, the signature boxes of JP2 and JPEG XL, a bare JPEG XL codestream."""
+
+
 def is_encapsulated(uid: str) -> bool:
     """Whether the standard defines the transfer syntax and it encapsulates pixel data."""
     return uid in _KNOWN_ENCAPSULATED
 
 
-def first_header(buffer: Buffer, fragments: Sequence[ByteRange]) -> CodestreamHeader | None:
-    """The header of the first codestream; None where the octets do not say."""
+def first_header(buffer: Buffer, pixel: PixelElement) -> CodestreamHeader | None:
+    """The header of the first codestream, over as many fragments as it takes; None where the octets do not say.
+
+    A codestream in the place of the offset table is one: the table is missing (P13).
+    """
+    fragments, table, found = pixel.fragments or [], pixel.offset_table, None
+    if table is not None and bytes(buffer[table.offset : table.offset + min(table.length, 8)]).startswith(BEGINNINGS):
+        fragments = [table, *fragments]
+    for length in (_HEAD, _LONG_HEAD):
+        octets = _first_octets(buffer, fragments, length)
+        found = read_header(octets) or found
+        if len(octets) < length or (found is not None and found.complete):
+            break
+    return found
+
+
+def _first_octets(buffer: Buffer, fragments: Sequence[ByteRange], length: int) -> bytes:
+    """What the fragments hold one after the other, at most `length` octets of it."""
+    pieces: list[bytes] = []
     for fragment in fragments:
-        if fragment.length >= 4:
-            length = min(fragment.length, _HEAD)
-            found = read_header(bytes(buffer[fragment.offset : fragment.offset + length]))
-            if length < fragment.length and (found is None or not found.complete):
-                length = min(fragment.length, _LONG_HEAD)
-                found = read_header(bytes(buffer[fragment.offset : fragment.offset + length])) or found
-            return found
-    return None
+        pieces.append(bytes(buffer[fragment.offset : fragment.offset + min(length, fragment.length)]))
+        length -= len(pieces[-1])
+        if not length:
+            break
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def uid_of(header: CodestreamHeader) -> str:

@@ -22,6 +22,7 @@ from vna_core.dicom.canonical_writer import (
     padding,
     size_of,
 )
+from vna_core.dicom.codestream import BEGINNINGS
 from vna_core.dicom.codestream_header import codestream_box
 from vna_core.dicom.elements import Buffer, PixelElement
 from vna_core.dicom.revision import RevisedDataSet
@@ -34,7 +35,6 @@ RLE_LOSSLESS: Final = "1.2.840.10008.1.2.5"
 
 _SAMPLES, _PHOTOMETRIC, _ROWS, _COLUMNS, _ALLOCATED = 0x00280002, 0x00280004, 0x00280010, 0x00280011, 0x00280100
 _FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
-_BEGINNINGS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a")
 _END: Final = b"\xff\xd9"
 _TAIL, _BOXES, _SEARCHED = 256, 65_536, 1 << 20
 _MANY, _TINY = 65_536, 512
@@ -210,7 +210,7 @@ def _with_true_table(revised: RevisedDataSet, pixel: PixelElement) -> PixelEleme
         return pixel
     head = bytes(revised.buffer[table.offset : table.offset + min(table.length, 8)])
     run_length = table.length >= 64 and _is_run_length_header(head)
-    if head.startswith(_BEGINNINGS) or (run_length and len(fragments) + 1 == max(revised.number(NUMBER_OF_FRAMES, 1), 1)):
+    if head.startswith(BEGINNINGS) or (run_length and len(fragments) + 1 == max(revised.number(NUMBER_OF_FRAMES, 1), 1)):
         return PixelElement(pixel.tag, pixel.vr, pixel.value, [table, *fragments], None)
     return pixel
 
@@ -272,7 +272,7 @@ def begin_codestreams(buffer: Buffer, groups: Sequence[Sequence[ByteRange]]) -> 
     """Whether every group begins with the beginning of a codestream, an RLE header included."""
     for group in groups:
         head = bytes(buffer[group[0].offset : group[0].offset + min(8, group[0].length)])
-        if not head.startswith(_BEGINNINGS) and not _is_run_length_header(head):
+        if not head.startswith(BEGINNINGS) and not _is_run_length_header(head):
             return False
     return bool(groups)
 
@@ -282,7 +282,7 @@ def holds_several(buffer: Buffer, groups: Sequence[Sequence[ByteRange]]) -> bool
     for part in (part for group in groups for part in group):
         for begin in range(part.offset, part.end, _SEARCHED):
             octets = bytes(buffer[begin : min(begin + _SEARCHED + 8, part.end)])
-            if any(end + start in octets for end in (_END, _END + b"\0") for start in _BEGINNINGS[:2]):
+            if any(end + start in octets for end in (_END, _END + b"\0") for start in BEGINNINGS[:2]):
                 return True
     return False
 
@@ -311,7 +311,7 @@ def _by_beginnings(buffer: Buffer, fragments: list[ByteRange], *, after_end: boo
     """
     groups: list[list[ByteRange]] = []
     for fragment in fragments:
-        begins = bytes(buffer[fragment.offset : fragment.offset + min(8, fragment.length)]).startswith(_BEGINNINGS)
+        begins = bytes(buffer[fragment.offset : fragment.offset + min(8, fragment.length)]).startswith(BEGINNINGS)
         if begins and (not after_end or not groups or _ends(buffer, groups[-1][-1])):
             groups.append([])
         elif not groups:

@@ -116,7 +116,7 @@ def _transfer_syntax(container: Container, walk: Walk, encoding: Encoding, decla
     """What the octets are. The declared transfer syntax stands where they do not contradict it."""
     native = _native_uid(container, encoding)
     if walk.pixel is not None and walk.pixel.fragments is not None:
-        found = codestream.first_header(container.buffer, walk.pixel.fragments)
+        found = codestream.first_header(container.buffer, walk.pixel)
         if declared not in codestream.NATIVE and declared and (found is None or codestream.agrees(declared, found)):
             return declared
         if found is not None and declared and not codestream.is_encapsulated(declared) and declared not in codestream.NATIVE:

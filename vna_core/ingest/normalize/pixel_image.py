@@ -159,7 +159,7 @@ class PixelImage:
 
 def examine(amender: Amender, parsed: ParsedOctets, pixel: PixelElement, transfer_syntax_uid: str) -> PixelImage:
     """Look at the image once."""
-    stream = codestream.first_header(parsed.buffer, pixel.fragments) if pixel.fragments else None
+    stream = None if pixel.fragments is None else codestream.first_header(parsed.buffer, pixel)
     image = PixelImage(amender, parsed, pixel, transfer_syntax_uid, stream)
     image.read()
     return image
