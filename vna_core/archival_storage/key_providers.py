@@ -1,14 +1,11 @@
 """Master keys from a file or from the environment.
 
-A master key is 32 octets, written as 64 hexadecimal digits. Several may stand one to a line; the first is the current one, the
-others open what was wrapped before. What follows ``#`` is a comment. A key's identifier is made of its SHA-256.
+A master key is 32 octets, written as in `key_file`. Of several the first is the current one; the others open what was wrapped before.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import secrets
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -18,11 +15,11 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vna_core.domain.errors import ConfigurationError, KeyUnavailable
+from vna_core.archival_storage.key_file import keys_of, read_keys
+from vna_core.domain.errors import KeyUnavailable
 from vna_core.ports.keys import KeyProvider, KeyProviderFactory, WrappedSecret
 
 _NONCE: Final = 12
-_KEY: Final = re.compile("[0-9a-fA-F]{64}")
 
 
 class ListedKeys(KeyProvider):
@@ -43,18 +40,7 @@ class ListedKeys(KeyProvider):
         """What is written there. Raises ConfigurationError."""
 
     def _keys(self) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-        for number, line in enumerate(self._text().splitlines(), start=1):
-            written = line.split("#", 1)[0].strip()
-            if not written:
-                continue
-            if not _KEY.fullmatch(written):
-                raise ConfigurationError(f"{self._place}, line {number}: a key is 64 hexadecimal digits.", key=self._place)
-            key = bytes.fromhex(written)
-            found[key_id_of(key)] = key
-        if not found:
-            raise ConfigurationError(f"{self._place} holds no key; make one with `vna keys make`.", key=self._place)
-        return found
+        return keys_of(self._text(), self._place)
 
     def current_key_id(self) -> str:
         """See `KeyProvider.current_key_id`."""
@@ -86,11 +72,7 @@ class FileKeys(ListedKeys):
         super().__init__(f"Key file {path}")
 
     def _text(self) -> str:
-        try:
-            return self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ConfigurationError(f"{self._place} cannot be read: {reason}.", key=self._place) from error
+        return read_keys(self._path)
 
 
 class EnvironmentKeys(ListedKeys):
@@ -102,16 +84,6 @@ class EnvironmentKeys(ListedKeys):
 
     def _text(self) -> str:
         return "\n".join(self._environment.get(self._variable, "").split())
-
-
-def key_id_of(key: bytes) -> str:
-    """Identifier of a master key, which does not tell the key: 16 hexadecimal digits."""
-    return hashlib.sha256(b"vna master key\0" + key).hexdigest()[:16]
-
-
-def new_key() -> str:
-    """A fresh master key as it is written."""
-    return secrets.token_hex(32)
 
 
 def built_in() -> dict[str, KeyProviderFactory]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from vna_core.archival_storage.wrappers.block_cache import BlockCache
 from vna_core.archival_storage.wrappers.caching import CachingStore
-from vna_core.archival_storage.wrappers.key_ring import RING
+from vna_core.archival_storage.wrappers.key_ring import RING, KeyRing
 from vna_core.archival_storage.wrappers.retrying import Patience, RetryingStore
 from vna_core.archival_storage.wrappers.throttling import Rates, ThrottlingStore, TokenBucket
 from vna_core.archival_storage.wrappers.verifying import VerifyingStore
+from vna_core.archival_storage.wrappers.wrapper import layers
 from vna_core.configuration import StoreSettings
 from vna_core.configuration_wrappers import (
     CachingSettings,
@@ -88,6 +89,17 @@ def provider_of(store: str, key: str, providers: Mapping[str, KeyProviderFactory
         known = ", ".join(f"{one}:" for one in sorted(providers))
         raise ConfigurationError(f"Store {store!r}: no keys are kept under {scheme!r}. Available: {known}.", store=store)
     return providers[scheme](rest)
+
+
+def key_rings(stores: Mapping[str, Store]) -> dict[str, KeyRing]:
+    """The rings of those stores that are encrypted, by the name of the store."""
+    found = {}
+    for name, store in stores.items():
+        for one in layers(store):
+            ring = getattr(one, "ring", None)
+            if isinstance(ring, KeyRing):
+                found[name] = ring
+    return found
 
 
 def _refuse_encrypted(store: Store) -> None:
