@@ -26,6 +26,7 @@ from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import PeerSettings, Settings, StoreSettings
 from vna_core.configuration_egress import ProfileSettings, ValueSettings
+from vna_core.configuration_wrappers import WRAPPERS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics
@@ -76,6 +77,9 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
         if dotted in NAMED_SECTIONS:
             entries, shown = NAMED_SECTIONS[dotted]
             yield from settings_rows(entries, f"{dotted}.{shown}.")
+        if dotted == "stores.<NAME>.wrap":
+            for entries in WRAPPERS.values():
+                yield from settings_rows(entries, f"{dotted}.<NUMBER>.")
 
 
 def _type(annotation: object) -> str:
