@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from vna_core.archival_storage.wrappers.encryption_format import (
@@ -75,7 +76,7 @@ class EncryptingStore(Wrapper):
             whole = self._whole(key, byte_range)
             if whole is not None:
                 return whole
-        return b"".join(self.chunks(key, byte_range))
+        return b"".join(self._parts(key, byte_range))
 
     def _whole(self, key: str, byte_range: ByteRange | None) -> bytes | None:
         """The object by one request, where the range is all of it; None where it is not."""
@@ -88,10 +89,16 @@ class EncryptingStore(Wrapper):
             if byte_range is None:
                 raise
             return None
-        return b"".join(unseal(opened, 0, iter((stored[:-FOOTER],))))
+        return b"".join(unseal(opened, 0, (memoryview(stored)[:-FOOTER],)))
 
     def chunks(self, key: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
         """See `Store.chunks`. Raises DigestMismatch and KeyUnavailable too."""
+        parts = self._parts(key, byte_range)
+        while joined := b"".join(islice(parts, CHUNK // PLAIN)):
+            yield joined
+
+    def _parts(self, key: str, byte_range: ByteRange | None) -> Iterator[bytes | memoryview]:
+        """The same in pieces of at most one chunk, none of them empty."""
         refuse_ring(key, self.name)
         remembered = self._remembered(key)
         if remembered is not None:
@@ -107,7 +114,7 @@ class EncryptingStore(Wrapper):
                 return
         yield from self._content(key, self._footer(key), byte_range)
 
-    def _content(self, key: str, opened: Opened, byte_range: ByteRange | None) -> Iterator[bytes]:
+    def _content(self, key: str, opened: Opened, byte_range: ByteRange | None) -> Iterator[bytes | memoryview]:
         offset = byte_range.offset if byte_range is not None else 0
         end = min(opened.size, byte_range.end) if byte_range is not None else opened.size
         if offset >= end:
@@ -117,13 +124,10 @@ class EncryptingStore(Wrapper):
         first, behind = offset // PLAIN, -(-end // PLAIN)
         from_, to = first * SEALED, min(behind * SEALED, stored_size(opened.size) - FOOTER)
         position = first * PLAIN
-        for piece in unseal(opened, first, self.inner.chunks(key, ByteRange(from_, to - from_))):
-            part = memoryview(piece)[max(0, offset - position) : end - position]
-            position += len(piece)
-            if len(part) == len(piece) <= CHUNK:
-                yield piece
-            else:
-                yield from (bytes(part[at : at + CHUNK]) for at in range(0, len(part), CHUNK))
+        for plain in unseal(opened, first, self.inner.chunks(key, ByteRange(from_, to - from_))):
+            skipped, taken = max(0, offset - position), min(len(plain), end - position)
+            position += len(plain)
+            yield plain if taken - skipped == len(plain) else memoryview(plain)[skipped:taken]
         if position < end:
             raise DigestMismatch("An encrypted object is truncated.", store=self.name, key=key)
 

@@ -75,45 +75,49 @@ def content_size(stored: int) -> int:
 
 def seal(data_key: bytes, content: Content) -> Iterator[bytes]:
     """The chunks of content."""
-    cipher, waiting, number = AESGCM(data_key), bytearray(), 0
-    for piece in content:
-        waiting += piece
-        at = 0
-        while len(waiting) - at > PLAIN:  # at least one octet stays, for the last chunk
-            yield cipher.encrypt(_nonce(number, False), memoryview(waiting)[at : at + PLAIN], None)
-            number, at = number + 1, at + PLAIN
-        if at:
-            del waiting[:at]
-    yield cipher.encrypt(_nonce(number, True), bytes(waiting), None)
+    cipher = AESGCM(data_key)
+    for number, (plain, last) in enumerate(_cut(content, PLAIN, 1)):
+        yield cipher.encrypt(_nonce(number, last), plain, None)
 
 
-def unseal(opened: Opened, first: int, sealed: Iterator[bytes]) -> Iterator[bytes]:
-    """Content of the chunks from number `first` (0-based) on, joined as they come in.
+def unseal(opened: Opened, first: int, sealed: Content) -> Iterator[bytes]:
+    """Content of the chunks from number `first` (0-based) on, chunk by chunk, as far as there are octets.
 
     Raises
     ------
     DigestMismatch
         A chunk is not what was written in its place, or is cut short.
     """
-    cipher, waiting, number, last = AESGCM(opened.data_key), bytearray(), first, chunk_count(opened.size) - 1
-    end = opened.size + TAG * (last + 1) - first * SEALED
-    for piece in sealed:
-        waiting += piece
-        end -= len(piece)
-        whole = len(waiting) if not end else len(waiting) // SEALED * SEALED
-        if whole:
-            yield b"".join(_open(cipher, waiting, at, number + at // SEALED, last) for at in range(0, whole, SEALED))
-            number += -(-whole // SEALED)
-            del waiting[:whole]
-    if waiting:
-        raise DigestMismatch("An encrypted object is truncated.")
+    cipher, last = AESGCM(opened.data_key), chunk_count(opened.size) - 1
+    for number, (chunk, _) in enumerate(_cut(sealed, SEALED, 0), start=first):
+        try:
+            yield cipher.decrypt(_nonce(number, number == last), chunk, None)
+        except InvalidTag as error:
+            message = "An encrypted object is damaged: a chunk of it is not what was written."
+            raise DigestMismatch(message, chunk=number) from error
 
 
-def _open(cipher: AESGCM, sealed: bytearray, at: int, number: int, last: int) -> bytes:
-    try:
-        return cipher.decrypt(_nonce(number, number == last), memoryview(sealed)[at : at + SEALED], None)
-    except InvalidTag as error:
-        raise DigestMismatch("An encrypted object is damaged: a chunk of it is not what was written.", chunk=number) from error
+def _cut(content: Content, size: int, behind: int) -> Iterator[tuple[memoryview | bytearray, bool]]:
+    """Blocks of `size` octets, each given only when `behind` octets more are there, then what is left; whether it is that.
+
+    Blocks are views into the pieces where they lie in one, to be used before the next is asked for.
+    """
+    left = bytearray()
+    for piece in content:
+        view, at = memoryview(piece), 0
+        if left:
+            at = min(size - len(left), len(view))
+            left += view[:at]
+            if len(left) < size or len(view) - at < behind:
+                continue
+            yield left, False
+            left = bytearray()
+        while len(view) - at >= size + behind:
+            yield view[at : at + size], False
+            at += size
+        left += view[at:]
+    if left or behind:
+        yield left, True
 
 
 def _nonce(number: int, last: bool) -> bytes:
