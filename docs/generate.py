@@ -25,6 +25,7 @@ from vna_core.bootstrap import open_archive
 from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import Settings, section_inside
+from vna_core.configuration_wrappers import WRAPPERS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics
@@ -76,6 +77,9 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
         yield f"`{dotted}`", _type(annotation), default, field.description or ""
         if below is not None:
             yield from settings_rows(below, f"{dotted}{_INSIDE.get(dotted, '')}.")
+        if dotted == "stores.<NAME>.wrap":
+            for entries in WRAPPERS.values():
+                yield from settings_rows(entries, f"{dotted}[].")
 
 
 def _type(annotation: object) -> str:

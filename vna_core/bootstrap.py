@@ -11,6 +11,7 @@ from typing import Self
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
+from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.domain.errors import ConfigurationError
@@ -68,8 +69,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     Raises
     ------
     ConfigurationError
-        A store is of a kind no plugin provides, the landing store cannot keep what it acknowledges, or a site rule cannot
-        be applied.
+        A store is of a kind no plugin provides, its key is missing or wrong, the landing store cannot keep what it
+        acknowledges, or a site rule cannot be applied.
     StoreUnavailable, CatalogueUnavailable
         A part does not answer.
     """
@@ -82,7 +83,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
     if settings.landing not in configured:
         raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
-    stores = {name: plugins.open_store(name, one) for name, one in configured.items()}
+    providers = plugins.key_providers()
+    stores = {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_section import Section
+from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
 
@@ -113,6 +114,9 @@ class StoreSettings(Section):
 
     type: str = Field("filesystem", description="Backend, as a plugin registered it.")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the backend.")
+    wrap: tuple[WrapperSettings, ...] = Field(
+        (), description="What is put around the backend, from the inside out, each by its `type`."
+    )
 
 
 class SourcePattern(Section):
@@ -305,12 +309,19 @@ def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -
     """The first problem as a sentence that names where it stands and, for an unknown key, the nearest known one."""
     problem = error.errors()[0]
     keys = tuple(str(part) for part in problem["loc"])
+    kind = ""
+    if "wrap" in keys[2:3] and len(keys) > 4:
+        kind, keys = keys[4], keys[:4] + keys[5:]  # the type of the wrapper is no key of the document
     where = _where(origins, keys)
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(_known_keys(keys[:-1]))}."
+        known = sorted(WRAPPERS[kind].model_fields) if kind else _known_keys(keys[:-1])
+        near = difflib.get_close_matches(keys[-1], known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(known)}."
         return ConfigurationError(f"{where}: unknown setting {name!r}.{hint}", setting=name)
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        found = f"unknown type {problem['ctx']['tag']!r}" if "tag" in problem.get("ctx", {}) else "the type is missing"
+        return ConfigurationError(f"{where}: setting {name!r}: {found}. Known: {', '.join(sorted(WRAPPERS))}.", setting=name)
     return ConfigurationError(f"{where}: setting {name!r}: {problem['msg'].removeprefix('Value error, ')}.", setting=name)
 
 

@@ -56,7 +56,7 @@ class CopyReader:
         if held.size <= SMALL:
             yield self._beginning(held, until)
             return
-        location, pieces = self._first(held, _opener(ByteRange(0, held.size)))
+        location, pieces = self._first(held, self._opener(ByteRange(0, held.size)))
         proof, position, withheld = _Proof(held), 0, b""
         for piece in pieces:
             proof.update(piece)
@@ -82,7 +82,6 @@ class CopyReader:
         def ranged(held: HeldInstance, location: Location, store: Store) -> bytes:
             content = store.read(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
             if len(content) != byte_range.length:
-                self._damaged(held, location, "truncated")
                 raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
             return content
 
@@ -91,7 +90,7 @@ class CopyReader:
     def chunks(self, held: HeldInstance, byte_range: ByteRange) -> Iterator[bytes]:
         """A range in pieces of at most 1 MiB, not verified as a whole. Raises DigestMismatch at its end when it is short."""
         got = 0
-        location, pieces = self._first(held, _opener(byte_range))
+        location, pieces = self._first(held, self._opener(byte_range))
         for piece in pieces:
             got += len(piece)
             yield piece
@@ -106,8 +105,8 @@ class CopyReader:
             try:
                 for piece in store.chunks(location.key, ByteRange(location.offset, location.length)):
                     digest.update(piece)
-            except ObjectMissing:
-                self._damaged(held, location, "missing")
+            except (ObjectMissing, DigestMismatch) as error:
+                self._damaged(held, location, error.code)
                 continue
             if digest.hexdigest() == held.sha256:
                 return True
@@ -134,7 +133,6 @@ class CopyReader:
         for piece in pieces:
             proof.update(piece)
         if sum(map(len, pieces)) != held.size or not proof.holds:
-            self._damaged(held, location, "other octets than its digest says")
             raise DigestMismatch("A stored copy is damaged; it is not served.", store=location.store, key=location.key)
 
     def _first(self, held: HeldInstance, read: Callable[[HeldInstance, Location, Store], T]) -> T:
@@ -143,8 +141,8 @@ class CopyReader:
         for location, store in self._usable(held):
             try:
                 return read(held, location, store)
-            except ObjectMissing as error:
-                self._damaged(held, location, "missing")
+            except (ObjectMissing, DigestMismatch) as error:
+                self._damaged(held, location, error.code)
                 failure = failure or error
             except StorageError as error:
                 failure = failure or error
@@ -158,6 +156,23 @@ class CopyReader:
                 raise StoreUnavailable(f"The copies are in stores that are not configured: {', '.join(names)}.")
             raise ObjectMissing("No copy of the object is left: all are missing or damaged. Send it again to heal it.")
         return found
+
+    def _opener(self, byte_range: ByteRange) -> Callable[[HeldInstance, Location, Store], tuple[Location, Iterator[bytes]]]:
+        """Reads the first piece of a range, to know that the copy is there."""
+
+        def opened(held: HeldInstance, location: Location, store: Store) -> tuple[Location, Iterator[bytes]]:
+            pieces = store.chunks(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
+            return location, chain((next(pieces, b""),), self._rest(held, location, pieces))
+
+        return opened
+
+    def _rest(self, held: HeldInstance, location: Location, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces; damage that a store finds between them is reported."""
+        try:
+            yield from pieces
+        except DigestMismatch as error:
+            self._damaged(held, location, error.code)
+            raise
 
     def _damaged(self, held: HeldInstance, location: Location, how: str) -> None:
         _log.error("stored-copy-damaged", store=location.store, key=location.key, how=how, size=held.size)
@@ -188,13 +203,3 @@ class _Proof:
         if self._digest is None:
             return self._checksum == self._held.crc32c
         return self._digest.hexdigest() == self._held.sha256
-
-
-def _opener(byte_range: ByteRange) -> Callable[[HeldInstance, Location, Store], tuple[Location, Iterator[bytes]]]:
-    """Reads the first piece of a range, to know that the copy is there."""
-
-    def opened(held: HeldInstance, location: Location, store: Store) -> tuple[Location, Iterator[bytes]]:
-        pieces = store.chunks(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
-        return location, chain((next(pieces, b""),), pieces)
-
-    return opened

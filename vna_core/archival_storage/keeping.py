@@ -46,7 +46,7 @@ def _instead_of_held(store: Store, name: str, key: Key, content: Callable[[], Co
     wanted, size = _digest(content())
     try:
         held, _ = _digest(store.chunks(name))
-    except ObjectMissing:
+    except (ObjectMissing, DigestMismatch):  # a store that checks what it reads tells of damage itself
         held = ""
     if held == wanted:
         return StoredObject(name, size, wanted)

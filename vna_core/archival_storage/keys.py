@@ -29,6 +29,11 @@ def digest_of_key(key: str) -> str:
     return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else ""
 
 
+def digest_of_content(key: str) -> str:
+    """The SHA-256 of the object under a key, or an empty string where the key carries none or that of another object."""
+    return digest_of_key(key) if key.endswith((".dcm", ".bin")) else ""
+
+
 def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
     """Keys of the octets and of the note beside them."""
     return f"{QUARANTINE}{quarantine_id}.{sha256}.bin", f"{QUARANTINE}{quarantine_id}.{sha256}.json"

@@ -22,6 +22,7 @@
     │   ├── ObjectMissing           the key is not there
     │   ├── ObjectExists            the key is there already (create-if-absent)
     │   ├── DigestMismatch          the octets are not those the digest was made of
+    │   ├── KeyUnavailable          the key that encrypts an object is not at hand; the object may be whole
     │   └── StoreUnavailable        the store does not answer; transient
     ├── CatalogueError              the catalogue failed
     │   └── CatalogueUnavailable    the database does not answer; transient
@@ -196,6 +197,13 @@ class DigestMismatch(StorageError):
 
     code = "digest-mismatch"
     dimse_status = 0xC001
+
+
+class KeyUnavailable(StorageError):
+    """The key that encrypts an object is not at hand. Nothing is said about the object, which may be whole."""
+
+    code = "key-unavailable"
+    http_status = 503
 
 
 class StoreUnavailable(StorageError):

@@ -173,7 +173,7 @@ def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report
         )
     except ObjectMissing:
         _log.warning("quarantine-note-missing", store=store.name, key=octets.key)
-    except (ValueError, KeyError, TypeError) as error:
+    except (DigestMismatch, ValueError, KeyError, TypeError) as error:
         _log.error("quarantine-note-damaged", store=store.name, key=octets.key, error=type(error).__name__)
         report.damaged.append(f"{store.name}:{octets.key}")
     report.quarantined += 1
