@@ -150,7 +150,7 @@ def lay_out_encapsulated(
 ) -> PixelLayout:
     """Encapsulated pixel data with one fragment per frame and offset tables that are right (PS3.5 section A.4)."""
     groups = group_fragments(revised, pixel, transfer_syntax_uid, little_endian)
-    pixel = _with_true_table(revised, pixel)
+    pixel = with_true_table(revised, pixel)
     table_entries = None if pixel.offset_table is None else pixel.offset_table.length // 4
     framing = Framing(len(pixel.fragments or ()), len(groups), table_entries)
     sizes = [sum(part.length for part in group) for group in groups]
@@ -203,7 +203,7 @@ def _codestream_in(buffer: Buffer, group: Sequence[ByteRange], frame: ByteRange,
     return ByteRange(frame.offset, frame.length - (len(tail) - end))
 
 
-def _with_true_table(revised: RevisedDataSet, pixel: PixelElement) -> PixelElement:
+def with_true_table(revised: RevisedDataSet, pixel: PixelElement) -> PixelElement:
     """The element with its first item as a fragment, where that is plainly no offset table (P13: the item is missing)."""
     table, fragments = pixel.offset_table, pixel.fragments or []
     if table is None or table.length < 4:
@@ -248,7 +248,7 @@ def group_fragments(
     revised: RevisedDataSet, pixel: PixelElement, transfer_syntax_uid: str, little_endian: bool
 ) -> list[list[ByteRange]]:
     """Fragments by frame, in order."""
-    pixel = _with_true_table(revised, pixel)
+    pixel = with_true_table(revised, pixel)
     fragments = pixel.fragments or []
     if not fragments:
         return []

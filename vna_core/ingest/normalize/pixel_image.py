@@ -10,6 +10,7 @@ from typing import Final
 from vna_core.dicom import codestream, dictionary
 from vna_core.dicom.codestream_header import CodestreamHeader
 from vna_core.dicom.elements import ParsedOctets, PixelElement
+from vna_core.dicom.frame_index import with_true_table
 from vna_core.dicom.packed_samples import unpacked_length
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.octets import ByteRange
@@ -159,7 +160,10 @@ class PixelImage:
 
 def examine(amender: Amender, parsed: ParsedOctets, pixel: PixelElement, transfer_syntax_uid: str) -> PixelImage:
     """Look at the image once."""
-    stream = None if pixel.fragments is None else codestream.first_header(parsed.buffer, pixel)
+    stream = None
+    if pixel.fragments is not None:
+        pixel = with_true_table(amender.revised, pixel)
+        stream = codestream.first_header(parsed.buffer, pixel)
     image = PixelImage(amender, parsed, pixel, transfer_syntax_uid, stream)
     image.read()
     return image
