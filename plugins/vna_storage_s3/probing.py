@@ -28,6 +28,7 @@ class Findings:
 
     conditional_create: bool
     checksums: bool
+    ordered: bool
     versioned: bool
     object_lock: bool
     server_side_copy: bool
@@ -57,6 +58,7 @@ def probed(client: S3Client, prefix: str, customer_key: Mapping[str, Any]) -> Fi
         findings = Findings(
             conditional_create=_refuses_second(client, name, customer_key),
             checksums=_refuses_damage(client, name, customer_key),
+            ordered=_orders_octets(client, name, customer_key),
             versioned=_versioned(client),
             object_lock=_locks(client),
             server_side_copy=_copies(client, name, copy, customer_key),
@@ -144,6 +146,18 @@ def _refuses_damage(client: S3Client, name: str, customer_key: Mapping[str, Any]
     except StorageError:
         return True
     return False
+
+
+def _orders_octets(client: S3Client, name: str, customer_key: Mapping[str, Any]) -> bool:
+    inside, beside = f"{name}-order/a/b", f"{name}-order/a!"
+    try:
+        for one in (inside, beside):
+            client.call("put_object", one, Body=b"", **customer_key)
+        listed = client.call("list_objects_v2", Prefix=f"{name}-order/").get("Contents", ())
+        return [one["Key"] for one in listed] == [beside, inside]
+    finally:
+        remove(client, inside)
+        remove(client, beside)
 
 
 def _check_customer_key(client: S3Client, name: str, customer_key: Mapping[str, Any]) -> None:

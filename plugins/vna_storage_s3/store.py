@@ -15,6 +15,7 @@ from vna_core.domain.storage_keys import checked_key
 from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
 from vna_core.ports.upload import taken_in
 from vna_storage_s3.client import S3Client
+from vna_storage_s3.listing import by_folders, in_order
 from vna_storage_s3.options import S3Options
 from vna_storage_s3.probing import Findings, abort_orphans, probed, remove
 from vna_storage_s3.writing import DIGEST, ObjectWriter
@@ -161,17 +162,11 @@ class S3Store(Store):
         return StoredObject(key, int(found["ContentLength"]), digest, _utc(found.get("LastModified")))
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
-        """See `Store.list`. The service itself begins after the key."""
-        start = self._prefix + after if after else ""
-        while True:
-            begin = {"StartAfter": start} if start else {}
-            page = self._client.call("list_objects_v2", Prefix=self._prefix + prefix, **begin)
-            for found in page.get("Contents", ()):
-                key = str(found["Key"])
-                start = key
-                yield StoredObject(key.removeprefix(self._prefix), int(found["Size"]), None, _utc(found.get("LastModified")))
-            if not page.get("IsTruncated"):
-                return
+        """See `Store.list`. The service itself begins after the key, where its order is that of octets."""
+        listed = in_order if self._findings.ordered else by_folders
+        for found in listed(self._client, self._prefix + prefix, self._prefix + after if after else ""):
+            key = str(found["Key"]).removeprefix(self._prefix)
+            yield StoredObject(key, int(found["Size"]), None, _utc(found.get("LastModified")))
 
     # -- the rest ---------------------------------------------------------------------------------------------------------
 
