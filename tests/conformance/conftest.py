@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.peers.azurite import Azurite, azurite
 from tests.peers.moto import moto
 from tests.peers.rclone import rclone
 from tests.peers.s3_service import S3Service
@@ -30,4 +31,11 @@ def moto_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service
 def rclone_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
     """rclone serve s3."""
     with rclone(tmp_path_factory.mktemp("rclone")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def azure_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Azurite."""
+    with azurite(tmp_path_factory.mktemp("azurite")) as service:
         yield service
