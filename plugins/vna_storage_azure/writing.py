@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.storage.blob import BlobBlock, ImmutabilityPolicy
+from azure.storage.blob import BlobBlock, ImmutabilityPolicy, StandardBlobTier
 
 from vna_core.domain.errors import ConfigurationError, ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
 from vna_core.ports.storage import StoredObject
@@ -36,9 +36,7 @@ class ObjectWriter:
         """Write it as object `name` of the container. Raises as `Store.create`."""
         token = secrets.token_hex(16)
         try:
-            if upload.small is not None:
-                self._put(name, bytes(upload.small), {DIGEST: upload.sha256, WRITER: token})
-            else:
+            if upload.small is None or not self._put(name, bytes(upload.small), {DIGEST: upload.sha256, WRITER: token}):
                 self._send_blocks(name, upload, token)
         except (ObjectExists, ObjectMissing, StoreUnavailable) as error:
             self._settle(name, upload.key, token, error)
@@ -49,8 +47,10 @@ class ObjectWriter:
         size, digest = upload.passed()
         return StoredObject(upload.key, size, digest)
 
-    def _put(self, name: str, octets: bytes, metadata: dict[str, str]) -> None:
-        request = self._client.blob(name).upload_blob(
+    def _put(self, name: str, octets: bytes, metadata: dict[str, str]) -> bool:
+        """False when the key is taken by nothing but blocks that an earlier writer never committed."""
+        client, blob = self._client, self._client.blob(name)
+        request = blob.upload_blob(
             octets,
             length=len(octets),
             overwrite=False,
@@ -58,16 +58,24 @@ class ObjectWriter:
             validate_content=True,
             max_concurrency=1,
             **self._object_parameters(),
-            **self._client.retries,
+            **client.retries,
         )
-        self._client.call(request, name)
+        try:
+            client.call(request, name)
+        except ObjectExists:
+            try:
+                client.call(blob.get_blob_properties(**client.retries), name)
+            except ObjectMissing:
+                return False
+            raise
+        return True
 
     def _send_blocks(self, name: str, upload: Upload, token: str) -> None:
         client, blob = self._client, self._client.blob(name)
         pending: deque[Future[Any]] = deque()
         blocks: list[BlobBlock] = []
         try:
-            for number, body in enumerate(upload.parts):
+            for number, body in enumerate(filter(None, upload.parts)):
                 if len(pending) >= self._options.parallel_parts:
                     client.result(pending.popleft(), name)
                 # blocks of two writers of one key must not be mistaken for each other
@@ -99,7 +107,7 @@ class ObjectWriter:
         options = self._options
         parameters: dict[str, Any] = dict(self._scope)
         if options.tier:
-            parameters["standard_blob_tier"] = options.tier
+            parameters["standard_blob_tier"] = StandardBlobTier(options.tier)
         if options.tags:
             parameters["tags"] = dict(options.tags)
         until = options.locked_until()

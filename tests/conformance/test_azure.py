@@ -32,6 +32,7 @@ class TestAzurite(StoreConformance):
     """A fresh container for every test, a fresh prefix for every run of calls within one."""
 
     examples = 8
+    many_keys = 5_500  # more than a page of the service
     strange_keys = tuple(key for key in STRANGE if key not in REFUSED)
 
     @pytest.fixture(autouse=True)

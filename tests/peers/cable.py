@@ -16,11 +16,15 @@ class Cable:
         self.port = int(self._listener.getsockname()[1])
         self._lock, self._open = threading.Lock(), set[socket.socket]()
         self._breaks_after: int | None = None
+        self._times = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def break_after(self, octets: int) -> None:
-        """Break every connection once so many more octets went to the service, then work again."""
-        self._breaks_after = octets
+    def break_after(self, octets: int, times: int = 3) -> None:
+        """Break every connection when so many more octets went to the service, and again `times` in all; then work again.
+
+        Once would not be seen: HTTP clients repeat a request by themselves when an old connection turns out to be dead.
+        """
+        self._breaks_after, self._times = octets, times
 
     def unplug(self) -> None:
         """Nothing gets through any more, and nobody answers."""
@@ -55,7 +59,8 @@ class Cable:
                 if counted and self._breaks_after is not None:
                     self._breaks_after -= len(octets)
                     if self._breaks_after < 0:
-                        self._breaks_after = None
+                        self._times -= 1
+                        self._breaks_after = 1024 if self._times > 0 else None
                         self._break()
                         return
                 target.sendall(octets)
