@@ -96,7 +96,7 @@ class AzureClient:
         """What a started request answered. Raises as `call`."""
         try:
             return future.result()
-        except (AzureError, aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, AzureError, aiohttp.ClientError, OSError) as error:
             raise translated(error, self.name, self.container_name, key) from error
         except ValueError as error:  # the client's own word for damage, found on reading
             raise StoreUnavailable(f"Store {self.name!r} gave back damaged octets ({error}).", store=self.name) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.peers.azurite import Azurite, azurite
+from tests.peers.fake_gcs import FakeGcs, fake_gcs
 from tests.peers.moto import moto
 from tests.peers.rclone import rclone
 from tests.peers.s3_service import S3Service
@@ -38,4 +39,11 @@ def rclone_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Servi
 def azure_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """Azurite."""
     with azurite(tmp_path_factory.mktemp("azurite")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def gcs_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGcs]:
+    """Fake Google Cloud Storage."""
+    with fake_gcs(tmp_path_factory.mktemp("gcs")) as service:
         yield service
