@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import structlog
@@ -139,6 +139,13 @@ class AzureStore(Store):
         found = self._client.call(self._client.blob(name).get_blob_properties(**self._client.retries), name)
         return StoredObject(key, int(found.size), (found.metadata or {}).get(DIGEST), found.last_modified)
 
+    async def _page(self, prefix: str, marker: str | None) -> tuple[Sequence[BlobProperties], str | None]:
+        listing = self._client.container.list_blobs(name_starts_with=prefix or None, **self._client.retries)
+        pages = listing.by_page(continuation_token=marker)
+        async for page in pages:
+            return [found async for found in page], pages.continuation_token
+        return [], None
+
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`. Pages are asked for by the service's own marker; it cannot begin after a key, so what lies before is skipped."""
         marker: str | None = None
@@ -150,13 +157,6 @@ class AzureStore(Store):
                     yield StoredObject(key, int(found.size), None, found.last_modified)
             if not marker:
                 return
-
-    async def _page(self, prefix: str, marker: str | None) -> tuple[list[BlobProperties], str | None]:
-        listing = self._client.container.list_blobs(name_starts_with=prefix or None, **self._client.retries)
-        pages = listing.by_page(continuation_token=marker)
-        async for page in pages:
-            return [found async for found in page], pages.continuation_token
-        return [], None
 
     # -- the rest ---------------------------------------------------------------------------------------------------------
 

@@ -314,15 +314,7 @@ class StoreConformance:
 
     def test_a_key_that_is_none_is_refused_everywhere(self, store: Store) -> None:
         for key in ESCAPES:
-            calls: tuple[Callable[[], object], ...] = (
-                lambda key=key: store.create(key, [b"x"]),
-                lambda key=key: store.create(lambda _: key, [b"x"]),
-                lambda key=key: store.read(key),
-                lambda key=key: list(store.chunks(key)),
-                lambda key=key: store.stat(key),
-                lambda key=key: store.delete(key),
-            )
-            for call in calls:
+            for call in _uses(store, key):
                 with pytest.raises(InvalidRequest):
                     call()
         assert list(store.list()) == []
@@ -391,6 +383,17 @@ class StoreConformance:
             machine,  # type: ignore[arg-type]
             settings=settings(max_examples=self.examples, stateful_step_count=25, deadline=None, database=None),
         )
+
+
+def _uses(store: Store, key: str) -> tuple[Callable[[], object], ...]:
+    return (
+        lambda: store.create(key, [b"x"]),
+        lambda: store.create(lambda _: key, [b"x"]),
+        lambda: store.read(key),
+        lambda: list(store.chunks(key)),
+        lambda: store.stat(key),
+        lambda: store.delete(key),
+    )
 
 
 def _create_all(store: Store, keys: list[str]) -> None:
