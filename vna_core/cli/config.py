@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from typing import Any
 
 import typer
 import yaml
@@ -12,14 +14,19 @@ from vna_core.cli.options import AsJson, Config, Data, print_json
 from vna_core.configuration import load_settings
 from vna_core.ingest.normalize import SiteRules
 
+_SECRET = re.compile("secret|token|password|passphrase|connection_string|account_key|sas", re.IGNORECASE)
+HIDDEN = "(hidden)"
+
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
 
 
 @app.command("show", epilog="Example:\n\n`vna config show --config /etc/vna.yaml`")
 def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Print every setting as file, environment and flags make it."""
+    """Print every setting as file, environment and flags make it. Secrets of stores are hidden."""
     settings = load_settings(config, {"data": str(data) if data is not None else None})
     document = json.loads(settings.model_dump_json(by_alias=True))
+    for store in document["stores"].values():
+        store["options"] = _without_secrets(store["options"])
     if as_json:
         print_json(document)
     else:
@@ -31,3 +38,9 @@ def check(config: Config = None) -> None:
     """Read the configuration; the first mistake is named with its line."""
     SiteRules.of(load_settings(config))
     sys.stdout.write("The configuration is right.\n")
+
+
+def _without_secrets(options: Any) -> Any:
+    if not isinstance(options, dict):
+        return options
+    return {name: HIDDEN if _SECRET.search(name) and value else _without_secrets(value) for name, value in options.items()}

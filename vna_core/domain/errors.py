@@ -21,6 +21,7 @@
     ├── StorageError                a store failed
     │   ├── ObjectMissing           the key is not there
     │   ├── ObjectExists            the key is there already (create-if-absent)
+    │   ├── ObjectArchived          the object lies in a cold tier and must be recalled first
     │   ├── DigestMismatch          the octets are not those the digest was made of
     │   ├── KeyUnavailable          the key that encrypts an object is not at hand; the object may be whole
     │   └── StoreUnavailable        the store does not answer; transient
@@ -190,6 +191,13 @@ class ObjectExists(StorageError):
     """The key is in the store already; nothing was written."""
 
     code = "object-exists"
+
+
+class ObjectArchived(StorageError):
+    """The object lies in a cold tier: recall it, then read it."""
+
+    code = "object-archived"
+    http_status = 503
 
 
 class DigestMismatch(StorageError):

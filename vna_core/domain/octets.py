@@ -17,7 +17,7 @@ CHUNK: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """`length` octets from `offset` (0-based)."""
+    """`length` octets from `offset` (0-based). A negative offset counts from the end; only stores know where that is."""
 
     offset: int
     length: int

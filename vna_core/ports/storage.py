@@ -32,11 +32,29 @@ class Abilities:
         Reads cost no network; fit for landing.
     durable_create
         When `create` returns, a power loss does not lose the object.
+    checksums
+        The store itself refuses octets that were damaged on their way to it.
+    tiers
+        Storage classes or access tiers that objects may be put in, as the store names them; empty where there is one kind.
+    recall
+        In some tier an object must be recalled before it can be read: reading it raises ObjectArchived.
+    object_lock
+        Objects can be locked against deletion for a time, or held.
+    server_side_copy
+        An object can be copied inside the store without its octets travelling.
+    tags
+        Objects can carry tags. They never hold patient data.
     """
 
     conditional_create: bool
     local: bool
     durable_create: bool
+    checksums: bool = False
+    tiers: tuple[str, ...] = ()
+    recall: bool = False
+    object_lock: bool = False
+    server_side_copy: bool = False
+    tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +118,8 @@ class Store(ABC):
     def read(self, key: str, byte_range: ByteRange | None = None) -> bytes:
         """The octets of a range (all of them without one), in memory. A range past the end gives what is there.
 
-        Raises ObjectMissing, StoreUnavailable.
+        A negative offset counts from the end: ``ByteRange(-8, 8)`` is the last eight octets, or all where there are fewer.
+        Raises ObjectMissing, ObjectArchived, StoreUnavailable.
         """
 
     @abstractmethod

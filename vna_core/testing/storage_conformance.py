@@ -8,7 +8,8 @@ Examples
         def open_store(self, folder: Path) -> Store:
             return OurStore("ours", folder)
 
-``folder`` is empty for every test; a backend without one makes itself a fresh bucket or prefix instead.
+``folder`` is empty for every test; a backend without one makes itself a fresh bucket or prefix instead, named by the folder.
+What the backend cannot do is said by class attributes of `StoreConformance`, and `unavailable` lets the kit see it fail.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import pytest
 from hypothesis import settings, stateful
 from hypothesis import strategies as st
 
-from vna_core.domain.errors import DigestMismatch, InvalidRequest, ObjectExists, ObjectMissing, VnaError
+from vna_core.domain.errors import DigestMismatch, InvalidRequest, ObjectExists, ObjectMissing, StoreUnavailable, VnaError
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.ports.storage import Store
 
@@ -72,10 +73,26 @@ class StoreConformance:
     """Base class of a backend's tests."""
 
     concurrent_writers = 6
+    landing = True
+    """Fit for landing: creates exclusively and durably. False: the kit asks only for what such a store can keep."""
+    many_keys = 10_000
+    """Objects in the test of a long listing."""
+    examples = 25
+    """Random sequences of calls that are tried."""
+    strange_keys: tuple[str, ...] = STRANGE
+    """Legal keys that are hard for some systems."""
 
     @abstractmethod
     def open_store(self, folder: Path) -> Store:
         """A store without objects, or one on what `folder` holds already when it is opened again."""
+
+    def unavailable(self, folder: Path) -> Store:
+        """An open store whose service does not answer any more (stopped, unplugged, unmounted)."""
+        pytest.skip("this backend has no way to be made unavailable")
+
+    def partial_uploads(self, store: Store) -> int:
+        """How many uploads were begun and neither completed nor given up, where the backend has such a thing."""
+        return 0
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:
@@ -134,16 +151,75 @@ class StoreConformance:
         assert list(store.list()) == []
         store.create("a", [b"content"], hashlib.sha256(b"content").hexdigest())
 
-    def test_a_write_torn_by_its_source_leaves_nothing(self, store: Store) -> None:
+    @pytest.mark.parametrize("digest_known", [False, True], ids=["digest-unknown", "digest-known"])
+    @pytest.mark.parametrize("size", [1, 3 * CHUNK, 20 * CHUNK], ids=["small", "pieces", "parts"])
+    def test_a_write_torn_by_its_source_leaves_nothing(self, store: Store, size: int, digest_known: bool) -> None:
         def torn() -> Iterator[bytes]:
-            yield bytes(3 * CHUNK)
+            for at in range(0, size, CHUNK):
+                yield bytes(min(CHUNK, size - at))
             raise ConnectionResetError
 
         with pytest.raises((ConnectionResetError, VnaError)):
-            store.create("torn", torn())
+            store.create("torn", torn(), "0" * 64 if digest_known else None)
         assert list(store.list()) == []
+        assert self.partial_uploads(store) == 0
         with pytest.raises(ObjectMissing):
             store.read("torn")
+        store.create("torn", [b"whole"])
+        assert store.read("torn") == b"whole"
+
+    def test_a_write_cancelled_half_way_leaves_nothing(self, store: Store) -> None:
+        def cancelled() -> Iterator[bytes]:
+            yield from (bytes(CHUNK) for _ in range(20))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store.create("cancelled", cancelled(), "0" * 64)
+        assert list(store.list()) == []
+        assert self.partial_uploads(store) == 0
+
+    def test_a_wrong_digest_of_a_large_object_is_refused_and_leaves_nothing(self, store: Store) -> None:
+        with pytest.raises(DigestMismatch):
+            store.create("large", (bytes(CHUNK) for _ in range(20)), "0" * 64)
+        assert list(store.list()) == []
+        assert self.partial_uploads(store) == 0
+
+    def test_an_existing_object_is_not_overwritten_by_a_large_one(self, store: Store) -> None:
+        store.create("taken", [b"first"])
+        content = [bytes(CHUNK)] * 20
+        with pytest.raises(ObjectExists):
+            store.create("taken", content, hashlib.sha256(b"".join(content)).hexdigest())
+        assert store.read("taken") == b"first"
+        assert self.partial_uploads(store) == 0
+
+    def test_of_racing_large_writers_exactly_one_wins(self, store: Store) -> None:
+        winners: list[int] = []
+        start = threading.Barrier(3)
+
+        def write(number: int) -> None:
+            start.wait()
+            try:
+                store.create("race", (bytes([number]) * CHUNK for _ in range(9)))
+                winners.append(number)
+            except ObjectExists:
+                return
+
+        _run([partial(write, number) for number in range(3)])
+        assert len(winners) == 1
+        assert store.read("race") == bytes(winners) * (9 * CHUNK)
+
+    @pytest.mark.parametrize("digest_known", [False, True], ids=["digest-unknown", "digest-known"])
+    def test_a_large_object_gets_the_digest_of_the_whole(self, store: Store, digest_known: bool) -> None:
+        pieces = [hashlib.sha256(b"%d" % number).digest() * (CHUNK // 32) for number in range(20)] + [b"end"]
+        digest = hashlib.sha256(b"".join(pieces)).hexdigest()
+        created = store.create("large", iter(pieces), digest if digest_known else None)
+        assert (created.size, created.sha256) == (20 * CHUNK + 3, digest)
+        assert store.stat("large").sha256 in (None, digest)
+        by_digest = store.create(lambda sha256: f"by-digest/{sha256}", iter(pieces))
+        assert by_digest.key == f"by-digest/{digest}"
+        assert hashlib.sha256(b"".join(store.chunks(by_digest.key))).hexdigest() == digest
+        assert b"".join(store.chunks("large", ByteRange(CHUNK - 5, 9 * CHUNK))) == b"".join(pieces)[CHUNK - 5 : 10 * CHUNK - 5]
+        assert store.read("large", ByteRange(-5, 5)) == pieces[19][-2:] + b"end"
 
     def test_an_object_larger_than_a_piece_is_streamed(self, store: Store) -> None:
         content = bytes(range(256)) * (3 * CHUNK // 256) + b"end"
@@ -162,6 +238,17 @@ class StoreConformance:
         store.create("digits", [b"0123456789"])
         assert store.read("digits", ByteRange(offset, length)) == expected
         assert b"".join(store.chunks("digits", ByteRange(offset, length))) == expected
+
+    @pytest.mark.parametrize(
+        ("offset", "length", "expected"),
+        [(-1, 1, b"9"), (-4, 4, b"6789"), (-4, 2, b"67"), (-10, 10, b"0123456789"), (-1000, 1000, b"0123456789"), (-3, 0, b"")],
+    )
+    def test_a_range_can_count_from_the_end(self, store: Store, offset: int, length: int, expected: bytes) -> None:
+        store.create("digits", [b"0123456789"])
+        store.create("empty", [])
+        assert store.read("digits", ByteRange(offset, length)) == expected
+        assert b"".join(store.chunks("digits", ByteRange(offset, length))) == expected
+        assert store.read("empty", ByteRange(offset, length)) == b""
 
     @pytest.mark.parametrize("read", _READS.values(), ids=_READS)
     def test_a_missing_object_is_told_as_missing(self, store: Store, read: Callable[[Store, str], object]) -> None:
@@ -184,6 +271,15 @@ class StoreConformance:
             assert [one.key for one in store.list(prefix)] == [key for key in present if key.startswith(prefix)]
         assert [one.key for one in store.list("b/", after="b/1")] == ["b/10", "b/2"]
 
+    def test_a_long_listing_is_in_order_and_starts_after_any_key(self, store: Store) -> None:
+        keys = sorted(f"studies/{number % 7:02x}/1.2.{number}/{number * 7919 % 100_003}.dcm" for number in range(self.many_keys))
+        _run([partial(_create_all, store, keys[worker::8]) for worker in range(8)])
+        assert [one.key for one in store.list()] == keys
+        assert [one.key for one in store.list("studies/03/")] == [key for key in keys if key.startswith("studies/03/")]
+        for after in (keys[0], keys[len(keys) // 2], keys[-2], keys[-1], "studies/03/", "studies/04/1.2.5~"):
+            assert [one.key for one in store.list(after=after)] == [key for key in keys if key > after]
+        assert next(iter(store.list(after=keys[-2]))).key == keys[-1]
+
     def test_listing_tells_sizes(self, store: Store) -> None:
         store.create("k", [bytes(77)])
         [listed] = store.list()
@@ -198,28 +294,62 @@ class StoreConformance:
         store.create("a/b", [b"new"])
         assert store.read("a/b") == b"new"
 
-    @pytest.mark.parametrize("key", STRANGE)
-    def test_a_strange_key_is_a_name_like_any_other(self, store: Store, key: str) -> None:
-        store.create(key, [b"x"])
-        assert [one.key for one in store.list()] == [key]
-        assert store.read(key) == b"x"
-        store.delete(key)
+    def test_a_strange_key_is_a_name_like_any_other(self, store: Store) -> None:
+        for key in self.strange_keys:
+            store.create(key, [b"x"])
+            assert [one.key for one in store.list()] == [key]
+            assert store.read(key) == b"x"
+            assert store.stat(key).size == 1
+            store.delete(key)
+            assert list(store.list()) == []
+
+    def test_strange_keys_are_listed_in_the_order_of_their_octets(self, store: Store) -> None:
+        for key in self.strange_keys:
+            store.create(key, [key.encode()])
+        present = sorted(self.strange_keys)
+        assert [one.key for one in store.list()] == present
+        for at, after in enumerate(present):
+            assert [one.key for one in store.list(after=after)] == present[at + 1 :]
+        assert all(store.read(key) == key.encode() for key in present)
+
+    def test_a_key_that_is_none_is_refused_everywhere(self, store: Store) -> None:
+        for key in ESCAPES:
+            for call in _uses(store, key):
+                with pytest.raises(InvalidRequest):
+                    call()
         assert list(store.list()) == []
 
-    @pytest.mark.parametrize("key", ESCAPES)
-    def test_a_key_that_is_none_is_refused_everywhere(self, store: Store, key: str) -> None:
+    # -- failures ---------------------------------------------------------------------------------------------------------
+
+    def test_only_what_passes_by_itself_is_worth_another_try(self, store: Store) -> None:
+        store.create("a", [b"x"])
         calls: tuple[Callable[[], object], ...] = (
-            lambda: store.create(key, [b"x"]),
-            lambda: store.create(lambda _: key, [b"x"]),
-            lambda: store.read(key),
-            lambda: list(store.chunks(key)),
-            lambda: store.stat(key),
-            lambda: store.delete(key),
+            lambda: store.read("missing"),
+            lambda: store.create("a", [b"y"]),
+            lambda: store.create("b", [b"y"], "0" * 64),
+            lambda: store.read("a//b"),
         )
         for call in calls:
-            with pytest.raises(InvalidRequest):
+            with pytest.raises(VnaError) as raised:
                 call()
-        assert list(store.list()) == []
+            assert not raised.value.transient
+
+    def test_a_service_that_is_gone_is_told_as_unavailable_and_worth_another_try(self, tmp_path: Path) -> None:
+        store = self.unavailable(tmp_path)
+        calls: tuple[Callable[[], object], ...] = (
+            lambda: store.create("a", [b"x"]),
+            lambda: store.create("large", [bytes(CHUNK)] * 20),
+            lambda: store.read("a"),
+            lambda: list(store.chunks("a")),
+            lambda: store.stat("a"),
+            lambda: list(store.list()),
+            lambda: store.probe(),
+        )
+        for call in calls:
+            with pytest.raises(StoreUnavailable) as raised:
+                call()
+            assert raised.value.transient
+        store.close()
 
     # -- the whole --------------------------------------------------------------------------------------------------------
 
@@ -231,8 +361,8 @@ class StoreConformance:
     def test_a_landing_store_creates_exclusively_and_durably_and_says_so(self, store: Store) -> None:
         abilities = store.abilities()
         assert store.abilities() == abilities
-        assert abilities.conditional_create
-        assert abilities.durable_create
+        assert (abilities.conditional_create and abilities.durable_create) == self.landing
+        assert not abilities.recall or abilities.tiers
 
     def test_what_was_created_is_there_when_the_store_is_opened_again(self, store: Store, tmp_path: Path) -> None:
         store.create("a/b", [b"content"])
@@ -251,8 +381,24 @@ class StoreConformance:
 
         stateful.run_state_machine_as_test(
             machine,  # type: ignore[arg-type]
-            settings=settings(max_examples=25, stateful_step_count=25, deadline=None, database=None),
+            settings=settings(max_examples=self.examples, stateful_step_count=25, deadline=None, database=None),
         )
+
+
+def _uses(store: Store, key: str) -> tuple[Callable[[], object], ...]:
+    return (
+        lambda: store.create(key, [b"x"]),
+        lambda: store.create(lambda _: key, [b"x"]),
+        lambda: store.read(key),
+        lambda: list(store.chunks(key)),
+        lambda: store.stat(key),
+        lambda: store.delete(key),
+    )
+
+
+def _create_all(store: Store, keys: list[str]) -> None:
+    for key in keys:
+        store.create(key, [b"x"])
 
 
 def _race(store: Store, key: str, number: int, start: threading.Barrier, winners: list[int]) -> None:
