@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import Literal, get_origin
+from typing import Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -24,8 +24,8 @@ import vna_core
 from vna_core.bootstrap import open_archive
 from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
-from vna_core.configuration import PeerSettings, Settings, StoreSettings
-from vna_core.configuration_egress import ProfileSettings, ValueSettings
+from vna_core.configuration import Settings, section_inside
+from vna_core.configuration_wrappers import WRAPPERS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics
@@ -51,38 +51,45 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 # -- configuration --------------------------------------------------------------------------------------------------------
 
 
-NAMED_SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
-    "dimse.peers": (PeerSettings, "<AET>"),
-    "stores": (StoreSettings, "<NAME>"),
-    "egress.profiles": (ProfileSettings, "<NAME>"),
-    "egress.profiles.<NAME>.values": (ValueSettings, "<NUMBER>"),
+_INSIDE = {
+    "dimse.peers": ".<AET>",
+    "stores": ".<NAME>",
+    "site_rules": "[]",
+    "egress.profiles": ".<NAME>",
+    "egress.profiles.<NAME>.values": "[]",
 }
-"""Settings whose entries are sections that users name or number, and how the entries are shown."""
+"""How an entry of a mapping or list of sections is named."""
 
 
 def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Dotted name, type, default and meaning of every setting."""
     for name, field in section.model_fields.items():
-        annotation, dotted = field.annotation, prefix + name
+        annotation, dotted = field.annotation, prefix + (field.alias or name)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from settings_rows(annotation, f"{dotted}.")
             continue
+        below = section_inside(annotation)
         default = (
             "required"
             if field.default is PydanticUndefined and field.default_factory is None
             else _default(field.get_default(call_default_factory=True))
         )
         yield f"`{dotted}`", _type(annotation), default, field.description or ""
-        if dotted in NAMED_SECTIONS:
-            entries, shown = NAMED_SECTIONS[dotted]
-            yield from settings_rows(entries, f"{dotted}.{shown}.")
+        if below is not None:
+            yield from settings_rows(below, f"{dotted}{_INSIDE.get(dotted, '')}.")
+        if dotted == "stores.<NAME>.wrap":
+            for entries in WRAPPERS.values():
+                yield from settings_rows(entries, f"{dotted}[].")
 
 
 def _type(annotation: object) -> str:
-    if get_origin(annotation) is Literal:
-        return "text"
+    arguments = get_args(annotation)
     if get_origin(annotation) is tuple:
-        return "list"
+        return "text or list of texts" if arguments[0] is str else "list"
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{one}`" for one in arguments)
+    if type(None) in arguments:
+        return _type(next(one for one in arguments if one is not type(None)))
     text = annotation.__name__ if isinstance(annotation, type) and not getattr(annotation, "__args__", ()) else str(annotation)
     text = re.sub(r"\b(?:\w+\.)+", "", text)
     return {
@@ -91,7 +98,6 @@ def _type(annotation: object) -> str:
         "int": "whole number",
         "float": "seconds",
         "bool": "true or false",
-        "str | None": "text",
     }.get(text, "mapping")
 
 

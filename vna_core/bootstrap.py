@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
+from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.domain.errors import ConfigurationError
+from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.storage import Store
+from vna_core.stewardship.renormalize import Renormalizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,13 @@ class Archive:
             closing.callback(self.renderer.pool.close)
 
 
+def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalizer:
+    """What normalizes held instances once more, by the archive's rules or by other rules of the site."""
+    rules = archive.pipeline.site if site is None else site
+    make = partial(archive.pipeline.made_again, site=rules)
+    return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
+
+
 def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     """Open the archive that the settings describe.
 
@@ -58,10 +69,12 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     Raises
     ------
     ConfigurationError
-        A store is of a kind no plugin provides, or the landing store cannot keep what it acknowledges.
+        A store is of a kind no plugin provides, its key is missing or wrong, the landing store cannot keep what it
+        acknowledges, or a site rule cannot be applied.
     StoreUnavailable, CatalogueUnavailable
         A part does not answer.
     """
+    site = SiteRules.of(settings)
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -70,7 +83,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
     if settings.landing not in configured:
         raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
-    stores = {name: plugins.open_store(name, one) for name, one in configured.items()}
+    providers = plugins.key_providers()
+    stores = {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):
@@ -88,6 +102,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         stores=stores,
         processes=processes,
         dialects=plugins.dialects(),
+        site=site,
     )
     renderer = Renderer(settings.decode)
     return Archive(

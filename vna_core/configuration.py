@@ -6,14 +6,24 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
-from vna_core.configuration_egress import EgressSettings, ProfileSettings, ValueSettings
+from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_section import Section
+from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
+
+
+def _listed(value: Any) -> Any:
+    """One thing where a list of things may stand."""
+    return [value] if isinstance(value, str | dict) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class HttpSettings(Section):
@@ -30,6 +40,9 @@ class HttpSettings(Section):
     header_timeout: float = Field(20.0, gt=0, description="Seconds a client may take to send its request head.")
     body_timeout: float = Field(60.0, gt=0, description="Seconds without progress after which a body is given up.")
     page_limit: int = Field(5000, ge=1, description="Largest page of a QIDO-RS answer.")
+    issuers: dict[str, str] = Field(
+        default_factory=dict, description="Principal name to the assigning authority of Patient IDs it stores without one."
+    )
 
 
 class PeerSettings(Section):
@@ -101,6 +114,73 @@ class StoreSettings(Section):
 
     type: str = Field("filesystem", description="Backend, as a plugin registered it.")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the backend.")
+    wrap: tuple[WrapperSettings, ...] = Field(
+        (), description="What is put around the backend, from the inside out, each by its `type`."
+    )
+
+
+class SourcePattern(Section):
+    """Which sources a site rule is for."""
+
+    kind: Literal["dimse", "stow", "file", "migration"] | None = Field(None, description="How the octets came; absent: any way.")
+    name: Patterns = Field((), description="AE title, principal or name of the PACS.")
+
+
+class RuleCondition(Section):
+    """When a site rule applies: all that is given must hold. Values are compared as received; `*` at the end: begins with."""
+
+    source: SourcePattern = SourcePattern()
+    modality: Patterns = Field((), description="Modality (0008,0060).")
+    manufacturer: Patterns = Field((), description="Manufacturer (0008,0070).")
+    tags: dict[str, Patterns] = Field(default_factory=dict, description="Attribute to its value; an empty text: absent or empty.")
+
+
+class ValueTable(Section):
+    """Values of one attribute that are replaced by others."""
+
+    tag: str = Field(description="Attribute, by keyword or number.")
+    table: dict[str, str] = Field(min_length=1, description="Value as received to the value wanted.")
+
+
+class ValuePrefix(Section):
+    """A beginning that values of one attribute get unless they have it."""
+
+    tag: str = Field(description="Attribute, by keyword or number.")
+    prefix: str = Field(min_length=1, description="What values begin with afterwards.")
+
+
+class UidRemapping(Section):
+    """New UIDs for a source whose own are not unique."""
+
+    seed: str = Field(min_length=1, description="Name of the map: the same seed gives the same UID for the same UID, anywhere.")
+    root: str = Field("2.25", pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$", max_length=24, description="Beginning of the new UIDs.")
+
+
+class ValueCopy(Section):
+    """A value taken from another attribute."""
+
+    source: str = Field(alias="from", description="Attribute whose value is copied.")
+    target: str = Field(alias="to", description="Attribute that gets it.")
+    overwrite: bool = Field(False, description="Also where the target has a value.")
+
+
+class SiteRuleSettings(Section):
+    """One thing a hospital changes in what it receives."""
+
+    id: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$", description="Name of the rule, in provenance as `site:ID`.")
+    version: int = Field(1, ge=1, description="To be raised when the rule is changed.")
+    when: RuleCondition = Field(RuleCondition(), description="Which instances it is for; absent: all.")
+    character_set: Patterns = Field((), description="Specific Character Set meant where none is declared.")
+    date_order: Literal["day-month", "month-day"] | None = Field(None, description="How dates as 03/04/1999 are meant.")
+    issuer: str = Field("", description="Issuer of Patient ID written where a Patient ID has none.")
+    institution: str = Field("", description="Institution Name.")
+    copy_: Annotated[tuple[ValueCopy, ...], BeforeValidator(_listed)] = Field(
+        (), alias="copy", description="Values taken from other attributes."
+    )
+    set: dict[str, str] = Field(default_factory=dict, description="Attribute to its value; an empty text empties it.")
+    map: Annotated[tuple[ValueTable, ...], BeforeValidator(_listed)] = Field((), description="Values replaced by a table.")
+    prefix: Annotated[tuple[ValuePrefix, ...], BeforeValidator(_listed)] = Field((), description="Values that get a beginning.")
+    remap_uids: UidRemapping | None = Field(None, description="New UIDs throughout the instance, references included.")
 
 
 class LoggingSettings(Section):
@@ -125,8 +205,14 @@ class Settings(Section):
         dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")
     ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
+    site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
+    _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
+
+    def where(self, *keys: str | int) -> str:
+        """File and line of a setting, or of the nearest one around it; ``configuration`` when it came from nowhere."""
+        return _where(self._origins, tuple(map(str, keys)))
 
 
 ENVIRONMENT_PREFIX = "VNA_"
@@ -163,7 +249,9 @@ def load_settings(
         if value is not None:
             _put(tree, tuple(name.split(".")), value, origins, f"option for {name}")
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
+        settings._origins.update(origins)
+        return settings
     except ValidationError as error:
         raise _explained(error, origins) from error
 
@@ -201,9 +289,9 @@ def _note_lines(node: yaml.Node, keys: tuple[str, ...], path: str, origins: dict
             origins[(*keys, name)] = where
             _note_lines(value, (*keys, name), path, origins)
     elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            origins[(*keys, str(number))] = f"{path}:{value.start_mark.line + 1}"
-            _note_lines(value, (*keys, str(number)), path, origins)
+        for number, item in enumerate(node.value):
+            origins[(*keys, str(number))] = f"{path}:{item.start_mark.line + 1}"
+            _note_lines(item, (*keys, str(number)), path, origins)
 
 
 def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, origins: dict[tuple[str, ...], str], origin: str) -> None:
@@ -221,28 +309,39 @@ def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -
     """The first problem as a sentence that names where it stands and, for an unknown key, the nearest known one."""
     problem = error.errors()[0]
     keys = tuple(str(part) for part in problem["loc"])
-    where = next((origins[keys[:length]] for length in range(len(keys), 0, -1) if keys[:length] in origins), "configuration")
+    kind = ""
+    if "wrap" in keys[2:3] and len(keys) > 4:
+        kind, keys = keys[4], keys[:4] + keys[5:]  # the type of the wrapper is no key of the document
+    where = _where(origins, keys)
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _known_keys(keys[:-1]), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(_known_keys(keys[:-1]))}."
+        known = sorted(WRAPPERS[kind].model_fields) if kind else _known_keys(keys[:-1])
+        near = difflib.get_close_matches(keys[-1], known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(known)}."
         return ConfigurationError(f"{where}: unknown setting {name!r}.{hint}", setting=name)
+    if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        found = f"unknown type {problem['ctx']['tag']!r}" if "tag" in problem.get("ctx", {}) else "the type is missing"
+        return ConfigurationError(f"{where}: setting {name!r}: {found}. Known: {', '.join(sorted(WRAPPERS))}.", setting=name)
     return ConfigurationError(f"{where}: setting {name!r}: {problem['msg'].removeprefix('Value error, ')}.", setting=name)
+
+
+def _where(origins: Mapping[tuple[str, ...], str], keys: tuple[str, ...]) -> str:
+    return next((origins[keys[:length]] for length in range(len(keys), 0, -1) if keys[:length] in origins), "configuration")
 
 
 def _known_keys(path: tuple[str, ...]) -> list[str]:
     section: type[BaseModel] = Settings
     for key in path:
-        field = section.model_fields.get(key)
-        if field is None:
-            section = _section_below(path)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            section = field.annotation
-    return sorted(section.model_fields)
+        field = next((one for name, one in section.model_fields.items() if key in (name, one.alias)), None)
+        if field is not None:
+            section = section_inside(field.annotation) or section
+    return sorted(field.alias or name for name, field in section.model_fields.items())
 
 
-def _section_below(path: tuple[str, ...]) -> type[BaseModel]:
-    """The section of entries that users name or number themselves."""
-    if path[0] == "egress":
-        return ValueSettings if "values" in path[3:] else ProfileSettings
-    return PeerSettings if "peers" in path else StoreSettings
+def section_inside(annotation: object) -> type[BaseModel] | None:
+    """The section that a setting's type is, or that its mapping, list or optional value holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (dict, tuple, Annotated, UnionType):
+        return next((found for one in get_args(annotation) if (found := section_inside(one)) is not None), None)
+    return None

@@ -16,6 +16,7 @@ from vna_core.domain.outcome import IngestResult
 from vna_core.ports import hookspecs
 from vna_core.ports.dialect import Dialect
 from vna_core.ports.hookspecs import ENTRY_POINT_GROUP, PROJECT, PacsFactory, StoreFactory
+from vna_core.ports.keys import KeyProviderFactory
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 
@@ -69,6 +70,10 @@ class Plugins:
     def storage_backends(self) -> Mapping[str, StoreFactory]:
         """Backend type to factory."""
         return self._merged("register_storage_backends")
+
+    def key_providers(self) -> Mapping[str, KeyProviderFactory]:
+        """Scheme to factory."""
+        return self._merged("register_key_providers")
 
     def pacs_adapters(self) -> Mapping[str, PacsFactory]:
         """URL scheme to factory."""

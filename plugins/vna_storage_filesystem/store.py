@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from vna_core.domain.digest import StreamDigest
 from vna_core.domain.errors import (
     ConfigurationError,
     DigestMismatch,
@@ -30,13 +31,44 @@ from vna_core.domain.errors import (
 )
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.domain.storage_keys import checked_key
-from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
+from vna_core.ports.storage import Abilities, Content, Key, NewObject, Store, StoredObject
 
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _READ_AHEAD: Final = 8 << 20
 """Reads longer than this are announced to the kernel."""
+_WRITE_BEHIND: Final = 16 << 20
+"""Octets of a long object after which the disk begins to write, so that the flush at its end has little left to do."""
 _PARTIAL: Final = ".partial"
 """Folder for temporary files where the file system has no unnamed ones; never listed."""
+
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(slots=True)
+class _Written:
+    """An object in a file that has no name in the store yet."""
+
+    descriptor: int
+    temporary: str | None
+    key: str = ""
+    path: str = ""
+    size: int = 0
+    sha256: str = ""
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        if self.temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.temporary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """An object whose octets are durable; its name is when the folder was flushed."""
+
+    folder: str
+    stored: StoredObject
 
 
 class FilesystemStore(Store):
@@ -76,29 +108,66 @@ class FilesystemStore(Store):
 
     def create(self, key: Key, content: Content, sha256: str | None = None) -> StoredObject:
         """See `Store.create`."""
+        (result,) = self._create((NewObject(key, content, sha256),))
+        if isinstance(result, VnaError):
+            raise result
+        return result
+
+    def create_all(self, objects: Sequence[NewObject]) -> list[StoredObject | VnaError]:
+        """See `Store.create_all`. The disk writes the first while the last are still handed to it; a folder is flushed once."""
+        return self._create(objects)
+
+    def _create(self, objects: Sequence[NewObject]) -> list[StoredObject | VnaError]:
+        written: list[_Written | VnaError] = []
         try:
-            descriptor, temporary = self._open_temporary()
-        except OSError as error:
-            raise self._translated(error) from error
-        try:
-            size, digest = self._write(descriptor, content)
-            if sha256 is not None and digest != sha256:
-                raise DigestMismatch("The content is not what its digest says; nothing was stored.", store=self.name)
-            name = key if isinstance(key, str) else key(digest)
-            path = self._path(name)
-            os.fdatasync(descriptor)
-            folder = os.path.dirname(path)
-            self._make_folder(folder)
-            self._link(descriptor, temporary, path, name)
-            _flush_folder(folder)
-            return StoredObject(name, size, digest)
-        except OSError as error:
-            raise self._translated(error) from error
+            for wanted in objects:
+                written.append(self._attempt(self._write_unnamed, wanted, len(objects) > 1))
+            named = [one if isinstance(one, VnaError) else self._attempt(self._name, one) for one in written]
+            flushed: dict[str, VnaError | None] = {}
+            for name in named:
+                if isinstance(name, _Named) and name.folder not in flushed:
+                    failure = self._attempt(_flush_folder, name.folder)
+                    flushed[name.folder] = failure if isinstance(failure, VnaError) else None
+            return [name if isinstance(name, VnaError) else flushed[name.folder] or name.stored for name in named]
         finally:
-            os.close(descriptor)
-            if temporary is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
+            for one in written:
+                if isinstance(one, _Written):
+                    one.close()
+
+    def _attempt(self, step: Callable[..., _Result], *arguments: object) -> _Result | VnaError:
+        """What a step gives, or its failure; one object's failure is no other's."""
+        try:
+            return step(*arguments)
+        except OSError as error:
+            failure = self._translated(error)
+            failure.__cause__ = error
+            return failure
+        except VnaError as error:
+            return error
+
+    def _write_unnamed(self, wanted: NewObject, begin_writing: bool) -> _Written:
+        descriptor, temporary = self._open_temporary()
+        one = _Written(descriptor, temporary)
+        try:
+            one.size, digest = self._write(descriptor, wanted.content)
+            if wanted.sha256 is not None and digest != wanted.sha256:
+                raise DigestMismatch("The content is not what its digest says; nothing was stored.", store=self.name)
+            one.sha256 = digest
+            one.key = wanted.key if isinstance(wanted.key, str) else wanted.key(digest)
+            one.path = self._path(one.key)
+            if begin_writing:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write, and waits for nothing
+        except BaseException:
+            one.close()
+            raise
+        return one
+
+    def _name(self, one: _Written) -> _Named:
+        os.fdatasync(one.descriptor)
+        folder = os.path.dirname(one.path)
+        self._make_folder(folder)
+        self._link(one.descriptor, one.temporary, one.path, one.key)
+        return _Named(folder, StoredObject(one.key, one.size, one.sha256))
 
     def _open_temporary(self) -> tuple[int, str | None]:
         if self._unnamed:
@@ -119,15 +188,22 @@ class FilesystemStore(Store):
 
     @staticmethod
     def _write(descriptor: int, content: Content) -> tuple[int, str]:
-        digest, size = hashlib.sha256(), 0
-        for chunk in content:
-            digest.update(chunk)
-            view = memoryview(chunk)
-            while len(view):
-                written = os.write(descriptor, view)
-                size += written
-                view = view[written:]
-        return size, digest.hexdigest()
+        digest, size, begun = StreamDigest(), 0, 0
+        try:
+            for chunk in content:
+                digest.update(chunk)
+                view = memoryview(chunk)
+                while len(view):
+                    written = os.write(descriptor, view)
+                    size += written
+                    view = view[written:]
+                if size - begun >= _WRITE_BEHIND:
+                    # The kernel begins to write what it is told not to keep; what is not written yet stays in memory.
+                    os.posix_fadvise(descriptor, begun, size - begun, os.POSIX_FADV_DONTNEED)
+                    begun = size
+            return size, digest.hexdigest()
+        finally:
+            digest.abandon()
 
     def _link(self, descriptor: int, temporary: str | None, path: str, key: str) -> None:
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.measuring import System, requests_per_second, store
 from vna_core.testing import phantoms
@@ -96,21 +97,52 @@ def stow(system: System, folder: Path) -> float:
             },
         )
         begin = time.perf_counter()
-        with urllib.request.urlopen(request) as answer:
-            answer.read()
+        with urllib.request.urlopen(request) as response:
+            response.read()
         seconds += time.perf_counter() - begin
     return 300 / seconds
 
 
-def querying(*questions: str) -> Callable[[System, Path], float]:
-    """Requests a second over 2,000 studies of one small instance."""
+STUDIES = 2000
+
+
+def querying(questions: Mapping[str, int]) -> Callable[[System, Path], float]:
+    """Requests a second over 2,000 studies of one small instance.
+
+    Parameters
+    ----------
+    questions
+        Query string to the number of studies that match. Every system is asked once before it is measured: one that gives
+        another number of answers does not understand the question, and its rate would mean nothing.
+    """
 
     def measure(system: System, folder: Path) -> float:
-        fill("127.0.0.1", system.dimse_port, "ANY", (phantoms.ct(1000 * number, 16, 16) for number in range(2000)))
-        urls = [f"{system.web}/dicom-web/studies?{question}" for question in questions]
-        return requests_per_second(urls, folder, accept="application/dicom+json")
+        fill("127.0.0.1", system.dimse_port, "ANY", (phantoms.ct(1000 * number, 16, 16) for number in range(STUDIES)))
+        urls = {f"{system.web}/dicom-web/studies?{question}": count for question, count in questions.items()}
+        for url, count in urls.items():
+            found = len(answer(url))
+            if found != count:
+                raise RuntimeError(f"{system.name} finds {found} studies where {count} match: {url}")
+        return requests_per_second(list(urls), folder, accept="application/dicom+json")
 
     return measure
+
+
+def answer(url: str) -> list[Any]:
+    """The rows of one DICOM JSON answer."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": "application/dicom+json"})) as response:
+        rows: list[Any] = json.loads(response.read())
+    return rows
+
+
+PATIENT_IDS = {f"PatientID=P{number:06}": 1 for number in range(0, STUDIES, 7)}
+# Orthanc 1.10 finds nothing for keys with a caret or a blank, which its database does not keep; so the keys have neither.
+NAMES = {f"PatientName=Phantom*{part}*": sum(str(part) in str(number) for number in range(STUDIES)) for part in range(10, 100)}
+MONTHS = {
+    f"StudyDate=2026{month:02}01-2026{month:02}31": sum(number % 12 + 1 == month for number in range(STUDIES))
+    for month in range(1, 13)
+}
+PAGES = {f"limit=20&offset={offset}": 20 for offset in range(0, 400, 20)}
 
 
 def reading(count: int, edge: int, of: Callable[[str, Sequence[str]], list[str]], accept: str) -> Callable[[System, Path], float]:
@@ -121,10 +153,7 @@ def reading(count: int, edge: int, of: Callable[[str, Sequence[str]], list[str]]
         store(system.dimse_port, [paths])
         study = f"{system.web}/dicom-web/studies/{phantoms.uid(2)}"
         series = f"{study}/series/{phantoms.uid(2, 1)}"
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{series}/instances", headers={"Accept": "application/dicom+json"})
-        ) as answer:
-            uids = [one["00080018"]["Value"][0] for one in json.loads(answer.read())]
+        uids = [one["00080018"]["Value"][0] for one in answer(f"{series}/instances")]
         assert len(uids) == count
         return requests_per_second(of(series, uids), folder, accept=accept)
 
@@ -141,10 +170,10 @@ ROWS = (
     Row("C-STORE 370 MB multi-frame (MB/s)", "large", 3.0, 1, STORES, large),
     Row("C-STORE, senders with default socket settings", "default-sockets", 6.0, 60, BOTH, storing(60, 512, 1, quick=False), quick=False),
     Row("STOW-RS, 50 instances a request", "stow", 3.0, 300, BOTH, stow),
-    Row("QIDO-RS, patient ID", "qido", 20.0, 0, BOTH, querying(*(f"PatientID=P{number:06}" for number in range(0, 2000, 7)))),
-    Row("QIDO-RS, name wildcard", "qido", 20.0, 0, BOTH, querying(*(f"PatientName=Phantom%5EPatient%20{number}*" for number in range(100, 200)))),
-    Row("QIDO-RS, a month of dates", "qido", 20.0, 0, BOTH, querying(*(f"StudyDate=2026{month:02}01-2026{month:02}31" for month in range(1, 13)))),
-    Row("QIDO-RS, a page of 20", "qido", 20.0, 0, BOTH, querying(*(f"limit=20&offset={offset}" for offset in range(0, 400, 20)))),
+    Row("QIDO-RS, patient ID", "qido", 20.0, 0, BOTH, querying(PATIENT_IDS)),
+    Row("QIDO-RS, name wildcard", "qido", 20.0, 0, BOTH, querying(NAMES)),
+    Row("QIDO-RS, a month of dates", "qido", 20.0, 0, BOTH, querying(MONTHS)),
+    Row("QIDO-RS, a page of 20", "qido", 20.0, 0, BOTH, querying(PAGES)),
     Row(
         "Metadata of a series of 50", "metadata", 30.0, 0, BOTH,
         reading(50, 64, lambda series, _: [f"{series}/metadata"], "application/dicom+json"),

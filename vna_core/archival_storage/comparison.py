@@ -55,7 +55,8 @@ def classify(held: ComparedObject, new: ComparedObject) -> str:
         if not _same_pixels(held, new):
             return "pixel"
         same_header = all(
-            a.length == b.length and _equal(held.chunks(a), new.chunks(b)) for a, b in zip(held.header, new.header, strict=True)
+            a.length == b.length and same_octets(held.chunks(a), new.chunks(b))
+            for a, b in zip(held.header, new.header, strict=True)
         )
     except StorageError:
         return "pixel"
@@ -66,10 +67,10 @@ def _same_pixels(held: ComparedObject, new: ComparedObject) -> bool:
     old, fresh = held.pixel_data or ByteRange(0, 0), new.pixel_data or ByteRange(0, 0)
     if old.length != fresh.length or held.transfer_syntax_uid != new.transfer_syntax_uid:
         return False
-    return not old.length or _equal(held.chunks(old), new.chunks(fresh))
+    return not old.length or same_octets(held.chunks(old), new.chunks(fresh))
 
 
-def _equal(left: Iterator[bytes | memoryview], right: Iterator[bytes | memoryview]) -> bool:
+def same_octets(left: Iterator[bytes | memoryview], right: Iterator[bytes | memoryview]) -> bool:
     """Whether two streams carry the same octets, however they are cut into pieces."""
     a, b = memoryview(b""), memoryview(b"")
     while True:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Final, TypeVar
 
+import google_crc32c
 import structlog
 
 from vna_core.domain.errors import CatalogueError, DigestMismatch, ObjectMissing, StorageError, StoreUnavailable
@@ -41,7 +42,7 @@ class CopyReader:
 
     def whole(self, held: HeldInstance) -> bytes:
         """A small object, verified, in memory. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
-        return self._first(held, self._verified)
+        return self._beginning(held, held.size)
 
     def verified_chunks(self, held: HeldInstance, until: int | None = None) -> Iterator[bytes]:
         """The object up to offset `until` in pieces; all of it is read and hashed, and the last piece comes only when it is right.
@@ -53,18 +54,18 @@ class CopyReader:
         """
         until = held.size if until is None else until
         if held.size <= SMALL:
-            yield self.whole(held)[:until]
+            yield self._beginning(held, until)
             return
-        location, pieces = self._first(held, _opener(ByteRange(0, held.size)))
-        digest, position, withheld = hashlib.sha256(), 0, b""
+        location, pieces = self._first(held, self._opener(ByteRange(0, held.size)))
+        proof, position, withheld = _Proof(held), 0, b""
         for piece in pieces:
-            digest.update(piece)
+            proof.update(piece)
             if position < until:
                 if withheld:
                     yield withheld
                 withheld = piece[: until - position]
             position += len(piece)
-        if digest.hexdigest() != held.sha256:
+        if position != held.size or not proof.holds:
             self._damaged(held, location, "other octets than its digest says")
             raise DigestMismatch("A stored copy is damaged; it was not served whole.", store=location.store, key=location.key)
         yield withheld
@@ -81,7 +82,6 @@ class CopyReader:
         def ranged(held: HeldInstance, location: Location, store: Store) -> bytes:
             content = store.read(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
             if len(content) != byte_range.length:
-                self._damaged(held, location, "truncated")
                 raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
             return content
 
@@ -90,7 +90,7 @@ class CopyReader:
     def chunks(self, held: HeldInstance, byte_range: ByteRange) -> Iterator[bytes]:
         """A range in pieces of at most 1 MiB, not verified as a whole. Raises DigestMismatch at its end when it is short."""
         got = 0
-        location, pieces = self._first(held, _opener(byte_range))
+        location, pieces = self._first(held, self._opener(byte_range))
         for piece in pieces:
             got += len(piece)
             yield piece
@@ -105,20 +105,35 @@ class CopyReader:
             try:
                 for piece in store.chunks(location.key, ByteRange(location.offset, location.length)):
                     digest.update(piece)
-            except ObjectMissing:
-                self._damaged(held, location, "missing")
+            except (ObjectMissing, DigestMismatch) as error:
+                self._damaged(held, location, error.code)
                 continue
             if digest.hexdigest() == held.sha256:
                 return True
             self._damaged(held, location, "other octets than its digest says")
         return False
 
-    def _verified(self, held: HeldInstance, location: Location, store: Store) -> bytes:
-        content = store.read(location.key, ByteRange(location.offset, location.length))
-        if len(content) != held.size or hashlib.sha256(content).hexdigest() != held.sha256:
-            self._damaged(held, location, "other octets than its digest says")
+    def _beginning(self, held: HeldInstance, until: int) -> bytes:
+        """The verified object up to an offset. What follows is read apart: cutting it off would copy everything before it."""
+
+        def read(held: HeldInstance, location: Location, store: Store) -> bytes:
+            content = store.read(location.key, ByteRange(location.offset, until))
+            rest = (
+                store.read(location.key, ByteRange(location.offset + until, location.length - until))
+                if until < held.size
+                else b""
+            )
+            self._prove(held, location, content, rest)
+            return content
+
+        return self._first(held, read)
+
+    def _prove(self, held: HeldInstance, location: Location, *pieces: bytes) -> None:
+        proof = _Proof(held)
+        for piece in pieces:
+            proof.update(piece)
+        if sum(map(len, pieces)) != held.size or not proof.holds:
             raise DigestMismatch("A stored copy is damaged; it is not served.", store=location.store, key=location.key)
-        return content
 
     def _first(self, held: HeldInstance, read: Callable[[HeldInstance, Location, Store], T]) -> T:
         """What the first usable copy gives."""
@@ -126,8 +141,8 @@ class CopyReader:
         for location, store in self._usable(held):
             try:
                 return read(held, location, store)
-            except ObjectMissing as error:
-                self._damaged(held, location, "missing")
+            except (ObjectMissing, DigestMismatch) as error:
+                self._damaged(held, location, error.code)
                 failure = failure or error
             except StorageError as error:
                 failure = failure or error
@@ -142,6 +157,23 @@ class CopyReader:
             raise ObjectMissing("No copy of the object is left: all are missing or damaged. Send it again to heal it.")
         return found
 
+    def _opener(self, byte_range: ByteRange) -> Callable[[HeldInstance, Location, Store], tuple[Location, Iterator[bytes]]]:
+        """Reads the first piece of a range, to know that the copy is there."""
+
+        def opened(held: HeldInstance, location: Location, store: Store) -> tuple[Location, Iterator[bytes]]:
+            pieces = store.chunks(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
+            return location, chain((next(pieces, b""),), self._rest(held, location, pieces))
+
+        return opened
+
+    def _rest(self, held: HeldInstance, location: Location, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces; damage that a store finds between them is reported."""
+        try:
+            yield from pieces
+        except DigestMismatch as error:
+            self._damaged(held, location, error.code)
+            raise
+
     def _damaged(self, held: HeldInstance, location: Location, how: str) -> None:
         _log.error("stored-copy-damaged", store=location.store, key=location.key, how=how, size=held.size)
         try:
@@ -150,11 +182,24 @@ class CopyReader:
             _log.error("damage-not-recorded", store=location.store, key=location.key, code=error.code)
 
 
-def _opener(byte_range: ByteRange) -> Callable[[HeldInstance, Location, Store], tuple[Location, Iterator[bytes]]]:
-    """Reads the first piece of a range, to know that the copy is there."""
+class _Proof:
+    """Whether octets are those that were stored: by the checksum made then, else by the digest."""
 
-    def opened(held: HeldInstance, location: Location, store: Store) -> tuple[Location, Iterator[bytes]]:
-        pieces = store.chunks(location.key, ByteRange(location.offset + byte_range.offset, byte_range.length))
-        return location, chain((next(pieces, b""),), pieces)
+    def __init__(self, held: HeldInstance) -> None:
+        self._held = held
+        self._digest = hashlib.sha256() if held.crc32c is None else None
+        self._checksum = 0
 
-    return opened
+    def update(self, piece: bytes) -> None:
+        """Take the next piece."""
+        if self._digest is None:
+            self._checksum = google_crc32c.extend(self._checksum, piece)
+        else:
+            self._digest.update(piece)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything taken was right."""
+        if self._digest is None:
+            return self._checksum == self._held.crc32c
+        return self._digest.hexdigest() == self._held.sha256

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing
-from vna_core.ports.storage import Content, Key, Store, StoredObject
+from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing, VnaError
+from vna_core.ports.storage import Content, Key, NewObject, Store, StoredObject
 
 _log = structlog.get_logger(__name__)
 
@@ -26,11 +26,27 @@ def keep(store: Store, key: Key, content: Callable[[], Content], sha256: str | N
     try:
         return store.create(key, content(), sha256)
     except ObjectExists as error:
-        name = str(error.fields["key"])
+        return _instead_of_held(store, str(error.fields["key"]), key, content, sha256)
+
+
+def keep_all(store: Store, objects: Sequence[tuple[Key, Callable[[], Content]]]) -> list[StoredObject | VnaError]:
+    """The same for several objects at once; results in order, failures in place of them."""
+    results = store.create_all([NewObject(key, content()) for key, content in objects])
+    for position, (result, (key, content)) in enumerate(zip(results, objects, strict=True)):
+        if isinstance(result, ObjectExists):
+            try:
+                results[position] = _instead_of_held(store, str(result.fields["key"]), key, content, None)
+            except VnaError as error:
+                results[position] = error
+    return results
+
+
+def _instead_of_held(store: Store, name: str, key: Key, content: Callable[[], Content], sha256: str | None) -> StoredObject:
+    """What lies under the name when it is `content`; what takes its place when it is not."""
     wanted, size = _digest(content())
     try:
         held, _ = _digest(store.chunks(name))
-    except ObjectMissing:
+    except (ObjectMissing, DigestMismatch):  # a store that checks what it reads tells of damage itself
         held = ""
     if held == wanted:
         return StoredObject(name, size, wanted)

@@ -10,6 +10,8 @@ from vna_core.domain.identifiers import key_segment
 
 STUDIES: Final = "studies/"
 QUARANTINE: Final = "quarantine/"
+UNDONE_RUNS: Final = "normalization/"
+"""Notes that a run of re-normalization was undone: what it made is not current, whatever a rebuild finds."""
 
 
 def instance_key(study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> Callable[[str], str]:
@@ -27,6 +29,16 @@ def digest_of_key(key: str) -> str:
     return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else ""
 
 
+def digest_of_content(key: str) -> str:
+    """The SHA-256 of the object under a key, or an empty string where the key carries none or that of another object."""
+    return digest_of_key(key) if key.endswith((".dcm", ".bin")) else ""
+
+
 def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
     """Keys of the octets and of the note beside them."""
     return f"{QUARANTINE}{quarantine_id}.{sha256}.bin", f"{QUARANTINE}{quarantine_id}.{sha256}.json"
+
+
+def undone_run_key(run: str) -> str:
+    """Key of the note about one run."""
+    return f"{UNDONE_RUNS}{key_segment(run)}.undone.json"

@@ -5,9 +5,10 @@ from vna_core.catalogue.campaigns import Campaign, Campaigns
 from vna_core.catalogue.catalogue import Catalogue, Statistics
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict
+from vna_core.catalogue.generations import Generation, Generations, NormalizationRun, Replacement, Scope
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import QuarantineEntry
-from vna_core.catalogue.reading import Explanation, InstanceHeader
+from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader
 from vna_core.catalogue.recording import Recorded
 from vna_core.catalogue.search import Answer
 
@@ -20,11 +21,17 @@ __all__ = [
     "Commitments",
     "Conflict",
     "Explanation",
+    "Generation",
+    "Generations",
     "InstanceHeader",
+    "ListedHeader",
     "Match",
+    "NormalizationRun",
     "Outbox",
     "OutboxItem",
     "QuarantineEntry",
     "Recorded",
+    "Replacement",
+    "Scope",
     "Statistics",
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import FromClause, Select, Table, func, select
@@ -24,24 +23,52 @@ _ABOVE: Final = {
 _WRAPPED: Final = ((0x00080061, "CS", "modalities"), (0x00080062, "UI", "sop_classes"))
 
 
-@dataclass(frozen=True, slots=True)
+Columns = Sequence[tuple[int, str, bool, int]]
+"""For each answered tag its representation, whether its values stand between backslashes, and its place in the row."""
+
+
 class Match:
-    """One match.
+    """One match. Equal matches have equal rows; what a row says is decoded when it is asked for.
 
     Attributes
     ----------
-    attributes
-        Values by tag: the level's own attributes, those of the levels above, and the counts and lists of PS3.4 C.3.4 that
-        belong to the level. Absent and empty ones are left out.
     pk
         The row's key in the catalogue; at image level that of the current version.
+    row
+        Everything that is answered, as it is stored; can be hashed. Equal rows of a level have equal attributes.
+    position
+        Where the match stands in the order of the answers.
     """
 
-    level: Level
-    attributes: Mapping[int, tuple[str, ...]]
-    patient: PatientKey
-    pk: int
-    position: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    __slots__ = ("_columns", "level", "pk", "position", "row")
+
+    def __init__(self, level: Level, row: tuple[Any, ...], columns: Columns, position: tuple[Any, ...]) -> None:
+        self.level = level
+        self.row = row
+        self.pk: int = row[0]
+        self.position = position
+        self._columns = columns
+
+    @property
+    def attributes(self) -> dict[int, tuple[str, ...]]:
+        """Values by tag: the level's own attributes, those of the levels above, and the counts and lists of PS3.4 C.3.4 that
+        belong to the level. Absent and empty ones are left out."""
+        row = self.row
+        return {tag: _values(row[index], vr, wrapped) for tag, vr, wrapped, index in self._columns if row[index]}
+
+    @property
+    def patient(self) -> PatientKey:
+        """Issuer and ID of the patient."""
+        return PatientKey(from_stored(self.row[1]), from_stored(self.row[2]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Match) and (self.level, self.row) == (other.level, other.row)
+
+    def __hash__(self) -> int:
+        return hash((self.level, self.row))
+
+    def __repr__(self) -> str:
+        return f"Match({self.level.value}, {self.pk})"
 
 
 def _counts(level: Level) -> tuple[tuple[int, Any], ...]:
@@ -95,10 +122,8 @@ class AnswerReader:
         for position in positions:
             row = rows.get(position[0])
             if row is not None:
-                attributes = {tag: _values(row[index], vr, wrapped) for tag, vr, wrapped, index in columns if row[index]}
-                patient = PatientKey(from_stored(row[1]), from_stored(row[2]))
                 place = (position[1], position[0]) if level is Level.STUDY else (position[0],)
-                found.append(Match(level, attributes, patient, row[0], place))
+                found.append(Match(level, tuple(row), columns, place))
         return found
 
 

@@ -17,15 +17,17 @@ from vna_core.catalogue.database import Database
 from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
+from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
-from vna_core.catalogue.reading import Explanation, InstanceHeader, Reader
+from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
+from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
@@ -56,6 +58,8 @@ class Catalogue:
     ----------
     outbox, commitments, campaigns
         Ledgers of things to do later, of storage commitment requests, and of migrations.
+    generations
+        Objects made again of the same octets, and the ledger of the runs that made them.
     """
 
     def __init__(self, database: Database) -> None:
@@ -64,10 +68,11 @@ class Catalogue:
         self._search = Search(database)
         self._quarantine = Quarantine(database)
         self._copies = Copies(database)
-        self._record: GroupCommit[EntryForm, Recorded] = GroupCommit(Recorder(database))
+        self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
+        self.generations = Generations(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
@@ -107,7 +112,14 @@ class Catalogue:
         announce
             Topics of the outbox that get an item about this version, in the same transaction.
         """
-        return self._record(entry_form(entry, classification, announce))
+        (recorded,) = self._record((entry_form(entry, classification, announce),))
+        if isinstance(recorded, VnaError):
+            raise recorded
+        return recorded
+
+    def record_all(self, entries: Sequence[tuple[IndexEntry, Mapping[int, str]]]) -> list[Recorded | VnaError]:
+        """Record several versions, each with its classification, in one transaction; results in order, errors in their place."""
+        return self._record([entry_form(entry, classification) for entry, classification in entries])
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
         """The version that was received as exactly these octets, or None."""
@@ -176,6 +188,14 @@ class Catalogue:
     def metadata(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[InstanceHeader]:
         """DICOM JSON of current versions with the UIDs that address them: the fast way to WADO-RS metadata."""
         return self._reader.metadata(study, series, sop)
+
+    def listed_headers(self, study: str, series: str) -> tuple[ListedHeader, ...]:
+        """What `metadata_of` would read for a series; equal as long as that is the same."""
+        return self._reader.listed(study, series, None)
+
+    def metadata_of(self, listed: Sequence[ListedHeader]) -> Iterator[InstanceHeader]:
+        """DICOM JSON of listed versions, in that order."""
+        return self._reader.metadata_of(listed)
 
     def series_headers(self, study: str, series: str) -> list[tuple[str, bytes]]:
         """SOP Instance UID and DICOM JSON of each current instance of a series."""

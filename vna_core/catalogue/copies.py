@@ -50,6 +50,7 @@ class Copies:
                     pixel_length=form.pixels[1],
                     frame_count=entry.number_of_frames,
                     rule_set=entry.rule_set,
+                    crc32c=entry.crc32c,
                 )
             )
             session.run(update(headers).where(headers.c.instance_fk == pk).values(json=form.header, provenance=form.provenance))

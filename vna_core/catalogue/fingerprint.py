@@ -47,7 +47,7 @@ def fingerprint(database: Database) -> dict[str, Any]:
         "quarantine": select(quarantine.c.id, quarantine.c.sha256, quarantine.c.size, quarantine.c.code).where(
             quarantine.c.resolution == ""
         ),
-        "totals": select(*_own(totals, "last_pk")),
+        "totals": select(*_own(totals, "last_pk", "changes_of_parents")),
     }
     content: dict[str, Any] = {}
     with database.session() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, select
@@ -40,6 +40,7 @@ _FIELDS: Final = (
     instances.c.frame_count,
     instances.c.original_sha256,
     instances.c.original_size,
+    instances.c.crc32c,
     *(instances.c[attribute.name] for attribute in _ATTRIBUTES),
     locations.c.ordinal,
     locations.c.store,
@@ -48,13 +49,47 @@ _FIELDS: Final = (
     locations.c.length,
     locations.c.state,
 )
-_FIRST_ATTRIBUTE: Final = 19
+_FIRST_ATTRIBUTE: Final = 20
 _FIRST_LOCATION: Final = _FIRST_ATTRIBUTE + len(_ATTRIBUTES)
 OF_INSTANCE: Final = (
     instances.join(series, instances.c.series_fk == series.c.pk)
     .join(studies, series.c.study_fk == studies.c.pk)
     .join(patients, studies.c.patient_fk == patients.c.pk)
 )
+
+
+class _StoredAttributes(Mapping[int, tuple[str, ...]]):
+    """Attributes of a row, decoded when somebody asks: reads of whole studies do not."""
+
+    __slots__ = ("_decoded", "_row")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self._row = row
+        self._decoded: dict[int, tuple[str, ...]] = {}
+
+    def _values(self) -> dict[int, tuple[str, ...]]:
+        if not self._decoded:
+            row = self._row
+            found = {
+                attribute.tag: attribute_values(attribute, row[position])
+                for position, attribute in enumerate(_ATTRIBUTES, _FIRST_ATTRIBUTE)
+                if row[position]
+            }
+            found[0x00080018], found[0x00080016] = (from_stored(row[5]),), (from_stored(row[6]),)
+            self._decoded = found
+        return self._decoded
+
+    def __getitem__(self, tag: int) -> tuple[str, ...]:
+        return self._values()[tag]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def __repr__(self) -> str:
+        return repr(self._values())
 
 
 def held_statement(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -82,11 +117,6 @@ def held_rows(rows: Iterable[Sequence[Any]]) -> list[HeldInstance]:
 
 def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstance:
     good = tuple(location for location, state in copies if state == "ok")
-    attributes = {}
-    for position, attribute in enumerate(_ATTRIBUTES, _FIRST_ATTRIBUTE):
-        if row[position]:
-            attributes[attribute.tag] = attribute_values(attribute, row[position])
-    attributes[0x00080018], attributes[0x00080016] = (from_stored(row[5]),), (from_stored(row[6]),)
     return HeldInstance(
         pk=row[0],
         patient=PatientKey(from_stored(row[1]), from_stored(row[2])),
@@ -106,7 +136,8 @@ def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstanc
         number_of_frames=row[16],
         original_sha256=row[17],
         original_size=row[18],
-        attributes=attributes,
+        attributes=_StoredAttributes(row),
+        crc32c=row[19],
     )
 
 
@@ -132,6 +163,7 @@ def held_from_entry(pk: int, version: int, current: bool, entry: IndexEntry) -> 
         original_sha256=entry.original_sha256,
         original_size=entry.original_size,
         attributes=entry.attributes,
+        crc32c=entry.crc32c,
     )
 
 

@@ -186,6 +186,11 @@ class Parents:
         self._fresh.clear()
         self._fresh_classes.clear()
 
+    def clear(self) -> None:
+        """Forget everything that is known about rows."""
+        self._known.clear()
+        self._classes.clear()
+
     def _lookup(self, key: tuple[Any, ...]) -> Parent | None:
         return self._fresh[key] if key in self._fresh else self._known.get(key)
 
@@ -202,7 +207,7 @@ class Parents:
         identity = {"patient_id": key[0], "issuer_of_patient_id": key[1], "only_study": only_study}
         parent, made = self._make(batch, self.patients, key, form, identity)
         batch.count("patients")
-        self._add_name_keys(batch, parent.pk, made)
+        self.add_name_keys(batch, parent.pk, made)
         return parent
 
     def study(self, batch: Batch, patient: Parent, form: EntryForm) -> Parent:
@@ -234,13 +239,13 @@ class Parents:
             before = parent
             parent = self._filled(batch, self.series, key, parent, form)
             if parent is not before:
-                self._refresh_modalities(batch, study.pk)
+                self.refresh_modalities(batch, study.pk)
             return parent
         identity = {"study_fk": study.pk, "series_instance_uid": key[1], "number_of_instances": 0}
         parent, made = self._make(batch, self.series, key, form, identity)
         batch.count("series")
         if made["modality"]:
-            self._refresh_modalities(batch, study.pk)
+            self.refresh_modalities(batch, study.pk)
         return parent
 
     def _row(self, batch: Batch, find: Any, values: dict[str, Any], table: ParentTable) -> dict[str, Any] | None:
@@ -276,11 +281,12 @@ class Parents:
             batch.session.execute(table.update_sql.sql, table.update_sql.arrange(row))
             if table is self.patients:
                 batch.session.run(delete(name_keys).where(name_keys.c.patient_fk == parent.pk))
-                self._add_name_keys(batch, parent.pk, row)
+                self.add_name_keys(batch, parent.pk, row)
         fresh = self._fresh[key] = table.known(row)
         return fresh
 
-    def _add_name_keys(self, batch: Batch, pk: int, row: Mapping[str, Any]) -> None:
+    def add_name_keys(self, batch: Batch, pk: int, row: Mapping[str, Any]) -> None:
+        """Gather the rows by which a patient is found by parts of name and ID."""
         groups = person_names.groups(from_stored(row["patient_name"]))
         for text in person_names.suffixes(groups):
             batch.add(name_keys, [SUFFIX_OF_NAME, to_stored(text), pk])
@@ -304,7 +310,7 @@ class Parents:
         self._classes[pk] = classes | {sop_class_uid}
         self._fresh_classes.add(pk)
 
-    def _refresh_modalities(self, batch: Batch, pk: int) -> None:
+    def refresh_modalities(self, batch: Batch, pk: int) -> None:
         """Keep Modalities in Study (0008,0061) up to date."""
         batch.flush()
         rows = batch.session.run(select(series.c.modality).where(series.c.study_fk == pk, series.c.modality != "").distinct())

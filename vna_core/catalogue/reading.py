@@ -46,6 +46,10 @@ class InstanceHeader(NamedTuple):
     json: bytes
 
 
+ListedHeader = tuple[int, str, str, str, str, str]
+"""Key, UIDs of study, series and instance, and what the header was made of: the object's digest and the rules."""
+
+
 class Reader:
     """Reads by identifiers; SQL text is made once for each combination of them."""
 
@@ -118,17 +122,24 @@ class Reader:
 
     def metadata(self, study: str, series_uid: str | None, sop: str | None) -> Iterator[InstanceHeader]:
         """The DICOM JSON of current versions and the UIDs that address them, in the order of recording; read in pieces."""
+        return self.metadata_of(self.listed(study, series_uid, sop))
+
+    def listed(self, study: str, series_uid: str | None, sop: str | None) -> tuple[ListedHeader, ...]:
+        """Which headers `metadata` gives, without reading them. Equal lists stand for equal headers: rows with one digest do."""
         wanted = _wanted(None, study, series_uid, sop)
         shape = tuple(name in wanted for name in ("series", "sop"))
         prepared = self._metadata.get(shape)
         if prepared is None:
             prepared = self._metadata[shape] = self._database.prepare(_metadata_statement(wanted))
         with self._database.session() as session:
-            rows = sorted(session.execute(prepared.sql, prepared.arrange(wanted)).fetchall())
+            return tuple(sorted(session.execute(prepared.sql, prepared.arrange(wanted)).fetchall()))
+
+    def metadata_of(self, rows: Sequence[ListedHeader]) -> Iterator[InstanceHeader]:
+        """The headers that `listed` named; read in pieces."""
         for start in range(0, len(rows), _PIECE):
             piece = rows[start : start + _PIECE]
             packed = self._packed_headers([row[0] for row in piece])
-            for pk, study_uid, series_of, uid in piece:
+            for pk, study_uid, series_of, uid, *_ in piece:
                 yield InstanceHeader(from_stored(study_uid), from_stored(series_of), from_stored(uid), decompress(packed[pk]))
 
     def _packed_headers(self, pks: list[int]) -> dict[int, bytes]:
@@ -172,7 +183,8 @@ class Reader:
 
 def _metadata_statement(wanted: dict[str, str]) -> Select[Any]:
     uids = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)
-    return select(instances.c.pk, *uids).select_from(OF_INSTANCE).where(*_conditions(wanted), _CURRENT)
+    made_of = (instances.c.sha256, instances.c.rule_set)
+    return select(instances.c.pk, *uids, *made_of).select_from(OF_INSTANCE).where(*_conditions(wanted), _CURRENT)
 
 
 def _wanted(patient: PatientKey | None, study: str | None, series_uid: str | None, sop: str | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, insert, select, update
@@ -63,11 +64,12 @@ class Recorder:
         self.database = database
         self.parents = Parents(database)
         self.source_keys: dict[str, int] = {}
+        self.changes_of_parents = -1
         prepare = database.prepare
         self.inserts = {
             table.name: prepare(insert(table).values({c.name: bindparam(c.name) for c in table.columns})).sql for table in _ORDER
         }
-        self.read_totals = prepare(select(totals.c.last_pk).where(totals.c.pk == 1))
+        self.read_totals = prepare(select(totals.c.last_pk, totals.c.changes_of_parents).where(totals.c.pk == 1))
         self.write_totals = prepare(
             update(totals)
             .where(totals.c.pk == 1)
@@ -90,7 +92,12 @@ class Recorder:
             .values(number_of_instances=series.c.number_of_instances + bindparam("more"))
         )
 
-    def __call__(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
+    def groups(self, groups: Sequence[Sequence[EntryForm]]) -> list[list[Recorded | VnaError]]:
+        """Record the entries of several callers in one transaction; the results by caller."""
+        results = iter(self([form for group in groups for form in group]))
+        return [list(islice(results, len(group))) for group in groups]
+
+    def __call__(self, forms: Sequence[EntryForm]) -> list[Recorded | VnaError]:
         """Record `forms` durably. When the batch fails as a whole, each is tried alone, so that one bad entry harms no other."""
         try:
             return self._transact(forms)
@@ -98,7 +105,7 @@ class Recorder:
             self.source_keys.clear()
             if len(forms) == 1 or getattr(error, "transient", False):
                 return [_refusal(error)] * len(forms)
-        results: list[Recorded | Exception] = []
+        results: list[Recorded | VnaError] = []
         for form in forms:
             try:
                 results.extend(self._transact([form]))
@@ -107,10 +114,10 @@ class Recorder:
                 results.append(_refusal(error))
         return results
 
-    def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | Exception]:
+    def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | VnaError]:
         try:
             with self.database.transaction() as session:
-                batch = _Batch(self, session)
+                batch = RecordingBatch(self, session)
                 for form in forms:
                     batch.record(form)
                 results = batch.finish()
@@ -128,14 +135,18 @@ def _refusal(error: Exception) -> VnaError:
     return CatalogueError("The catalogue cannot hold a value of this entry.", error=type(error).__name__)
 
 
-class _Batch:
+class RecordingBatch:
     """One transaction under way: rows are gathered and sent together where nobody needs to see them earlier."""
 
     def __init__(self, recorder: Recorder, session: Session) -> None:
         self.recorder = recorder
         self.session = session
         self.pending: dict[str, list[Sequence[Any]]] = {}
-        (self.last_pk,) = session.execute(recorder.read_totals.sql, recorder.read_totals.arrange({"pk_1": 1})).fetchone()
+        row = session.execute(recorder.read_totals.sql, recorder.read_totals.arrange({"pk_1": 1})).fetchone()
+        self.last_pk, changes = row
+        if changes != recorder.changes_of_parents:  # some process moved versions to other parents
+            recorder.parents.clear()
+            recorder.changes_of_parents = changes
         self.more = dict.fromkeys(_COUNTED, 0)
         self.more_in_series: dict[int, int] = {}
         self.versions: dict[str, list[_Version]] = {}
@@ -231,6 +242,7 @@ class _Batch:
                 self._source(form),
                 form.stamp[0],
                 entry.rule_set,
+                entry.crc32c,
             ),
         )
         self.add(locations, (new.pk, 0, *form.location, "ok"))
@@ -288,7 +300,7 @@ class _Batch:
             keys[digest] = pk
         return pk
 
-    def finish(self) -> list[Recorded | Exception]:
+    def finish(self) -> list[Recorded | VnaError]:
         """Send what is pending, counts included, and answer for each entry."""
         self.flush()
         recorder = self.recorder

@@ -144,6 +144,7 @@ instances = Table(
     _parent("source_fk", "sources.pk"),
     Column("received_at", BigInteger, nullable=False),
     Column("rule_set", TEXT, nullable=False),
+    Column("crc32c", BigInteger),
     Index(None, "sop_instance_uid", "series_fk", "version"),
     Index(None, "series_fk", "is_current"),
     comment="One row per held version. `received_at` counts microseconds since 1970 in UTC.",
@@ -188,7 +189,42 @@ totals = Table(
     metadata,
     Column("pk", Integer, primary_key=True, autoincrement=False),
     *(_number(name) for name in ("last_pk", "patients", "studies", "series", "instances", "versions", "conflicts", "bytes")),
+    _number("changes_of_parents"),
     comment="One row: what `statistics` answers, and the last primary key given out.",
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("instance_fk", PK, ForeignKey("instances.pk"), primary_key=True, autoincrement=False),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("is_current", Integer, nullable=False),
+    Column("run", TEXT, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("rule_set", TEXT, nullable=False),
+    Column("sha256", SHORT, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("store", TEXT, nullable=False),
+    Column("key", TEXT, nullable=False),
+    Index(None, "run", "instance_fk"),
+    Index(None, "key"),
+    sqlite_with_rowid=False,
+    comment="Objects made of the same octets, where there are several: 0 on arrival, the others by runs of re-normalization.",
+)
+
+normalization_runs = Table(
+    "normalization_runs",
+    metadata,
+    Column("id", SHORT, primary_key=True),
+    Column("scope", TEXT, nullable=False),
+    Column("rule_set", TEXT, nullable=False),
+    Column("state", SHORT, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("counts", TEXT, nullable=False),
+    comment="Runs of re-normalization: versions of a primary key up to `position` are done, those up to `until` belong to it.",
 )
 
 quarantine = Table(

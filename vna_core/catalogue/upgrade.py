@@ -16,7 +16,7 @@ from vna_core.catalogue.database import WRITER_LOCK, Database
 from vna_core.catalogue.schema import metadata, totals
 from vna_core.domain.errors import CatalogueError
 
-HEAD: Final = "0001"
+HEAD: Final = "0003"
 """The revision of `schema`; a test compares the two."""
 
 

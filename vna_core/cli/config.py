@@ -12,6 +12,7 @@ import yaml
 
 from vna_core.cli.options import AsJson, Config, Data, print_json
 from vna_core.configuration import load_settings
+from vna_core.ingest.normalize import SiteRules
 
 _SECRET = re.compile("secret|token|password|passphrase|connection_string|account_key|sas", re.IGNORECASE)
 HIDDEN = "(hidden)"
@@ -23,7 +24,7 @@ app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True
 def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Print every setting as file, environment and flags make it. Secrets of stores are hidden."""
     settings = load_settings(config, {"data": str(data) if data is not None else None})
-    document = json.loads(settings.model_dump_json())
+    document = json.loads(settings.model_dump_json(by_alias=True))
     for store in document["stores"].values():
         store["options"] = _without_secrets(store["options"])
     if as_json:
@@ -35,7 +36,7 @@ def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
 @app.command("check", epilog="Example:\n\n`vna config check --config /etc/vna.yaml`")
 def check(config: Config = None) -> None:
     """Read the configuration; the first mistake is named with its line."""
-    load_settings(config)
+    SiteRules.of(load_settings(config))
     sys.stdout.write("The configuration is right.\n")
 
 

@@ -54,6 +54,17 @@ def explain(
                     "original_sha256": held.original_sha256,
                     "original_size": held.original_size,
                     "rule_set": why.rule_set,
+                    "objects": [
+                        {
+                            "generation": one.number,
+                            "current": one.is_current,
+                            "run": one.run,
+                            "at": one.at.isoformat(),
+                            "rule_set": one.rule_set,
+                            "sha256": one.sha256,
+                        }
+                        for one in archive.catalogue.generations.of_version(held.pk)
+                    ],
                     "transformations": [asdict(one) | {"evidence": evidence_of(one.rule)} for one in why.transformations],
                     "warnings": [asdict(one) | {"evidence": evidence_of(one.rule)} for one in why.findings],
                     **({"elements": _elements(archive, held)} if elements else {}),
@@ -85,6 +96,11 @@ def _print(console: Console, one: dict[str, Any]) -> None:
         f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False
     )
     console.print(f"as received: {one['original_size']:,} octets, SHA-256 {one['original_sha256']}", highlight=False)
+    console.print(f"normalized by rule set {one['rule_set']}", highlight=False, markup=False)
+    for made in one["objects"]:
+        how = f"by run {made['run']} at {made['at']}" if made["run"] else "on arrival"
+        current = " (current)" if made["current"] else ""
+        console.print(f"object {made['generation']} {how}, rule set {made['rule_set']}{current}", highlight=False, markup=False)
     if not one["transformations"]:
         console.print("nothing was changed")
     else:

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from vna_core.cli.listening import address, listen, listen_in_group
 from vna_core.configuration import Settings
 from vna_core.domain.errors import ConfigurationError, VnaError
 
@@ -24,7 +25,6 @@ GRACE: Final = 8.0
 START_LIMIT: Final = 60.0
 _BACK_OFF: Final = (0.2, 1.0, 5.0, 15.0)
 _LONG_LIVED: Final = 60.0
-_BACKLOG: Final = 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +50,7 @@ class Supervisor:
         self._settings = settings
         self._stopping = False
         self._roles: list[_Role] = []
+        self._web_port = 0
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code.
@@ -60,11 +61,13 @@ class Supervisor:
             An address is not loopback and authentication is not configured, or it cannot be bound.
         """
         refuse_open_binding(self._settings)
-        http = _listen(self._settings.http.host, self._settings.http.port, "http")
-        dimse = _listen(self._settings.dimse.host, self._settings.dimse.port, "dimse")
+        web = self._settings.http
+        http = listen_in_group(web.host, web.port, "http", web.workers)
+        dimse = listen(self._settings.dimse.host, self._settings.dimse.port, "dimse")
+        self._web_port = http[0].getsockname()[1]
         self._open_once()
         self._roles = [_Role(f"dimse-{number}", "dimse", dimse) for number in range(1, self._settings.dimse.processes + 1)]
-        self._roles += [_Role(f"web-{number}", "web", http) for number in range(1, self._settings.http.workers + 1)]
+        self._roles += [_Role(f"web-{number}", "web", listener) for number, listener in enumerate(http, 1)]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -72,7 +75,7 @@ class Supervisor:
                 self._start(role)
             if not self._wait_until_ready():
                 return 0 if self._stopping else 1
-            sys.stdout.write(f"ready http={_address(http)} dimse={_address(dimse)}\n")
+            sys.stdout.write(f"ready http={address(http[0])} dimse={address(dimse)}\n")
             sys.stdout.flush()
             while not self._stopping:
                 self._watch()
@@ -92,6 +95,9 @@ class Supervisor:
         self._stopping = True
 
     def _start(self, role: _Role) -> None:
+        if role.listener.fileno() < 0:
+            web = self._settings.http
+            role.listener = listen(web.host, self._web_port, "http", of_group=True)
         ready_read, ready_write = os.pipe()
         os.set_blocking(ready_read, False)
         command = [sys.executable, "-m", "vna_core.cli.role", role.kind, role.name, str(role.listener.fileno()), str(ready_write)]
@@ -100,7 +106,7 @@ class Supervisor:
         role.ready, role.started = ready_read, time.monotonic()
         assert role.process.stdin is not None
         try:
-            role.process.stdin.write(self._settings.model_dump_json().encode("utf-8"))
+            role.process.stdin.write(self._settings.model_dump_json(by_alias=True).encode("utf-8"))
             role.process.stdin.close()
         except BrokenPipeError:
             _log.warning("process-died-at-start", role=role.name)
@@ -132,10 +138,16 @@ class Supervisor:
                 role.process = None
                 os.close(role.ready)
                 _log.error("process-ended", role=role.name, code=process.returncode, restart_in=pause)
+                self._leave_to_others(role)
             elif process is None and now >= role.restart_at:
                 _log.info("process-restarted", role=role.name)
                 self._start(role)
         time.sleep(0.1)
+
+    def _leave_to_others(self, role: _Role) -> None:
+        """Have the kernel give no more connections to a web process that ended, as long as another one runs."""
+        if role.kind == "web" and any(one is not role and one.kind == "web" and one.process is not None for one in self._roles):
+            role.listener.close()
 
     def _end_all(self) -> None:
         running = [role for role in self._roles if role.process is not None]
@@ -175,24 +187,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _listen(host: str, port: int, name: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(
-            f"{name}: cannot listen on {host}:{port} ({error.strerror}). Is another server running? Port 0 takes a free one.",
-            setting=f"{name}.port",
-        ) from error
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -13,6 +13,7 @@ from typing import Final
 
 from vna_core.dicom import value_representations as representations
 from vna_core.dicom.elements import DataSet, Element
+from vna_core.dicom.packed_samples import unpacked_length
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.errors import Malformed
 from vna_core.domain.octets import ByteRange, Octets
@@ -35,16 +36,20 @@ _TEXT: Final = representations.TEXT - {"UI"}
 
 
 @dataclass(frozen=True, slots=True)
-class Swapped:
-    """Octets of the source with the byte order of every `unit` octets turned round; `payload` holds the result."""
+class Derived:
+    """Octets made from those of the source in a way that can be undone; `payload` holds the result.
+
+    The byte order of every `unit` octets is turned round, or `packed` samples of 12 bits are written in 16 each.
+    """
 
     source: ByteRange
     unit: int
     payload: bytes | Octets
+    packed: bool = False
 
 
-Piece = bytes | ByteRange | Swapped
-"""A literal, a range of the source's buffer as it is, or a range of it in the other byte order."""
+Piece = bytes | ByteRange | Derived
+"""A literal, a range of the source's buffer as it is, or octets derived from such a range."""
 
 
 @dataclass(slots=True)
@@ -84,7 +89,9 @@ def size_of(piece: Piece) -> int:
     """Octets of a piece."""
     if isinstance(piece, bytes):
         return len(piece)
-    return piece.length if isinstance(piece, ByteRange) else piece.source.length
+    if isinstance(piece, ByteRange):
+        return piece.length
+    return unpacked_length(piece.source.length) if piece.packed else piece.source.length
 
 
 def write_data_set(revised: RevisedDataSet, pixel_pieces: Iterable[Piece] = ()) -> Written:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from vna_core.dicom.codestream_header import CodestreamHeader, read_header
 from vna_core.dicom.elements import Buffer, PixelElement
+from vna_core.domain.octets import ByteRange
 
-_HEAD: Final = 16_384
+_HEAD: Final = 4096
+_LONG_HEAD: Final = 1 << 20
+"""Colour profiles and previews may stand before the frame header."""
 
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
@@ -22,8 +27,13 @@ NATIVE: Final = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED_LITTLE, EX
 """Transfer syntaxes with native pixel data."""
 
 _JPEG: Final = "1.2.840.10008.1.2.4."
+VIDEO: Final = frozenset(
+    _JPEG + str(number) for number in (*range(100, 109), "100.1", "101.1", "102.1", "103.1", "104.1", "105.1", "106.1")
+)
+"""Transfer syntaxes whose pixel data is a video, not one codestream a frame (PS3.5 annex A.4.5 to A.4.9)."""
+
 FAMILIES: Final[dict[str, frozenset[str]]] = {
-    "jpeg-baseline": frozenset((_JPEG + "50", _JPEG + "51")),
+    "jpeg-baseline": frozenset((_JPEG + "50",)),
     "jpeg-extended": frozenset((_JPEG + "51", _JPEG + "52")),
     "jpeg-progressive": frozenset((_JPEG + "53", _JPEG + "54", _JPEG + "55", _JPEG + "56")),
     "jpeg-lossless": frozenset((_JPEG + "57", _JPEG + "58", _JPEG + "70")),
@@ -32,14 +42,34 @@ FAMILIES: Final[dict[str, frozenset[str]]] = {
     "htj2k": frozenset((_JPEG + "201", _JPEG + "202", _JPEG + "203")),
     "jpeg-xl": frozenset((_JPEG + "110", _JPEG + "111", _JPEG + "112")),
     "rle": frozenset(("1.2.840.10008.1.2.5",)),
-    "video": frozenset(
-        _JPEG + str(number) for number in (*range(100, 109), "100.1", "101.1", "102.1", "103.1", "104.1", "105.1", "106.1")
-    ),
+    "video": VIDEO,
+    "mpeg-2": VIDEO,
 }
 """Codec families and the transfer syntaxes they are right under (PS3.5 annex A.4)."""
 
 _KNOWN_ENCAPSULATED: Final = frozenset().union(*FAMILIES.values()) | {ENCAPSULATED_UNCOMPRESSED, "1.2.840.10008.1.2.8.1"}
-_SOF: Final = {0xC0: "jpeg-baseline", 0xC1: "jpeg-extended", 0xC2: "jpeg-progressive", 0xC3: "jpeg-lossless", 0xF7: "jpeg-ls"}
+
+_LOSSLESS_ONLY: Final = frozenset((_JPEG + "80", _JPEG + "90", _JPEG + "201", _JPEG + "202"))
+"""Transfer syntaxes of families that may be lossy, under which no lossy codestream is right."""
+
+_UIDS: Final = {
+    "jpeg-baseline": (_JPEG + "50", _JPEG + "50"),
+    "jpeg-extended": (_JPEG + "51", _JPEG + "51"),
+    "jpeg-progressive": (_JPEG + "55", _JPEG + "55"),
+    "jpeg-lossless": (_JPEG + "70", _JPEG + "57"),
+    "jpeg-ls": (_JPEG + "80", _JPEG + "81"),
+    "jpeg-2000": (_JPEG + "90", _JPEG + "91"),
+    "htj2k": (_JPEG + "201", _JPEG + "203"),
+    "jpeg-xl": (_JPEG + "112", _JPEG + "112"),
+    "rle": ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.5"),
+    "mpeg-2": (_JPEG + "100", _JPEG + "100"),
+    "video": (_JPEG + "102", _JPEG + "102"),
+}
+"""The transfer syntax a codestream is right under: the plain one, and the one for a lossy stream or another predictor."""
+
+
+BEGINNINGS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a")
+"""How codestreams begin: SOI and a marker, SOC and SIZ, the signature boxes of JP2 and JPEG XL, a bare JPEG XL codestream."""
 
 
 def is_encapsulated(uid: str) -> bool:
@@ -47,73 +77,44 @@ def is_encapsulated(uid: str) -> bool:
     return uid in _KNOWN_ENCAPSULATED
 
 
-def codec_of(buffer: Buffer, pixel: PixelElement) -> tuple[str, str]:
-    """Codec family of the first codestream and the transfer syntax it would be right under; empty where the octets do not say."""
-    for fragment in pixel.fragments or ():
-        if fragment.length >= 4:
-            return _family(bytes(buffer[fragment.offset : fragment.offset + min(fragment.length, _HEAD)]))
-    return "", ""
+def first_header(buffer: Buffer, pixel: PixelElement) -> CodestreamHeader | None:
+    """The header of the first codestream, over as many fragments as it takes; None where the octets do not say.
 
-
-def _family(head: bytes) -> tuple[str, str]:
-    if head[:3] == b"\xff\xd8\xff":
-        return _jpeg(head)
-    if head[:4] == b"\xff\x4f\xff\x51":
-        return _jpeg_2000(head)
-    if head[4:8] == b"jP  ":
-        start = head.find(b"\xff\x4f\xff\x51")
-        return _jpeg_2000(head[start:]) if start > 0 else ("jpeg-2000", _JPEG + "91")
-    if head[:2] == b"\xff\x0a" or head[4:8] == b"JXL ":
-        return "jpeg-xl", _JPEG + "112"
-    if head[:4] == b"\x00\x00\x01\xb3":
-        return "video", _JPEG + "100"
-    if head[4:8] == b"ftyp":
-        return "video", _JPEG + "102"
-    if len(head) >= 64 and 1 <= head[0] <= 15 and head[1:4] == b"\0\0\0" and head[4:8] == b"\x40\0\0\0":
-        used = 4 + 4 * head[0]
-        return ("rle", "1.2.840.10008.1.2.5") if not any(head[used:64]) else ("", "")
-    return "", ""
-
-
-def _jpeg(head: bytes) -> tuple[str, str]:
-    """Walk the marker segments to the start of frame (ITU-T T.81 B.1.1.4, T.87 C.1)."""
-    position, family, predictor, near = 2, "", 1, 0
-    while position + 4 <= len(head):
-        if head[position] != 0xFF:
+    A codestream in the place of the offset table is one: the table is missing (P13).
+    """
+    fragments, table, found = pixel.fragments or [], pixel.offset_table, None
+    if table is not None and bytes(buffer[table.offset : table.offset + min(table.length, 8)]).startswith(BEGINNINGS):
+        fragments = [table, *fragments]
+    for length in (_HEAD, _LONG_HEAD):
+        octets = _first_octets(buffer, fragments, length)
+        found = read_header(octets) or found
+        if len(octets) < length or (found is not None and found.complete):
             break
-        marker = head[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0xDA:
-            components = head[position + 4] if position + 4 < len(head) else 0
-            where = position + 5 + 2 * components
-            predictor = near = head[where] if where < len(head) else 0
-            break
-        family = _SOF.get(marker, family)
-        position += 2 + int.from_bytes(head[position + 2 : position + 4], "big")
-    uids = {
-        "jpeg-baseline": _JPEG + "50",
-        "jpeg-extended": _JPEG + "51",
-        "jpeg-progressive": _JPEG + "55",
-        "jpeg-lossless": _JPEG + ("70" if predictor == 1 else "57"),
-        "jpeg-ls": _JPEG + ("80" if near == 0 else "81"),
-    }
-    return (family, uids[family]) if family else ("", "")
+    return found
 
 
-def _jpeg_2000(head: bytes) -> tuple[str, str]:
-    """Reversible or not is told by the wavelet of the COD segment, high throughput by a CAP segment (ITU-T T.800 A.6.1, T.814 A.3)."""
-    position, reversible, high_throughput = 2, False, False
-    while position + 4 <= len(head) and head[position] == 0xFF:
-        marker, length = head[position + 1], int.from_bytes(head[position + 2 : position + 4], "big")
-        if marker == 0x50:
-            high_throughput = True
-        elif marker == 0x52 and position + 13 < len(head):
-            reversible = head[position + 13] == 1
-        elif marker in (0x90, 0x93):
+def _first_octets(buffer: Buffer, fragments: Sequence[ByteRange], length: int) -> bytes:
+    """What the fragments hold one after the other, at most `length` octets of it."""
+    pieces: list[bytes] = []
+    for fragment in fragments:
+        pieces.append(bytes(buffer[fragment.offset : fragment.offset + min(length, fragment.length)]))
+        length -= len(pieces[-1])
+        if not length:
             break
-        position += 2 + length
-    if high_throughput:
-        return "htj2k", _JPEG + ("201" if reversible else "203")
-    return "jpeg-2000", _JPEG + ("90" if reversible else "91")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def uid_of(header: CodestreamHeader) -> str:
+    """The transfer syntax a codestream is right under, by its header alone."""
+    plain, other = _UIDS[header.family]
+    return plain if header.complete and header.selection == 1 and not header.lossy else other
+
+
+def agrees(declared: str, header: CodestreamHeader) -> bool:
+    """Whether a declared transfer syntax is right for a codestream.
+
+    A lossless transfer syntax is wrong over a lossy stream, and the one for first-order prediction over another predictor.
+    """
+    if declared not in FAMILIES[header.family] or (header.lossy and declared in _LOSSLESS_ONLY):
+        return False
+    return declared != _JPEG + "70" or header.selection == 1

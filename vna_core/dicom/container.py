@@ -11,11 +11,15 @@ from struct import Struct
 from typing import Final
 
 from vna_core.dicom import value_representations as representations
+from vna_core.dicom.element_headers import read_header
 from vna_core.dicom.elements import Buffer, Note
-from vna_core.dicom.encoding_detection import detect
+from vna_core.dicom.encoding_detection import begins_plainly, detect
 from vna_core.domain.errors import Malformed, NotDicom, Truncated
 
 PREFIX_SEARCH: Final = 4096
+_LESS_THAN_A_HEADER: Final = 8
+"""Fewer octets before a bare data set cannot hold an element of it."""
+
 TRANSFER_SYNTAX_UID: Final = 0x00020010
 _GROUP_LENGTH: Final = 0x00020000
 _LITTLE: Final = Struct("<HH2sH").unpack_from
@@ -107,6 +111,9 @@ def _odd_container(buffer: Buffer, size: int, declared: bool) -> Container:
         if _meta_follows(buffer, found + 4):
             return _walk_meta(Container(buffer, found + 4, notes=[Note("F26", 0, f"{max(found - 128, 0)} octets before")]), size)
         found = bytes(buffer[:PREFIX_SEARCH]).find(b"DICM", found + 1)
+    for begin in range(1, _LESS_THAN_A_HEADER):
+        if begins_plainly(buffer, begin, size):
+            return Container(buffer, begin, bare=True, notes=[Note("F26", 0, f"{begin} octets before a bare data set")])
     raise NotDicom("The octets are neither a DICOM file nor a data set.")
 
 
@@ -126,7 +133,13 @@ def _walk_meta(container: Container, size: int) -> Container:
     buffer, position, meta, notes = container.buffer, container.data_set_offset, container.meta, container.notes
     begin_after_length = declared_length = -1
     kinds: set[str] = set()
-    while position + 8 <= size and _meta_follows(buffer, position):
+    while position + 8 <= size:
+        if not _meta_follows(buffer, position):
+            after = _foreign_element(buffer, position, size)
+            if not after:
+                break
+            notes.append(Note("F28", position, "element of another group in the File Meta Information"))
+            position = after
         tag, start, length, kind = _meta_element(buffer, position)
         kinds.add(kind)
         if start + length > size:
@@ -155,6 +168,17 @@ def _walk_meta(container: Container, size: int) -> Container:
     if position >= size:
         raise Truncated("The octets end with the File Meta Information.", rule="E35")
     return container
+
+
+def _foreign_element(buffer: Buffer, position: int, size: int) -> int:
+    """Where group 0002 goes on after one element of a group that no data set begins with; 0 where it does not."""
+    if bytes(buffer[position + 1 : position + 2]) != b"\0" or buffer[position] not in (0, 1, 3):
+        return 0
+    header = read_header(buffer, position, size, True, True)
+    if header is None or header.start + header.length + 8 > size:
+        return 0
+    after = header.start + header.length
+    return after if _meta_follows(buffer, after) and bytes(buffer[after + 4 : after + 6]) in representations.VR_BYTES else 0
 
 
 def _inner_container(outer: Container, offset: int, size: int) -> Container:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._private_dict import private_dictionaries
+from pydicom.datadict import tag_for_keyword
 
 AMBIGUOUS: Final[dict[str, str]] = {
     "US or SS": "US",
@@ -54,6 +55,11 @@ def _private(creator: str, tag: int) -> tuple[str, str]:
     group, low = f"{tag >> 16:04X}", f"{tag & 0xFF:02X}"
     entry = table.get(f"{group}xx{low}") or table.get(f"{group.lower()}xx{low.lower()}")
     return (AMBIGUOUS.get(entry[0], entry[0]), entry[2]) if entry else ("", "")
+
+
+def tag_of(keyword: str) -> int:
+    """Tag of a standard element by its keyword (PS3.6 section 6), 0 when there is none."""
+    return tag_for_keyword(keyword) or 0
 
 
 def is_private(tag: int) -> bool:

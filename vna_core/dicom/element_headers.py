@@ -70,10 +70,14 @@ def value_fits(buffer: Buffer, header: Header, limit: int, little: bool) -> bool
     """Whether a value of that length can be there: it ends before `limit`, or begins with an item when undefined."""
     if header.length != UNDEFINED:
         return header.start + header.length <= limit
-    inner = True if header.vr == "UN" else little
-    return header.start + 8 <= limit and begins_with_item(buffer, header.start, inner)
+    if header.start + 8 > limit:
+        return False
+    return begins_with_item(buffer, header.start, little) or begins_with_item(buffer, header.start, not little)
 
 
 def tag_is_plausible(tag: int) -> bool:
-    """Whether the standard defines the tag or it is private in a legal group (PS3.5 section 7.8)."""
-    return dictionary.is_known(tag) or (dictionary.is_private(tag) and 8 < tag >> 16 < 0xFFFF)
+    """Whether the standard defines the tag or it is a legal private one (PS3.5 section 7.8)."""
+    if dictionary.is_known(tag):
+        return True
+    number = tag & 0xFFFF
+    return dictionary.is_private(tag) and 8 < tag >> 16 < 0xFFFF and (number >= 0x1000 or number == 0 or 0x10 <= number <= 0xFF)

@@ -18,6 +18,8 @@ from vna_core.dicom.element_headers import (
 from vna_core.dicom.elements import Buffer
 
 _ENOUGH: Final = 6
+_BEGINNINGS: Final = frozenset(b"\x08\0" + bytes((number, 0)) for number in (0x00, 0x05, 0x08, 0x16, 0x18))
+"""The tags that data sets begin with, little endian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,28 @@ def detect(buffer: Buffer, begin: int, end: int, *, sure: bool = False) -> Encod
         Something else already says that a data set begins here (file meta, a presentation context), so that one plausible
         header is enough.
     """
+    found = _best(buffer, begin, end, sure=sure)
+    return _best(buffer, begin, end, sure=False, any_first=True) if found is None and sure else found
+
+
+def begins_plainly(buffer: Buffer, begin: int, end: int) -> bool:
+    """Whether a data set begins at `begin` with one of the first elements of group 0008 and goes on for several more.
+
+    That is much stricter than `detect`: it tells where in strange octets a data set begins.
+    """
+    if bytes(buffer[begin : begin + 4]) not in _BEGINNINGS:
+        return False
+    return any(_chain(buffer, begin, end, explicit, True, False).count >= _ENOUGH for explicit in (True, False))
+
+
+def _best(buffer: Buffer, begin: int, end: int, *, sure: bool, any_first: bool = False) -> Encoding | None:
     best, best_rank = None, (-1, 0, False, False)
     for explicit in (True, False):
         for little_endian in (True, False):
-            chain = _chain(buffer, begin, end, explicit, little_endian)
+            chain = _chain(buffer, begin, end, explicit, little_endian, any_first)
             if not chain.convincing and not (sure and (chain.count or chain.cut)):
+                continue
+            if any_first and chain.count < (2 if chain.ended else 3):
                 continue
             rank = (chain.count, int(chain.ended), explicit, little_endian)
             if rank > best_rank:
@@ -78,18 +97,18 @@ def first_header_fits(buffer: Buffer, begin: int, end: int, encoding: Encoding) 
     return code not in ANY_CODES[little] and begin + 8 + int(LENGTH[little](buffer, begin + 4)[0]) <= end
 
 
-def _chain(buffer: Buffer, begin: int, end: int, explicit: bool, little: bool) -> _Chain:
+def _chain(buffer: Buffer, begin: int, end: int, explicit: bool, little: bool, any_first: bool) -> _Chain:
     count, last, position = 0, -1, begin
     while count < _ENOUGH:
         if position == end:
             return _Chain(count, ended=count > 0)
         header = read_header(buffer, position, end, explicit, little)
-        if header is None or header.tag <= last or not _tag_may_stand(header.tag, count):
+        if header is None or header.tag <= last or not _tag_may_stand(header.tag, count, any_first):
             return _Chain(count)
         tag, vr, start, length = header
-        if length == UNDEFINED or vr == "SQ":
+        if length == UNDEFINED or (vr == "SQ" and length):
             inner = little or vr == "UN"
-            if length and not begins_with_item(buffer, start, inner):
+            if not begins_with_item(buffer, start, inner):
                 return _Chain(count)
             return _Chain(count + 2, ended=True)
         if start + length > end:
@@ -98,7 +117,7 @@ def _chain(buffer: Buffer, begin: int, end: int, explicit: bool, little: bool) -
     return _Chain(count)
 
 
-def _tag_may_stand(tag: int, index: int) -> bool:
+def _tag_may_stand(tag: int, index: int, any_first: bool) -> bool:
     if index == 0:
-        return tag >> 16 <= 0x7FE0 and dictionary.is_known(tag)
+        return tag >> 16 <= 0x7FE0 and (any_first or dictionary.is_known(tag))
     return tag_is_plausible(tag)

@@ -6,7 +6,7 @@ plausible and no other reading leads to a different place just as well; otherwis
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vna_core.dicom import dictionary
 from vna_core.dicom import value_representations as representations
@@ -23,8 +23,11 @@ from vna_core.dicom.element_headers import (
 )
 from vna_core.dicom.elements import Buffer, Element
 
-WELL = 2
+WELL: Final = 2
 """The score from which a header is taken for one."""
+
+ASCENDING: Final = 3
+"""The score of a header that continues its data set by the book."""
 
 
 class Reading(NamedTuple):
@@ -67,7 +70,7 @@ def score(where: Surroundings, position: int, last: int) -> int:
         if form == explicit:
             here = 3 if ascending and (known or (form and tag_is_plausible(tag))) else 2 if known or (form and ascending) else 1
         else:
-            here = 2 if ascending and known else 1
+            here = 2 if ascending and (known or tag_is_plausible(tag)) else 1
         if not form and not known:
             here = min(here, 2 if ascending and tag_is_plausible(tag) and header.length < 0x10000 else 1)
         best = max(best, here)
@@ -86,13 +89,20 @@ def outlook(where: Surroundings, position: int, last: int) -> tuple[int, int]:
     if first < WELL or position == where.limit:
         return first, first
     buffer, limit, explicit, little = where
-    group, number, _ = LONG_HEADER[little](buffer, position)
+    group, _, _ = LONG_HEADER[little](buffer, position)
     if group == 0xFFFE:
         return first, score(where, position + 8, -1)
-    header = read_header(buffer, position, limit, explicit, little) or read_header(buffer, position, limit, not explicit, little)
-    if header is None or header.length == UNDEFINED or header.start + header.length > limit:
-        return first, first
-    return first, score(where, header.start + header.length, group << 16 | number)
+    second = 0
+    for form in (explicit, not explicit):
+        header = read_header(buffer, position, limit, form, little)
+        if header is None or not value_fits(buffer, header, limit, little):
+            continue
+        if header.length == UNDEFINED:
+            return first, first
+        second = max(second, score(where, header.start + header.length, header.tag))
+        if second >= WELL:
+            break
+    return first, second
 
 
 def readings(where: Surroundings, position: int) -> list[Reading]:
@@ -114,7 +124,7 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
     if vr in representations.LONG_NAMES:
         found = [
             Reading(own if not short_length else "E15", Header(tag, vr, position + 12, long_length)),
-            Reading("E17", Header(tag, vr, position + 8, short_length)),
+            _short_form(tag, vr, usual, position, short_length),
         ]
     else:
         found = [
@@ -127,6 +137,13 @@ def readings(where: Surroundings, position: int) -> list[Reading]:
             ),
         ]
     return [*found, implicit] if explicit else [implicit, *found]
+
+
+def _short_form(tag: int, vr: str, usual: str, position: int, length: int) -> Reading:
+    """A long representation with a 16-bit length; where the dictionary knows a short one, the letters are what is wrong."""
+    if usual == "UN" or usual in representations.LONG_NAMES:
+        return Reading("E17", Header(tag, vr, position + 8, length))
+    return Reading("E15", Header(tag, usual, position + 8, length))
 
 
 def _narrow(vr: str) -> str:
@@ -142,6 +159,8 @@ def resolve(where: Surroundings, position: int, last: int) -> Reading | None:
     for reading in readings(where, position):
         header = reading.header
         if not value_fits(where.buffer, header, where.limit, where.little_endian):
+            continue
+        if reading.rule and not tag_is_plausible(header.tag):
             continue
         if header.length == UNDEFINED:
             weight = (3, 3)
@@ -178,6 +197,9 @@ def repair_previous(where: Surroundings, previous: Element, position: int) -> tu
     if length % 2 and position == start + length:
         tries.append((previous, position + 1, "E21"))
         tries.append((previous._replace(length=length - 1), position - 1, "E21"))
+    if where.explicit and vr not in representations.LONG_NAMES and not length and start >= 8:
+        implicit: int = LENGTH[where.little_endian](where.buffer, start - 4)[0]
+        tries.append((Element(tag, dictionary.vr_of(tag), start, implicit), start + implicit, "E18"))
     if where.explicit and vr not in representations.LONG_NAMES and position - start >= 0 and start + 2 <= where.limit:
         wide: int = LENGTH[where.little_endian](where.buffer, start - 2)[0]
         if wide > 0xFFFF:

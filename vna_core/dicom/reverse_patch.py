@@ -1,16 +1,17 @@
 """How to get the octets as received back from a canonical object.
 
-A patch is a list of copies from the canonical object (as they are, or with the byte order of 2, 4 or 8 octets turned round)
-and the literals between them. The literals are one Zstandard frame whose dictionary is every canonical octet before the
+A patch is a list of copies from the canonical object (as they are, with the byte order of 2, 4 or 8 octets turned round, or
+with samples of 16 bits packed into 12) and the literals between them. The literals are one Zstandard frame whose dictionary is every canonical octet before the
 trailer that no copy refers to (runs of 32 or more), so what only moved or got another header costs a few octets.
 
 ::
 
-    varint flags            1: the whole result is 16-bit byte-swapped at the end; 2: the operations are compressed
+    varint flags            1: the whole result is 16-bit byte-swapped at the end; 2: the operations are compressed;
+                            4: kinds take three bits, and kind 4 packs samples into 12 bits
     varint dictionary       octets of the dictionary that are used
     varint count, length    operations: their number, and the octets they take here
-    operations              per copy: varint literal octets before it, varint (length << 2 | kind), signed varint distance of
-                            its canonical offset from the end of the copy before
+    operations              per copy: varint literal octets before it, varint (length << 2 | kind; with flag 4: << 3), signed
+                            varint distance of its canonical offset from the end of the copy before; lengths are canonical
     literals                a Zstandard frame
 """
 
@@ -24,11 +25,14 @@ from typing import Final
 
 import zstandard
 
+from vna_core.dicom.packed_samples import pack_stream, packed_length
 from vna_core.dicom.trailer_format import Read, read_trailer
 from vna_core.domain.errors import Malformed
 
 SWAB16: Final = 1
 _COMPRESSED: Final = 2
+_WIDE_KINDS: Final = 4
+_PACKED_KIND: Final = 4
 _DICTIONARY_LIMIT: Final = 16 << 20
 _WORTHWHILE: Final = 32
 _LITERAL_LIMIT: Final = 1 << 34
@@ -42,12 +46,26 @@ _local = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """`length` octets at `canonical` of the canonical object belong at `original`; `unit` > 1 turns their byte order round."""
+    """`length` octets at `canonical` of the canonical object belong at `original`.
+
+    `unit` > 1 turns their byte order round; `packed` writes every 16 bits as 12 (`vna_core.dicom.packed_samples`).
+    """
 
     original: int
     canonical: int
     length: int
     unit: int = 1
+    packed: bool = False
+
+    @property
+    def taken(self) -> int:
+        """Octets of the original it stands for."""
+        return packed_length(self.length) if self.packed else self.length
+
+    @property
+    def end(self) -> int:
+        """Offset in the original after it."""
+        return self.original + (packed_length(self.length) if self.packed else self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +83,16 @@ def encode(copies: Iterable[Copy], literals: bytes, dictionary: bytes, flags: in
     """The patch's octets. `copies` are in the order of `original` and do not overlap there."""
     operations = bytearray()
     count = original = canonical = 0
+    copies = tuple(copies)
+    bits = 2
+    if any(copy.packed for copy in copies):
+        bits, flags = 3, flags | _WIDE_KINDS
     for copy in copies:
         _put(operations, copy.original - original)
-        _put(operations, copy.length << 2 | _KINDS[copy.unit])
+        _put(operations, copy.length << bits | (_PACKED_KIND if copy.packed else _KINDS[copy.unit]))
         distance = copy.canonical - canonical
         _put(operations, distance << 1 if distance >= 0 else (-distance << 1) - 1)
-        original, canonical = copy.original + copy.length, copy.canonical + copy.length
+        original, canonical = copy.end, copy.canonical + copy.length
         count += 1
     packed = bytes(operations)
     if len(packed) > 64:
@@ -98,7 +120,9 @@ def decode(patch: bytes, size: int) -> Patch:
         packed = patch[position : position + length]
         if flags & _COMPRESSED:
             packed = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LITERAL_LIMIT)
-        return Patch(flags, dictionary, tuple(_copies(packed, count)), patch[position + length :], size)
+        return Patch(
+            flags, dictionary, tuple(_copies(packed, count, 3 if flags & _WIDE_KINDS else 2)), patch[position + length :], size
+        )
     except (IndexError, zstandard.ZstdError) as error:
         raise Malformed("The reverse patch is damaged.") from error
 
@@ -125,7 +149,7 @@ def literals_of(patch: Patch, read: Read, end: int) -> bytes:
             break
         pieces.append(read(begin, min(stop - begin, wanted)))
         wanted -= len(pieces[-1])
-    expected = patch.size - sum(copy.length for copy in patch.copies)
+    expected = patch.size - sum(copy.taken for copy in patch.copies)
     if not expected:
         return b""
     try:
@@ -166,11 +190,17 @@ def _unfolded(patch: Patch, read: Read, literals: bytes) -> Iterator[bytes]:
         if copy.original > position:
             yield literals[taken : taken + copy.original - position]
             taken += copy.original - position
-        pieces = _read_pieces(read, copy.canonical, copy.length)
-        yield from pieces if copy.unit == 1 else swap_stream(pieces, copy.unit)
-        position = copy.original + copy.length
+        yield from as_received(copy, _read_pieces(read, copy.canonical, copy.length))
+        position = copy.end
     if position < patch.size:
         yield literals[taken : taken + patch.size - position]
+
+
+def as_received(copy: Copy, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The octets of the original that a copy stands for, from the canonical ones."""
+    if copy.packed:
+        return pack_stream(pieces)
+    return iter(pieces) if copy.unit == 1 else swap_stream(pieces, copy.unit)
 
 
 def _read_pieces(read: Read, offset: int, length: int) -> Iterator[bytes]:
@@ -249,7 +279,7 @@ def _get(octets: bytes, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def _copies(packed: bytes, count: int) -> Iterator[Copy]:
+def _copies(packed: bytes, count: int, bits: int) -> Iterator[Copy]:
     position = original = canonical = 0
     for _ in range(count):
         gap, position = _get(packed, position)
@@ -257,5 +287,7 @@ def _copies(packed: bytes, count: int) -> Iterator[Copy]:
         distance, position = _get(packed, position)
         original += gap
         canonical += distance >> 1 if not distance & 1 else -((distance + 1) >> 1)
-        yield Copy(original, canonical, length >> 2, _UNITS[length & 3])
-        original, canonical = original + (length >> 2), canonical + (length >> 2)
+        length, kind = length >> bits, length & ((1 << bits) - 1)
+        copy = Copy(original, canonical, length, 1 if kind == _PACKED_KIND else _UNITS[kind], kind == _PACKED_KIND)
+        yield copy
+        original, canonical = copy.end, canonical + length

@@ -8,74 +8,36 @@ delimiters and pixel data, and asks the repair modules about the rest. After one
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
-from struct import Struct
 from typing import Final
 
 from vna_core.dicom import dictionary
 from vna_core.dicom import value_representations as representations
-from vna_core.dicom.elements import Buffer, DataSet, Element, Note, PixelElement
+from vna_core.dicom.element_headers import (
+    ANY_CODES,
+    ITEM_OCTETS,
+    LENGTH,
+    LONG_CODES,
+    LONG_HEADER,
+    PIXEL_DATA,
+    PIXEL_TAGS,
+    SHORT_CODES,
+    SHORT_HEADER,
+    SMALLEST_CODE,
+    UNDEFINED,
+)
+from vna_core.dicom.elements import Buffer, DataSet, Element, PixelElement
 from vna_core.dicom.pixel_fragments import walk_fragments
-from vna_core.dicom.repair_header import Surroundings, repair_previous, resolve
-from vna_core.domain.errors import LimitExceeded, Malformed, Truncated
+from vna_core.dicom.repair_structure import OBSERVATION_CLASS, SWAPPED_GROUP, SWAPPED_NUMBERS, is_code_string
+from vna_core.dicom.sequence_repairs import RepairingWalk
+from vna_core.dicom.sequence_walk import Walk
 from vna_core.domain.octets import ByteRange
 
-ITEM: Final = 0xFFFEE000
-ITEM_DELIMITER: Final = 0xFFFEE00D
-SEQUENCE_DELIMITER: Final = 0xFFFEE0DD
-UNDEFINED: Final = 0xFFFFFFFF
-PIXEL_DATA: Final = 0x7FE00010
+__all__ = ["Walk", "tokenize"]
+
 PIXEL_REPRESENTATION: Final = 0x00280103
-PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, PIXEL_DATA))
-ITEM_LITTLE: Final = b"\xfe\xff\x00\xe0"
-ITEM_BIG: Final = b"\xff\xfe\xe0\x00"
-
-_SHORT_HEADER: Final = {True: Struct("<HHHH").unpack_from, False: Struct(">HHHH").unpack_from}
-_LONG_HEADER: Final = {True: Struct("<HHI").unpack_from, False: Struct(">HHI").unpack_from}
-_LENGTH: Final = {True: Struct("<I").unpack_from, False: Struct(">I").unpack_from}
-_SHORT_CODES: Final = {True: representations.SHORT_LITTLE, False: representations.SHORT_BIG}
-_LONG_CODES: Final = {True: representations.LONG_LITTLE, False: representations.LONG_BIG}
-_ANY_CODES: Final = {True: representations.ANY_LITTLE, False: representations.ANY_BIG}
-_SMALLEST_CODE: Final = 0x4141
+_ITEM_LITTLE, _ITEM_BIG = ITEM_OCTETS[True], ITEM_OCTETS[False]
+_ITEMS: Final = (_ITEM_LITTLE, _ITEM_BIG)
 _new_element = tuple.__new__
-
-
-@dataclass(slots=True)
-class Walk:
-    """What a walk found.
-
-    Attributes
-    ----------
-    end
-        First octet after the data set.
-    encapsulated
-        For encapsulated pixel data below the top level (icons): the fragments by the offset of the element's value.
-    """
-
-    data_set: DataSet
-    pixel: PixelElement | None
-    end: int
-    notes: list[Note] = field(default_factory=list)
-    encapsulated: dict[int, list[ByteRange]] = field(default_factory=dict)
-
-
-@dataclass(slots=True, eq=False)
-class _Sequence:
-    """An open sequence, and the data set it interrupts."""
-
-    tag: int
-    vr: str
-    start: int
-    limit: int
-    undefined: bool
-    explicit: bool
-    little_endian: bool
-    items: list[DataSet]
-    parent: DataSet
-    parent_limit: int
-    parent_undefined: bool
-    speculative: bool
-    notes: int
 
 
 def tokenize(
@@ -111,41 +73,10 @@ def tokenize(
     return _Walker(buffer, begin, end, explicit, little_endian, max_depth, max_elements).run()
 
 
-class _Walker:
-    __slots__ = (
-        "buffer",
-        "data_set",
-        "encapsulated",
-        "finished",
-        "limit",
-        "max_depth",
-        "max_elements",
-        "notes",
-        "pixel",
-        "position",
-        "remaining",
-        "root",
-        "stack",
-        "undefined",
-    )
+class _Walker(RepairingWalk):
+    """The quick loops, and one header that is not plain."""
 
-    def __init__(
-        self, buffer: Buffer, begin: int, end: int, explicit: bool, little_endian: bool, max_depth: int, max_elements: int
-    ) -> None:
-        self.buffer = buffer
-        self.root = DataSet([], explicit, little_endian, begin, end)
-        self.data_set = self.root
-        self.limit = end
-        self.undefined = False
-        self.position = begin
-        self.stack: list[_Sequence] = []
-        self.max_depth = max_depth
-        self.max_elements = max_elements
-        self.remaining = max_elements
-        self.notes: list[Note] = []
-        self.pixel: PixelElement | None = None
-        self.encapsulated: dict[int, list[ByteRange]] = {}
-        self.finished = False
+    __slots__ = ()
 
     def run(self) -> Walk:
         """Visit everything."""
@@ -163,22 +94,13 @@ class _Walker:
             resolve_signed(self.buffer, self.root)
         return Walk(self.root, self.pixel, self.root.end, self.notes, self.encapsulated)
 
-    def _spend(self, count: int) -> None:
-        self.remaining -= count
-        if self.remaining < 0:
-            raise LimitExceeded(
-                f"The data set has more than {self.max_elements} elements and items (ingest.max_elements).",
-                limit="ingest.max_elements",
-                maximum=self.max_elements,
-            )
-
     # -- the quick loops: conformant elements in ascending order ---------------------------------------------------------
 
     def _explicit(self, data_set: DataSet) -> None:
         little = data_set.little_endian
         buffer, position, limit, elements = self.buffer, self.position, self.limit, data_set.elements
-        unpack, unpack_length = _SHORT_HEADER[little], _LENGTH[little]
-        short, long, append, new = _SHORT_CODES[little].get, _LONG_CODES[little].get, elements.append, _new_element
+        unpack, unpack_length = SHORT_HEADER[little], LENGTH[little]
+        short, long, append, new = SHORT_CODES[little].get, LONG_CODES[little].get, elements.append, _new_element
         last = elements[-1][0] if elements else -1
         stop = min(limit - 8, position + 8 * self.remaining)
         while position <= stop:
@@ -200,7 +122,7 @@ class _Walker:
                         self._open(tag, "SQ", start, length)
                         return
                     break
-                if tag in PIXEL_TAGS or (vr == "UN" and buffer[start : start + 4] == ITEM_LITTLE):
+                if tag in PIXEL_TAGS or (vr == "UN" and buffer[start : start + 4] in _ITEMS):
                     break
             following = start + length
             if following > limit:
@@ -212,13 +134,13 @@ class _Walker:
     def _implicit(self, data_set: DataSet) -> None:
         little = data_set.little_endian
         buffer, position, limit, elements = self.buffer, self.position, self.limit, data_set.elements
-        unpack, known, append, new = _LONG_HEADER[little], dictionary.VR_OF.get, elements.append, _new_element
+        unpack, known, append, new = LONG_HEADER[little], dictionary.VR_OF.get, elements.append, _new_element
         last = elements[-1][0] if elements else -1
         stop = min(limit - 8, position + 8 * self.remaining)
         while position <= stop:
             group, number, length = unpack(buffer, position)
             tag = group << 16 | number
-            if tag <= last or length >= _SMALLEST_CODE or tag in PIXEL_TAGS or group == 0xFFFE:
+            if tag <= last or length >= SMALLEST_CODE or tag in PIXEL_TAGS or group == 0xFFFE:
                 break
             start = position + 8
             following = start + length
@@ -226,24 +148,29 @@ class _Walker:
                 break
             vr = known(tag)
             if vr is None:
-                vr = self._implicit_vr(tag, length)
+                vr = self._implicit_vr(tag, start, length)
             if vr == "SQ" or vr == "UN":
                 head = buffer[start : start + 4] if length >= 8 else b""
                 if vr == "SQ":
-                    if not length or head == (ITEM_LITTLE if little else ITEM_BIG):
+                    if not length or head == (_ITEM_LITTLE if little else _ITEM_BIG):
                         self._open(tag, "SQ", start, length)
                         return
                     break
-                if head in (ITEM_LITTLE, ITEM_BIG):
+                if head in _ITEMS or (elements and elements[-1][3] & 1):
                     break
             append(new(Element, (tag, vr, start, length, None)))
             last, position = tag, following
         self.position = position
 
-    def _implicit_vr(self, tag: int, length: int) -> str:
-        """Representation of an element that the standard's table does not list; the private block's creator may tell."""
+    def _implicit_vr(self, tag: int, start: int, length: int) -> str:
+        """Representation of an element that the standard's table does not list; the private block's creator may tell.
+
+        ``UN`` where the value looks like a sequence, whatever was known.
+        """
         if not tag & 0x10000 or tag & 0xFFFF < 0x1000:
             return dictionary.vr_of(tag)
+        if length >= 8 and start < self.limit and self.buffer[start] >= 0xFE and self.buffer[start : start + 4] in _ITEMS:
+            return "UN"
         vr = dictionary.vr_of(tag, self._creator(tag))
         return "UN" if vr == "SQ" or length % representations.UNIT.get(vr, 1) else vr
 
@@ -270,25 +197,30 @@ class _Walker:
             self._repair("Less than an element header is left.")
             return
         little = data_set.little_endian
-        group, number, length = _LONG_HEADER[little](self.buffer, position)
+        group, number, length = LONG_HEADER[little](self.buffer, position)
         tag = group << 16 | number
         if group == 0xFFFE:
             self._delimiter(tag, length)
             return
+        if group == SWAPPED_GROUP and number in SWAPPED_NUMBERS and self.stack:
+            self._delimiter(0xFFFE0000 | SWAPPED_NUMBERS[number], LENGTH[not little](self.buffer, position + 4)[0])
+            return
         vr, start = "", position + 8
         if data_set.explicit:
-            _, _, code, short_length = _SHORT_HEADER[little](self.buffer, position)
-            vr = _ANY_CODES[little].get(code, "")
+            _, _, code, short_length = SHORT_HEADER[little](self.buffer, position)
+            vr = ANY_CODES[little].get(code, "")
             if vr in representations.LONG_NAMES and not short_length and limit - position >= 12:
                 start = position + 12
-                length = _LENGTH[little](self.buffer, position + 8)[0]
+                length = LENGTH[little](self.buffer, position + 8)[0]
             elif vr and vr not in representations.LONG_NAMES:
                 length = short_length
             else:
                 self._repair("The value representation is not one of PS3.5.")
                 return
         else:
-            vr = dictionary.VR_OF.get(tag) or self._implicit_vr(tag, length)
+            vr = dictionary.VR_OF.get(tag) or self._implicit_vr(tag, start, length)
+            if vr == "UN" and data_set.elements and data_set.elements[-1].length & 1 and self._previous_was_shorter():
+                return
         self._accept(tag, vr, start, length)
 
     def _accept(self, tag: int, vr: str, start: int, length: int) -> None:
@@ -296,7 +228,7 @@ class _Walker:
         if length != UNDEFINED and start + length > self.limit:
             self._overrun(tag, vr, start, length)
             return
-        item = ITEM_LITTLE if self.data_set.little_endian else ITEM_BIG
+        item = _ITEM_LITTLE if self.data_set.little_endian else _ITEM_BIG
         head = bytes(self.buffer[start : start + 4])
         if tag in PIXEL_TAGS and vr != "SQ":
             if length == UNDEFINED or (tag == PIXEL_DATA and length >= 16 and head == item):
@@ -306,19 +238,17 @@ class _Walker:
                 if not self.stack and self.pixel is None:
                     self.pixel = PixelElement(tag, vr, ByteRange(start, length))
         elif vr == "SQ":
-            self._open(tag, vr, start, length)
+            if tag == OBSERVATION_CLASS and not self.data_set.explicit and is_code_string(self.buffer, start, length):
+                self._plain(tag, "CS", start, length)
+            else:
+                self._open(tag, vr, start, length)
         elif length == UNDEFINED:
             self._note("E02" if vr == "UN" else "E05", start, tag, f"undefined length under {vr}")
             self._open(tag, vr, start, length)
-        elif vr == "UN" and length >= 8 and head == ITEM_LITTLE:
+        elif vr == "UN" and length >= 8 and head in _ITEMS:
             self._open(tag, vr, start, length, speculative=True)
         else:
             self._plain(tag, vr, start, length)
-
-    def _plain(self, tag: int, vr: str, start: int, length: int) -> None:
-        self.data_set.elements.append(Element(tag, vr, start, length, None))
-        self._spend(1)
-        self.position = start + length
 
     def _fragments(self, tag: int, vr: str, start: int, length: int) -> None:
         bounded = length != UNDEFINED
@@ -340,218 +270,6 @@ class _Walker:
             self.encapsulated[start] = ([walk.offset_table] if walk.offset_table else []) + walk.fragments
         elif self.pixel is None:
             self.pixel = PixelElement(tag, vr, ByteRange(start, walk.length), walk.fragments, walk.offset_table)
-
-    # -- sequences and items ---------------------------------------------------------------------------------------------
-
-    def _open(self, tag: int, vr: str, start: int, length: int, speculative: bool = False) -> None:
-        """Begin a sequence at `start`, and go to its first item."""
-        if len(self.stack) >= self.max_depth:
-            raise LimitExceeded(
-                f"Sequences are nested deeper than {self.max_depth} (ingest.max_depth).",
-                limit="ingest.max_depth",
-                maximum=self.max_depth,
-            )
-        undefined = length == UNDEFINED
-        parent = self.data_set
-        explicit, little = (False, True) if vr == "UN" else (parent.explicit, parent.little_endian)
-        limit = self.limit if undefined else start + length
-        self.stack.append(
-            _Sequence(
-                tag, vr, start, limit, undefined, explicit, little, [], parent, self.limit, self.undefined,
-                speculative, len(self.notes),
-            )
-        )  # fmt: skip
-        self.position = start
-        self._advance()
-
-    def _advance(self) -> None:
-        """Between items: begin the next one, or end the sequence."""
-        sequence = self.stack[-1]
-        buffer, position, limit, items = self.buffer, self.position, sequence.limit, sequence.items
-        unpack = _LONG_HEADER[sequence.little_endian]
-        while True:
-            if position == limit and not sequence.undefined:
-                self._close(position, position)
-                return
-            if position + 8 > limit:
-                self.position = position
-                self._sequence_overrun(sequence)
-                return
-            group, number, length = unpack(buffer, position)
-            if group != 0xFFFE:
-                self.position = position
-                self._not_an_item(sequence)
-                return
-            if number == 0xE000:
-                self._spend(1)
-                begin = position + 8
-                if length == 0:
-                    items.append(DataSet([], sequence.explicit, sequence.little_endian, begin, begin))
-                    position = begin
-                    continue
-                self.position = begin
-                self._begin_item(sequence, begin, length)
-                return
-            self.position = position
-            if number == 0xE0DD:
-                if length:
-                    self._note("E12", position, SEQUENCE_DELIMITER, f"sequence delimiter with length {length}")
-                if not sequence.undefined:
-                    self._note("E09", position, sequence.tag, "sequence delimiter inside a sequence of defined length")
-                self._close(position, position + 8)
-                return
-            self._not_an_item(sequence)
-            return
-
-    def _begin_item(self, sequence: _Sequence, begin: int, length: int) -> None:
-        undefined = length == UNDEFINED
-        limit = sequence.limit if undefined else begin + length
-        if limit > sequence.limit:
-            self._item_overrun(sequence, begin, length)
-            return
-        explicit = sequence.explicit
-        if limit - begin >= 8:
-            group, _, code, _ = _SHORT_HEADER[sequence.little_endian](self.buffer, begin)
-            if group != 0xFFFE:
-                lettered = code in _ANY_CODES[sequence.little_endian]
-                if lettered != explicit:
-                    explicit = self._item_encoding(sequence, begin, limit, lettered)
-        data_set = DataSet([], explicit, sequence.little_endian, begin, limit)
-        sequence.items.append(data_set)
-        self.data_set, self.limit, self.undefined = data_set, limit, undefined
-
-    def _item_encoding(self, sequence: _Sequence, begin: int, limit: int, lettered: bool) -> bool:
-        """Whether an item is explicit whose first element looks other than its surroundings."""
-        self._note("E03" if sequence.vr == "UN" else "E18", begin, sequence.tag, "explicit" if lettered else "implicit")
-        return lettered
-
-    def _close(self, end: int, following: int) -> None:
-        """End the open sequence: its value ends at `end`, the parent goes on at `following`."""
-        sequence = self.stack.pop()
-        vr = sequence.vr
-        if vr != "SQ":
-            vr = "SQ"
-            if sequence.speculative:
-                self.notes.insert(sequence.notes, Note("E01", sequence.start, "sequence under UN", sequence.tag))
-        parent = sequence.parent
-        parent.elements.append(_new_element(Element, (sequence.tag, vr, sequence.start, end - sequence.start, sequence.items)))
-        self.remaining -= 1
-        self.data_set, self.limit, self.undefined = parent, sequence.parent_limit, sequence.parent_undefined
-        self.position = following
-
-    def _end_of_data_set(self) -> None:
-        """The position is the limit of the data set that is open."""
-        if not self.stack:
-            self.root.end = self.position
-            self.finished = True
-            return
-        if self.undefined:
-            raise Truncated("The octets end inside an item of undefined length.", rule="E14")
-        self._end_item(self.position, self.position)
-
-    def _end_item(self, end: int, following: int) -> None:
-        self.data_set.end = end
-        self.position = following
-        self._advance()
-
-    def _delimiter(self, tag: int, length: int) -> None:
-        """An item tag or delimiter where an element was expected."""
-        position = self.position
-        if tag == ITEM_DELIMITER and self.stack and self.undefined:
-            if length:
-                self._note("E12", position, tag, f"item delimiter with length {length}")
-            self._end_item(position, position + 8)
-            return
-        if not self.stack and self.data_set.elements:
-            self._note("E13", position, tag, "item or delimiter at the top level")
-            self.position = position + 8
-            self._spend(1)
-            return
-        if tag == ITEM_DELIMITER and self.stack:
-            self._note("E11", position, self.stack[-1].tag, "item delimiter before the declared end of the item")
-            self._end_item(position, position + 8)
-            return
-        self._desync("A delimiter stands where no item is open.")
-
-    # -- headers that PS3.5 does not allow ---------------------------------------------------------------------------------
-
-    def _repair(self, reason: str) -> None:
-        """Read a header in the one way after which the octets go on as a data set; give up where there is none."""
-        data_set, position = self.data_set, self.position
-        where = Surroundings(self.buffer, self.limit, data_set.explicit, data_set.little_endian)
-        elements = data_set.elements
-        if self.limit - position >= 8:
-            reading = resolve(where, position, elements[-1].tag if elements else -1)
-            if reading is not None:
-                header = reading.header
-                rule = "E16" if reading.rule == "E15" and header.tag in PIXEL_TAGS else reading.rule or "E15"
-                self._note(rule, position, header.tag, f"read as {header.vr} of {header.length} octets")
-                self._accept(header.tag, header.vr, header.start, header.length)
-                return
-        if elements:
-            corrected = repair_previous(where, elements[-1], position)
-            if corrected is not None:
-                previous, self.position, rule = corrected
-                self._note(rule, previous.start, previous.tag, f"length {elements[-1].length} read as {previous.length}")
-                elements[-1] = previous
-                return
-        if not self.stack and self.pixel is not None:
-            self._cut("octets that are no element")
-            return
-        self._desync(reason)
-
-    def _only_zeros_follow(self) -> bool:
-        """Whether nothing but zeros is left, up to the last octet (padding of tapes and block devices)."""
-        position, limit = self.position, self.limit
-        step = 64
-        while position < limit:
-            if bytes(self.buffer[position : min(limit, position + step)]).strip(b"\0"):
-                return False
-            position += step
-            step = 1 << 16
-        return True
-
-    def _cut(self, what: str) -> None:
-        """The data set ends here; what follows stays with the octets as received."""
-        self._note("F22", self.position, 0, f"{self.limit - self.position} {what} after the data set")
-        self.root.end = self.position
-        self.finished = True
-
-    # -- what the octets do not say plainly ------------------------------------------------------------------------------
-
-    def _overrun(self, tag: int, vr: str, start: int, length: int) -> None:
-        if not self.stack or self.limit == self.root.end:
-            raise Truncated("A value ends after the last octet.", rule="E35", tag=f"{tag:08X}")
-        self._desync("A value reaches past the end of its item.")
-
-    def _sequence_overrun(self, sequence: _Sequence) -> None:
-        if sequence.undefined and self.position == sequence.limit and sequence.limit == self.root.end:
-            self._note("E14", self.position, sequence.tag, "sequence of undefined length open at the end")
-            self._close(self.position, self.position)
-            return
-        raise Truncated("The octets end inside a sequence.", rule="E14", tag=f"{sequence.tag:08X}")
-
-    def _not_an_item(self, sequence: _Sequence) -> None:
-        self._desync("Something else than an item stands in a sequence.")
-
-    def _item_overrun(self, sequence: _Sequence, begin: int, length: int) -> None:
-        if sequence.limit == self.root.end:
-            raise Truncated("An item ends after the last octet.", rule="E35", tag=f"{sequence.tag:08X}")
-        self._desync("An item reaches past the end of its sequence.")
-
-    def _desync(self, reason: str) -> None:
-        """Nothing decides how to go on: give up the innermost sequence that was only supposed to be one, or the whole."""
-        while self.stack:
-            sequence = self.stack.pop()
-            self.data_set, self.limit, self.undefined = sequence.parent, sequence.parent_limit, sequence.parent_undefined
-            if sequence.speculative:
-                del self.notes[sequence.notes :]
-                self._plain(sequence.tag, sequence.vr, sequence.start, sequence.limit - sequence.start)
-                return
-        raise Malformed(f"{reason} (octet {self.position})", offset=self.position)
-
-    def _note(self, rule: str, offset: int, tag: int, detail: str) -> None:
-        self.notes.append(Note(rule, offset, detail, tag))
 
 
 def _tag_of(element: Element) -> int:

@@ -18,6 +18,7 @@ from vna_core.dicom.trailer_format import (
     read_trailer,
 )
 from vna_core.domain.octets import ByteRange, Source
+from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.transformation import Finding, Transformation
 
 __all__ = [
@@ -61,6 +62,7 @@ class IndexEntryFields:
     transformations: tuple[Transformation, ...]
     findings: tuple[Finding, ...]
     rule_set: str
+    renormalization: Renormalization | None
 
 
 def index_entry_fields(read: Read, size: int) -> IndexEntryFields:
@@ -99,4 +101,5 @@ def index_entry_fields(read: Read, size: int) -> IndexEntryFields:
         transformations=provenance.transformations,
         findings=provenance.findings,
         rule_set=provenance.rule_set,
+        renormalization=provenance.renormalization,
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from struct import Struct, unpack_from
 from struct import error as StructError
@@ -28,6 +28,7 @@ import zstandard
 from vna_core.dicom.canonical_writer import header
 from vna_core.domain.errors import DigestMismatch, Malformed
 from vna_core.domain.octets import ByteRange, Source
+from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.transformation import Confidence, Finding, Transformation
 
 Read = Callable[[int, int], bytes]
@@ -74,6 +75,7 @@ class Provenance:
     original_size: int
     transformations: tuple[Transformation, ...] = ()
     findings: tuple[Finding, ...] = ()
+    renormalization: Renormalization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,9 @@ def _encode_journal(provenance: Provenance) -> bytes:
         journal["transformations"] = [_transformation_fields(change) for change in provenance.transformations]
     if provenance.findings:
         journal["findings"] = [{"rule": f.rule, "message": f.message, "tag": f.tag} for f in provenance.findings]
+    again = provenance.renormalization
+    if again is not None:
+        journal["renormalization"] = {**asdict(again), "at": again.at.isoformat()}
     text = json.dumps(journal, ensure_ascii=False, separators=(",", ":"))
     compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if compressor is None:
@@ -262,6 +267,11 @@ def _decode_journal(octets: bytes, sha256: str, original_size: int) -> Provenanc
                 for fields in journal.get("transformations", ())
             ),
             findings=tuple(Finding(**fields) for fields in journal.get("findings", ())),
+            renormalization=_decode_renormalization(journal.get("renormalization")),
         )
     except (zstandard.ZstdError, ValueError, KeyError, TypeError, StructError) as error:
         raise Malformed("The journal of a stored object cannot be read.") from error
+
+
+def _decode_renormalization(fields: dict[str, Any] | None) -> Renormalization | None:
+    return None if fields is None else Renormalization(**{**fields, "at": datetime.fromisoformat(fields["at"])})

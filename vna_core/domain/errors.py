@@ -23,6 +23,7 @@
     │   ├── ObjectExists            the key is there already (create-if-absent)
     │   ├── ObjectArchived          the object lies in a cold tier and must be recalled first
     │   ├── DigestMismatch          the octets are not those the digest was made of
+    │   ├── KeyUnavailable          the key that encrypts an object is not at hand; the object may be whole
     │   └── StoreUnavailable        the store does not answer; transient
     ├── CatalogueError              the catalogue failed
     │   └── CatalogueUnavailable    the database does not answer; transient
@@ -204,6 +205,13 @@ class DigestMismatch(StorageError):
 
     code = "digest-mismatch"
     dimse_status = 0xC001
+
+
+class KeyUnavailable(StorageError):
+    """The key that encrypts an object is not at hand. Nothing is said about the object, which may be whole."""
+
+    code = "key-unavailable"
+    http_status = 503
 
 
 class StoreUnavailable(StorageError):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.octets import ByteRange, Octets, ReceivedInstance, Source
+from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.transformation import Finding, Transformation
 
 Segment = bytes | ByteRange | Octets
@@ -91,7 +92,13 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """Everything the catalogue records about one held version, in one transaction."""
+    """Everything the catalogue records about one held version, in one transaction.
+
+    Attributes
+    ----------
+    crc32c
+        CRC-32C of the stored object, whose SHA-256 is `sha256`; None where it was not computed.
+    """
 
     patient: PatientKey
     study_instance_uid: str
@@ -115,6 +122,8 @@ class IndexEntry:
     transformations: tuple[Transformation, ...] = ()
     findings: tuple[Finding, ...] = ()
     rule_set: str = ""
+    renormalization: Renormalization | None = None
+    crc32c: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,8 @@ class HeldInstance:
         1-based, in order of arrival under the same SOP Instance UID, series and study.
     current
         Whether this version answers queries and retrievals (the first to arrive, until somebody decides otherwise).
+    crc32c
+        CRC-32C of the stored object; None for what was recorded without one: its reads are checked by SHA-256.
     """
 
     pk: int
@@ -148,3 +159,4 @@ class HeldInstance:
     original_sha256: str
     original_size: int
     attributes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    crc32c: int | None = None

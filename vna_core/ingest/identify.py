@@ -116,16 +116,15 @@ def _transfer_syntax(container: Container, walk: Walk, encoding: Encoding, decla
     """What the octets are. The declared transfer syntax stands where they do not contradict it."""
     native = _native_uid(container, encoding)
     if walk.pixel is not None and walk.pixel.fragments is not None:
-        family, uid = codestream.codec_of(container.buffer, walk.pixel)
-        if declared not in codestream.NATIVE and declared and (not family or declared in codestream.FAMILIES[family]):
+        found = codestream.first_header(container.buffer, walk.pixel)
+        if declared not in codestream.NATIVE and declared and (found is None or codestream.agrees(declared, found)):
             return declared
-        if family and declared and not codestream.is_encapsulated(declared) and declared not in codestream.NATIVE:
+        if found is not None and declared and not codestream.is_encapsulated(declared) and declared not in codestream.NATIVE:
             return declared
-        uid = uid or codestream.ENCAPSULATED_UNCOMPRESSED
+        uid = codestream.uid_of(found) if found is not None else codestream.ENCAPSULATED_UNCOMPRESSED
         if declared:
-            notes.append(
-                Note("P09", walk.pixel.value.offset, f"codestream is {family or 'unknown'}, not {declared}", walk.pixel.tag)
-            )
+            family = found.family if found is not None else "unknown"
+            notes.append(Note("P09", walk.pixel.value.offset, f"codestream is {family}, not {declared}", walk.pixel.tag))
         return uid
     if not declared or declared == native:
         return native

@@ -1,39 +1,66 @@
 """Room `index`: the catalogue learns about the object, in one durable transaction.
 
-Comes in: a placed object. Guaranteed afterwards: patient, study, series, instance, version, location, provenance and outbox row
+Comes in: placed objects. Guaranteed afterwards, for each: patient, study, series, instance, version, location, provenance and outbox row
 are committed and flushed together; the sender may be told. A process that dies here before the commit leaves only the object
 (see `place`); after it, the instance is held and its sender will offer it again as a duplicate.
 """
 
 from __future__ import annotations
 
-from vna_core.catalogue import Catalogue
+from collections.abc import Sequence
+
+from vna_core.catalogue import Catalogue, Recorded
+from vna_core.domain.errors import VnaError
 from vna_core.domain.instance import IndexEntry, Location
 from vna_core.domain.outcome import Outcome
 from vna_core.ingest.stages import Indexed, Placed
 from vna_core.ports.storage import Store
 
 
-def index(placed: Placed, catalogue: Catalogue, landing: Store) -> Indexed:
-    """Record what was placed.
+def index(placed: Sequence[Placed], catalogue: Catalogue, landing: Store) -> list[Indexed | VnaError]:
+    """Record what was placed, in one transaction; in place of each instance that could not be recorded its error.
 
-    Raises
-    ------
-    CatalogueUnavailable
-        The database does not answer; the instance is not acknowledged.
+    CatalogueUnavailable: the database does not answer; nothing is acknowledged.
     """
+    results: list[Indexed | VnaError | None] = [_known(one, catalogue) for one in placed]
+    new = [one for one, result in zip(placed, results, strict=True) if result is None]
+    recorded = iter(
+        catalogue.record_all([(index_entry(one, _location(one)), one.reconciled.classification) for one in new]) if new else ()
+    )
+    return [
+        _indexed(one, next(recorded), landing) if result is None else result for one, result in zip(placed, results, strict=True)
+    ]
+
+
+def _known(placed: Placed, catalogue: Catalogue) -> Indexed | VnaError | None:
+    """The result for octets that are held already, healed where the copy was damaged; None for a new version."""
     reconciled = placed.reconciled
-    if reconciled.duplicate is not None or placed.location is None:
-        assert reconciled.duplicate is not None
+    if reconciled.duplicate is not None:
         return Indexed(placed, Outcome.DUPLICATE, reconciled.duplicate)
-    entry = index_entry(placed, placed.location)
-    if reconciled.damaged is not None:
-        catalogue.replace_copy(reconciled.damaged.pk, entry)
-        return Indexed(placed, Outcome.DUPLICATE, reconciled.damaged)
-    recorded = catalogue.record(entry, reconciled.classification)
-    if all(location.key != placed.location.key for location in recorded.held.locations):
+    if reconciled.damaged is None:
+        return None
+    try:
+        catalogue.replace_copy(reconciled.damaged.pk, index_entry(placed, _location(placed)))
+    except VnaError as error:
+        return error
+    return Indexed(placed, Outcome.DUPLICATE, reconciled.damaged)
+
+
+def _location(placed: Placed) -> Location:
+    assert placed.location is not None, "only a duplicate has no location"
+    return placed.location
+
+
+def _indexed(placed: Placed, recorded: Recorded | VnaError, landing: Store) -> Indexed | VnaError:
+    if isinstance(recorded, VnaError):
+        return recorded
+    key = _location(placed).key
+    if all(location.key != key for location in recorded.held.locations):
         # The same octets arrived twice at once and the other arrival was recorded: nothing refers to this object.
-        landing.delete(placed.location.key)
+        try:
+            landing.delete(key)
+        except VnaError as error:
+            return error
     return Indexed(placed, recorded.outcome, recorded.held)
 
 
@@ -64,4 +91,5 @@ def index_entry(placed: Placed, location: Location) -> IndexEntry:
         transformations=canonical.transformations,
         findings=canonical.findings,
         rule_set=canonical.rule_set,
+        crc32c=placed.crc32c,
     )

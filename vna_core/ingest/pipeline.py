@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +15,15 @@ from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import IngestSettings
 from vna_core.domain.errors import EmptyPayload, LimitExceeded, OutOfResources, Truncated, Unarchivable, VnaError
-from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.instance import CanonicalInstance, HeldInstance, Location, Segment
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.domain.renormalization import Renormalization
 from vna_core.ingest.announce import Observer, announce, notify
 from vna_core.ingest.identify import identify
 from vna_core.ingest.index import index
-from vna_core.ingest.normalize import normalize
+from vna_core.ingest.normalize import Label, SiteRules, normalize
+from vna_core.ingest.normalize.assembly import close_payloads
 from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
 from vna_core.ingest.receive import ByteBudget, Reception
@@ -52,6 +56,8 @@ class IngestPipeline:
         Vendors' dialects, asked about every instance that shows one of their markers.
     after_room
         Called with a room's name each time it is left; fault tests end the process there.
+    site
+        What the hospital changes.
     """
 
     def __init__(
@@ -66,8 +72,10 @@ class IngestPipeline:
         processes: int = 1,
         dialects: tuple[Dialect, ...] = (),
         after_room: Callable[[str], object] | None = None,
+        site: SiteRules | None = None,
     ) -> None:
         self._settings = settings
+        self.site = site or SiteRules()
         self._dialects = dialects
         self._spool = data / "spool"
         self._catalogue = catalogue
@@ -76,12 +84,9 @@ class IngestPipeline:
         self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
         self.quarantine = Quarantine(landing, catalogue, settings)
         copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged)
-        self._rooms: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-            ("reconcile", partial(reconcile, catalogue=catalogue, copies=copies)),
-            ("place", partial(place, landing=landing)),
-            ("index", partial(index, catalogue=catalogue, landing=landing)),
-            ("announce", partial(announce, observers=self._observers)),
-        )
+        self._reconcile = partial(reconcile, catalogue=catalogue, copies=copies)
+        self._place = partial(place, landing=landing)
+        self._index = partial(index, catalogue=catalogue, landing=landing)
 
     def reception(
         self, source: Source, *, transfer_syntax_uid: str = "", sop_class_uid: str = "", sop_instance_uid: str = ""
@@ -104,21 +109,113 @@ class IngestPipeline:
         OutOfResources, StorageError, CatalogueError
             The archive cannot take anything now. Nothing is acknowledged.
         """
+        (result,) = self._offer((received,), cut_short)
+        if isinstance(result, VnaError):
+            raise result
+        return result
+
+    def offer_all(self, received: Sequence[ReceivedInstance]) -> list[IngestResult | VnaError]:
+        """Take several instances through the rooms side by side; they share flushes, and none is held up by another's failure.
+
+        Returns, when all of them are durable or have failed, a result for each in order; in place of it the error that `offer`
+        would raise.
+        """
+        return self._offer(received, False)
+
+    def _offer(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
         try:
             return self._through(received, cut_short)
         finally:
+            for one in received:
+                one.octets.close()
+
+    @contextmanager
+    def made_again(
+        self,
+        pieces: Iterable[bytes],
+        received_from: Source,
+        received_at: datetime,
+        hints: tuple[str, str, str],
+        *,
+        site: SiteRules | None = None,
+        label: tuple[str, datetime] | None = None,
+        renormalization: Renormalization | None = None,
+    ) -> Iterator[CanonicalInstance]:
+        """The canonical object of octets as received, as the rules make it now. Nothing is stored, recorded or announced.
+
+        Parameters
+        ----------
+        hints
+            Transfer syntax, SOP Class and SOP Instance UID that were named outside the octets.
+        site
+            Other site rules than the archive's.
+        label
+            Rule set and moment to be told in the data set.
+
+        Raises
+        ------
+        Unarchivable, LimitExceeded
+            The octets would go to quarantine.
+        OutOfResources
+            The spool cannot be written.
+        """
+        with self.reception(received_from) as reception:
+            for piece in pieces:
+                reception.write(piece)
+            received = reception.finish()
+        received = ReceivedInstance(received.octets, received_from, received_at, *hints)
+        segments: list[Segment] = []
+        try:
+            parsed = identify(received, self._settings)
+            canonical = normalize(
+                received,
+                parsed,
+                self._settings,
+                site=self.site if site is None else site,
+                dialects=self._dialects,
+                label=None if label is None else Label(*label),
+                renormalization=renormalization,
+            )
+            segments.extend(canonical.segments)
+            yield canonical
+        finally:
+            close_payloads(segments)
             received.octets.close()
 
-    def _through(self, received: ReceivedInstance, cut_short: bool) -> IngestResult:
+    def _through(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
+        """Rooms that compute take one instance after the other; those that flush take together what is left."""
+        states: list[Any] = [self._attempt(self._understood, one, cut_short) for one in received]
+        states = self._each("reconcile", states, lambda canonical: self._attempt(self._reconcile, canonical))
+        states = self._together("place", states, self._place)
+        states = self._together("index", states, self._index)
+        return self._each("announce", states, lambda indexed: announce(indexed, self._observers))
+
+    def _each(self, room: str, states: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
+        """What a room makes of each instance that has no result yet."""
+        return [state if _is_over(state) else self._left(room, work(state)) for state in states]
+
+    def _together(self, room: str, states: Sequence[Any], work: Callable[[list[Any]], Sequence[Any]]) -> list[Any]:
+        """The same for a room that takes all of them at once."""
+        results = iter(work([state for state in states if not _is_over(state)]))
+        return [state if _is_over(state) else self._left(room, next(results)) for state in states]
+
+    @staticmethod
+    def _attempt(work: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except VnaError as error:
+            return error
+
+    def _understood(self, received: ReceivedInstance, cut_short: bool) -> CanonicalInstance | IngestResult:
+        """The canonical object, or how the instance ended."""
         try:
             if received.octets.size == 0:
                 raise EmptyPayload("Nothing was offered: the payload has no octets.")
             if cut_short:
                 raise Truncated("The sender broke off before the end of the instance.")
             parsed = identify(received, self._settings)
-            self._left("identify")
-            state: Any = normalize(received, parsed, self._settings, dialects=self._dialects)
-            self._left("normalize")
+            self._left("identify", parsed)
+            canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects)
         except EmptyPayload as error:
             return self._ended(IngestResult(Outcome.REFUSED, error=error))
         except OutOfResources:
@@ -129,15 +226,13 @@ class IngestPipeline:
             _log.exception("normalization-failed", sha256=received.octets.sha256)
             failure = VnaError(f"The instance could not be read because of an internal error ({type(error).__name__}).")
             return self._quarantined(received, failure)
-        for name, room in self._rooms:
-            state = room(state)
-            self._left(name)
-        assert isinstance(state, IngestResult)
-        return state
+        self._left("normalize", canonical)
+        return canonical
 
-    def _left(self, room: str) -> None:
-        if self._after_room is not None:
+    def _left(self, room: str, state: Any) -> Any:
+        if self._after_room is not None and not isinstance(state, VnaError):
             self._after_room(room)
+        return state
 
     def _quarantined(self, received: ReceivedInstance, error: VnaError) -> IngestResult:
         try:
@@ -163,3 +258,7 @@ class IngestPipeline:
 
     def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
         self._catalogue.set_location_state(held.pk, location, "bad")
+
+
+def _is_over(state: object) -> bool:
+    return isinstance(state, IngestResult | VnaError)

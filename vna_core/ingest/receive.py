@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from vna_core.configuration import IngestSettings
+from vna_core.domain.digest import StreamDigest
 from vna_core.domain.errors import LimitExceeded, OutOfResources
 from vna_core.domain.octets import Octets, ReceivedInstance, Source
 
@@ -74,7 +75,7 @@ class Reception:
         self._budget = budget
         self._hints = (transfer_syntax_uid, sop_class_uid, sop_instance_uid)
         self._memory = bytearray()
-        self._digest = hashlib.sha256()
+        self._digest: StreamDigest | None = None
         self._descriptor = -1
         self._reserved = 0
         self.size = 0
@@ -101,7 +102,7 @@ class Reception:
             raise LimitExceeded("The instance is too large (ingest.max_instance).", limit="ingest.max_instance", maximum=maximum)
         if self._descriptor < 0 and size > self._settings.spool_threshold:
             self._begin_spool()
-        if self._descriptor >= 0:
+        if self._digest is not None:
             self._spool(piece)
             self._digest.update(piece)
         else:  # hashed in one go at the end: every small update would give the interpreter lock away
@@ -113,14 +114,11 @@ class Reception:
 
     def finish(self) -> ReceivedInstance:
         """All octets are here. Whoever takes the result closes its octets; the budget is given back with them."""
-        if self._descriptor < 0:
-            self._digest.update(self._memory)
-        digest = self._digest.hexdigest()
-        if self._descriptor >= 0:
-            octets: Octets = Octets(self.size, digest, descriptor=self._descriptor)
-            self._descriptor = -1
+        if self._digest is not None:
+            octets: Octets = Octets(self.size, self._digest.hexdigest(), descriptor=self._descriptor)
+            self._descriptor, self._digest = -1, None
         else:
-            octets = _BudgetedOctets(self.size, digest, memory=self._memory)
+            octets = _BudgetedOctets(self.size, hashlib.sha256(self._memory).hexdigest(), memory=self._memory)
             octets.lend(self._budget, self._reserved)
             self._reserved = 0
             self._memory = bytearray()
@@ -128,6 +126,9 @@ class Reception:
 
     def abort(self) -> None:
         """Drop what was received. May be called twice, and after `finish`."""
+        if self._digest is not None:
+            self._digest.abandon()
+            self._digest = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -142,6 +143,7 @@ class Reception:
             self._descriptor = _unnamed_file(self._folder)
         except OSError as error:
             raise _no_space(error) from error
+        self._digest = StreamDigest()
         self._spool(self._memory)
         self._digest.update(self._memory)
         self._memory = bytearray()

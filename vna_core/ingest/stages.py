@@ -33,11 +33,12 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What `place` hands to `index`. `location` is None for a duplicate."""
+    """What `place` hands to `index`. `location` is None for a duplicate. `crc32c` is of the octets that `sha256` is of."""
 
     reconciled: Reconciled
     location: Location | None = None
     sha256: str = ""
+    crc32c: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pluggy
 
 from vna_core.domain.outcome import IngestResult
 from vna_core.ports.dialect import Dialect
+from vna_core.ports.keys import KeyProviderFactory
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 
@@ -33,6 +34,11 @@ PacsFactory = Callable[[str, str, Mapping[str, Any]], PacsAdapter]
 @hookspec
 def register_storage_backends() -> Mapping[str, StoreFactory]:  # type: ignore[empty-body]
     """Storage backends of this plugin: the ``type`` used in the configuration to the factory that opens one."""
+
+
+@hookspec
+def register_key_providers() -> Mapping[str, KeyProviderFactory]:  # type: ignore[empty-body]
+    """Key providers of this plugin: the scheme in ``key: scheme:rest`` of an encrypted store to the factory, which is given the rest."""
 
 
 @hookspec

@@ -8,10 +8,11 @@ further thought; `create` may too, because it never overwrites.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from vna_core.domain.errors import VnaError
 from vna_core.domain.octets import ByteRange
 
 Content = Iterable[bytes | bytearray | memoryview]
@@ -66,6 +67,15 @@ class StoredObject:
     modified: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """What `create` takes, as a value: key, content, and the digest that the content must have (None: any)."""
+
+    key: Key
+    content: Content
+    sha256: str | None = None
+
+
 class Store(ABC):
     """One configured storage backend (a directory, a bucket, a container)."""
 
@@ -90,6 +100,19 @@ class Store(ABC):
         StoreUnavailable
             The store does not answer. Whether the object exists is then unknown: call again.
         """
+
+    def create_all(self, objects: Sequence[NewObject]) -> list[StoredObject | VnaError]:
+        """Create several objects, and return when each is durable or has failed; results in order, failures as in `create`.
+
+        A store that can share the cost of making objects durable does so here.
+        """
+        results: list[StoredObject | VnaError] = []
+        for one in objects:
+            try:
+                results.append(self.create(one.key, one.content, one.sha256))
+            except VnaError as error:
+                results.append(error)
+        return results
 
     @abstractmethod
     def read(self, key: str, byte_range: ByteRange | None = None) -> bytes:

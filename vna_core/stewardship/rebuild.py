@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,14 +12,14 @@ import structlog
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
-from vna_core.catalogue import Catalogue, QuarantineEntry
-from vna_core.dicom.trailer import IndexEntryFields, index_entry_fields
+from vna_core.catalogue import Catalogue, QuarantineEntry, Replacement
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
-from vna_core.domain.identifiers import PatientKey
-from vna_core.domain.instance import HeldInstance, IndexEntry, Location
+from vna_core.domain.instance import HeldInstance, IndexEntry
 from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.outcome import Outcome
+from vna_core.domain.renormalization import Renormalization
 from vna_core.ports.storage import Store, StoredObject
+from vna_core.stewardship.stored_entry import proven_entry, undone_runs
 
 _log = structlog.get_logger(__name__)
 
@@ -48,31 +47,56 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     """
     report = RebuildReport()
     copies = CopyReader(stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"))
+    made_again: list[tuple[Renormalization, Store, StoredObject]] = []
     for store in stores.values():
         for stored in store.list(STUDIES):
             if stored.key.endswith(".dcm"):
                 report.objects += 1
-                _take_up(store, stored, catalogue, copies, report)
+                made = _take_up(store, stored, catalogue, copies, report)
+                if made is not None:
+                    made_again.append((made, store, stored))
                 progress()
         for stored in store.list(QUARANTINE):
             if stored.key.endswith(".bin"):
                 report.objects += 1
                 _list_again(store, stored, catalogue, report)
                 progress()
+    undone = undone_runs(stores)
+    for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
+        _take_up_again(store, stored, catalogue, undone, report)
     return report
 
 
-def _take_up(store: Store, stored: StoredObject, catalogue: Catalogue, copies: CopyReader, report: RebuildReport) -> None:
+def _take_up(
+    store: Store, stored: StoredObject, catalogue: Catalogue, copies: CopyReader, report: RebuildReport
+) -> Renormalization | None:
+    """Record one object, or answer how it was made again of octets that an earlier object holds as well: those come last."""
     try:
-        entry = _entry(store, stored)
+        entry = proven_entry(store, stored.key, stored.size)
     except (DigestMismatch, Unarchivable) as error:
         _log.error("stored-object-damaged", store=store.name, key=stored.key, code=error.code)
         report.damaged.append(f"{store.name}:{stored.key}")
-        return
+        return None
     versions = catalogue.versions(entry.sop_instance_uid)
-    if any(location.key == stored.key for held in versions for location in held.locations):
+    known = any(location.key == stored.key for held in versions for location in held.locations)
+    if known or catalogue.generations.knows(stored.key):
         report.known += 1
-        return
+        return None
+    if entry.renormalization is not None:
+        return entry.renormalization
+    _record(entry, store, stored, versions, catalogue, copies, report)
+    return None
+
+
+def _record(
+    entry: IndexEntry,
+    store: Store,
+    stored: StoredObject,
+    versions: tuple[HeldInstance, ...],
+    catalogue: Catalogue,
+    copies: CopyReader,
+    report: RebuildReport,
+) -> None:
     new = _compared(entry, lambda wanted: store.chunks(stored.key, wanted))
     classification = {held.pk: classify(_held(held, copies), new) for held in versions}
     recorded = catalogue.record(entry, classification)
@@ -82,24 +106,25 @@ def _take_up(store: Store, stored: StoredObject, catalogue: Catalogue, copies: C
         report.recorded += 1
 
 
-def _entry(store: Store, stored: StoredObject) -> IndexEntry:
-    expected = digest_of_key(stored.key)
-    digest = hashlib.sha256()
-    for piece in store.chunks(stored.key):
-        digest.update(piece)
-    if digest.hexdigest() != expected:
-        raise DigestMismatch("The object is not what its key says.", store=store.name, key=stored.key)
-    fields: IndexEntryFields = index_entry_fields(
-        lambda offset, length: store.read(stored.key, ByteRange(offset, length)), stored.size
-    )
-    issuer = fields.attributes.get(0x00100021, ("",))[0] or fields.source.issuer
-    names = IndexEntryFields.__dataclass_fields__
-    return IndexEntry(
-        patient=PatientKey(issuer, fields.attributes.get(0x00100020, ("",))[0]),
-        location=Location(store.name, stored.key, 0, stored.size),
-        sha256=expected,
-        **{name: getattr(fields, name) for name in names},
-    )
+def _take_up_again(
+    store: Store, stored: StoredObject, catalogue: Catalogue, undone: frozenset[str], report: RebuildReport
+) -> None:
+    """Record an object that was made again: it stands for the version of the same octets, unless its run was undone."""
+    if catalogue.generations.knows(stored.key):  # its copy in another store was taken up
+        report.known += 1
+        return
+    entry = proven_entry(store, stored.key, stored.size)
+    made = entry.renormalization
+    assert made is not None
+    report.recorded += 1
+    versions = [*catalogue.versions(made.replaced), *catalogue.versions(entry.sop_instance_uid)]
+    version = next((held for held in versions if held.original_sha256 == entry.original_sha256), None)
+    if version is None:  # the object it was made from is gone; this one holds the octets as well
+        catalogue.record(entry)
+    elif made.run in undone:
+        catalogue.generations.list_only(version.pk, entry)
+    else:
+        catalogue.generations.replace([Replacement(version.pk, entry)])
 
 
 def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], Iterator[bytes | memoryview]]) -> ComparedObject:
@@ -148,7 +173,7 @@ def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report
         )
     except ObjectMissing:
         _log.warning("quarantine-note-missing", store=store.name, key=octets.key)
-    except (ValueError, KeyError, TypeError) as error:
+    except (DigestMismatch, ValueError, KeyError, TypeError) as error:
         _log.error("quarantine-note-damaged", store=store.name, key=octets.key, error=type(error).__name__)
         report.damaged.append(f"{store.name}:{octets.key}")
     report.quarantined += 1

@@ -2,7 +2,7 @@
 
 As a program it ingests files and says what it acknowledged, one line each, so that whoever kills it knows what must be there::
 
-    python -m vna_core.testing.fault_injection --data DIR [--die-after ROOM] [--nth N] [--threads N] FILE...
+    python -m vna_core.testing.fault_injection --data DIR [--config FILE] [--die-after ROOM] [--nth N] [--threads N] FILE...
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from vna_core.bootstrap import open_archive
-from vna_core.configuration import Settings
+from vna_core.configuration import Settings, load_settings
 from vna_core.domain.errors import VnaError
 from vna_core.domain.octets import CHUNK, Source
 from vna_core.ingest.pipeline import ROOMS, IngestPipeline
@@ -52,6 +52,7 @@ def start(
     die_after: str = "",
     nth: int = 1,
     threads: int = 1,
+    config: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Start a process of its own that ingests `files` into the archive at `data`.
@@ -60,11 +61,14 @@ def start(
     ----------
     die_after
         Room after which the process kills itself (SIGKILL), the `nth` time an instance leaves it.
+    config
+        Configuration file, for an archive that is not as it comes.
     environment
         Further variables.
     """
     command = [sys.executable, "-m", __name__, "--data", str(data), "--nth", str(nth), "--threads", str(threads)]
     command += ["--die-after", die_after] if die_after else []
+    command += ["--config", str(config)] if config is not None else []
     return subprocess.Popen(
         [*command, *map(str, files)], stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
     )
@@ -84,10 +88,10 @@ def finish(process: subprocess.Popen[str], kill_after: int | None = None) -> Run
     return Run(tuple(acknowledged), process.wait())
 
 
-def lost(data: Path, acknowledged: Iterable[Acknowledged]) -> list[Acknowledged]:
+def lost(data: Path, acknowledged: Iterable[Acknowledged], config: Path | None = None) -> list[Acknowledged]:
     """What was acknowledged and does not come back bit-exact, by the catalogue, from the archive at `data`."""
     missing = []
-    with open_archive(Settings(data=data)) as archive:
+    with open_archive(_settings(data, config)) as archive:
         for one in acknowledged:
             versions = [held for held in archive.catalogue.versions(one.sop_instance_uid) if held.original_sha256 == one.sha256]
             try:
@@ -98,6 +102,10 @@ def lost(data: Path, acknowledged: Iterable[Acknowledged]) -> list[Acknowledged]
             if digests != {one.sha256} or not all(served):
                 missing.append(one)
     return missing
+
+
+def _settings(data: Path, config: Path | None) -> Settings:
+    return load_settings(config, {"data": str(data)}, environment={})
 
 
 def _digest(pieces: Iterable[bytes]) -> str:
@@ -139,12 +147,13 @@ def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(description="Ingest files, and die where told.")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
     parser.add_argument("--die-after", choices=ROOMS, default="")
     parser.add_argument("--nth", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("files", type=Path, nargs="+")
     arguments = parser.parse_args()
-    settings = Settings(data=arguments.data)
+    settings = _settings(arguments.data, arguments.config)
     with open_archive(settings) as archive:
         after_room = _dying_after(arguments.die_after, arguments.nth) if arguments.die_after else None
         pipeline = IngestPipeline(archive.landing, archive.catalogue, settings.ingest, settings.data, after_room=after_room)

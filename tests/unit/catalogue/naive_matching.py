@@ -70,7 +70,7 @@ def _plain(text: str) -> str:
 
 def _name_matches(key: str, name: str, wildcards: bool) -> bool:
     keys = [_plain(part).rstrip("^ ") for part in key.split("=")]
-    groups = [_plain(part).rstrip("^ ") for part in name.split("=")]
+    groups = [_plain(part).strip(" ").rstrip("^ ") for part in name.split("=", 2)]
     groups += [""] * (3 - len(groups))
 
     def one(part: str, group: str) -> bool:

@@ -58,6 +58,18 @@ def test_migrations_lead_to_the_schema(new_catalogue: NewCatalogue) -> None:
     assert described[0] == described[1]
 
 
+def test_a_catalogue_of_the_first_schema_is_brought_up_to_date(new_catalogue: NewCatalogue) -> None:
+    settings, data = new_catalogue("old")
+    data.mkdir()
+    database = Database(settings, data)
+    with database.engine.connect() as connection, connection.begin():
+        command.upgrade(alembic_config(connection), "0001")
+    database.close()
+    with Catalogue.open(settings, data) as catalogue:
+        assert catalogue.record(entry()).held.current
+        assert catalogue.generations.runs() == []
+
+
 def test_a_catalogue_is_found_again_after_it_was_closed(new_catalogue: NewCatalogue) -> None:
     place = new_catalogue("archive")
     with Catalogue.open(*place) as catalogue:

@@ -12,7 +12,7 @@ from vna_core.dicom.instance_facts import InstanceFacts
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.transformation import Finding
 from vna_core.ingest.identify import identify
-from vna_core.ingest.normalize.dialects import derived_pixels, describe_dialects
+from vna_core.ingest.normalize.dialects import derived_pixels, describe_dialects, note_private_class
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import Journal
 from vna_core.ingest.normalize.identifiers import apply_identifier_rules
@@ -69,5 +69,6 @@ def seen(octets: bytes) -> Seen:
     revised, parsed = read(octets)
     journal = Journal()
     recognized = describe_dialects(revised, parsed, installed(), journal)
+    note_private_class(revised, journal)
     derived = derived_pixels(revised, parsed, recognized, journal)
     return Seen({dialect.name: one for dialect, one in recognized}, journal.findings(), derived)

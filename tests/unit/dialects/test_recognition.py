@@ -75,7 +75,8 @@ def instance(extra: bytes = b"", *, sop: str = "1.2.3.4", tail: bytes = b"") -> 
 
 def findings(octets: bytes, *dialects: Dialect) -> tuple[Finding, ...]:
     one = received(octets)
-    return normalize(one, identify(one, LIMITS), LIMITS, dialects=dialects).findings
+    found = normalize(one, identify(one, LIMITS), LIMITS, dialects=dialects).findings
+    return tuple(finding for finding in found if finding.rule != "I11")  # a data set made here names no patient
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_private_sop_class_is_opaque_and_kept(root: str) -> None:
     one = received(octets)
     canonical = normalize(one, identify(one, LIMITS), LIMITS)
     assert canonical.sop_class_uid == root
-    assert [(finding.rule, finding.tag) for finding in canonical.findings] == [("I13", "00080016")]
+    assert [(finding.rule, finding.tag) for finding in canonical.findings if finding.rule != "I11"] == [("I13", "00080016")]
 
 
 def test_a_standard_sop_class_is_not_opaque() -> None:

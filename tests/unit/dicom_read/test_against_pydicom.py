@@ -16,8 +16,9 @@ from vna_core.dicom.elements import DataSet, ParsedOctets
 SAMPLES = sorted((Path(pydicom.__file__).parent / "data" / "test_files").glob("*.dcm"))
 CORPUS = Path(os.environ.get("VNA_CORPUS", Path(__file__).resolve().parents[4] / "shared" / "corpus"))
 REAL = sorted(path for path in CORPUS.rglob("*") if path.is_file() and path.parent != CORPUS) if CORPUS.is_dir() else []
-KNOWN_TO_DIFFER = {"GH1339.dcm", "GH179A.dcm", "rtplan_truncated.dcm", "MR_truncated.dcm"}
-"""Files that pydicom itself reads wrongly or in part (GH179A: it swallows what follows a blank representation)."""
+KNOWN_TO_DIFFER = {"GH1339.dcm", "GH179A.dcm", "rtplan_truncated.dcm", "MR_truncated.dcm", "no_meta.dcm"}
+"""Files that pydicom itself reads wrongly or in part (GH179A: it swallows what follows a blank representation; no_meta: it takes
+the octet before the first tag for a part of it)."""
 
 
 def raw_elements(dataset: Dataset) -> dict[int, bytes | None]:

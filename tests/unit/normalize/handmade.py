@@ -144,6 +144,11 @@ def spooled(path: Path) -> ReceivedInstance:
     )
 
 
+def noticed(canonical: CanonicalInstance) -> list[str]:
+    """Rules of the findings, but that a data set made here names no patient and no device (I11)."""
+    return [finding.rule for finding in canonical.findings if finding.rule != "I11"]
+
+
 def offer(octets: bytes, **hints: str) -> CanonicalInstance:
     one = received(octets, **hints)  # type: ignore[arg-type]
     return normalize(one, identify(one, LIMITS), LIMITS)

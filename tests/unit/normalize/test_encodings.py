@@ -21,6 +21,7 @@ from tests.unit.normalize.handmade import (
     file,
     identification,
     item,
+    noticed,
     offer,
     received,
     rules,
@@ -83,7 +84,7 @@ def test_every_encoding_gives_the_same_index(octets: bytes) -> None:
 
 def test_a_clean_file_changes_nothing_and_costs_little() -> None:
     canonical = offer(ENCODED["explicit"])
-    assert canonical.transformations == () and canonical.findings == ()
+    assert canonical.transformations == () and noticed(canonical) == []
     assert canonical.size - canonical.trailer_offset < 320
 
 

@@ -35,7 +35,7 @@ TEXTS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_ch
 LEAVES = st.one_of(
     st.tuples(st.sampled_from([0x00081030, 0x0008103E, 0x00101080]), st.just("LO"), TEXTS),
     st.tuples(st.sampled_from([0x00104000, 0x00204000]), st.just("LT"), TEXTS),
-    st.tuples(st.sampled_from([0x00280010, 0x00280011]), st.just("US"), st.integers(0, 65535)),
+    st.tuples(st.sampled_from([0x00280010, 0x00540021]), st.just("US"), st.integers(0, 65535)),
     st.tuples(st.just(0x00700022), st.just("FL"), st.floats(width=32, allow_nan=False)),
     st.tuples(st.just(0x00091001), st.just("UN"), st.binary(max_size=40).filter(lambda raw: raw[:3] != b"\xfe\xff\0")),
     st.tuples(st.just(0x00080000), st.just("UL"), st.integers(0, 99)),

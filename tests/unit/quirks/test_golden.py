@@ -1,33 +1,33 @@
-"""Every file of the catalogue becomes what it must become.
-
-Whoever writes the rule of an entry takes the names it fulfils out of `AWAITING`; ``combinations`` goes last.
-"""
+"""Every file of the catalogue becomes what it must become."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.unit.normalize.handmade import offer, original, stored
-from tests.unit.quirks.awaiting import AWAITING
+from tests.unit.dialects.instances import installed
+from tests.unit.normalize.handmade import LIMITS, original, received, stored
 from tests.unit.quirks.canonical_values import Reading
+from vna_core.domain.instance import CanonicalInstance
+from vna_core.ingest.identify import identify
+from vna_core.ingest.normalize import normalize
 from vna_core.testing.quirks import QuirkFile, combinations, quirk_files
 
 HELD = [one for one in quirk_files() if one.outcome == "held"]
 COMBINED = list(combinations(1, 60))
 
 
-def cases(files: list[QuirkFile]) -> list[object]:
-    return [
-        pytest.param(
-            one, id=one.name, marks=[pytest.mark.xfail(strict=True, reason="its rule is awaited")] * (one.name in AWAITING)
-        )
-        for one in files
-    ]
+DIALECTS = installed()
+
+
+def offer(octets: bytes) -> CanonicalInstance:
+    """As the archive takes it in, with the dialects that come with it."""
+    one = received(octets)
+    return normalize(one, identify(one, LIMITS), LIMITS, dialects=DIALECTS)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("file", cases(HELD))
+@pytest.mark.parametrize("file", HELD, ids=[one.name for one in HELD])
 def test_the_canonical_object_holds_what_is_true(file: QuirkFile) -> None:
     reading = Reading(stored(offer(file.octets)))
     assert {path: reading.values(path) for path in file.expected_values} == dict(file.expected_values)
@@ -45,7 +45,6 @@ def test_nothing_is_lost_among_several_faults(file: QuirkFile) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.xfail("combinations" in AWAITING, strict=True, reason="rules are awaited")
 def test_every_value_is_put_right_among_several_faults() -> None:
     wrong = {}
     for file in COMBINED:
@@ -71,7 +70,3 @@ def assert_kept(file: QuirkFile, reading: Reading) -> None:
 def bare(octets: bytes | None) -> bytes | None:
     """Without the padding to even length, which is no part of the value (PS3.5 section 6.2)."""
     return None if octets is None else octets.rstrip(b" \0")
-
-
-def test_what_is_awaited_exists() -> None:
-    assert {one.name for one in HELD} | {"combinations"} >= AWAITING

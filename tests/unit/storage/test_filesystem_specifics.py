@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from vna_core.domain.errors import ConfigurationError, InvalidRequest, ObjectMissing, StoreUnavailable
+from vna_core.domain.errors import (
+    ConfigurationError,
+    DigestMismatch,
+    InvalidRequest,
+    ObjectExists,
+    ObjectMissing,
+    StoreUnavailable,
+)
+from vna_core.ports.storage import NewObject, StoredObject
 from vna_storage_filesystem.store import FilesystemStore
 
 
@@ -138,3 +146,34 @@ def test_stored_files_are_not_readable_by_everybody(store: FilesystemStore, tmp_
     store.create("a/b", [b"x"])
     assert (tmp_path / "store" / "a" / "b").stat().st_mode & 0o007 == 0
     assert (tmp_path / "store" / "a").stat().st_mode & 0o007 == 0
+
+
+def test_objects_created_together_share_the_flush_of_their_folder_and_fail_alone(
+    store: FilesystemStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("a/taken", [b"old"])
+    flushed: list[str] = []
+    real_fsync, real_fdatasync = os.fsync, os.fdatasync
+    monkeypatch.setattr(os, "fsync", lambda one: (flushed.append(os.readlink(f"/proc/self/fd/{one}")), real_fsync(one)))
+    monkeypatch.setattr(os, "fdatasync", lambda one: (flushed.append("file"), real_fdatasync(one)))
+    wanted = [
+        NewObject("a/1", [b"one"]),
+        NewObject("a/wrong", [b"two"], sha256="0" * 64),
+        NewObject("../out", [b"three"]),
+        NewObject("a/2", [b"fo", b"ur"]),
+    ]
+    results = store.create_all(wanted)
+    assert [type(result) for result in results] == [StoredObject, DigestMismatch, InvalidRequest, StoredObject]
+    assert flushed[:2] == ["file", "file"]
+    assert len(flushed) == 3
+    assert flushed[2].endswith("/store/a")
+    assert [type(result) for result in store.create_all([NewObject("a/taken", [b"new"]), NewObject("a/3", [b"5"])])] == [
+        ObjectExists,
+        StoredObject,
+    ]
+    assert {one.key: store.read(one.key) for one in store.list()} == {
+        "a/1": b"one",
+        "a/2": b"four",
+        "a/3": b"5",
+        "a/taken": b"old",
+    }

@@ -105,7 +105,8 @@ def test_answers_cannot_be_sniffed_or_stored(client: httpx2.Client) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(start_web: Callable[..., Web]) -> Web:
-    return start_web(HttpSettings(tokens={"reader": hashlib.sha256(b"secret").hexdigest()}))
+    digest = hashlib.sha256(b"secret").hexdigest()
+    return start_web(HttpSettings(tokens={"reader": digest}, issuers={"reader": "SOUTH"}))
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic c2VjcmV0", "secret"])
@@ -123,3 +124,13 @@ def test_a_token_names_the_source(guarded: Web) -> None:
     with guarded.client(headers={"Authorization": "Bearer secret"}) as client:
         assert store(client, [sample("CT_small.dcm")]).status_code == 200
         assert client.get(f"/api/v1/instances/{SOP}").json()["source"]["name"] == "reader"
+
+
+def test_the_owner_of_a_token_names_the_domain_of_patient_ids_that_carry_none(guarded: Web) -> None:
+    with guarded.client(headers={"Authorization": "Bearer secret"}) as client:
+        store(client, [sample("CT_small.dcm")])
+        held = guarded.catalogue.instances(sop=SOP)[0]
+        assert held.patient.issuer == "SOUTH"
+        warnings = client.get(f"/api/v1/instances/{SOP}").json()["warnings"]
+        assert any(one["rule"] == "I09" and "SOUTH" in one["message"] for one in warnings)
+        assert "00100021" not in client.get(f"/dicom-web/studies/{held.study_instance_uid}/metadata").json()[0]

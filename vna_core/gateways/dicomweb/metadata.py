@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.domain.errors import NotFound
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
-from vna_core.gateways.dicomweb.held import held_under, instance_url, quoted
+from vna_core.gateways.dicomweb.held import held_under, instance_url
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
+from vna_core.gateways.dicomweb.prepared_series import PreparedSeries
 from vna_core.gateways.web.exchange import Exchange
 
 BATCH = 4 << 20
@@ -20,16 +21,33 @@ class Metadata:
 
     def __init__(self, archive: WebArchive) -> None:
         self._archive = archive
+        self._prepared = PreparedSeries(archive.catalogue)
 
     async def __call__(self, exchange: Exchange) -> None:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
         path, base, profile = exchange.path_parameters, exchange.base + ROOT, self._archive.profile_of(exchange)
+        if profile is None and "series" in path and "instance" not in path:
+            content = await self._series(exchange)
+            if content is not None:
+                await exchange.octets(content, media_type)
+                return
         pieces = self._pieces(self._headers(path, base) if profile is None else self._adapted(path, base, profile))
         first, last = await exchange.blocking(_first_two, pieces)
         if last is None:
             await exchange.octets(first, media_type)
             return
         await exchange.stream(_again(first, last, pieces), media_type, None)
+
+    async def _series(self, exchange: Exchange) -> bytes | None:
+        """The answer for a series, which viewers ask for most: as it was prepared, or prepared now; None when it is too large."""
+        path, base = exchange.path_parameters, (exchange.base + ROOT).encode("ascii")
+        listed, content = await exchange.short(self._prepared.known, path["study"], path["series"], base)
+        if not listed:
+            raise NotFound("Nothing is held under these UIDs.")
+        if content is None:
+            content = await exchange.blocking(self._prepared.make, path["study"], path["series"], listed, base)
+        made: bytes | None = content
+        return made
 
     def _pieces(self, headers: Iterator[tuple[str, bytes]]) -> Iterator[bytes]:
         batch = bytearray(b"[")
@@ -47,14 +65,10 @@ class Metadata:
         yield bytes(batch)
 
     def _headers(self, path: dict[str, str], base: str) -> Iterator[tuple[str, bytes]]:
-        """URL and header of each instance; a series, which viewers ask for most, goes the fast way."""
-        study, series, instance = path["study"], path.get("series"), path.get("instance")
-        if series is not None and instance is None:
-            url = f"{base}/studies/{quoted(study)}/series/{quoted(series)}/instances/"
-            for uid, header in self._archive.catalogue.series_headers(study, series):
-                yield url + quoted(uid), header
-            return
-        for held, header in self._archive.catalogue.headers(study=study, series=series, sop=instance):
+        """URL and header of each instance."""
+        for held, header in self._archive.catalogue.headers(
+            study=path["study"], series=path.get("series"), sop=path.get("instance")
+        ):
             yield instance_url(base, held), header
 
     def _adapted(self, path: dict[str, str], base: str, profile: EgressProfile) -> Iterator[tuple[str, bytes]]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import quote
 
 from vna_core.catalogue import Match
-from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.indexed_attributes import INDEXED
-from vna_core.domain.query import Level
+from vna_core.domain.query import Equals, Level
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
+from vna_core.gateways.dicomweb.qido_rows import INSTANCE, SERIES, STUDY, EncodedRows, octets, row_of
 from vna_core.gateways.web.exchange import Exchange
 
-STUDY, SERIES, INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
 _UIDS: Final = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
 
 _PATIENT: Final = frozenset((0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040))
@@ -63,8 +61,12 @@ _LEVELS_ABOVE: Final = {
     Level.SERIES: (Level.STUDY,),
     Level.IMAGE: (Level.STUDY, Level.SERIES),
 }
-_STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE))
-_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
+
+_ANSWERED: Final = frozenset(INDEXED).union(*_RETURNED.values())
+"""Tags that rows of some level have."""
+_KEYS: Final = frozenset((0x00100020, 0x00080050, STUDY, SERIES))
+NARROW: Final = 100
+"""Rows of a page that is read at once."""
 
 
 class Search:
@@ -73,12 +75,14 @@ class Search:
     def __init__(self, archive: WebArchive, level: Level) -> None:
         self._archive = archive
         self._level = level
+        self._rows = EncodedRows()
 
     async def __call__(self, exchange: Exchange) -> None:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
         fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
         request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
-        content, warnings = await exchange.blocking(self._answer, request, exchange.base + ROOT, len(fixed))
+        ask = exchange.short if self._level is not Level.IMAGE and _is_narrow(request) else exchange.blocking
+        content, warnings = await ask(self._answer, request, exchange.base + ROOT, len(fixed))
         headers = {"Warning": f'299 vna "{" ".join(warnings)}"'} if warnings else None
         await exchange.octets(content, media_type, headers=headers)
 
@@ -87,8 +91,12 @@ class Search:
         if request.query.limit == 0:
             return b"[]", []
         answer = self._archive.catalogue.search(request.query)
-        names = self._names(request, given_levels)
-        rows = [self._row(match, names, request, base) for match in answer.matches]
+        names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
+        if self._level is Level.IMAGE:
+            rows = [octets(self._instance(match, names, request, base)) for match in answer.matches]
+        else:
+            root = base.encode("ascii")
+            rows = [self._rows.encoded(match, names, root) for match in answer.matches]
         warnings = []
         ignored = [*request.ignored, *(f"{tag:08X}" for tag in answer.unmatched)]
         if ignored:
@@ -99,27 +107,11 @@ class Search:
             warnings.append(
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )
-        return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"), warnings
+        return b"[" + b",".join(rows) + b"]", warnings
 
-    def _names(self, request: SearchRequest, given_levels: int) -> frozenset[int]:
-        """Tags to return."""
-        tags = _RETURNED[self._level] | request.include
-        for above in _LEVELS_ABOVE[self._level][given_levels:]:
-            tags |= _RETURNED[above]
-        return tags
-
-    def _row(self, match: Match, names: frozenset[int], request: SearchRequest, base: str) -> dict[str, Any]:
-        attributes: Mapping[int, tuple[str, ...]] = match.attributes
-        if not request.everything:
-            attributes = {tag: attributes[tag] for tag in attributes if tag in names}
-        row = encode_attributes(attributes)
-        if self._level is Level.IMAGE:
-            self._from_header(row, match, request)
-        url = base
-        for step, tag in _STEPS[: _DEPTH[self._level]]:
-            url += f"/{step}/{quote(''.join(match.attributes.get(tag, ())[:1]), safe='')}"
-        row["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
-        row["00081190"] = {"vr": "UR", "Value": [url]}
+    def _instance(self, match: Match, names: frozenset[int] | None, request: SearchRequest, base: str) -> dict[str, Any]:
+        row = row_of(match, names, base)
+        self._from_header(row, match, request)
         return row
 
     def _from_header(self, row: dict[str, Any], match: Match, request: SearchRequest) -> None:
@@ -127,13 +119,31 @@ class Search:
         missing = [tag for tag in request.include if tag not in INDEXED and f"{tag:08X}" not in row]
         if not missing and not request.everything:
             return
-        uids = {tag: "".join(match.attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
+        attributes = match.attributes
+        uids = {tag: "".join(attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
         for held, header in self._archive.catalogue.headers(study=uids[STUDY], series=uids[SERIES], sop=uids[INSTANCE]):
             if held.pk != match.pk:
                 continue
             whole: dict[str, Any] = json.loads(header)
             wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
             row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
+
+
+@lru_cache(maxsize=1024)
+def _names(level: Level, include: frozenset[int], given_levels: int) -> frozenset[int]:
+    """Tags to return, of those that rows have."""
+    tags = _RETURNED[level] | include
+    for above in _LEVELS_ABOVE[level][given_levels:]:
+        tags |= _RETURNED[above]
+    return tags
+
+
+def _is_narrow(request: SearchRequest) -> bool:
+    """Whether so few rows are to be read that handing the work to a thread would cost more."""
+    query = request.query
+    if query.limit is not None and query.limit <= NARROW and not query.conditions:
+        return query.offset <= NARROW * 50
+    return any(isinstance(one, Equals) and one.tag in _KEYS and len(one.values) == 1 for one in query.conditions)
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,8 @@ of them at once, so that they share flushes. A part is acknowledged only after i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, UnsupportedMediaType, VnaError
@@ -24,6 +25,8 @@ from vna_core.ingest.receive import Reception
 
 OFFERS_AT_ONCE: Final = 16
 """Parts of one request that are on their way into the archive at the same time."""
+GROUPS_AT_ONCE: Final = 2
+"""Groups of parts that are stored at the same time: one computes while the other waits for the disk."""
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 
 
@@ -119,17 +122,29 @@ class StoreRequest:
             self._reception.abort()
             self._reception = None
 
-    def offer(self, received: ReceivedInstance, cut_short: bool) -> PartOutcome:
-        """One instance through the rooms; blocking."""
-        try:
-            if self._study is not None and not cut_short:
-                refused = self._of_other_study(received)
-                if refused is not None:
-                    return refused
-            return PartOutcome(self._archive.pipeline.offer(received, cut_short=cut_short))
-        except VnaError as error:
-            received.octets.close()
-            return PartOutcome(error=error)
+    def offer(self, received: Sequence[ReceivedInstance], cut_short: bool = False) -> list[PartOutcome]:
+        """Instances through the rooms, so that they share flushes; blocking. The outcomes in order."""
+        outcomes: list[PartOutcome | None] = [None] * len(received)
+        if self._study is not None and not cut_short:
+            outcomes = [self._of_other_study(one) for one in received]
+        offered = [one for one, outcome in zip(received, outcomes, strict=True) if outcome is None]
+        results = iter(self._offered(offered, cut_short))
+        return [next(results) if outcome is None else outcome for outcome in outcomes]
+
+    def _offered(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[PartOutcome]:
+        pipeline = self._archive.pipeline
+        if not cut_short:
+            return [
+                PartOutcome(error=result) if isinstance(result, VnaError) else PartOutcome(result)
+                for result in pipeline.offer_all(received)
+            ]
+        outcomes = []
+        for one in received:
+            try:
+                outcomes.append(PartOutcome(pipeline.offer(one, cut_short=True)))
+            except VnaError as error:
+                outcomes.append(PartOutcome(error=error))
+        return outcomes
 
     def _of_other_study(self, received: ReceivedInstance) -> PartOutcome | None:
         try:
@@ -178,7 +193,9 @@ class Store:
         choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
         reader = _reader(exchange, self._archive.settings.http.max_body)
         client = exchange.scope.get("client") or ("", 0)
-        source = Source("stow", exchange.principal, str(client[0]))
+        source = Source(
+            "stow", exchange.principal, str(client[0]), self._archive.settings.http.issuers.get(exchange.principal, "")
+        )
         request = StoreRequest(self._archive, source, exchange.path_parameters.get("study"))
         outcomes = await self._receive(exchange, reader, request)
         for outcome in outcomes:
@@ -195,37 +212,85 @@ class Store:
         await exchange.json(module, status, DICOM_JSON, headers)
 
     async def _receive(self, exchange: Exchange, reader: MultipartReader | _Whole, request: StoreRequest) -> list[PartOutcome]:
-        loop = asyncio.get_running_loop()
-        room = asyncio.Semaphore(OFFERS_AT_ONCE)
-        offers: list[asyncio.Future[PartOutcome]] = []
-
-        async def hand_over(items: list[ReceivedInstance | PartOutcome], cut_short: bool = False) -> None:
-            for item in items:
-                if isinstance(item, PartOutcome):
-                    offers.append(loop.create_future())
-                    offers[-1].set_result(item)
-                    continue
-                await room.acquire()
-                offer = loop.run_in_executor(self._archive.ingest_threads, request.offer, item, cut_short)
-                offer.add_done_callback(lambda _: room.release())
-                offers.append(offer)
-
+        offers = _Offers(request, self._archive.ingest_threads)
         try:
             async for chunk in exchange.body():
-                await hand_over(await exchange.short(request.take, reader.feed(chunk)))
-            await hand_over(await exchange.short(request.take, reader.close()))
-            if not reader.finished and offers:
+                await offers.take(await exchange.short(request.take, reader.feed(chunk)))
+            await offers.take(await exchange.short(request.take, reader.close()))
+            if not reader.finished and offers.begun:
                 cut = request.cut() or PartOutcome(error=Truncated("The body ends before its closing boundary."))
-                await hand_over([cut], cut_short=True)
+                await offers.take([cut], cut_short=True)
             elif not reader.finished and (begun := request.cut()) is not None:
-                await hand_over([begun], cut_short=True)
-            return list(await asyncio.gather(*offers))
+                await offers.take([begun], cut_short=True)
+            return await offers.outcomes()
         except (ClientGone, VnaError):
             # What was whole is held or quarantined and says so when asked; the cut part is kept, never acknowledged.
             rest = request.cut()
             if isinstance(rest, ReceivedInstance):
-                await hand_over([rest], cut_short=True)
-            await asyncio.gather(*offers)
+                await offers.take([rest], cut_short=True)
+            await offers.outcomes()
             raise
         finally:
             request.drop()
+
+
+class _Offers:
+    """Parts of one request on their way into the archive. What becomes whole while others are being stored waits, and goes
+    together: parts that go together share flushes, and one thread hardly ever hands the interpreter over to another."""
+
+    def __init__(self, request: StoreRequest, threads: ThreadPoolExecutor) -> None:
+        self._request = request
+        self._threads = threads
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Semaphore(OFFERS_AT_ONCE)
+        self._outcomes: list[asyncio.Future[PartOutcome]] = []
+        self._waiting: list[tuple[ReceivedInstance, asyncio.Future[PartOutcome]]] = []
+        self._groups = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether any part came so far."""
+        return bool(self._outcomes)
+
+    async def take(self, items: list[ReceivedInstance | PartOutcome], cut_short: bool = False) -> None:
+        """Take parts in their order; waits while too many are under way."""
+        for item in items:
+            outcome: asyncio.Future[PartOutcome] = self._loop.create_future()
+            self._outcomes.append(outcome)
+            if isinstance(item, PartOutcome):
+                outcome.set_result(item)
+                continue
+            await self._room.acquire()
+            if cut_short:
+                self._start([(item, outcome)], cut_short=True)
+            else:
+                self._waiting.append((item, outcome))
+                self._next()
+
+    async def outcomes(self) -> list[PartOutcome]:
+        """Every part's outcome, when all have one."""
+        return list(await asyncio.gather(*self._outcomes))
+
+    def _next(self) -> None:
+        if self._waiting and self._groups < GROUPS_AT_ONCE:
+            group, self._waiting = self._waiting, []
+            self._start(group)
+
+    def _start(self, group: list[tuple[ReceivedInstance, asyncio.Future[PartOutcome]]], cut_short: bool = False) -> None:
+        self._groups += 1
+        received = [one for one, _ in group]
+        storing = self._loop.run_in_executor(self._threads, self._request.offer, received, cut_short)
+        storing.add_done_callback(lambda done: self._stored([outcome for _, outcome in group], done))
+
+    def _stored(self, outcomes: list[asyncio.Future[PartOutcome]], done: asyncio.Future[list[PartOutcome]]) -> None:
+        self._groups -= 1
+        failure = done.exception()
+        for position, outcome in enumerate(outcomes):
+            self._room.release()
+            if outcome.cancelled():
+                continue
+            if failure is not None:
+                outcome.set_exception(failure)
+            else:
+                outcome.set_result(done.result()[position])
+        self._next()

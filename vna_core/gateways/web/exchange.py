@@ -185,23 +185,22 @@ class Exchange:
         failure later ends the connection before the announced end, which no client takes for a whole answer.
         """
         loop = asyncio.get_running_loop()
-        batch = await loop.run_in_executor(self._pace.threads, _next, pieces)
+        piece = await loop.run_in_executor(self._pace.threads, _next, pieces)
         await self._begin(status, media_type, size, headers)
         try:
             if self.method == "HEAD":
-                batch = []
+                piece = b""
             first = True
-            while batch:
+            while piece:
                 ahead = loop.run_in_executor(self._pace.threads, _next, pieces)
                 try:
-                    for piece in batch:
-                        await self._piece(piece, watch=not first)
-                        first = False
+                    await self._piece(piece, watch=not first)
+                    first = False
                 except BaseException:
                     with contextlib.suppress(Exception):  # the reason to stop is being raised; the read-ahead is not needed
                         await ahead
                     raise
-                batch = await ahead
+                piece = await ahead
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             if self._watcher is not None:
@@ -234,15 +233,16 @@ class Exchange:
             continue
 
 
-def _next(pieces: Iterator[bytes]) -> list[bytes]:
-    """A batch of pieces, large enough that a hand-over to a thread is worth its cost; empty at the end."""
-    batch, size = [], 0
+def _next(pieces: Iterator[bytes]) -> bytes:
+    """The next piece that is worth a hand-over to a thread and one to the server: each costs more than joining; empty at the end."""
+    batch: list[bytes] = []
+    size = 0
     for piece in pieces:
         batch.append(piece)
         size += len(piece)
         if size >= BATCH:
             break
-    return batch
+    return batch[0] if len(batch) == 1 else b"".join(batch)
 
 
 def _field(value: str) -> bytes:

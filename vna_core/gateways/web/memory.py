@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from typing import Final
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # malloc.h of the GNU C library
@@ -20,3 +21,9 @@ def keep_pieces() -> bool:
     except (AttributeError, OSError):
         return False
     return all(mallopt(name, value) == 1 for name, value in _SETTINGS)
+
+
+def leave_in_peace() -> None:
+    """Have the collector of cycles pass over everything made so far: modules, classes and routes stay until the end."""
+    gc.collect()
+    gc.freeze()

@@ -14,7 +14,7 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from vna_core.configuration import HttpSettings
-from vna_core.gateways.web.memory import keep_pieces
+from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
 GRACE: Final = 4
 """Seconds that requests under way may take to end after the stop."""
@@ -57,6 +57,7 @@ def serve(app: ASGIApp, listening_socket: socket.socket, settings: HttpSettings,
     Blocks; call it from the main thread of a process of its own. Several processes may serve one listening socket.
     """
     keep_pieces()
+    leave_in_peace()
     asyncio.run(_serve(app, listening_socket, settings, stop))
 
 

@@ -9,6 +9,7 @@ so a process that dies here loses nothing: the sender was not answered yet.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from vna_core.configuration import IngestSettings
 from vna_core.dicom.attribute_values import indexed_attributes
@@ -20,19 +21,29 @@ from vna_core.dicom.trailer_format import Provenance, build_trailer
 from vna_core.domain.errors import LimitExceeded
 from vna_core.domain.instance import CanonicalInstance, FrameIndex
 from vna_core.domain.octets import ByteRange, ReceivedInstance
+from vna_core.domain.renormalization import Renormalization
+from vna_core.ingest.normalize.acr_nema import write_as_dicom
+from vna_core.ingest.normalize.amendments import Amender
 from vna_core.ingest.normalize.assembly import assemble, close_payloads, make_patch
 from vna_core.ingest.normalize.container import apply_container_rules
-from vna_core.ingest.normalize.dialects import describe_dialects
+from vna_core.ingest.normalize.dialects import describe_dialects, note_private_class
 from vna_core.ingest.normalize.encoding import revise
 from vna_core.ingest.normalize.engine import RULE_SET, Journal
-from vna_core.ingest.normalize.identifiers import apply_identifier_rules
-from vna_core.ingest.normalize.original_attributes import record_amendments
+from vna_core.ingest.normalize.identifiers import apply_identifier_rules, identity_of
+from vna_core.ingest.normalize.identity_domains import note_domains, trim_patient_id
+from vna_core.ingest.normalize.original_attributes import Label, record_amendments
+from vna_core.ingest.normalize.pixel_derivation import derive_pixels
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
+from vna_core.ingest.normalize.pixel_labels import describe_pixels
+from vna_core.ingest.normalize.site_actions import apply_site_rules
+from vna_core.ingest.normalize.site_rules import SiteRules, day_first, first_set
 from vna_core.ingest.normalize.text import unify_text
 from vna_core.ingest.normalize.values import survey
 from vna_core.ports.dialect import Dialect
 
-__all__ = ["RULE_SET", "normalize"]
+__all__ = ["RULE_SET", "Label", "SiteRules", "normalize"]
+
+_NO_SITE_RULES: Final = SiteRules()
 
 
 def normalize(
@@ -41,6 +52,9 @@ def normalize(
     limits: IngestSettings,
     *,
     spool: Path | None = None,
+    site: SiteRules = _NO_SITE_RULES,
+    label: Label | None = None,
+    renormalization: Renormalization | None = None,
     dialects: tuple[Dialect, ...] = (),
 ) -> CanonicalInstance:
     """Make the canonical object.
@@ -51,6 +65,13 @@ def normalize(
         ``ingest.max_instance`` bounds the canonical object as well.
     spool
         Folder for temporary files (None: the system's).
+    site
+        What the hospital changes.
+    label
+        The rule set and moment to be told in the data set (None: those of now, which are the present rules and the time of
+        arrival). Octets normalized under the label of before show whether anything but the label would differ.
+    renormalization
+        Which run makes the object once more.
     dialects
         Vendors' dialects; what they find odd is recorded.
 
@@ -64,24 +85,48 @@ def normalize(
         The canonical object would pass ``ingest.max_instance``.
     """
     try:
-        return _normalize(received, parsed, limits, spool, dialects)
+        label = label or Label(site.rule_set, received.received_at)
+        return _normalize(received, parsed, limits, spool, site, label, renormalization, dialects)
     finally:
         received.octets.release_pages()
 
 
+def _amend(received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, amender: Amender) -> None:
+    """Everything that is done to what the data set says, its pixels apart."""
+    write_as_dicom(amender)
+    source = received.source
+    rules = site.applying_to(source, amender.revised)
+    surveyed = survey(amender, day_first(rules))
+    is_unified = unify_text(amender, surveyed, first_set(rules))
+    apply_identifier_rules(amender, parsed, received)
+    trim_patient_id(amender)
+    apply_site_rules(amender, site, rules, source, text_is_unified=is_unified)
+    note_domains(amender.revised, source, amender.journal)
+    note_private_class(amender.revised, amender.journal)
+
+
 def _normalize(
-    received: ReceivedInstance, parsed: ParsedOctets, limits: IngestSettings, spool: Path | None, dialects: tuple[Dialect, ...]
+    received: ReceivedInstance,
+    parsed: ParsedOctets,
+    limits: IngestSettings,
+    spool: Path | None,
+    site: SiteRules,
+    label: Label,
+    renormalization: Renormalization | None,
+    dialects: tuple[Dialect, ...],
 ) -> CanonicalInstance:
     journal = Journal()
     apply_container_rules(parsed, journal)
     amender = revise(parsed, journal)
     revised = amender.revised
-    unify_text(amender, survey(amender))
-    identity = apply_identifier_rules(amender, parsed, received)
-    describe_dialects(revised, parsed, dialects, journal)
+    recognized = describe_dialects(revised, parsed, dialects, journal)
+    _amend(received, parsed, site, amender)
+    identity = identity_of(revised)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
-    layout = lay_out_pixels(revised, parsed, received, transfer_syntax_uid, journal, spool)
-    record_amendments(revised, amender.amendments, received.source, received.received_at)
+    pixels = derive_pixels(amender, parsed, recognized)
+    packed = False if pixels else describe_pixels(amender, parsed, transfer_syntax_uid)
+    layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool, packed=packed)
+    record_amendments(revised, amender.amendments, received.source, label)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
     written = write_data_set(revised, layout.pieces if layout is not None else ())
     assembled = assemble(head, written.pieces, parsed)
@@ -96,7 +141,14 @@ def _normalize(
         frames = FrameIndex(tuple(ByteRange(begin + frame.offset, frame.length) for frame in layout.frames))
     transformations, findings = journal.transformations(), journal.findings()
     provenance = Provenance(
-        received.source, received.received_at, RULE_SET, received.octets.sha256, received.octets.size, transformations, findings
+        received.source,
+        received.received_at,
+        label.rule_set,
+        received.octets.sha256,
+        received.octets.size,
+        transformations,
+        findings,
+        renormalization,
     )
     try:
         patch = make_patch(assembled, received, parsed)
@@ -121,5 +173,5 @@ def _normalize(
         json_header=to_json(revised),
         transformations=transformations,
         findings=findings,
-        rule_set=RULE_SET,
+        rule_set=label.rule_set,
     )

@@ -65,7 +65,7 @@ def assemble(head: bytes, pieces: list[Piece], parsed: ParsedOctets) -> Assemble
             segments.append(piece.payload)
             literal = []
             if copyable:
-                copies.append(Copy(piece.source.offset, position, length, piece.unit))
+                copies.append(Copy(piece.source.offset, position, length, piece.unit, piece.packed))
         position += length
     segments.append(b"".join(literal))
     return Assembled([segment for segment in segments if segment != b""], _joined(copies), position)
@@ -81,7 +81,7 @@ def _joined(copies: list[Copy]) -> list[Copy]:
         if last is not None and _continues(last, copy):
             joined[-1] = Copy(last.original, last.canonical, last.length + copy.length)
             continue
-        if last is not None and copy.original < last.original + last.length:
+        if last is not None and copy.original < last.end:
             continue
         if last is not None and last.length < COPY_MINIMUM:
             joined.pop()
@@ -94,6 +94,8 @@ def _joined(copies: list[Copy]) -> list[Copy]:
 def _continues(last: Copy, copy: Copy) -> bool:
     return (
         last.unit == copy.unit == 1
+        and not last.packed
+        and not copy.packed
         and copy.original == last.original + last.length
         and copy.canonical == last.canonical + last.length
     )
@@ -178,7 +180,7 @@ def _literals(original: ReadPart, copies: list[Copy], size: int) -> bytes:
     position = 0
     for copy in copies:
         pieces.append(bytes(original(position, copy.original - position)))
-        position = copy.original + copy.length
+        position = copy.end
     pieces.append(bytes(original(position, size - position)))
     return b"".join(pieces)
 
@@ -195,9 +197,9 @@ def _prove(patch: Patch, canonical: _Canonical, end: int, original: ReadPart, re
         if gap < 0 or literals[taken : taken + gap] != bytes(original(position, copy.original - position)):
             raise _mismatch(position)
         taken += gap
-        position = copy.original + copy.length
-        if copy.unit > 1:
-            _prove_swapped(copy, canonical, original)
+        position = copy.end
+        if copy.unit > 1 or copy.packed:
+            _prove_transformed(copy, canonical, original)
             continue
         for relative, length in canonical.unproven(copy):
             _compare(canonical, copy.canonical + relative, original, copy.original + relative, length)
@@ -212,10 +214,10 @@ def _compare(canonical: _Canonical, offset: int, original: ReadPart, where: int,
             raise _mismatch(where + step)
 
 
-def _prove_swapped(copy: Copy, canonical: _Canonical, original: ReadPart) -> None:
+def _prove_transformed(copy: Copy, canonical: _Canonical, original: ReadPart) -> None:
     position = copy.original
     pieces = (canonical.read(copy.canonical + step, min(CHUNK, copy.length - step)) for step in range(0, copy.length, CHUNK))
-    for piece in reverse_patch.swap_stream(pieces, copy.unit):
+    for piece in reverse_patch.as_received(copy, pieces):
         if piece != bytes(original(position, len(piece))):
             raise _mismatch(position)
         position += len(piece)

@@ -42,7 +42,7 @@ CONTAINER_RULES: Final[tuple[ContainerRule, ...]] = (
     _rule("F02", _L0, _PROVEN, "Prefix DICM without preamble: the preamble is written."),
     _rule("F03", _L0, _PROVEN, "Bare implicit data set: File Meta Information is written."),
     _rule("F04", _L0, _PROVEN, "Bare explicit data set: File Meta Information is written."),
-    _rule("F05", _L0, _PROVEN, "ACR-NEMA data set: File Meta Information is written."),
+    _rule("F05", _L0, _PROVEN, "ACR-NEMA data set: written as DICOM, without what only ACR-NEMA had."),
     _rule("F06", _L0, _PROVEN, "Implicit big endian data set: byte order is turned round."),
     _rule("F07", _L0, _PROVEN, "Group length of the File Meta Information is wrong: recomputed."),
     _rule("F08", _L0, _PROVEN, "Group length of the File Meta Information is missing: written."),

@@ -69,7 +69,11 @@ def separated_date(suspect: SuspectValue) -> Verdict | None:
         first, second = int(match[1]), int(match[3])
         if first > 12 or first == second:
             return _joined(match[4], match[3], match[1])
-        return _joined(match[4], match[1], match[3]) if second > 12 else None
+        if second > 12:
+            return _joined(match[4], match[1], match[3])
+        if suspect.day_first is None:
+            return None
+        return _joined(match[4], match[3], match[1]) if suspect.day_first else _joined(match[4], match[1], match[3])
 
     value = each_value(suspect, change)
     return None if value is None else Verdict(value)

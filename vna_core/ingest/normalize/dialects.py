@@ -50,13 +50,17 @@ def _recognized(asked: Sequence[Dialect], facts: InstanceFacts) -> tuple[tuple[D
     return tuple(sorted(found, key=lambda one: -one[1].certainty))
 
 
-def describe_dialects(
-    revised: RevisedDataSet, parsed: ParsedOctets, dialects: Sequence[Dialect], journal: Journal
-) -> tuple[tuple[Dialect, Recognition], ...]:
-    """Recognize, and put into the journal what is odd (I13 and the dialects' own rules, V01 and V02 beside them)."""
+def note_private_class(revised: RevisedDataSet, journal: Journal) -> None:
+    """I13: a SOP class of a vendor's own."""
     sop_class_uid = revised.text(SOP_CLASS_UID)
     if not sop_class_uid.startswith(STANDARD_ROOT):
         journal.find("I13", f"Private SOP class {sop_class_uid[:64]}: opaque, kept verbatim.", SOP_CLASS_UID)
+
+
+def describe_dialects(
+    revised: RevisedDataSet, parsed: ParsedOctets, dialects: Sequence[Dialect], journal: Journal
+) -> tuple[tuple[Dialect, Recognition], ...]:
+    """Recognize, and put into the journal what is odd (the dialects' own rules, V01 and V02 beside them)."""
     asked = _asked(revised, parsed, dialects) if dialects else ()
     if not asked:
         return ()

@@ -6,6 +6,7 @@ each sees what the rules before it made of the element.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,13 +18,15 @@ from vna_core.dicom.value_representations import LONG_NAMES, SWAP_UNIT
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.amendments import Amender, Path, path_text
 from vna_core.ingest.normalize.engine import Journal, Layer, Rule, displayed
+from vna_core.ingest.normalize.private_blocks import PrivateBlocks, block_of
 from vna_core.ingest.normalize.representation import may_be, parses_as
 
 TRAILING_PADDING: Final = 0xFFFCFFFC
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _FIRST: Final = 0x00040000
-_RECORDED: Final = frozenset(("E27", "E33"))
-"""Rules whose elements are left out although they may say something: they are told in the data set's own terms."""
+_FIRST_PRIVATE: Final = 0x00090000
+_RECORDED: Final = frozenset(("E27", "E32", "E33"))
+"""Rules whose elements are left out or move although they may say something: they are told in the data set's own terms."""
 
 _SHORT_MAXIMUM: Final = 0xFFFE
 _PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
@@ -38,7 +41,11 @@ class Suspect:
     element
         As the rules before left it.
     creators
-        Private blocks reserved so far in the same data set, as tags of their creators.
+        Private blocks reserved so far in the same data set: creators by their tags.
+    blocks
+        Where private blocks went whose creator's place was taken already.
+    before
+        The element kept last; None: none yet.
     seen
         Tags met so far in the same data set; None while they ascend.
     plain_source
@@ -47,7 +54,9 @@ class Suspect:
 
     element: Element
     revised: RevisedDataSet
-    creators: frozenset[int] | set[int]
+    creators: Mapping[int, bytes]
+    blocks: PrivateBlocks
+    before: Element | None
     top_level: bool
     last: int
     seen: set[int] | None
@@ -87,7 +96,8 @@ def _foreign_group(suspect: Suspect) -> Revision | None:
 
 def _illegal_group(suspect: Suspect) -> Revision | None:
     element = suspect.element
-    if element.tag > TRAILING_PADDING or (element.tag >> 16 in (1, 3, 5, 7) and suspect.top_level):
+    group, number = element.tag >> 16, element.tag & 0xFFFF
+    if element.tag > TRAILING_PADDING or group in (1, 3, 5, 7) or (group & 1 and 0 < number < 0x10):
         value = (
             ""
             if element.items is not None
@@ -109,6 +119,27 @@ def _duplicate(suspect: Suspect) -> Revision | None:
         "" if element.items is not None else displayed(suspect.revised.value(element._replace(length=min(element.length, 64))))
     )
     return Revision(None, original=value, detail="further element with the same tag")
+
+
+def _collision(suspect: Suspect) -> Revision | None:
+    """A block whose creator's place another one took moves to a free one (PS3.5 section 7.8.1)."""
+    element = suspect.element
+    tag = element.tag
+    if not tag & 0x10000 or suspect.seen is None:
+        return None
+    if dictionary.is_private_creator(tag):
+        slot = suspect.blocks.place(tag, _creator_text(suspect), suspect.creators, suspect.before)
+    else:
+        slot = suspect.blocks.moved.get(block_of(tag), 0)
+        slot = (tag & 0xFFFF0000) | (slot & 0xFF) << 8 | (tag & 0xFF) if slot and tag & 0xFFFF >= 0x1000 else 0
+    if not slot or slot == tag:
+        return None
+    return Revision(element._replace(tag=slot), detail=f"moved to {slot:08X}")
+
+
+def _creator_text(suspect: Suspect) -> bytes:
+    element = suspect.element
+    return b"" if element.items is not None or element.length > 64 else suspect.revised.value(element).strip(b" \0")
 
 
 def _order(suspect: Suspect) -> Revision | None:
@@ -136,13 +167,6 @@ def _no_creator(suspect: Suspect) -> Revision | None:
     if ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in suspect.creators:
         return None
     return Revision(suspect.element, finding="Private elements in a block that no creator reserves.")
-
-
-def _illegal_private(suspect: Suspect) -> Revision | None:
-    tag = suspect.element.tag
-    if tag & 0x10000 and (0 < tag & 0xFFFF < 0x10 or tag >> 16 in (1, 3, 5, 7, 0xFFFF)):
-        return Revision(suspect.element, finding="Private elements with a tag that PS3.5 section 7.8 does not allow.")
-    return None
 
 
 def _representation(suspect: Suspect) -> Revision | None:
@@ -186,8 +210,16 @@ def _undefined_length(suspect: Suspect) -> Revision | None:
 ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
     Rule("F21", 1, Layer.CONTAINER, _PROVEN, _trailing_padding, "Data Set Trailing Padding: left out."),
     Rule("F28", 1, Layer.CONTAINER, _PROVEN, _foreign_group, "Command or file meta elements inside the data set: left out."),
-    Rule("E33", 1, Layer.ENCODING, _PROVEN, _illegal_group, "Elements of groups 0001 to 0007 (odd) or above FFFC: left out."),
+    Rule(
+        "E33",
+        1,
+        Layer.ENCODING,
+        _PROVEN,
+        _illegal_group,
+        "Element with a tag that PS3.5 section 7.8 does not allow: left out, its octets are kept.",
+    ),
     Rule("E28", 1, Layer.ENCODING, _PROVEN, _group_length, "Group length (gggg,0000), retired: left out."),
+    Rule("E32", 1, Layer.ENCODING, _PROVEN, _collision, "A second private creator in the same place: moved with its block."),
     Rule("E27", 1, Layer.ENCODING, _PROVEN, _duplicate, "A second element with the same tag: the first counts."),
     Rule("E26", 1, Layer.ENCODING, _PROVEN, _order, "Tags do not ascend: sorted."),
     Rule(
@@ -199,7 +231,6 @@ ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
         "Private creator padded with NUL or not LO: written as LO with a space.",
     ),
     Rule("E29", 1, Layer.ENCODING, _PROVEN, _no_creator, "Private block without creator: kept and flagged."),
-    Rule("E33", 1, Layer.ENCODING, _PROVEN, _illegal_private, "Private element with an illegal tag: kept and flagged."),
     Rule(
         "E24",
         1,
@@ -233,10 +264,11 @@ class _Reviser:
 
     def _elements(self, source: DataSet, path: Path) -> list[Element]:
         """The elements of one data set as they will be written."""
-        known, little = dictionary.VR_OF.get, source.little_endian
+        known, value, little = dictionary.VR_OF.get, self.amender.revised.value, source.little_endian
         kept: list[Element] = []
         append = kept.append
-        creators: set[int] = set()
+        creators: dict[int, bytes] = {}
+        blocks = PrivateBlocks(source)
         plain = source.explicit and little
         last = -1
         seen: set[int] | None = None
@@ -255,21 +287,33 @@ class _Reviser:
                     append(element)
                     last = tag
                     continue
-                if tag & 0x10000 and ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in creators:
-                    append(element)
-                    last = tag
-                    continue
+                if tag & 0x10000:
+                    if ((tag & 0xFFFF0000) | (tag >> 8 & 0xFF)) in creators:
+                        append(element)
+                        last = tag
+                        continue
+                    if vr == "LO" and dictionary.is_private_creator(tag) and tag > _FIRST_PRIVATE and 0 < length <= 64:
+                        raw = value(element)
+                        if raw[-1] and raw.strip():
+                            append(element)
+                            creators[tag] = raw.strip(b" \0")
+                            last = tag
+                            continue
             if tag <= last and seen is None:
                 seen = {other[0] for other in kept}
-            suspect = Suspect(self._little(element, source), self.amender.revised, creators, not path, last, seen, plain)
+            suspect = Suspect(
+                self._little(element, source), self.amender.revised, creators, blocks,
+                kept[-1] if kept else None, not path, last, seen, plain,
+            )  # fmt: skip
             changed = self._examine(suspect, path)
             if changed is not None:
                 append(changed)
+                tag = changed.tag
                 last = max(last, tag)
                 if seen is not None:
                     seen.add(tag)
                 if dictionary.is_private_creator(tag) and length:
-                    creators.add(tag)
+                    creators[tag] = _creator_text(suspect)
         if seen is not None:
             kept.sort(key=_tag_of)
         return kept
@@ -287,9 +331,9 @@ class _Reviser:
             journal.change(
                 rule.id, rule.confidence, tag=place, original=verdict.original, canonical=verdict.canonical, detail=verdict.detail
             )
+            if rule.id in _RECORDED and (verdict.element is None or dictionary.is_private_creator(suspect.element.tag)):
+                self.amender.dropped(path, suspect.element._replace(items=None))
             if verdict.element is None:
-                if rule.id in _RECORDED:
-                    self.amender.dropped(path, suspect.element)
                 return None
             suspect = replace(suspect, element=verdict.element)
         return self._with_items(suspect.element, path)

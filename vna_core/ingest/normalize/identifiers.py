@@ -107,14 +107,8 @@ IDENTIFIER_RULES: Final[tuple[IdentifierRule, ...]] = (
 """In the order they are tried."""
 
 
-def apply_identifier_rules(amender: Amender, parsed: ParsedOctets, received: ReceivedInstance) -> Identity:
-    """Put missing identifiers into the data set, and compare those of the File Meta Information with the data set's (I05).
-
-    Raises
-    ------
-    Malformed
-        An identifier is longer than 1,024 octets.
-    """
+def apply_identifier_rules(amender: Amender, parsed: ParsedOctets, received: ReceivedInstance) -> None:
+    """Put missing identifiers into the data set, and compare those of the File Meta Information with the data set's (I05)."""
     revised, journal = amender.revised, amender.journal
     subject = Identifying(revised, parsed, received)
     for rule in IDENTIFIER_RULES:
@@ -131,14 +125,24 @@ def apply_identifier_rules(amender: Amender, parsed: ParsedOctets, received: Rec
             detail=supplied.detail,
             coerced=True,
         )
+    for tag, uid in ((_META_SOP_CLASS, revised.text(SOP_CLASS_UID)), (_META_SOP_INSTANCE, revised.text(SOP_INSTANCE_UID))):
+        told = parsed.file_meta.get(tag, "")
+        if told and told != uid:
+            journal.change("I05", Confidence.PROVEN, tag=tag, original=told, canonical=uid, detail="the data set's counts")
+
+
+def identity_of(revised: RevisedDataSet) -> Identity:
+    """The identifiers that stand in the data set now.
+
+    Raises
+    ------
+    Malformed
+        One is longer than 1,024 octets.
+    """
     identity = Identity(
         *(revised.text(tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
     )
     for uid in (identity.sop_class_uid, identity.sop_instance_uid, identity.study_instance_uid, identity.series_instance_uid):
         if len(uid) > _LONGEST:
             raise Malformed("An identifier is longer than 1,024 octets.", rule="I02")
-    for tag, uid in ((_META_SOP_CLASS, identity.sop_class_uid), (_META_SOP_INSTANCE, identity.sop_instance_uid)):
-        told = parsed.file_meta.get(tag, "")
-        if told and told != uid:
-            journal.change("I05", Confidence.PROVEN, tag=tag, original=told, canonical=uid, detail="the data set's counts")
     return identity

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,7 +19,6 @@ from vna_core.dicom.elements import DataSet, Element
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.octets import Source
 from vna_core.ingest.normalize.amendments import Amendment, Path, Record
-from vna_core.ingest.normalize.engine import RULE_SET
 
 ORIGINAL_ATTRIBUTES: Final = 0x04000561
 MODIFIED_ATTRIBUTES: Final = 0x04000550
@@ -26,37 +26,52 @@ NONCONFORMING: Final = 0x04000551
 _NONCONFORMING_VALUE: Final = 0x04000552
 _COERCION_DATE_TIME: Final = 0x00080015
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
+_PIXEL_REPRESENTATION: Final = 0x00280103
+"""Never told as empty: readers go by it, wherever it stands, to know the representation of others (PS3.5 section 6.2.2)."""
+
 _LONGEST: Final = 65_536
 """Octets of one value kept here; a longer one comes back by the reverse patch alone."""
 
 _MOST: Final = 4_096
 """Attributes told in one item; those beyond come back by the reverse patch as well."""
 
-MODIFYING_SYSTEM: Final = f"VNA normalization {RULE_SET}"
+MODIFYING_SYSTEM: Final = "VNA normalization"
+"""What Modifying System (0400,0563) begins with; the rule set follows."""
 
 
-def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], source: Source, received_at: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Label:
+    """By which rules a data set was made, and when."""
+
+    rule_set: str
+    moment: datetime
+
+
+def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], source: Source, label: Label) -> None:
     """Put one item with the values before into the data set, and Instance Coercion DateTime beside it."""
     kept = [one for one in amendments if len(one.original or b"") <= _LONGEST][:_MOST]
     if not kept:
         return
-    moment = received_at.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
+    moment = label.moment.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000")
     stands_alone = not any(
         one.tag == _SPECIFIC_CHARACTER_SET and not one.path and one.record is Record.LEGAL and one.original for one in kept
     )
-    legal = [one for one in kept if _is_plain(one, stands_alone)]
+    legal = [one for one in kept if _is_plain(one, stands_alone) and (one.original or one.tag != _PIXEL_REPRESENTATION)]
     octets = [one for one in kept if not _is_plain(one, stands_alone) and one.original]
     reason = "COERCE" if all(one.coerced for one in kept) else "CORRECT"
     origin = [
         _text(revised, 0x04000562, "DT", moment),
-        _text(revised, 0x04000563, "LO", MODIFYING_SYSTEM),
+        _text(revised, 0x04000563, "LO", f"{MODIFYING_SYSTEM} {label.rule_set}"),
         _text(revised, 0x04000564, "LO", _source_name(source)),
         _text(revised, 0x04000565, "CS", reason),
     ]
     for number in range(max(1, len(octets))):
         modified = [_before(revised, one) for one in legal] if not number else []
         told = octets[number : number + 1]
-        modified += [_empty(revised, one.tag) for one in told if not one.path and dictionary.is_known(one.tag)]
+        named = {element.tag for element in modified}
+        modified += [
+            _empty(revised, one.tag) for one in told if not one.path and one.tag not in named and dictionary.is_known(one.tag)
+        ]
         sequences = [_sequence(MODIFIED_ATTRIBUTES, sorted(modified, key=_tag_of))]
         sequences += [_sequence(NONCONFORMING, _nonconforming(revised, one)) for one in told]
         _append(revised, DataSet([*sequences, *origin]))

@@ -9,6 +9,10 @@ from vna_core.ingest.normalize.container import CONTAINER_RULES
 from vna_core.ingest.normalize.encoding import ELEMENT_RULES
 from vna_core.ingest.normalize.engine import Layer
 from vna_core.ingest.normalize.identifiers import IDENTIFIER_RULES
+from vna_core.ingest.normalize.identity_domains import DOMAIN_RULES, PADDING_RULES
+from vna_core.ingest.normalize.pixel_framing import FRAMING_RULES
+from vna_core.ingest.normalize.pixel_labels import LABEL_RULES
+from vna_core.ingest.normalize.site_rules import PREFIX
 from vna_core.ingest.normalize.text import DECLARATION_RULES, TEXT_RULES
 from vna_core.ingest.normalize.values import VALUE_RULES
 
@@ -20,34 +24,31 @@ class RuleEntry:
     Attributes
     ----------
     confidence
-        ``proven`` or ``inferred``; ``finding`` where nothing is changed, ``quarantined`` where the octets go there.
+        ``proven`` or ``inferred``; ``finding`` where nothing is changed, ``quarantined`` where the octets go there, ``kept``
+        where there is nothing to do, ``site`` where only a rule of the site does it.
     """
 
     id: str
     layer: Layer
     confidence: str
     summary: str
+    version: int = 1
 
 
 _BESIDE_THE_TABLES: Final = (
-    RuleEntry("E25", Layer.PIXELS, "proven", "Pixel Data as another of OB and OW than its bits need: written as the standard says."),
     RuleEntry("E35", Layer.ENCODING, "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
     RuleEntry("F23", Layer.CONTAINER, "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
     RuleEntry("I02", Layer.VALUES, "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
     RuleEntry("I05", Layer.VALUES, "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
-    RuleEntry("P12", Layer.PIXELS, "proven", "A frame is spread over several fragments: joined, one fragment per frame."),
-    RuleEntry("P13", Layer.PIXELS, "proven", "Basic Offset Table is empty, missing or wrong: written from the fragments."),
-    RuleEntry("P14", Layer.PIXELS, "proven", "Frames beyond 4 GiB do not fit the Basic Offset Table: an Extended Offset Table is written."),
-    RuleEntry("P22", Layer.PIXELS, "finding", "The frames cannot be located by the image pixel description: kept and flagged."),
+    RuleEntry("I12", Layer.VALUES, "kept", "Accession Number or Study ID that several studies share, or that is empty: studies are told apart by their UID alone."),
+    RuleEntry("I15", Layer.VALUES, "site", "UIDs that a source gives out twice: a site rule maps them, references included, by one map everywhere."),
 )  # fmt: skip
 """What the reader and the writer of pixels decide by themselves."""
 
 _OF_DIALECTS: Final = (
     RuleEntry("E31", Layer.ENCODING, "finding", "Private blocks that an archive has moved: read by creator, left where they are."),
     RuleEntry("I13", Layer.VALUES, "finding", "Private SOP class: opaque, kept verbatim."),
-    RuleEntry("P06", Layer.PIXELS, "finding", "Sign of the JPEG 2000 codestream is not that of Pixel Representation: kept and flagged."),
-    RuleEntry("P19", Layer.PIXELS, "finding", "RLE that does not keep to PS3.5 annex G: kept and flagged."),
-    RuleEntry("P20", Layer.PIXELS, "finding", "Pixels in a private element: kept and flagged."),
+    RuleEntry("P20", Layer.PIXELS, "proven", "Pixels in a private element only: decoded into Pixel Data where the dialect can, and kept; else flagged."),
     RuleEntry("P29", Layer.PIXELS, "finding", "Mosaic or CSA header: kept and described."),
     RuleEntry("P30", Layer.PIXELS, "finding", "Private scaling beside the standard's: shown, never applied."),
     RuleEntry("P31", Layer.VALUES, "finding", "Image Position (Patient) differs inside a private sequence: the public one counts."),
@@ -59,8 +60,14 @@ _OF_DIALECTS: Final = (
 
 
 def _entries() -> tuple[RuleEntry, ...]:
-    families = (CONTAINER_RULES, ELEMENT_RULES, IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES)
-    listed = [RuleEntry(rule.id, rule.layer, rule.confidence.value, rule.summary) for family in families for rule in family]
+    values = (IDENTIFIER_RULES, VALUE_RULES, DECLARATION_RULES, TEXT_RULES, PADDING_RULES)
+    families = (CONTAINER_RULES, ELEMENT_RULES, *values, LABEL_RULES, FRAMING_RULES)
+    listed = [
+        RuleEntry(rule.id, rule.layer, rule.confidence.value, rule.summary, rule.version)
+        for family in families
+        for rule in family
+    ]
+    listed += [RuleEntry(rule.id, rule.layer, "finding", rule.summary, rule.version) for rule in DOMAIN_RULES]
     return tuple(sorted((*listed, *_BESIDE_THE_TABLES, *_OF_DIALECTS), key=lambda entry: entry.id))
 
 
@@ -70,4 +77,6 @@ RULE_BOOK: Final = _entries()
 
 def evidence_of(rule: str) -> str:
     """What a rule goes by and does, in a sentence or a few; empty for one that this rule set does not have."""
+    if rule.startswith(PREFIX):
+        return "A rule that this site configured (site_rules)."
     return " ".join(dict.fromkeys(entry.summary for entry in RULE_BOOK if entry.id == rule))

@@ -98,36 +98,42 @@ class _Decoded:
     exact: bool
 
 
-def unify_text(amender: Amender, survey: Survey, default: Names = ()) -> None:
+def unify_text(amender: Amender, survey: Survey, default: Names = ()) -> bool:
     """Bring all text to UTF-8 where any of it is beyond ASCII, and declare that once.
 
     Parameters
     ----------
     default
         Character sets that the site says its source means where none are declared.
+
+    Returns
+    -------
+    bool
+        Whether all text can be read as UTF-8 now; False where something was left as it is.
     """
     root = amender.root(SPECIFIC_CHARACTER_SET)
     names = _names(amender, root)
     texts = [text for text in survey.foreign if not _kept_as_it_was(amender, text)]
     if not texts and all(is_defined(one) for one in (names, *(_names(amender, place) for place in survey.declaring)) if one):
-        return
+        return True
     decoded = [_decode(amender, text, default) for text in texts]
     if None in decoded:
         amender.journal.find(
             "T02", "Text beyond ASCII under no declared character set, and not UTF-8.", str(_undecided(texts, decoded))
         )
-        return
+        return False
     known = [one for one in decoded if one is not None]
     unknown = [name for name in names if not is_understood(name)]
     if unknown:
         amender.journal.find("T01", "A character set that nobody defines; the text stays as it is.", str(root))
-        return
+        return False
     if not all(_fits(one) for one in known):
         amender.journal.find("T08", "Text that would pass the length of its representation in UTF-8.", str(root))
-        return
+        return False
     for one in known:
         _write(amender, one)
     _declare(amender, root, names, survey, known)
+    return True
 
 
 def _names(amender: Amender, place: Place) -> Names:

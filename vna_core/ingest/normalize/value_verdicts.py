@@ -17,12 +17,15 @@ class SuspectValue:
     ----------
     raw
         The value's octets, padding included, as the rules before left them.
+    day_first
+        Whether the site says that its source writes the day before the month (None: it says nothing).
     """
 
     amender: Amender
     place: Place
     vr: str
     raw: bytes
+    day_first: bool | None = None
 
     @property
     def values(self) -> list[bytes]:

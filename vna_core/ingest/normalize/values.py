@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from vna_core.dicom.dictionary import VR_OF
 from vna_core.dicom.elements import DataSet
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize import code_values, date_values, number_values
@@ -16,6 +17,7 @@ from vna_core.ingest.normalize.amendments import Amender, Path, Place, Record
 from vna_core.ingest.normalize.conforming import EXAMINED, conforms
 from vna_core.ingest.normalize.engine import Layer, Rule
 from vna_core.ingest.normalize.original_attributes import ORIGINAL_ATTRIBUTES
+from vna_core.ingest.normalize.representation import may_be
 from vna_core.ingest.normalize.value_verdicts import SuspectValue, Verdict
 
 LARGEST: Final = 1 << 20
@@ -81,8 +83,14 @@ class Survey:
     declaring: list[Place]
 
 
-def survey(amender: Amender) -> Survey:
-    """Look at every value of characters; what does not conform goes through the rules, foreign text is only gathered."""
+def survey(amender: Amender, day_first: bool | None = None) -> Survey:
+    """Look at every value of characters; what does not conform goes through the rules, foreign text is only gathered.
+
+    Parameters
+    ----------
+    day_first
+        Whether the site says that its source writes the day before the month (None: it says nothing).
+    """
     found = Survey([], [])
     revised = amender.revised
     buffer, literals, examined = revised.buffer, revised.literals, EXAMINED
@@ -105,15 +113,15 @@ def survey(amender: Amender) -> Survey:
                 continue
             if _ESCAPE in raw or not raw.isascii():
                 found.foreign.append(ForeignText(Place(data_set, path, tag), around))
-            elif not kept:
-                examine(amender, Place(data_set, path, tag), vr, raw)
+            elif not kept and (VR_OF.get(tag, vr) == vr or may_be(tag, vr)):  # else E24 told that it reads as neither
+                examine(amender, Place(data_set, path, tag), vr, raw, day_first)
     return found
 
 
-def examine(amender: Amender, place: Place, vr: str, raw: bytes) -> None:
+def examine(amender: Amender, place: Place, vr: str, raw: bytes, day_first: bool | None = None) -> None:
     """Take one value through the rules; later ones see what earlier ones made of it."""
     for rule in VALUE_RULES:
-        verdict = rule.apply(SuspectValue(amender, place, vr, raw))
+        verdict = rule.apply(SuspectValue(amender, place, vr, raw, day_first))
         if verdict is None:
             continue
         if verdict.finding:

@@ -108,8 +108,8 @@ def wrong_depth() -> Iterator[QuirkFile]:
     yield labelled(wrapped(start.must({"00280100": ("8",)}), [stream]), codec.BASELINE)
     stream = codec.jpeg_lossless(gradient(bits=16)[0], 16)
     start = image("P10-12-bits-stored-of-16", gradient(bits=16), 16).put(0x00280101, "US", 12).put(0x00280102, "US", 11)
-    right = start.must({"00280101": ("16",), "00280102": ("15",)})
-    yield labelled(wrapped(right, [stream]), codec.LOSSLESS_FIRST_ORDER)
+    # Only decoding tells which of the two is true, and readers differ, so no sample values are expected.
+    yield replace(labelled(wrapped(start, [stream]), codec.LOSSLESS), pixels=None)
 
 
 def codestream_ends() -> Iterator[QuirkFile]:
@@ -117,10 +117,10 @@ def codestream_ends() -> Iterator[QuirkFile]:
     stream += b"\0" * (len(stream) & 1)
     bare = stream[: stream.rindex(b"\xff\xd9")]
     for label, one in (("no-eoi", bare), ("octets-after-eoi", stream + b"\0" * 10)):
-        yield labelled(wrapped(image(f"P11-{label}"), [one]), codec.LOSSLESS_FIRST_ORDER)
+        yield labelled(wrapped(image(f"P11-{label}"), [one]), codec.LOSSLESS)
     odd = stream + b"\0"
     raw = header(PIXEL_DATA, "OB", 0xFFFFFFFF) + item(bytes(4)) + item(odd) + delimiter()
-    yield labelled(image("P11-odd-fragment").put(PIXEL_DATA, "", raw), codec.LOSSLESS_FIRST_ORDER)
+    yield labelled(image("P11-odd-fragment").put(PIXEL_DATA, "", raw), codec.LOSSLESS)
 
 
 def _frames(count: int = 2) -> tuple[Samples, list[bytes]]:

@@ -1,0 +1,473 @@
+"""What an image says of its pixels is put right where codestream or arithmetic prove it; the samples stay what they are."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pydicom
+import pytest
+
+from tests.unit.normalize.handmade import (
+    EXPLICIT,
+    JPEG_BASELINE,
+    RLE,
+    assert_reversible_and_stable,
+    data_set,
+    element,
+    file,
+    fragments,
+    identification,
+    item,
+    noticed,
+    number,
+    offer,
+    rules,
+    sequence,
+    stored,
+)
+from vna_core.access.decode_codecs import decode
+from vna_core.access.transcode_header import describe
+from vna_core.dicom.packed_samples import pack, pack_stream, unpack, unpack_stream
+from vna_core.domain.instance import CanonicalInstance
+from vna_core.ingest.normalize.pixel_framing import FRAMING_RULES
+from vna_core.ingest.normalize.pixel_labels import LABEL_RULES
+
+imagecodecs = pytest.importorskip("imagecodecs")
+
+Labels = dict[int, int | str | None]
+JPEG = "1.2.840.10008.1.2.4."
+GREY: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 4, 0x11: 6, 0x100: 16, 0x101: 12, 0x102: 11, 0x103: 0}
+COLOUR: Labels = {2: 3, 4: "RGB", 6: 0, 0x10: 16, 0x11: 16, 0x100: 8, 0x101: 8, 0x102: 7, 0x103: 0}
+RAMP = np.arange(24, dtype="<u2") * 170
+PICTURE = np.indices((16, 16, 3)).sum(0).astype(np.uint8) * 7
+GREY_PICTURE = np.ascontiguousarray(PICTURE[..., 0])
+
+
+def group(labels: Labels) -> bytes:
+    """Group 0028: a number is US, text is CS (IS for Number of Frames), None is absent."""
+    octets = b""
+    for tag, value in sorted(labels.items()):
+        if isinstance(value, int):
+            octets += number(0x00280000 | tag, value)
+        elif value is not None:
+            raw = value.encode()
+            octets += element(0x00280000 | tag, "IS" if tag == 8 else "CS", raw + b" " * (len(raw) & 1))
+    return octets
+
+
+def native(labels: Labels, samples: bytes, *, behind: bytes = b"") -> bytes:
+    vr = "OB" if labels.get(0x100) == 8 else "OW"
+    return file(identification() + group(labels) + behind + element(0x7FE00010, vr, samples))
+
+
+def compressed(labels: Labels, parts: list[bytes], transfer_syntax: str) -> bytes:
+    parts = [part + b"\0" * (len(part) & 1) for part in parts]
+    offsets = [sum(8 + len(earlier) for earlier in parts[:index]) for index in range(len(parts))]
+    return file(identification() + group(labels) + fragments(parts, offsets), transfer_syntax)
+
+
+def read(canonical: CanonicalInstance) -> pydicom.Dataset:
+    return pydicom.dcmread(io.BytesIO(stored(canonical)))
+
+
+def frame(canonical: CanonicalInstance, index: int = 0) -> np.ndarray:
+    """One frame as the archive decodes it."""
+    octets, place = stored(canonical), canonical.frames.ranges[index]
+    return decode(canonical.transfer_syntax_uid, octets[place.offset : place.end], describe(read(canonical)), 1 << 20)[0]
+
+
+def labelled(octets: bytes, **expected: object) -> CanonicalInstance:
+    """The canonical instance has these labels, gives the octets back, and is left alone the next time."""
+    canonical = offer(octets)
+    found = read(canonical)
+    assert {name: found.get(name) for name in expected} == expected
+    assert_reversible_and_stable(octets, canonical)
+    return canonical
+
+
+def kept(octets: bytes, rule: str) -> CanonicalInstance:
+    """Nothing changes, and the finding is told."""
+    canonical = offer(octets)
+    assert rules(canonical) == []
+    assert rule in [finding.rule for finding in canonical.findings]
+    assert_reversible_and_stable(octets, canonical)
+    return canonical
+
+
+def jpeg(**options: object) -> bytes:
+    return bytes(imagecodecs.jpeg8_encode(PICTURE, level=95, **options))
+
+
+def without_segment(stream: bytes, marker: bytes) -> bytes:
+    at = stream.find(marker)
+    return stream[:at] + stream[at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big") :] if at > 0 else stream
+
+
+def with_adobe(stream: bytes, transform: int) -> bytes:
+    """The stream with an Adobe segment in place of JFIF."""
+    plain = without_segment(stream, b"\xff\xe0")
+    return plain[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform]) + plain[2:]
+
+
+JFIF = jpeg(colorspace="RGB", outcolorspace="YCBCR", subsampling="444")
+ADOBE_RGB = with_adobe(without_segment(jpeg(colorspace="RGB", outcolorspace="RGB"), b"\xff\xee"), 0)
+REVERSIBLE = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=True, level=0, mct=True))
+UNTRANSFORMED = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=True, level=0, mct=False))
+BOXED = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="jp2", reversible=True, level=0, mct=True))
+
+
+def test_every_rule_has_an_identity() -> None:
+    identities = [(rule.id, rule.version, rule.summary) for rule in LABEL_RULES]
+    identities += [(rule.id, rule.version, rule.summary) for rule in FRAMING_RULES]
+    assert all(id_ and version >= 1 and summary.endswith(".") for id_, version, summary in identities)
+
+
+@pytest.mark.parametrize(
+    ("labels", "samples"),
+    [(GREY, RAMP.tobytes()), (COLOUR, PICTURE.tobytes()), (COLOUR | {4: "YBR_FULL"}, PICTURE.tobytes())],
+)
+def test_a_conformant_image_passes(labels: Labels, samples: bytes) -> None:
+    canonical = offer(native(labels, samples))
+    assert rules(canonical) == [] and noticed(canonical) == []
+
+
+# -- P01 -----------------------------------------------------------------------------------------------------------------
+
+
+def test_missing_labels_of_grey_follow_from_the_octets() -> None:
+    octets = native({0x10: 4, 0x11: 6}, RAMP.tobytes())
+    canonical = labelled(
+        octets, SamplesPerPixel=1, BitsAllocated=16, BitsStored=16, HighBit=15, PixelRepresentation=0, PhotometricInterpretation="MONOCHROME2"
+    )  # fmt: skip
+    assert set(rules(canonical)) == {"P01"}
+    assert np.array_equal(frame(canonical), RAMP.reshape(4, 6))
+
+
+def test_missing_labels_of_colour_follow_from_the_octets() -> None:
+    octets = native(COLOUR | {2: None, 4: None, 6: None}, PICTURE.tobytes())
+    canonical = labelled(octets, SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0)
+    assert np.array_equal(frame(canonical), PICTURE)
+
+
+def test_missing_labels_follow_from_the_codestream() -> None:
+    octets = compressed({0x103: 0, 6: 0}, [JFIF], JPEG_BASELINE)
+    labelled(octets, Rows=16, Columns=16, SamplesPerPixel=3, BitsAllocated=8, HighBit=7, PhotometricInterpretation="YBR_FULL_422")
+
+
+def test_what_was_absent_is_told_as_absent() -> None:
+    (before,) = read(offer(native(GREY | {4: None}, RAMP.tobytes()))).OriginalAttributesSequence
+    assert before.ModifiedAttributesSequence[0].PhotometricInterpretation == ""
+
+
+def test_data_without_a_size_is_no_image() -> None:
+    assert rules(offer(native({}, b"\1\2\3\4"))) in ([], ["E25"])
+
+
+# -- P02, P03 ------------------------------------------------------------------------------------------------------------
+
+
+def test_stored_bits_beyond_the_allocated_ones_are_all_of_them() -> None:
+    labelled(native(GREY | {0x101: 20, 0x102: 19}, RAMP.tobytes()), BitsStored=16, HighBit=15)
+
+
+def test_no_stored_bits_are_all_of_them() -> None:
+    labelled(native(GREY | {0x101: 0, 0x102: 0}, RAMP.tobytes()), BitsStored=16, HighBit=15)
+
+
+def test_right_aligned_samples_have_their_high_bit_put_right() -> None:
+    samples = (RAMP | 1).astype("<u2")
+    canonical = labelled(native(GREY | {0x102: 15}, samples.tobytes()), BitsStored=12, HighBit=11)
+    assert np.array_equal(frame(canonical), samples.reshape(4, 6))
+
+
+def test_left_aligned_samples_keep_their_high_bit() -> None:
+    kept(native(GREY | {0x102: 15}, (RAMP << 4).astype("<u2").tobytes()), "P02")
+
+
+def packed(values: np.ndarray) -> bytes:
+    """Two samples in three octets, low bits first."""
+    pairs = values.astype(int).reshape(-1, 2)
+    return b"".join((int(first) | int(second) << 12).to_bytes(3, "little") for first, second in pairs)
+
+
+def test_packed_samples_are_unpacked_and_packed_again() -> None:
+    octets = native(GREY | {0x100: 12}, packed(RAMP))
+    canonical = labelled(octets, BitsAllocated=16, BitsStored=12, HighBit=11)
+    assert np.array_equal(read(canonical).pixel_array, RAMP.reshape(4, 6))
+    assert np.array_equal(frame(canonical), RAMP.reshape(4, 6))
+
+
+def test_padding_of_packed_samples_is_not_unpacked() -> None:
+    octets = native(GREY | {0x10: 1, 0x11: 6, 0x100: 12}, packed(RAMP[:6]) + b"\0")
+    canonical = labelled(octets, BitsAllocated=16, PixelData=RAMP[:6].tobytes())
+    assert set(rules(canonical)) == {"P03"}
+
+
+def test_large_packed_samples_come_back() -> None:
+    values = np.arange(2048 * 2048) % 4096
+    octets = native(GREY | {0x10: 2048, 0x11: 2048, 0x100: 12}, packed(values))
+    canonical = offer(octets)
+    assert np.array_equal(frame_of_size(canonical, 2048), values.reshape(2048, 2048))
+    assert_reversible_and_stable(octets, canonical)
+
+
+def frame_of_size(canonical: CanonicalInstance, size: int) -> np.ndarray:
+    octets, place = stored(canonical), canonical.frames.ranges[0]
+    return np.frombuffer(octets[place.offset : place.end], "<u2").reshape(size, size)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 6, 7, 1000])
+def test_packing_undoes_unpacking_whatever_the_pieces(length: int) -> None:
+    octets = bytes(index * 37 & 0xFF for index in range(length))
+    assert pack(unpack(octets)) == octets
+    pieces = [octets[begin : begin + 5] for begin in range(0, length, 5)]
+    assert b"".join(pack_stream(unpack_stream(pieces))) == octets
+
+
+def test_unusual_bits_over_words_are_words() -> None:
+    labelled(native(GREY | {0x100: 14}, RAMP.tobytes()), BitsAllocated=16, BitsStored=12)
+
+
+def test_a_sample_of_24_bits_is_three() -> None:
+    octets = native(COLOUR | {2: 1, 6: None, 0x100: 24, 0x101: 24, 0x102: 23}, PICTURE.tobytes())
+    canonical = labelled(octets, SamplesPerPixel=3, BitsAllocated=8, BitsStored=8, HighBit=7, PlanarConfiguration=0)
+    assert np.array_equal(frame(canonical), PICTURE)
+
+
+# -- P04, P05 ------------------------------------------------------------------------------------------------------------
+
+
+def overlay(bits: int, position: int) -> bytes:
+    head = number(0x60000010, 4) + number(0x60000011, 6) + element(0x60000040, "CS", b"G ")
+    return head + element(0x60000050, "SS", b"\1\0\1\0") + number(0x60000100, bits) + number(0x60000102, position)
+
+
+def test_an_overlay_in_unused_bits_is_copied_out() -> None:
+    drawn = np.arange(24) % 5 == 0
+    samples = (RAMP | (drawn.astype("<u2") << 14)).astype("<u2").tobytes()
+    canonical = labelled(native(GREY, samples, behind=overlay(16, 14)), PixelData=samples)
+    found = read(canonical)
+    assert np.array_equal(found.overlay_array(0x6000).ravel(), drawn)
+    assert (found[0x6000, 0x0100].value, found[0x6000, 0x0102].value) == (1, 0)
+
+
+def test_an_overlay_in_compressed_samples_is_flagged() -> None:
+    labels: Labels = {**GREY, 0x10: 16, 0x11: 16, 0x100: 8, 0x101: 8, 0x102: 7}
+    grey = bytes(imagecodecs.jpeg8_encode(GREY_PICTURE))
+    octets = file(
+        identification() + group(labels) + overlay(8, 7) + fragments([grey + b"\0" * (len(grey) & 1)], [0]), JPEG_BASELINE
+    )
+    kept(octets, "P04")
+
+
+def test_bits_above_the_stored_ones_are_flagged() -> None:
+    kept(native(GREY, (RAMP | 0x4000).astype("<u2").tobytes()), "P05")
+
+
+def test_extended_signs_are_not() -> None:
+    samples = (RAMP.astype("<i2") - 2048).tobytes()
+    assert noticed(offer(native(GREY | {0x103: 1}, samples))) == []
+
+
+# -- P06 to P11, P17 to P19 ----------------------------------------------------------------------------------------------
+
+
+def test_jfif_proves_luma_and_chroma() -> None:
+    canonical = labelled(compressed(COLOUR, [JFIF], JPEG_BASELINE), PhotometricInterpretation="YBR_FULL_422")
+    assert rules(canonical) == ["P07"]
+    assert np.abs(frame(canonical).astype(int) - PICTURE).max() < 12
+
+
+def test_adobe_proves_rgb() -> None:
+    octets = compressed(COLOUR | {4: "YBR_FULL_422"}, [ADOBE_RGB], JPEG_BASELINE)
+    canonical = labelled(octets, PhotometricInterpretation="RGB")
+    assert np.abs(frame(canonical).astype(int) - PICTURE).max() < 12
+
+
+def test_a_stream_that_proves_nothing_is_believed_its_label() -> None:
+    plain = without_segment(JFIF, b"\xff\xe0")
+    assert rules(offer(compressed(COLOUR, [plain], JPEG_BASELINE))) == []
+
+
+def test_the_colour_transformation_of_jpeg_2000_is_named() -> None:
+    octets = compressed(COLOUR, [REVERSIBLE], JPEG + "90")
+    canonical = labelled(octets, PhotometricInterpretation="YBR_RCT")
+    assert rules(canonical) == ["P08"]
+    assert np.array_equal(frame(canonical), PICTURE)
+
+
+def test_no_colour_transformation_is_no_transformed_colour() -> None:
+    octets = compressed(COLOUR | {4: "YBR_RCT"}, [UNTRANSFORMED], JPEG + "90")
+    assert np.array_equal(frame(labelled(octets, PhotometricInterpretation="RGB")), PICTURE)
+
+
+def test_three_full_rle_segments_leave_no_chroma_out() -> None:
+    segments = [b"\x81\x05" * 2, b"\x81\x06" * 2, b"\x81\x07" * 2]
+    rle = struct.pack("<16I", 3, 64, 68, 72, *[0] * 12) + b"".join(segments)
+    octets = compressed(COLOUR | {4: "YBR_FULL_422"}, [rle], RLE)
+    assert rules(labelled(octets, PhotometricInterpretation="YBR_FULL")) == ["P08"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "uid"),
+    [(b"\xff\xc0", JPEG + "50"), (b"\xff\xc1", JPEG + "51"), (b"\xff\xc2", JPEG + "55"), (b"\xff\xc3", JPEG + "57")],
+)
+def test_the_transfer_syntax_is_that_of_the_codestream(marker: bytes, uid: str) -> None:
+    grey = bytes(imagecodecs.jpeg8_encode(GREY_PICTURE)).replace(b"\xff\xc0", marker)
+    declared = JPEG + ("51" if uid.endswith("50") else "50")
+    canonical = offer(compressed(COLOUR | {2: 1, 4: "MONOCHROME2", 6: None}, [grey], declared))
+    assert (canonical.transfer_syntax_uid, rules(canonical)) == (uid, ["P09"])
+
+
+def test_a_lossy_stream_is_not_under_a_lossless_label() -> None:
+    lossy = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=False, level=40, mct=True))
+    octets = compressed(COLOUR | {4: "YBR_ICT", 0x2110: "00"}, [lossy], JPEG + "90")
+    canonical = labelled(octets, LossyImageCompression="01")
+    assert (canonical.transfer_syntax_uid, set(rules(canonical))) == (JPEG + "91", {"P09"})
+
+
+def test_bits_follow_the_frame_header_where_the_labels_cannot_be_right() -> None:
+    grey = bytes(imagecodecs.jpeg8_encode(GREY_PICTURE))
+    labels: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 16, 0x11: 16, 0x100: 16, 0x101: 12, 0x102: 11, 0x103: 0}
+    canonical = labelled(compressed(labels, [grey], JPEG_BASELINE), BitsAllocated=8, BitsStored=8, HighBit=7)
+    assert np.array_equal(frame(canonical), imagecodecs.jpeg8_decode(grey))
+
+
+def test_another_sign_in_jpeg_2000_is_flagged() -> None:
+    labels: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 16, 0x11: 16, 0x100: 8, 0x101: 8, 0x102: 7, 0x103: 1}
+    stream = bytes(imagecodecs.jpeg2k_encode(GREY_PICTURE, codecformat="j2k", reversible=True, level=0))
+    kept(compressed(labels, [stream], JPEG + "90"), "P06")
+
+
+def test_a_codestream_without_end_is_flagged() -> None:
+    kept(compressed(COLOUR | {4: "YBR_FULL_422"}, [JFIF[:-2]], JPEG_BASELINE), "P11")
+
+
+def test_octets_behind_the_end_are_not_in_the_frame() -> None:
+    canonical = kept(compressed(COLOUR | {4: "YBR_FULL_422"}, [JFIF + bytes(40)], JPEG_BASELINE), "P11")
+    assert canonical.frames.ranges[0].length == len(JFIF)
+
+
+def test_the_frame_of_a_jp2_file_is_the_codestream_inside() -> None:
+    canonical = kept(compressed(COLOUR | {4: "YBR_RCT"}, [BOXED], JPEG + "90"), "P17")
+    place = canonical.frames.ranges[0]
+    assert stored(canonical)[place.offset : place.offset + 4] == b"\xff\x4f\xff\x51"
+    assert np.array_equal(frame(canonical), PICTURE)
+
+
+def test_rle_segments_that_are_not_the_images_are_flagged() -> None:
+    kept(compressed(GREY | {0x100: 16}, [struct.pack("<16I", 1, 64, *[0] * 14) + b"\x00\x05"], RLE), "P19")
+
+
+def test_jpeg_ls_without_parameters_is_flagged() -> None:
+    stream = b"\xff\xd8\xff\xf7\0\x0b\x10\0\4\0\6\1\1\x11\0\xff\xda\0\x08\1\1\0\0\0\0\x2a\xff\xd9"
+    kept(compressed(GREY | {0x101: 16, 0x102: 15}, [stream], JPEG + "80"), "P18")
+
+
+def test_a_video_is_flagged() -> None:
+    assert "P28" in [
+        finding.rule
+        for finding in offer(compressed(COLOUR | {8: "9"}, [b"\0\0\0\x18ftypmp42" + bytes(20)], JPEG + "102")).findings
+    ]
+
+
+# -- P21 to P27, F23 -----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_pixel_data_at_the_top_level_counts() -> None:
+    icon = sequence(0x00880200, [item(group(GREY | {0x10: 1, 0x11: 1}) + element(0x7FE00010, "OW", b"\7\0"))])
+    octets = file(
+        identification() + group(GREY) + icon + element(0x7FE00010, "OW", RAMP.tobytes()) + element(0x7FE00010, "OW", bytes(48))
+    )
+    canonical = offer(octets)
+    assert np.array_equal(frame(canonical), RAMP.reshape(4, 6)) and rules(canonical) == ["E27"]
+    assert_reversible_and_stable(octets, canonical)
+
+
+@pytest.mark.parametrize(("declared", "frames"), [("2", 3), ("5", 2), ("1", 7)])
+def test_there_are_as_many_frames_as_the_samples_make(declared: str, frames: int) -> None:
+    canonical = labelled(native(GREY | {8: declared}, (RAMP | 1).astype("<u2").tobytes() * frames), NumberOfFrames=frames)
+    assert len(canonical.frames.ranges) == frames and rules(canonical) == ["P22"]
+
+
+def test_twice_the_octets_of_narrow_samples_may_be_wider_ones_and_are_flagged() -> None:
+    narrow = GREY | {0x100: 8, 0x101: 8, 0x102: 7}
+    kept(native(narrow, (RAMP | 1).astype("u1").tobytes() * 2), "P22")
+
+
+def test_twice_the_octets_of_wide_samples_are_two_frames() -> None:
+    octets = native(GREY, (RAMP | 1).astype("<u2").tobytes() * 2)
+    canonical = labelled(octets, NumberOfFrames=2)
+    assert rules(canonical) == ["P22"] and len(canonical.frames.ranges) == 2
+
+
+@pytest.mark.parametrize(("declared", "count"), [("1", 3), (None, 3), ("0", 1), ("4", 2)])
+def test_there_are_as_many_frames_as_codestreams(declared: str | None, count: int) -> None:
+    octets = compressed(COLOUR | {4: "YBR_FULL_422", 8: declared}, [JFIF] * count, JPEG_BASELINE)
+    canonical = labelled(octets, NumberOfFrames=count)
+    assert rules(canonical) == ["P22"] and len(canonical.frames.ranges) == count
+
+
+def test_a_count_of_frames_that_functional_groups_deny_is_flagged() -> None:
+    groups = sequence(0x52009230, [item(b"")] * 3)
+    kept(native(GREY | {8: "3"}, RAMP.tobytes() * 2, behind=groups), "P22")
+
+
+def test_grey_has_no_planes() -> None:
+    assert b"\x28\0\6\0US" not in data_set(labelled(native(GREY | {6: 0}, RAMP.tobytes()))).rpartition(b"\x28\0\x10\0")[0][-60:]
+    assert rules(offer(native(GREY | {6: 0}, RAMP.tobytes()))) == ["P23"]
+
+
+def test_impossible_planes_are_flagged() -> None:
+    kept(native(COLOUR | {6: 2}, PICTURE.tobytes()), "P23")
+
+
+def test_full_chroma_is_named() -> None:
+    canonical = labelled(native(COLOUR | {4: "YBR_FULL_422"}, PICTURE.tobytes()), PhotometricInterpretation="YBR_FULL")
+    assert np.array_equal(frame(canonical), PICTURE)
+
+
+def test_padding_behind_the_last_frame_is_left_out() -> None:
+    canonical = labelled(native(GREY, RAMP.tobytes() + bytes(464)), PixelData=RAMP.tobytes())
+    assert rules(canonical) == ["P25"]
+
+
+def test_anything_else_behind_the_last_frame_stays() -> None:
+    canonical = kept(native(GREY, RAMP.tobytes() + b"something"[:8]), "P25")
+    assert canonical.frames.ranges[0].length == 48
+
+
+def test_samples_that_end_early_are_flagged() -> None:
+    canonical = kept(native(GREY | {8: "3"}, RAMP.tobytes() * 2 + b"\1\2"), "F23")
+    assert len(canonical.frames.ranges) == 2
+
+
+def test_a_palette_of_another_size_is_flagged() -> None:
+    labels: Labels = {**GREY, 4: "PALETTE COLOR", 0x100: 8, 0x101: 8, 0x102: 7}
+    tables = b"".join(element(0x00281101 + index, "US", struct.pack("<3H", 256, 0, 8)) for index in range(3))
+    tables += b"".join(element(0x00281201 + index, "OW", bytes(512 if index else 100)) for index in range(3))
+    kept(native(labels, bytes(24), behind=tables), "P26")
+
+
+@pytest.mark.parametrize(("tag", "vr", "bits"), [(0x7FE00008, "OF", 32), (0x7FE00009, "OD", 64)])
+def test_floating_samples_have_no_bits_to_store(tag: int, vr: str, bits: int) -> None:
+    labels: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 2, 0x11: 3, 0x100: bits}
+    octets = file(identification() + group(labels) + element(tag, vr, bytes(6 * bits // 8)))
+    canonical = offer(octets)
+    assert rules(canonical) == [] and noticed(canonical) == [] and canonical.transfer_syntax_uid == EXPLICIT
+    assert [one.length for one in canonical.frames.ranges] == [6 * bits // 8]
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16, 32, 64])
+def test_every_width_of_samples_passes(bits: int) -> None:
+    octets = native({**GREY, 0x10: 4, 0x11: 4, 0x100: bits, 0x101: bits, 0x102: bits - 1}, bytes(range(2 * bits)))
+    canonical = offer(octets)
+    assert [rule for rule in rules(canonical) if rule != "E25"] == [] and noticed(canonical) == []
+    assert canonical.frames.ranges[0].length == 2 * bits
+
+
+def test_samples_in_private_elements_are_flagged() -> None:
+    private = element(0x07A10010, "LO", b"ELSCINT1") + element(0x07A1100A, "OW", bytes(8))
+    assert "P20" in [finding.rule for finding in offer(file(identification() + private)).findings]

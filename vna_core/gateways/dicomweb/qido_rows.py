@@ -1,0 +1,89 @@
+"""Rows of QIDO-RS answers, encoded once: a catalogue row that comes again, unchanged, is answered with the same octets.
+
+The key is the row itself as the catalogue just read it, so nothing here can be out of date.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from vna_core.catalogue import Match
+from vna_core.dicom.json_header import encode_attributes
+from vna_core.domain.query import Level
+
+STUDY, SERIES, INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
+_STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE))
+_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
+
+KEPT: Final = 16 << 20
+"""Octets of encoded rows that one process keeps; with the rows they were made of, about three times that in memory."""
+
+_Key = tuple[Any, ...]
+
+
+class EncodedRows:
+    """Encodes matches of studies and series, and keeps what it encoded; the oldest goes first."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._limit = kept
+        self._size = 0
+        self._changing = threading.Lock()
+        self._known: dict[_Key, tuple[bytes, bytes]] = {}
+
+    def encoded(self, match: Match, names: frozenset[int] | None, base: bytes) -> bytes:
+        """One row as DICOM JSON.
+
+        Parameters
+        ----------
+        names
+            Tags to return; None for all.
+        base
+            The service's root URL, of characters that need no escape in JSON.
+        """
+        key = (match.row, names)
+        halves = self._known.get(key)
+        if halves is None:
+            halves = _halves(row_of(match, names, ""))
+            self._keep(key, halves)
+        return halves[0] + base + halves[1]
+
+    def _keep(self, key: _Key, halves: tuple[bytes, bytes]) -> None:
+        with self._changing:
+            if key in self._known:
+                return
+            self._known[key] = halves
+            self._size += len(halves[0]) + len(halves[1])
+            while self._size > self._limit:
+                before, after = self._known.pop(next(iter(self._known)))
+                self._size -= len(before) + len(after)
+
+
+def row_of(match: Match, names: frozenset[int] | None, base: str) -> dict[str, Any]:
+    """One row as a JSON object; its last member is the Retrieve URL (0008,1190) below `base`."""
+    attributes: Mapping[int, tuple[str, ...]] = match.attributes
+    url = base
+    for step, tag in _STEPS[: _DEPTH[match.level]]:
+        url += f"/{step}/{quote(''.join(attributes.get(tag, ())[:1]), safe='')}"
+    row: dict[str, Any] = dict(
+        encode_attributes(attributes if names is None else {tag: attributes[tag] for tag in attributes if tag in names})
+    )
+    row["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
+    row["00081190"] = {"vr": "UR", "Value": [url]}
+    return row
+
+
+def octets(value: Any) -> bytes:
+    """JSON as it is sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _halves(row: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The row's octets before and after the place of the root URL."""
+    path = row["00081190"]["Value"][0]
+    tail = octets(path)[1:] + b"]}}"
+    whole = octets(row)
+    return whole[: len(whole) - len(tail)], tail
