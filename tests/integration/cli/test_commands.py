@@ -122,5 +122,5 @@ def test_a_dicomdir_brings_the_files_it_names(tmp_path: Path) -> None:
 def test_plugins_load(data: Path) -> None:
     code, lines, _ = vna("plugins")
     assert code == 0
-    assert lines[0]["storage_backends"] == ["filesystem"]
+    assert lines[0]["storage_backends"] == ["azure", "filesystem", "fsspec", "s3"]
     assert lines[0]["pacs_adapters"] == ["dimse"]
