@@ -107,9 +107,7 @@ class AzureStore(Store):
         """The service knows no ranges from the end, so the size is asked for first."""
         if byte_range.offset >= 0:
             return byte_range
-        size = self.stat(key).size
-        begin = max(0, size + byte_range.offset)
-        return ByteRange(begin, max(0, min(byte_range.length, size - begin)))
+        return byte_range.within(self.stat(key).size)
 
     def _fetch(self, name: str, byte_range: ByteRange, **conditions: Any) -> tuple[bytes, str]:
         """A range and the ETag of its object; nothing past the end."""

@@ -122,9 +122,7 @@ class S3Store(Store):
         """See `Store.chunks`. All pieces are of one object: should it be replaced meanwhile, the next request is refused."""
         name = self._named(checked_key(key, self.name))
         if byte_range is not None and byte_range.offset < 0:
-            size = self.stat(key).size
-            begin = max(0, size + byte_range.offset)
-            byte_range = ByteRange(begin, max(0, min(byte_range.length, size - begin)))
+            byte_range = byte_range.within(self.stat(key).size)
         offset, end = (byte_range.offset, byte_range.end) if byte_range is not None else (0, None)
         match: dict[str, Any] = {}
         while True:

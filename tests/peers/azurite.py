@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azure.storage.blob import BlobServiceClient
-
 from tests.peers.processes import free_port, peer, program, running, wait_for_listener
 
 ACCOUNT = "devstoreaccount1"
@@ -33,8 +31,10 @@ class Azurite:
         """Options of a store on a container of this emulator."""
         return {"container": container, "connection_string": self.connection_string(), **more}
 
-    def service(self) -> BlobServiceClient:
+    def service(self) -> Any:
         """Its client, by another way than the store's."""
+        from azure.storage.blob import BlobServiceClient  # of the extra azure, which may not be installed
+
         return BlobServiceClient.from_connection_string(self.connection_string())
 
 

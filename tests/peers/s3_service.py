@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import s3fs
-
 ACCESS_KEY, SECRET_KEY = "peer", "peer-secret"
 
 
@@ -24,6 +22,8 @@ class S3Service:
 
     def call(self, operation: str, **parameters: Any) -> Any:
         """One request, by another way than the store's."""
+        import s3fs  # of the extra s3, which may not be installed
+
         filesystem = s3fs.S3FileSystem(
             key=ACCESS_KEY,
             secret=SECRET_KEY,

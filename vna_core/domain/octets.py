@@ -27,6 +27,13 @@ class ByteRange:
         """Offset of the first octet after the range."""
         return self.offset + self.length
 
+    def within(self, size: int) -> ByteRange:
+        """The same octets of an object of `size`, counted from its beginning."""
+        if self.offset >= 0:
+            return self
+        begin = max(0, size + self.offset)
+        return ByteRange(begin, min(self.length, size - begin))
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -32,6 +32,8 @@ class CachingStore(Wrapper):
 
     def chunks(self, key: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
         """See `Store.chunks`."""
+        if byte_range is not None and byte_range.offset < 0:
+            byte_range = byte_range.within(self.inner.stat(key).size)
         if byte_range is not None and not byte_range.length:
             yield self.inner.read(key, byte_range)
             return

@@ -115,6 +115,7 @@ class EncryptingStore(Wrapper):
         yield from self._content(key, self._footer(key), byte_range)
 
     def _content(self, key: str, opened: Opened, byte_range: ByteRange | None) -> Iterator[bytes | memoryview]:
+        byte_range = byte_range.within(opened.size) if byte_range is not None else None
         offset = byte_range.offset if byte_range is not None else 0
         end = min(opened.size, byte_range.end) if byte_range is not None else opened.size
         if offset >= end:

@@ -111,6 +111,8 @@ class RetryingStore(Wrapper):
 
     def chunks(self, key: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
         """See `Store.chunks`. A stream that breaks goes on behind the last piece: objects never change."""
+        if byte_range is not None and byte_range.offset < 0:
+            byte_range = byte_range.within(self.stat(key).size)
         tries, position, end = _Tries(self.name, self._patience), 0, byte_range.end if byte_range is not None else -1
         wanted = byte_range
         while True:
