@@ -13,10 +13,11 @@ from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from vna_core.catalogue.database import WRITER_LOCK, Database
-from vna_core.catalogue.schema import metadata, totals
+from vna_core.catalogue.schema import totals
+from vna_core.catalogue.tables import metadata
 from vna_core.domain.errors import CatalogueError
 
-HEAD: Final = "0003"
+HEAD: Final = "0011"
 """The revision of `schema`; a test compares the two."""
 
 

@@ -13,6 +13,8 @@ from vna_core.domain.query import Between, Condition, Equals, Wildcard
 
 Attributes = Mapping[int, tuple[str, ...]]
 MULTIPLE = (0x00080008, 0x00101000, 0x00080061)
+IDENTIFIERS = (0x00100020, 0x00100021, 0x0020000D, 0x0020000E, 0x00080018, 0x00080016)
+"""Attributes padded with NUL in practice: padding is no part of them, nor of a key without wild cards."""
 
 
 def matches(condition: Condition, attributes: Attributes) -> bool:
@@ -33,6 +35,8 @@ def matches(condition: Condition, attributes: Attributes) -> bool:
         return not wanted or any(value in wanted for value in values)
     if isinstance(condition, Wildcard):
         pattern = condition.pattern.strip(" ")
+        if condition.tag in IDENTIFIERS and not set("*?") & set(pattern):
+            pattern = pattern.rstrip("\x00 ")
         if not pattern.strip("*"):
             return True
         if vr == "PN":

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, inspect, text
 from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.database import Database
-from vna_core.catalogue.schema import metadata
+from vna_core.catalogue.tables import metadata
 from vna_core.catalogue.upgrade import HEAD, alembic_config, upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, ConfigurationError, OutOfResources

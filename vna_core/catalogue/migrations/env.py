@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from vna_core.catalogue.schema import metadata
+from vna_core.catalogue.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, transactional_ddl=False, render_as_batch=True)

@@ -1,0 +1,1 @@
+"""Tables of the catalogue: departments, policy and the audit trail."""

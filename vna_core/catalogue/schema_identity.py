@@ -1,0 +1,1 @@
+"""Tables of the catalogue: cross-references of patients and corrections."""

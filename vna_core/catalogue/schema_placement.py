@@ -1,0 +1,1 @@
+"""Tables of the catalogue: copies of versions: what placement wants and what is done."""
