@@ -7,13 +7,14 @@ import socket
 from collections.abc import Mapping
 
 from vna_core.bootstrap import Archive
+from vna_core.bootstrap_migration import migration_worker
 from vna_core.jobs import EmbeddedEngine
 from vna_core.ports.jobs import Handler
 
 
-def job_handlers(archive: Archive) -> Mapping[str, Handler]:
-    """Kind of job to what does it, for this archive."""
-    return {}
+def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handler]:
+    """Kind of job to what does it, for this archive; `worker` is this process in the ledgers."""
+    return {**migration_worker(archive, worker).handlers()}
 
 
 def ensure_periodic_jobs(archive: Archive) -> None:
@@ -23,4 +24,4 @@ def ensure_periodic_jobs(archive: Archive) -> None:
 def job_engine(archive: Archive, name: str) -> EmbeddedEngine:
     """The engine that runs the archive's jobs in this process."""
     worker = f"{name}@{socket.gethostname()}:{os.getpid()}"
-    return EmbeddedEngine(archive.catalogue.jobs, job_handlers(archive), archive.settings.jobs, worker)
+    return EmbeddedEngine(archive.catalogue.jobs, job_handlers(archive, worker), archive.settings.jobs, worker)

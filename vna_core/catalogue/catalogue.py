@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import select
 
-from vna_core.catalogue.campaigns import Campaign, Campaigns, Uids
+from vna_core.catalogue.campaigns import Campaigns
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
@@ -20,6 +20,11 @@ from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.jobs import Jobs
+from vna_core.catalogue.migration_inventories import Inventories
+from vna_core.catalogue.migration_ledger import Ledger
+from vna_core.catalogue.migration_reading import LedgerReader
+from vna_core.catalogue.migration_sums import LedgerSums
+from vna_core.catalogue.migration_throttle import Throttle
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
@@ -61,6 +66,8 @@ class Catalogue:
         The ledger of durable work.
     outbox, commitments, campaigns
         Ledgers of things to do later, of storage commitment requests, and of migrations.
+    ledger, ledger_reader, ledger_sums, inventories, throttle
+        What migrations move: their rows, what they answer, sums over them, snapshots of sources, and what workers share about a source.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
     """
@@ -76,6 +83,11 @@ class Catalogue:
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
+        self.ledger = Ledger(database)
+        self.ledger_reader = LedgerReader(database)
+        self.ledger_sums = LedgerSums(database)
+        self.inventories = Inventories(database)
+        self.throttle = Throttle(database)
         self.generations = Generations(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
@@ -238,22 +250,6 @@ class Catalogue:
     def pending_commitments(self, limit: int = 100) -> list[Commitment]:
         """Storage commitment requests whose report is due, oldest first."""
         return self.commitments.pending(limit)
-
-    def save_campaign(self, campaign: Campaign) -> None:
-        """Add a migration campaign, or change its state and details."""
-        self.campaigns.save(campaign)
-
-    def record_inventory(self, campaign: str, found: Iterable[Uids]) -> None:
-        """Add what a source says it holds: study, series, SOP Instance and SOP Class UID of each instance."""
-        self.campaigns.record_inventory(campaign, found)
-
-    def record_fetched(self, campaign: str, results: Iterable[tuple[str, str, str, str, str]]) -> None:
-        """Note how instances of a campaign ended: study, series, SOP Instance UID, outcome, detail."""
-        self.campaigns.record_fetched(campaign, results)
-
-    def missing(self, campaign: str) -> Iterator[Uids]:
-        """What the source of a campaign says it holds and the catalogue does not."""
-        return self.campaigns.missing(campaign)
 
     def fingerprint(self) -> dict[str, Any]:
         """The content in a form that is equal for catalogues that hold the same, whatever the order of recording."""

@@ -289,19 +289,3 @@ campaigns = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("details", TEXT, nullable=False),
 )
-
-inventory = Table(
-    "inventory",
-    metadata,
-    Column("campaign", TEXT, ForeignKey("campaigns.name"), primary_key=True),
-    Column("study_instance_uid", TEXT, primary_key=True),
-    Column("series_instance_uid", TEXT, primary_key=True),
-    Column("sop_instance_uid", TEXT, primary_key=True),
-    Column("sop_class_uid", TEXT, nullable=False),
-    Column("outcome", SHORT, nullable=False, server_default=""),
-    Column("detail", TEXT, nullable=False, server_default=""),
-    Column("updated_at", BigInteger, nullable=False),
-    Index(None, "campaign", "outcome"),
-    sqlite_with_rowid=False,
-    comment="What a source said it holds, and how each instance ended. An empty outcome: not yet fetched.",
-)

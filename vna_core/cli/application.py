@@ -19,6 +19,10 @@ from vna_core.cli import (
     jobs,
     keys,
     migrate,
+    migrate_assess,
+    migrate_exceptions,
+    migrate_proof,
+    migrate_report,
     normalize,
     plugins,
     quarantine,
@@ -44,7 +48,13 @@ app = typer.Typer(
 for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
     _module.add_to(app)
 app.add_typer(quarantine.app, name="quarantine")
+migrate.app.command("assess", epilog="Example:\n\n`vna migrate assess dimse://OLDPACS@10.0.0.7:104`")(migrate_assess.assess)
+migrate.app.command("verify", epilog=migrate_proof.VERIFY_EPILOG)(migrate_proof.verify)
+migrate.app.command("certify", epilog=migrate_proof.CERTIFY_EPILOG)(migrate_proof.certify)
+migrate.app.command("report", epilog=migrate_report.EPILOG)(migrate_report.report)
+migrate.app.add_typer(migrate_exceptions.app, name="exceptions")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(migrate_proof.app, name="certificate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")

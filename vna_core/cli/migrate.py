@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import socket
 import sys
-from collections import Counter
-from typing import Annotated
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from vna_core.bootstrap import Archive
+from vna_core.bootstrap_migration import campaign_name, migration_worker, open_campaign_source
+from vna_core.catalogue import Campaign
+from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
-from vna_core.domain.outcome import IngestResult
-from vna_core.migration.campaign import CampaignRunner
-from vna_core.migration.report import CampaignReport
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.jobs import URGENT
+from vna_core.domain.migration import StudyState
+from vna_core.migration.campaign import CampaignRunner, loaded, resume_study
+from vna_core.migration.handlers import FEED, CampaignOptions
+from vna_core.migration.report import summary_of
+from vna_core.migration.windows import Windows
 
 app = typer.Typer(help="Fill the archive from a legacy PACS.", no_args_is_help=True)
+
+SourceName = Annotated[
+    str, typer.Argument(help="URL of the source (dimse://CALLED@HOST:PORT), or its name in the configuration.")
+]
+Concurrency = Annotated[int | None, typer.Option(help="Retrievals at once.", min=1, max=64)]
+Window = Annotated[
+    list[str] | None, typer.Option("--window", help="When the source may be worked: 'mon-fri 19:00-06:00'. May be repeated.")
+]
+Rate = Annotated[float | None, typer.Option(help="Most instances a second over all workers; 0: no limit.", min=0)]
+Copies = Annotated[int | None, typer.Option(help="Stores in which a committed instance must be readable.", min=1, max=16)]
+Patience = Annotated[float | None, typer.Option(help="Seconds without an answer after which a retrieval is given up.", min=1)]
+Priority = Annotated[
+    Path | None, typer.Option(help="CSV with a column StudyInstanceUID or PatientID: moved first.", exists=True, dir_okay=False)
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Do not cross-check the inventory by Patient ID.")]
 
 EPILOG = """
 Examples:
@@ -24,6 +51,8 @@ Examples:
 `vna migrate run dimse://OLDPACS@10.0.0.7:104 --data /srv/vna`
 
 `vna migrate run 'dimse://OLDPACS@10.0.0.7:104?calling=VNA&issuer=HOSPITAL' --concurrency 2 --json`
+
+`vna migrate run oldpacs --window 'mon-fri 19:00-06:00' --window 'sat-sun 00:00-24:00' --rate 40`
 
 Run again, it fetches only what is missing. Exit code 0 only if nothing failed and nothing is missing, else 3.
 """
@@ -34,87 +63,186 @@ def group() -> None:
     """Fill the archive from a legacy PACS."""
 
 
+def worker_name() -> str:
+    """This process in the ledger."""
+    return f"migrate@{socket.gethostname()}:{os.getpid()}"
+
+
+def runner(archive: Archive, campaign: Campaign, progress: ShownProgress) -> CampaignRunner:
+    """What runs a campaign here."""
+    worker = migration_worker(archive, worker_name(), progress.fetched)
+    return CampaignRunner(
+        campaign,
+        worker,
+        lambda one: open_campaign_source(archive, one),
+        archive.catalogue,
+        progress,
+        archive.settings.jobs,
+    )
+
+
+def campaign_of(
+    archive: Archive,
+    source: str,
+    windows: Sequence[str] | None,
+    rate: float | None,
+    concurrency: int | None,
+    copies: int | None,
+    patience: float | None,
+    state: str,
+) -> Campaign:
+    """The campaign for a source with its options as kept before, and as given now. Raises InvalidRequest."""
+    name = campaign_name(source)
+    known = archive.catalogue.campaigns.load(name) or Campaign(name, source)
+    options = CampaignOptions.of(known)
+    given: dict[str, Any] = {"rate": rate, "concurrency": concurrency, "copies": copies, "patience": patience}
+    options = replace(options, **{key: value for key, value in given.items() if value is not None})
+    if windows is not None:
+        options = replace(options, windows=Windows.parse(windows))
+    return Campaign(name, source, state, {**known.details, "options": options.as_dict()})
+
+
+def prioritized(archive: Archive, name: str, priority: Path) -> int:
+    """Put the studies and patients of a list first; how many of them still have to be moved. Raises InvalidRequest."""
+    with priority.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        columns = {"StudyInstanceUID", "PatientID"} & set(rows.fieldnames or ())
+        if not columns:
+            raise InvalidRequest(f"{priority} has neither a column StudyInstanceUID nor PatientID.")
+        listed = list(rows)
+    studies = [row["StudyInstanceUID"] for row in listed if row.get("StudyInstanceUID")]
+    patients = [row["PatientID"] for row in listed if not row.get("StudyInstanceUID") and row.get("PatientID")]
+    return len(archive.catalogue.ledger.prioritize(name, URGENT + 10, studies=studies, patients=patients))
+
+
 @app.command("run", epilog=EPILOG)
 def run(
-    source: Annotated[str, typer.Argument(help="URL of the source: dimse://CALLED@HOST:PORT")],
+    source: SourceName,
     data: Data = None,
     config: Config = None,
-    concurrency: Annotated[int | None, typer.Option(help="Retrievals at once.", min=1, max=64)] = None,
+    concurrency: Concurrency = None,
+    window: Window = None,
+    rate: Rate = None,
+    copies: Copies = None,
+    patience: Patience = None,
+    priority: Priority = None,
+    quick: Quick = False,
+    no_inventory: Annotated[bool, typer.Option("--no-inventory", help="Go on with the inventory there is.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Inventory a source, pull what is missing, compare, and report."""
     console = Console(stderr=True)
     with archive_of(data, config) as archive:
-        adapter = archive.plugins.open_pacs(campaign_name(source), source, {})
-        try:
-            with _Shown(console, as_json) as shown:
-                runner = CampaignRunner(campaign_name(source), adapter, archive.pipeline, archive.catalogue, shown)
-                report = runner.run(concurrency)
-        finally:
-            adapter.close()
+        campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
+        with _shown(console, as_json) as shown:
+            if priority is not None:
+                archive.catalogue.campaigns.save(campaign)
+                prioritized(archive, campaign.name, priority)
+            report = runner(archive, campaign, shown).run(concurrency, fresh=not no_inventory, thorough=not quick)
+            report = replace(report, fetched=shown.count)
     if as_json:
         print_json({"summary": report.as_dict()})
     else:
-        _print(report, shown.rules)
+        sys.stdout.write(printed_summary(report, shown.rules))
     return 0 if report.complete else 3
 
 
-def campaign_name(source: str) -> str:
-    """The campaign's name: the source without its options."""
-    parts = urlsplit(source)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
-
-
-class _Shown:
-    """Progress on the terminal, and one JSON line an instance where asked for."""
-
-    def __init__(self, console: Console, as_json: bool) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+@app.command(
+    "plan", epilog="Example:\n\n`vna migrate plan dimse://OLDPACS@10.0.0.7:104 --window 'mon-fri 19:00-06:00' --rate 40`"
+)
+def plan(
+    source: SourceName,
+    data: Data = None,
+    config: Config = None,
+    concurrency: Concurrency = None,
+    window: Window = None,
+    rate: Rate = None,
+    copies: Copies = None,
+    patience: Patience = None,
+    priority: Priority = None,
+    quick: Quick = False,
+    as_json: AsJson = False,
+) -> int:
+    """Take the inventory, put the studies in order, and keep how the source is to be treated; nothing is moved yet."""
+    console = Console(stderr=True)
+    with archive_of(data, config) as archive:
+        campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "planned")
+        archive.catalogue.campaigns.save(campaign)
+        with _shown(console, as_json) as shown:
+            runner(archive, campaign, shown).plan(concurrency, thorough=not quick)
+        first = 0 if priority is None else prioritized(archive, campaign.name, priority)
+        inventory = archive.catalogue.inventories.newest(campaign.name)
+        assert inventory is not None
+        document = {
+            "campaign": campaign.name,
+            "inventory": inventory.number,
+            "studies": inventory.studies,
+            "instances": inventory.instances,
+            "sha256": inventory.digest,
+            "taken_at": inventory.finished_at.isoformat(),
+            "first": first,
+            "options": campaign.details["options"],
+        }
+    if as_json:
+        print_json({"plan": document})
+    else:
+        sys.stdout.write(
+            f"{document['campaign']}: inventory {inventory.number} of {inventory.studies} studies and {inventory.instances} "
+            f"instances, SHA-256 {inventory.digest}\n{first} studies first; go on with `vna migrate run --no-inventory`\n"
         )
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bars.add_task("inventory", total=None)
-        self._as_json = as_json
-        self.rules: Counter[str] = Counter()
-
-    def __enter__(self) -> _Shown:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def inventoried(self, studies: int, instances: int) -> None:
-        self._bars.update(self._task, description=f"inventory: {studies} studies", advance=instances)
-
-    def planned(self, instances: int) -> None:
-        self._bars.reset(self._task, total=instances, description="fetching")
-
-    def fetched(self, result: IngestResult) -> None:
-        self._bars.advance(self._task)
-        self.rules.update(change.rule for change in result.transformations)
-        if self._as_json:
-            print_json(
-                {
-                    "sop_instance_uid": result.sop_instance_uid,
-                    "outcome": result.outcome.value,
-                    "changes": len(result.transformations),
-                }
-            )
+    return 0
 
 
-def _print(report: CampaignReport, rules: Counter[str]) -> None:
-    lines = [
-        f"inventoried {report.inventoried} instances of {report.studies} studies; fetched {report.fetched} now",
-        f"  = {report.held} held + {report.duplicate} duplicate + {report.conflict} conflict + {report.quarantined} quarantined"
-        f" + {report.failed} failed + {report.missing} missing: the sum {'closes' if report.closes else 'does not close'}",
-    ]
-    if report.unexpected:
-        lines.append(f"  {report.unexpected} delivered that the inventory does not name")
-    if rules:
-        lines.append("normalized: " + ", ".join(f"{rule} x{count}" for rule, count in rules.most_common(12)))
-    sys.stdout.write("\n".join(lines) + "\n")
+@app.command("status", epilog="Examples:\n\n`vna migrate status`\n\n`vna migrate status dimse://OLDPACS@10.0.0.7:104 --json`")
+def status(
+    source: Annotated[str | None, typer.Argument(help="Campaign; all where none is given.")] = None,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """How campaigns stand."""
+    with archive_of(data, config) as archive:
+        catalogue = archive.catalogue
+        named = [loaded(catalogue, campaign_name(source))] if source else catalogue.campaigns.listed()
+        for campaign in named:
+            report, load = summary_of(catalogue, campaign.name), catalogue.throttle.load(campaign.name)
+            states = {one.state: one.number for one in catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
+            if as_json:
+                document = {"campaign": campaign.name, "state": campaign.state, "studies": states, **report.as_dict()}
+                document |= {"running": load.running, "bound": round(load.bound, 2), "bottleneck": load.bottleneck}
+                print_json(document)
+            else:
+                sys.stdout.write(status_lines(campaign, report, load, states))
+    return 0
+
+
+def _set_state(source: str, data: Path | None, config: Path | None, state: str) -> None:
+    with archive_of(data, config) as archive:
+        campaign = loaded(archive.catalogue, campaign_name(source))
+        archive.catalogue.campaigns.set_state(campaign.name, state)
+        if state == "running":
+            archive.catalogue.jobs.add(FEED, campaign.name, priority=URGENT)
+            for study in archive.catalogue.ledger_reader.studies(campaign.name, (StudyState.QUEUED,)):
+                resume_study(archive.catalogue, study, worker_name())
+
+
+@app.command("pause", epilog="Example:\n\n`vna migrate pause oldpacs`")
+def pause(source: SourceName, data: Data = None, config: Config = None) -> None:
+    """Start no further retrievals; those that run come to their end."""
+    _set_state(source, data, config, "paused")
+
+
+@app.command("resume", epilog="Example:\n\n`vna migrate resume oldpacs`")
+def resume(source: SourceName, data: Data = None, config: Config = None) -> None:
+    """Go on, by the workers of `vna serve` and whoever helps."""
+    _set_state(source, data, config, "running")
+
+
+@app.command("cancel", epilog="Example:\n\n`vna migrate cancel oldpacs`")
+def cancel(source: SourceName, data: Data = None, config: Config = None) -> None:
+    """Give a campaign up. What was moved stays, and so does the ledger; `vna migrate run` takes it up again."""
+    _set_state(source, data, config, "cancelled")
+
+
+def _shown(console: Console, as_json: bool) -> AbstractContextManager[ShownProgress]:
+    return ShownProgress(console, as_json)

@@ -28,6 +28,7 @@ from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
 from vna_core.ingest.receive import ByteBudget, Reception
 from vna_core.ingest.reconcile import reconcile
+from vna_core.ingest.stage_clock import StageClock
 from vna_core.ports.dialect import Dialect
 from vna_core.ports.storage import Store
 
@@ -81,6 +82,7 @@ class IngestPipeline:
         self._catalogue = catalogue
         self._observers = tuple(observers)
         self._after_room = after_room
+        self.clock = StageClock()
         self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
         self.quarantine = Quarantine(landing, catalogue, settings)
         copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged)
@@ -230,6 +232,7 @@ class IngestPipeline:
         return canonical
 
     def _left(self, room: str, state: Any) -> Any:
+        self.clock.left(room)
         if self._after_room is not None and not isinstance(state, VnaError):
             self._after_room(room)
         return state

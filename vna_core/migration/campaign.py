@@ -1,32 +1,34 @@
-"""One migration from one source: inventory, pull, compare, report. Run again, it fetches only what is missing."""
+"""One migration from one source: inventory, order, pull, compare, report. Interrupted at any moment, it goes on where it was."""
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
 
-from vna_core.catalogue import Catalogue
-from vna_core.catalogue.campaigns import Campaign, Uids
-from vna_core.domain.errors import PeerError
-from vna_core.domain.octets import ReceivedInstance
-from vna_core.domain.outcome import IngestResult, Outcome
-from vna_core.ingest.pipeline import IngestPipeline
-from vna_core.migration.inventory import studies_of
-from vna_core.migration.report import CampaignReport
-from vna_core.ports.pacs import PacsAdapter
+from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_inventories import COMPLETE, OPEN
+from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
+from vna_core.catalogue.migration_throttle import Load
+from vna_core.configuration_jobs import JobsSettings
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.jobs import URGENT
+from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.outcome import IngestResult
+from vna_core.jobs import EmbeddedEngine
+from vna_core.migration.handlers import FEED, STUDY, CampaignOptions, MigrationWorker, ask_for_study
+from vna_core.migration.inventory import InventoryTaker
+from vna_core.migration.report import CampaignReport, summary_of
+from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
-FAILED: Final = "failed"
-TRIES: Final = 3
-"""How often a study is asked for in one run before its missing instances are left."""
-
-_STUDIES_REMEMBERED: Final = 64
-_ENDS: Final = frozenset(one.value for one in Outcome)
+_LOOK: Final = 0.25
+_PIECE: Final = 500
 
 _log = structlog.get_logger(__name__)
 
@@ -35,198 +37,201 @@ class Progress(Protocol):
     """Is told how a campaign gets on."""
 
     def inventoried(self, studies: int, instances: int) -> None:
-        """More of the source's inventory is known."""
+        """So many studies, and so many more instances, of the source's inventory are known."""
 
     def planned(self, instances: int) -> None:
         """So many instances will be fetched."""
 
     def fetched(self, result: IngestResult) -> None:
-        """One instance came in."""
+        """One instance came in, here."""
 
-
-@dataclass(slots=True)
-class _Fetch:
-    """What is to be fetched of one study: all of it, or some instances of some series."""
-
-    study: str
-    whole: bool
-    missing: dict[str, list[str]]
+    def stands(self, report: CampaignReport, load: Load, state: str) -> None:
+        """How the campaign stands, whoever works on it; several times a second at most."""
 
 
 class CampaignRunner:
-    """Runs a campaign.
+    """Runs a campaign in this process, with whatever other workers of the archive help.
 
-    The ledger decides what is left to do, never the final state of a retrieval: after every fetch the sets of UIDs are compared.
+    Parameters
+    ----------
+    worker
+        Runs the jobs here; its observer must be `progress.fetched`.
     """
 
     def __init__(
-        self, name: str, adapter: PacsAdapter, pipeline: IngestPipeline, catalogue: Catalogue, progress: Progress
+        self,
+        campaign: Campaign,
+        worker: MigrationWorker,
+        open_source: Callable[[Campaign], PacsAdapter],
+        catalogue: Catalogue,
+        progress: Progress,
+        jobs: JobsSettings,
     ) -> None:
-        self._name = name
-        self._adapter = adapter
-        self._pipeline = pipeline
-        self._catalogue = catalogue
-        self._campaigns = catalogue.campaigns
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._inventories: dict[str, dict[str, Uids]] = {}
-        self._ended: set[tuple[str, str, str]] = set()
-        self._unexpected = 0
-        self._fetched = 0
+        self._campaign, self._worker = campaign, worker
+        self._open_source, self._catalogue = open_source, catalogue
+        self._progress, self._jobs = progress, jobs
 
-    def run(self, concurrency: int | None = None) -> CampaignReport:
-        """Inventory, pull what is missing, compare, report.
+    @property
+    def name(self) -> str:
+        """The campaign's name."""
+        return self._campaign.name
 
-        Raises
-        ------
-        PeerUnavailable, PeerError
-            The source cannot be asked at all. What was fetched stays; run again to go on.
+    def plan(self, concurrency: int | None = None, *, fresh: bool = True, thorough: bool = True) -> PacsAbilities:
+        """Take the inventory (a new one, or the open one; `fresh` False: only where there is none) and order what waits.
+
+        Raises PeerUnavailable, PeerError: the source cannot be asked. What was answered stays; call again to go on.
         """
-        abilities = self._adapter.probe()
-        self._campaigns.save(Campaign(self._name, self._name, "running"))
-        workers = concurrency or abilities.concurrency
-        self._take_inventory(workers)
-        plan = self._plan()
-        self._progress.planned(sum(len(sops) for one in plan for sops in one.missing.values()))
-        with ThreadPoolExecutor(workers, "migrate") as pool:
-            for _ in pool.map(self._fetch, plan):
-                pass
-        report = self.report()
-        self._campaigns.save(Campaign(self._name, self._name, "complete" if report.complete else "incomplete", report.as_dict()))
+        adapter = self._open_source(self._campaign)
+        try:
+            abilities = adapter.probe()
+            newest = self._catalogue.inventories.newest(self.name)
+            if fresh or newest is None or newest.state == OPEN:
+                taker = InventoryTaker(
+                    self.name,
+                    adapter,
+                    abilities,
+                    self._catalogue,
+                    self._worker.worker,
+                    self._progress.inventoried,
+                    thorough=thorough,
+                )
+                taker.take(concurrency or abilities.concurrency)
+        finally:
+            adapter.close()
+        self._ask_again()
+        self._catalogue.ledger.order(self.name)
+        return abilities
+
+    def run(self, concurrency: int | None = None, *, fresh: bool = True, thorough: bool = True) -> CampaignReport:
+        """Plan, then pull until nothing waits, compare, report. Ends early when the campaign is paused or cancelled elsewhere.
+
+        Raises PeerUnavailable, PeerError: the source cannot be asked at all.
+        """
+        self._catalogue.campaigns.save(self._campaign)
+        free_dead_workers(self._catalogue)
+        abilities = self.plan(concurrency, fresh=fresh, thorough=thorough)
+        self._progress.planned(summary_of(self._catalogue, self.name).waiting)
+        self._catalogue.jobs.add(FEED, self.name, priority=URGENT)
+        self._drive((concurrency or abilities.concurrency) + 1)
+        self._compare_with_catalogue()
+        report = summary_of(self._catalogue, self.name)
+        campaign = self._catalogue.campaigns.load(self.name) or self._campaign
+        if campaign.state not in ("paused", "cancelled"):
+            state = "complete" if report.complete else "incomplete"
+            details = {**campaign.details, "summary": report.as_dict()}
+            self._catalogue.campaigns.save(Campaign(self.name, campaign.source, state, details))
         return report
 
-    # -- inventory --------------------------------------------------------------------------------------------------------
+    def _drive(self, threads: int) -> None:
+        """Run jobs in this process until the campaign has no study left that waits."""
+        settings = self._jobs.model_copy(update={"threads": min(threads, 64), "poll": _LOOK})
+        engine = EmbeddedEngine(self._catalogue.jobs, self._worker.handlers(), settings, self._worker.worker)
+        stop = threading.Event()
+        working = threading.Thread(target=engine.run, args=(stop,), name="migration")
+        working.start()
+        try:
+            while working.is_alive():
+                campaign = self._catalogue.campaigns.load(self.name)
+                report = summary_of(self._catalogue, self.name)
+                state = "" if campaign is None else campaign.state
+                self._progress.stands(report, self._catalogue.throttle.load(self.name), state)
+                if state != "running":
+                    break
+                time.sleep(_LOOK)
+        finally:
+            stop.set()
+            working.join()
+            self._worker.close()
 
-    def _take_inventory(self, workers: int) -> None:
-        before = {uids[:3] for uids, _ in self._campaigns.inventoried(self._name)}
-        with ThreadPoolExecutor(workers, "inventory") as pool:
-            for number, found in enumerate(pool.map(self._study_inventory, list(studies_of(self._adapter))), 1):
-                fresh = [uids for uids in found if uids[:3] not in before]
-                if fresh:
-                    self._campaigns.record_inventory(self._name, fresh)
-                    self._campaigns.record_fetched(self._name, self._already_held(fresh))
-                self._progress.inventoried(number, len(found))
+    def _ask_again(self) -> None:
+        """What could not be moved in an earlier run is asked for again."""
+        ledger = self._catalogue.ledger
+        for study in self._catalogue.ledger_reader.studies(self.name, (StudyState.PARTIAL,)):
+            ledger.move(study, StudyState.INVENTORIED, self._worker.worker, "run again")
+        for study in self._catalogue.ledger_reader.studies(self.name, (StudyState.QUEUED, StudyState.RETRIEVING)):
+            resume_study(self._catalogue, study, self._worker.worker)
 
-    def _study_inventory(self, study: str) -> list[Uids]:
-        return [
-            (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid)
-            for one in self._adapter.inventory(study)
-            if one.sop_instance_uid
-        ]
+    def _compare_with_catalogue(self) -> None:
+        """Compare the UIDs of everything moved with those held now; what is gone meanwhile is missing."""
+        pending: list[tuple[LedgerStudy, LedgerInstance]] = []
+        for study, found in self._catalogue.ledger_reader.by_uid(self.name):
+            pending += [(study, one) for one, _, _ in found if one.state is InstanceState.STORED]
+            if len(pending) >= _PIECE:
+                self._compare(pending)
+                pending = []
+        self._compare(pending)
 
-    def _already_held(self, found: Iterable[Uids]) -> list[tuple[str, str, str, str, str]]:
-        """What the archive held before the campaign asked for it."""
-        held = []
-        for study, series, sop, _ in found:
-            if any(one.study_instance_uid == study for one in self._catalogue.instances(sop=sop)):
-                held.append((study, series, sop, Outcome.DUPLICATE.value, "held before"))
-        return held
+    def _compare(self, pending: Sequence[tuple[LedgerStudy, LedgerInstance]]) -> None:
+        names = list({one.stored_sop_instance_uid for _, one in pending})
+        held = {one.sop_instance_uid for one in self._catalogue.ledger_reader.held(names)}
+        gone: dict[int, tuple[LedgerStudy, list[LedgerInstance]]] = defaultdict(lambda: (pending[0][0], []))
+        for study, one in pending:
+            if one.stored_sop_instance_uid not in held:
+                gone.setdefault(study.pk, (study, []))[1].append(one)
+        for study, instances in gone.values():
+            with self._catalogue.ledger.writing(self.name, self._worker.worker) as writing:
+                ends = [
+                    InstanceEnd(one, InstanceState.MISSING, detail="not in the catalogue any more", rule="uid-set")
+                    for one in instances
+                ]
+                writing.end_instances(study.pk, ends)
+                writing.move_study(study.pk, StudyState.PARTIAL, "uid-set", f"{len(ends)} instances are gone")
+                writing.except_("not-delivered", study.pk, instances[0].pk, "held before, and gone from the catalogue")
 
-    # -- pull -------------------------------------------------------------------------------------------------------------
 
-    def _open_instances(self) -> dict[str, dict[str, list[str]]]:
-        """Inventoried instances without an end, by study and series."""
-        quarantined = {
-            uids[:3] for uids, outcome in self._campaigns.inventoried(self._name) if outcome == Outcome.QUARANTINED.value
-        }
-        by_study: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        for uids in self._campaigns.missing(self._name):
-            if uids[:3] not in quarantined:
-                by_study[uids[0]][uids[1]].append(uids[2])
-        return by_study
+def resume_study(catalogue: Catalogue, study: LedgerStudy, worker: str) -> None:
+    """Make sure that a queued study has its job, to be taken as soon as possible."""
+    catalogue.ledger.queue_now(study, worker, lambda session, pk: ask_for_study(catalogue, study.campaign, session, pk))
 
-    def _plan(self) -> list[_Fetch]:
-        sizes: dict[str, int] = defaultdict(int)
-        for uids, _ in self._campaigns.inventoried(self._name):
-            sizes[uids[0]] += 1
-        return [
-            _Fetch(study, sizes[study] == sum(map(len, series.values())), dict(series))
-            for study, series in self._open_instances().items()
-        ]
 
-    def _fetch(self, one: _Fetch) -> None:
-        """Fetch until nothing of the study is missing, or the tries are used up."""
-        reason = "the source did not deliver it"
-        for attempt in range(TRIES):
-            try:
-                if one.whole and attempt == 0:
-                    report = self._adapter.fetch(one.study, lambda received: self._deliver(one.study, received))
-                    reason = report.message or reason
-                else:
-                    for series, sops in one.missing.items():
-                        report = self._adapter.fetch(
-                            one.study, lambda received: self._deliver(one.study, received), series, tuple(sops)
-                        )
-                        reason = report.message or reason
-            except PeerError as error:
-                _log.warning("fetch-failed", study_instance_uid=one.study, attempt=attempt + 1, code=error.code)
-                reason = error.message
-            one.missing = self._still_missing(one)
-            if not one.missing:
-                return
-        failed = [(one.study, series, sop, FAILED, reason[:200]) for series, sops in one.missing.items() for sop in sops]
-        self._campaigns.record_fetched(self._name, failed)
+def free_dead_workers(catalogue: Catalogue) -> None:
+    """Have the jobs of processes of this machine that ended without a word taken at once, not when their leases end."""
+    here = f"@{socket.gethostname()}:"
+    for kind in (FEED, STUDY):
+        for job in catalogue.jobs.listed(kind=kind, state="open", limit=1000):
+            name, found, number = job.worker.rpartition(here)
+            if found and name and number.isdigit() and not _lives(int(number)):
+                _log.warning("worker-died", worker=job.worker, kind=job.kind)
+                catalogue.jobs.reopen(job.pk)
+                catalogue.throttle.forget_worker(job.worker)
 
-    def _still_missing(self, one: _Fetch) -> dict[str, list[str]]:
-        ended = {uids[2] for uids, outcome in self._campaigns.inventoried(self._name, one.study) if outcome in _ENDS}
-        left = {series: [sop for sop in sops if sop not in ended] for series, sops in one.missing.items()}
-        return {series: sops for series, sops in left.items() if sops}
 
-    def _deliver(self, study: str, received: ReceivedInstance) -> None:
-        """Take one instance over. Raises what the archive cannot take now, so that the source hears failure."""
-        said = received.sop_instance_uid
-        result = self._pipeline.offer(received)
-        sop = result.sop_instance_uid or said
-        detail = result.error.message[:200] if result.error is not None else ""
-        uids = self._named(study, (sop, said))
-        with self._lock:
-            self._fetched += 1
-            first_time = uids is not None and uids[:3] not in self._ended
-            if uids is None:
-                self._unexpected += 1
-            else:
-                self._ended.add(uids[:3])
-        if uids is not None and first_time:  # an instance that a source delivers twice keeps its first end
-            self._campaigns.record_fetched(self._name, [(uids[0], uids[1], uids[2], result.outcome.value, detail)])
-        self._progress.fetched(result)
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
-    def _named(self, study: str, sops: tuple[str, ...]) -> Uids | None:
-        """The inventory's entry for a delivered instance, by the UID stored or the UID said."""
-        with self._lock:
-            known = self._inventories.get(study)
-        if known is None:
-            known = {uids[2]: uids for uids, _ in self._campaigns.inventoried(self._name, study)}
-            with self._lock:
-                self._inventories = {**dict(list(self._inventories.items())[-_STUDIES_REMEMBERED:]), study: known}
-        return next((known[sop] for sop in sops if sop in known), None)
 
-    # -- report -----------------------------------------------------------------------------------------------------------
+def bump(catalogue: Catalogue, worker: str, *, study: str = "", patient: str = "", campaign: str = "") -> int:
+    """Move a study, or all studies of a patient, before everything else of their campaigns; how many still had to be moved.
 
-    def report(self) -> CampaignReport:
-        """Compare the inventory with what is held now; every inventoried instance ends in exactly one count."""
-        missing = {uids[:3] for uids in self._campaigns.missing(self._name)}
-        counts: dict[str, int] = defaultdict(int)
-        studies: set[str] = set()
-        for uids, outcome in self._campaigns.inventoried(self._name):
-            studies.add(uids[0])
-            counts["inventoried"] += 1
-            if uids[:3] not in missing:
-                counts[outcome if outcome in ("held", "duplicate", "conflict", "quarantined") else "duplicate"] += 1
-            elif outcome == Outcome.QUARANTINED.value:
-                counts["quarantined"] += 1
-            elif outcome in (FAILED, Outcome.REFUSED.value):
-                counts["failed"] += 1
-            else:
-                counts["missing"] += 1
-        return CampaignReport(
-            counts["inventoried"],
-            counts["held"],
-            counts["duplicate"],
-            counts["conflict"],
-            counts["quarantined"],
-            counts["failed"],
-            counts["missing"],
-            self._unexpected,
-            len(studies),
-            self._fetched,
-        )
+    Safe to call again, and for studies that no campaign knows.
+    """
+    names = [campaign] if campaign else [one.name for one in catalogue.campaigns.listed()]
+    moved = 0
+    for name in names:
+        studies, patients = ([study] if study else []), ([patient] if patient else [])
+        for pk in catalogue.ledger.prioritize(name, URGENT, studies=studies, patients=patients):
+            found = catalogue.ledger_reader.study(pk)
+            moved += catalogue.ledger.queue_now(
+                found,
+                worker,
+                lambda session, pk, name=name: ask_for_study(catalogue, name, session, pk, URGENT),  # type: ignore[misc]
+            )
+    return moved
+
+
+def loaded(catalogue: Catalogue, name: str) -> Campaign:
+    """A campaign by its name. Raises InvalidRequest with the names there are."""
+    campaign = catalogue.campaigns.load(name)
+    if campaign is None:
+        known = ", ".join(one.name for one in catalogue.campaigns.listed()) or "none"
+        raise InvalidRequest(f"There is no campaign {name!r}. Known: {known}.")
+    return campaign
+
+
+__all__ = ["COMPLETE", "CampaignOptions", "CampaignRunner", "Progress", "bump", "free_dead_workers", "loaded", "resume_study"]

@@ -1,77 +1,267 @@
-"""What the source says it holds."""
+"""What the source says it holds: a snapshot, taken so that no capped answer and no odd date hides a study.
+
+Everything is asked for in up to three ways: in one question, by study date, and by the beginning of the Patient ID. Each way
+that names a study the others did not shows that an answer was cut short, and from then on answers of that size are not believed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import structlog
 
-from vna_core.domain.errors import PeerError
-from vna_core.domain.query import Between, Level, Query
-from vna_core.ports.pacs import DicomJson, PacsAdapter
+from vna_core.catalogue import Catalogue
+from vna_core.catalogue.migration_inventories import Inventory
+from vna_core.catalogue.migration_rows import LedgerStudy, ListedStudy
+from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError
+from vna_core.migration.spans import ALPHABET, Span, by_date
+from vna_core.ports.pacs import DicomJson, PacsAbilities, PacsAdapter
 
-_STUDY_DATE: Final = 0x00080020
-_SUSPICIOUS: Final = frozenset(
-    (50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 5000, 10000, 20000, 50000, 65535)
+SUSPICIOUS: Final = frozenset(
+    (50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 4096, 5000, 10000, 20000, 50000, 65535)
 )
 """Numbers of answers at which products are known to stop without saying so."""
 
+ISSUER: Final = 0x00100021
+_AT_ONCE: Final = 500
+_MANY: Final = 20_000
+_FEW: Final = 5
+_SMALLEST_CAP: Final = 40
+"""No product is known to stop after fewer answers: below, a second way through the source is not needed to find a cap."""
+_TRIES: Final = 3
+
 _log = structlog.get_logger(__name__)
+Told = Callable[[int, int], object]
+"""Is told how many studies, and how many more instances, are known."""
 
 
-def studies_of(adapter: PacsAdapter) -> Iterator[str]:
-    """Study Instance UIDs, each once.
+class InventoryTaker:
+    """Takes one snapshot; interrupted, the next call goes on with it.
 
-    One question for everything; where the number of answers looks like a cap, the same is asked again by ever shorter spans of
-    study dates, and all answers count.
-
-    Raises PeerUnavailable, PeerError.
+    Parameters
+    ----------
+    thorough
+        Also ask by Patient ID where nothing shows a need for it. A source whose statistics agree is believed without, and so is
+        one with few studies.
     """
-    seen: dict[str, None] = {}
-    answers = [_uid(one) for one in adapter.find(Query(Level.STUDY))]
-    for uid in answers:
-        if uid:
-            seen.setdefault(uid)
-    if len(answers) in _SUSPICIOUS:
-        _log.warning("inventory-looks-capped", answers=len(answers))
-        for uid in _by_dates(adapter, 18500101, 20991231, len(answers)):
-            seen.setdefault(uid)
-    yield from seen
 
+    def __init__(
+        self,
+        campaign: str,
+        adapter: PacsAdapter,
+        abilities: PacsAbilities,
+        catalogue: Catalogue,
+        worker: str,
+        told: Told = lambda studies, instances: None,
+        *,
+        thorough: bool = True,
+    ) -> None:
+        self._campaign, self._adapter, self._abilities = campaign, adapter, abilities
+        self._catalogue, self._worker, self._told = catalogue, worker, told
+        self._thorough = thorough
+        self._cap = abilities.response_limit
+        self._alphabet = ALPHABET
+        self._studies = 0
+        self._everything = 0
+        self._doubted: list[Span] = []
 
-def _by_dates(adapter: PacsAdapter, low: int, high: int, cap: int) -> Iterator[str]:
-    """Studies of a span of dates, split in the middle as long as the answers reach the cap."""
-    spans = [(low, high)]
-    while spans:
-        first, last = spans.pop()
+    def take(self, workers: int) -> Inventory:
+        """Take the snapshot, or go on with the one that is open; it is complete afterwards.
+
+        Raises PeerUnavailable, PeerError: what was answered before is kept, and a further call goes on behind it.
+        """
+        inventories = self._catalogue.inventories
+        inventory = inventories.begin(self._campaign)
+        self._walk(inventory)
+        self._ask_instances(inventory, workers)
+        self._catalogue.ledger.remove_unlisted(self._campaign, inventory.number, self._worker)
+        digest, studies, instances = snapshot_digest(self._catalogue, self._campaign, inventory.number)
+        inventories.complete(inventory, studies, instances, digest, self._details(inventory, studies))
+        complete = inventories.newest(self._campaign)
+        assert complete is not None
+        return complete
+
+    # -- studies ----------------------------------------------------------------------------------------------------------
+
+    def _walk(self, inventory: Inventory) -> None:
+        answers, capped, _ = self._ask(inventory, Span())
+        self._everything = answers
+        years = 1 if answers > _MANY else 10
+        fresh = sum(self._span(inventory, span) for span in by_date(datetime.now(UTC).date(), years))
+        if fresh:
+            self._prove_capped(inventory)
+        believed = not (fresh or capped or self._believed_capped(answers))
+        if believed and (not self._thorough or answers < _SMALLEST_CAP or self._statistics() == self._studies):
+            return
+        if sum(self._span(inventory, span) for span in Span().narrower(self._alphabet)) and not fresh:
+            self._prove_capped(inventory)
+
+    def _prove_capped(self, inventory: Inventory) -> None:
+        """One way named studies that the first question did not: its number of answers is a cap, and other answers of that size
+        are asked for again in smaller parts."""
+        self._cap = min(self._cap or self._everything, self._everything)
+        doubted, self._doubted = self._doubted, []
+        for span in doubted:
+            self._catalogue.inventories.forget_span(inventory, span.name)
+            self._span(inventory, span)
+
+    def _span(self, inventory: Inventory, span: Span) -> int:
+        """Ask one question, and narrower ones where its answer may be capped; how many studies were new."""
+        return self._asked(inventory, span)[1]
+
+    def _asked(self, inventory: Inventory, span: Span) -> tuple[int, int]:
+        """Number of answers to a question, and how many studies it and its narrower ones brought. It counts as answered, for an
+        interrupted inventory that goes on, when the narrower ones are."""
+        inventories = self._catalogue.inventories
+        known = inventories.span_answers(inventory, span.name)
+        if known is not None:
+            return known, 0
+        answers, capped, fresh = self._ask(inventory, span)
+        narrower: list[Span] = []
+        state = "done"
+        if capped or self._believed_capped(answers):
+            narrower = span.narrower(self._alphabet)
+            state = "done" if narrower else "capped"
+        elif answers == self._everything >= _FEW:
+            narrower = span.narrower(self._alphabet) if span.days > 1 else []
+            self._doubted += [] if narrower else [span]
+        below = [self._asked(inventory, one) for one in narrower]
+        if narrower and (span.prefix or span.days == 1) and sum(count for count, _ in below) < answers:
+            state = "capped"  # patients whose whole ID is the beginning that was asked for are in none of the narrower answers
+        if state == "capped":
+            _log.warning("answer-may-be-capped", span=span.name, answers=answers)
+        inventories.note_span(inventory, span.name, answers, state)
+        return answers, fresh + sum(new for _, new in below)
+
+    def _believed_capped(self, answers: int) -> bool:
+        return answers in SUSPICIOUS or (self._cap is not None and answers >= self._cap > 0)
+
+    def _ask(self, inventory: Inventory, span: Span) -> tuple[int, bool, int]:
+        """Ask, and write the studies down: number of answers, whether the source said that there are more, and how many were new."""
+        for attempt in range(_TRIES):
+            try:
+                answers, capped, new = self._answers(inventory, span)
+                break
+            except PeerError:
+                if attempt == _TRIES - 1:
+                    raise
+        if capped:
+            self._cap = min(self._cap or answers, answers)
+        return answers, capped, new
+
+    def _answers(self, inventory: Inventory, span: Span) -> tuple[int, bool, int]:
+        count, capped, new = 0, False, 0
+        found = self._adapter.find(span.query, attributes=(ISSUER,))
+        while True:
+            piece: list[ListedStudy] = []
+            try:
+                for answer in itertools.islice(found, _AT_ONCE):
+                    piece.append(listed(answer))
+            except AnswerCapped:
+                capped = True
+            count += len(piece)
+            named = [study for study in piece if study.study_instance_uid]
+            added = self._catalogue.ledger.list_studies(self._campaign, inventory.number, named, self._worker)
+            new += added
+            self._studies += added
+            self._learn(named)
+            self._told(self._studies, 0)
+            if capped or len(piece) < _AT_ONCE:
+                return count, capped, new
+
+    def _learn(self, studies: Sequence[ListedStudy]) -> None:
+        characters = {one for study in studies for one in study.patient_id if one not in self._alphabet}
+        self._alphabet += "".join(sorted(characters))[:64]
+
+    def _statistics(self) -> int:
+        if not self._abilities.statistics:
+            return -1
         try:
-            found = [_uid(one) for one in adapter.find(Query(Level.STUDY, (Between(_STUDY_DATE, str(first), str(last)),)))]
-        except PeerError as error:
-            _log.warning("inventory-span-failed", first=first, last=last, code=error.code)
-            raise
-        yield from (uid for uid in found if uid)
-        if len(found) >= cap and first < last:
-            middle = _middle(first, last)
-            spans += [(first, middle), (_next_day(middle), last)]
+            return self._adapter.statistics().studies
+        except NotOffered:
+            return -1
+
+    # -- instances --------------------------------------------------------------------------------------------------------
+
+    def _ask_instances(self, inventory: Inventory, workers: int) -> None:
+        """Ask for the instances of every study whose number is not what is known already."""
+        reader = self._catalogue.ledger_reader
+        with ThreadPoolExecutor(workers, "inventory") as pool:
+            while waiting := reader.to_be_asked(self._campaign, inventory.number):
+                for count in pool.map(lambda study: self._instances_of(study, inventory), waiting):
+                    self._told(self._studies, count)
+
+    def _instances_of(self, study: LedgerStudy, inventory: Inventory) -> int:
+        found: Sequence[Any] = ()
+        for attempt in range(_TRIES):
+            try:
+                found = [one for one in self._adapter.inventory(study.study_instance_uid) if one.sop_instance_uid]
+            except PeerError:
+                if attempt == _TRIES - 1:
+                    raise
+                continue
+            if len(found) >= study.told_instances:
+                break
+        self._catalogue.ledger.record_instances(study, inventory.number, found, self._worker)
+        return len(found)
+
+    def _details(self, inventory: Inventory, studies: int) -> dict[str, Any]:
+        capped = self._catalogue.inventories.capped_spans(inventory)
+        counted = self._statistics()
+        with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+            for reason, wrong, detail in (
+                ("inventory-capped", bool(capped), f"{len(capped)} questions, the first: {capped[0] if capped else ''}"),
+                ("statistics-differ", counted > studies, f"the source counts {counted} studies, {studies} were listed"),
+            ):
+                if wrong:
+                    writing.except_(reason, detail=detail)
+                else:
+                    writing.solve(0, (reason,), "inventory")
+        questions = self._catalogue.inventories.questions(inventory)
+        return {"questions": questions, "cap": self._cap, "capped": capped[:100], "statistics": counted}
 
 
-def _middle(first: int, last: int) -> int:
-    if first // 10000 != last // 10000:
-        return (first // 10000 + last // 10000) // 2 * 10000 + 1231
-    if first // 100 != last // 100:
-        return (first // 100 + last // 100) // 2 * 100 + 31
-    return (first + last) // 2
+def snapshot_digest(catalogue: Catalogue, campaign: str, number: int) -> tuple[str, int, int]:
+    """SHA-256 over the sorted lines of a snapshot, and how many studies and instances it lists."""
+    digest, studies, instances, last = hashlib.sha256(), 0, 0, ""
+    for uids in catalogue.ledger_reader.snapshot(campaign, number):
+        digest.update(("\t".join(uids) + "\n").encode("utf-8", "surrogatepass"))
+        studies += uids[0] != last
+        last = uids[0]
+        instances += 1
+    return digest.hexdigest(), studies, instances
 
 
-def _next_day(date: int) -> int:
-    """The first possible date after one; days that no month has match nothing and harm nothing."""
-    year, month, day = date // 10000, date // 100 % 100, date % 100
-    if day < 31:
-        return date + 1
-    return (year * 100 + month + 1) * 100 + 1 if month < 12 else (year + 1) * 10000 + 101
+def listed(answer: DicomJson) -> ListedStudy:
+    """A study out of the source's answer (DICOM JSON)."""
+    count = value(answer, "00201208")
+    return ListedStudy(
+        study_instance_uid=value(answer, "0020000D"),
+        patient_id=value(answer, "00100020"),
+        issuer=value(answer, "00100021"),
+        study_date=value(answer, "00080020"),
+        study_time=value(answer, "00080030"),
+        modalities="\\".join(values(answer, "00080061")),
+        accession_number=value(answer, "00080050"),
+        instances=int(count) if count.isascii() and count.isdigit() else -1,
+        described="\0".join((value(answer, "00100010"), value(answer, "00081030"))),
+    )
 
 
-def _uid(answer: DicomJson) -> str:
-    values = answer.get("0020000D", {}).get("Value") or [""]
-    return str(values[0] or "")
+def value(answer: DicomJson, tag: str) -> str:
+    """First value of an element as text; empty where there is none."""
+    return next(iter(values(answer, tag)), "")
+
+
+def values(answer: DicomJson, tag: str) -> Iterator[str]:
+    """Values of an element as text; of a person's name its groups joined by ``=``."""
+    for one in answer.get(tag, {}).get("Value") or ():
+        if isinstance(one, dict):
+            yield "=".join(str(one.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
+        elif one is not None:
+            yield str(one)

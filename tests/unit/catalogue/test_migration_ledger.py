@@ -1,0 +1,177 @@
+"""The ledger of migrations: append-only, in order, with counts that agree with its rows, and shared limits of sources."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tests.unit.catalogue.catalogue_entries import entry
+from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_rows import InstanceEnd, LedgerStudy, ListedStudy
+from vna_core.domain.errors import VnaError
+from vna_core.domain.migration import InstanceState, StudyState, may_follow
+from vna_core.ports.pacs import InventoriedInstance
+
+
+def listed(catalogue: Catalogue, *studies: ListedStudy, campaign: str = "c") -> list[LedgerStudy]:
+    inventory = catalogue.inventories.begin(campaign)
+    catalogue.ledger.list_studies(campaign, inventory.number, studies, "w")
+    for study in catalogue.ledger_reader.to_be_asked(campaign, inventory.number):
+        uid = study.study_instance_uid
+        found = [InventoriedInstance(uid, f"{uid}.1", f"{uid}.1.{number}") for number in range(3)]
+        catalogue.ledger.record_instances(study, inventory.number, found, "w")
+    return list(catalogue.ledger_reader.studies(campaign))
+
+
+def test_studies_are_queued_newest_patient_first_with_all_of_the_patients_studies(catalogue: Catalogue) -> None:
+    listed(
+        catalogue,
+        ListedStudy("1.1", "A", study_date="20100101"),
+        ListedStudy("1.2", "B", study_date="20200101"),
+        ListedStudy("1.3", "A", study_date="20230101"),
+        ListedStudy("1.4", "", study_date=""),
+        ListedStudy("1.5", "C", study_date="20050101"),
+    )
+    catalogue.ledger.order("c")
+    catalogue.ledger.prioritize("c", 10, patients=["C"])
+    order: list[str] = []
+    while catalogue.ledger.queue(
+        "c", 2, "w", lambda session, pk: order.append(catalogue.ledger_reader.study(pk).study_instance_uid)
+    ):
+        pass
+    assert order == ["1.5", "1.3", "1.1", "1.2", "1.4"]
+
+
+def test_the_history_cannot_be_changed(catalogue: Catalogue) -> None:
+    (study,) = listed(catalogue, ListedStudy("1.1"))
+    for statement in ("UPDATE migration_transitions SET worker = 'x'", "DELETE FROM migration_transitions"):
+        with pytest.raises(VnaError), catalogue._database.transaction() as session:
+            session.execute(statement)
+    history = catalogue.ledger_reader.transitions(study.pk)
+    assert [(one.old, one.new) for one in history if one.instance == 0][0] == ("", "listed")
+    assert all(one.worker == "w" for one in history)
+
+
+def test_a_study_is_known_as_awaited_until_it_was_moved(catalogue: Catalogue) -> None:
+    (study,) = listed(catalogue, ListedStudy("1.1"))
+    assert [one.pk for one in catalogue.ledger_reader.not_yet_moved("1.1")] == [study.pk]
+    for state in (StudyState.QUEUED, StudyState.RETRIEVING, StudyState.STORED):
+        assert catalogue.ledger.move(study, state, "w", "test")
+    assert catalogue.ledger_reader.not_yet_moved("1.1") == []
+    assert not catalogue.ledger.move(study, StudyState.QUEUED, "w", "test")
+
+
+def test_exceptions_are_counted_retried_accepted_and_solved(catalogue: Catalogue) -> None:
+    (study,) = listed(catalogue, ListedStudy("1.1", study_date="20200101"))
+    instances = catalogue.ledger_reader.instances(study.pk)
+    ends = [InstanceEnd(one, InstanceState.FAILED, detail="x") for one in instances]
+    catalogue.ledger.end_instances(study, ends, "w")
+    for _ in range(2):
+        with catalogue.ledger.writing("c", "w") as writing:
+            writing.except_("not-delivered", study.pk, instances[0].pk, "x", "sample")
+            writing.except_("retrieve-failed", study.pk, instances[1].pk, "x")
+    first, second = catalogue.ledger_reader.exceptions("c")
+    assert (first.times, first.sop_instance_uid, first.sample) == (2, "1.1.1.0", "sample")
+    catalogue.ledger.retry("c", [(first.pk, first.study, first.instance)], "me")
+    states = [one.state for one in catalogue.ledger_reader.instances(study.pk)]
+    assert states == [InstanceState.INVENTORIED, InstanceState.FAILED, InstanceState.FAILED]
+    catalogue.ledger.exclude(
+        study, [one for one in catalogue.ledger_reader.instances(study.pk) if one.pk == second.instance], "me", "no file"
+    )
+    catalogue.ledger.close_exceptions("c", [second.pk], "accepted", "me", "no file")
+    assert catalogue.ledger_reader.exceptions("c") == []
+    assert catalogue.ledger_reader.exception_counts("c") == {("not-delivered", "retried"): 1, ("retrieve-failed", "accepted"): 1}
+    with catalogue.ledger.writing("c", "w") as writing:
+        writing.solve(study.pk, ("not-delivered",), "fetch")
+    assert ("not-delivered", "solved") in catalogue.ledger_reader.exception_counts("c")
+
+
+def test_what_is_held_is_told_with_where_it_is_filed(catalogue: Catalogue) -> None:
+    held = catalogue.record(entry()).held
+    (found,) = catalogue.ledger_reader.held([held.sop_instance_uid, "9.9"])
+    assert (found.study_instance_uid, found.original_sha256) == (held.study_instance_uid, held.original_sha256)
+
+
+def test_a_rate_is_shared_and_places_are_bounded(catalogue: Catalogue) -> None:
+    throttle = catalogue.throttle
+    assert throttle.reserve("s", 1000, 10.0) == 0.0
+    assert 90.0 < throttle.reserve("s", 1, 10.0) <= 100.0
+    slots = [throttle.acquire("s", "w", 2, 60.0) for _ in range(3)]
+    assert slots[2] is None and slots[0] is not None and slots[1] is not None
+    throttle.forget(slots[0])
+    expired = throttle.acquire("s", "dead", 2, 0.0)
+    assert expired is not None
+    assert throttle.acquire("s", "w", 2, 60.0) is not None
+
+
+def test_a_source_that_fails_gets_half_as_much_at_once_and_more_again_when_it_is_well(catalogue: Catalogue) -> None:
+    throttle = catalogue.throttle
+
+    def one(failed: bool, seconds: float = 1.0) -> float:
+        slot = throttle.acquire("s", "w", 8, 60.0)
+        assert slot is not None
+        throttle.release(slot, 8, 10, {"source": seconds, "store": 0.5}, failed)
+        return throttle.load("s").bound
+
+    assert one(False) == 8.0
+    assert one(True) == 4.0
+    assert one(True) == 4.0  # what ran at the same time shows the old load
+    grown = [one(False) for _ in range(6)]
+    assert grown == sorted(grown) and 5.0 < grown[-1] <= 8.0
+    assert throttle.load("s").bottleneck == "source"
+
+
+class LedgerWalk(RuleBasedStateMachine):
+    """Any sequence of moves leaves counts that agree with the rows, and a history that leads to the present state."""
+
+    catalogue: Catalogue
+    serial = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        LedgerWalk.serial += 1
+        self.campaign = f"walk{LedgerWalk.serial}"
+        self.catalogue.campaigns.save(Campaign(self.campaign, "x://c"))
+        studies = [ListedStudy(f"1.{number}.{LedgerWalk.serial}") for number in range(2)]
+        self.keys = [study.pk for study in listed(self.catalogue, *studies, campaign=self.campaign)]
+
+    @rule(number=st.integers(0, 1), state=st.sampled_from(list(StudyState)))
+    def move(self, number: int, state: StudyState) -> None:
+        study = self.catalogue.ledger_reader.study(self.keys[number])
+        assert self.catalogue.ledger.move(study, state, "w", "walk") == may_follow(study.state, state)
+
+    @rule(number=st.integers(0, 1), at=st.integers(0, 2), state=st.sampled_from(list(InstanceState)), size=st.integers(0, 9))
+    def end(self, number: int, at: int, state: InstanceState, size: int) -> None:
+        study = self.catalogue.ledger_reader.study(self.keys[number])
+        one = self.catalogue.ledger_reader.instances(study.pk)[at]
+        outcome = "held" if state is InstanceState.STORED else ""
+        self.catalogue.ledger.end_instances(study, [InstanceEnd(one, state, outcome, received_size=size)], "w")
+
+    @invariant()
+    def counts_agree(self) -> None:
+        reader = self.catalogue.ledger_reader
+        rows: Counter[tuple[str, str, str]] = Counter()
+        for study in reader.studies(self.campaign):
+            rows["study", study.state.value, ""] += 1
+            history = reader.transitions(study.pk)
+            assert [one.new for one in history if one.instance == 0 and one.old][-1] == study.state.value
+            for instance in reader.instances(study.pk):
+                rows["instance", instance.state.value, instance.outcome] += 1
+        assert rows == Counter({(one.level, one.state, one.outcome): one.number for one in reader.tallies(self.campaign)})
+
+
+def test_counts_agree_with_rows_after_any_moves(catalogue: Catalogue) -> None:
+    class Walk(LedgerWalk):
+        pass
+
+    Walk.catalogue = catalogue
+    run_state_machine_as_test(Walk, settings=settings(max_examples=6, stateful_step_count=12, deadline=None))
+
+
+def test_an_unknown_study_is_an_error(catalogue: Catalogue) -> None:
+    with pytest.raises(VnaError):
+        catalogue.ledger_reader.study(-1)

@@ -1,0 +1,115 @@
+"""A certificate holds for the ledger it was made of, and names every row that was altered, removed or added."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.migration.listed_source import ListedSource, Study
+from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_rows import InstanceEnd
+from vna_core.configuration import CatalogueSettings
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.migration import InstanceState
+from vna_core.migration.certificate import check, issue
+from vna_core.migration.inventory import InventoryTaker
+from vna_core.migration.merkle import EMPTY, leaf, root_of
+
+pytest.importorskip("cryptography")
+ROWS = 23
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path_factory.mktemp("evidence")
+    with Catalogue.open(CatalogueSettings(), folder / "data") as catalogue:
+        catalogue.campaigns.save(Campaign("c", "x://c"))
+        source = ListedSource([Study("1.2", instances=tuple(f"1.2.1.{number}" for number in range(ROWS)))])
+        InventoryTaker("c", source, source.probe(), catalogue, "test").take(1)
+        study = catalogue.ledger_reader.study_by_uid("c", "1.2")
+        assert study is not None
+        instances = catalogue.ledger_reader.instances(study.pk)
+        ends = [InstanceEnd(one, InstanceState.STORED, "held", "", "ab" * 32, 7, one.sop_instance_uid) for one in instances[1:]]
+        catalogue.ledger.end_instances(study, ends, "test")
+        with catalogue.ledger.writing("c", "test") as writing:
+            writing.except_("not-delivered", study.pk, instances[0].pk, "lost", instances[0].sop_instance_uid)
+        document = issue(catalogue, "c", folder / "certificate", folder / "keys" / "key.pem", "rules-1")
+    assert document["totals"]["held"] == ROWS - 1 and document["totals"]["missing"] == 1
+    assert document["exceptions"]["named"][0]["reason"] == "not-delivered"
+    assert (folder / "keys" / "key.pem").stat().st_mode & 0o077 == 0
+    yield folder / "certificate", document["public_key"]
+
+
+def rows_of(folder: Path) -> list[bytes]:
+    with (folder / "ledger.jsonl.zst").open("rb") as file:
+        return zstandard.ZstdDecompressor().stream_reader(file).read().splitlines()
+
+
+def with_rows(evidence: Path, rows: list[bytes], folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(evidence, folder)
+    (folder / "ledger.jsonl.zst").write_bytes(zstandard.compress(b"".join(row + b"\n" for row in rows)))
+    return folder
+
+
+def test_an_untouched_ledger_holds(evidence: tuple[Path, str]) -> None:
+    found = check(*evidence)
+    assert found.holds and found.checked == ROWS
+
+
+@settings(max_examples=60, deadline=None)
+@given(number=st.integers(0, ROWS - 1), at=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_any_altered_row_is_named(
+    evidence: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory, number: int, at: int, bit: int
+) -> None:
+    rows = rows_of(evidence[0])
+    row = bytearray(rows[number])
+    row[at % len(row)] ^= 1 << bit
+    if b"\n" in row:
+        row[at % len(row)] = ord("?")
+    rows[number] = bytes(row)
+    found = check(with_rows(evidence[0], rows, tmp_path_factory.getbasetemp() / "altered"), evidence[1])
+    assert found.rows == (number + 1,) and not found.holds
+
+
+def test_removed_added_and_exchanged_rows_are_named(evidence: tuple[Path, str], tmp_path: Path) -> None:
+    rows = rows_of(evidence[0])
+    assert check(with_rows(evidence[0], rows[:-1], tmp_path / "a")).rows == (ROWS,)
+    assert check(with_rows(evidence[0], [*rows, rows[0]], tmp_path / "b")).rows == (ROWS + 1,)
+    exchanged = [rows[1], rows[0], *rows[2:]]
+    assert check(with_rows(evidence[0], exchanged, tmp_path / "c")).rows == (1, 2)
+
+
+def test_leaves_made_to_fit_altered_rows_do_not_fit_the_signed_root(evidence: tuple[Path, str], tmp_path: Path) -> None:
+    rows = rows_of(evidence[0])
+    rows[3] = rows[3].replace(b"held", b"none")
+    folder = with_rows(evidence[0], rows, tmp_path / "a")
+    (folder / "ledger.leaves").write_bytes(b"".join(map(leaf, rows)))
+    found = check(folder, evidence[1])
+    assert not found.root and not found.totals and not found.holds
+
+
+def test_an_altered_certificate_and_a_foreign_key_do_not_hold(evidence: tuple[Path, str], tmp_path: Path) -> None:
+    folder = with_rows(evidence[0], rows_of(evidence[0]), tmp_path / "a")
+    document = json.loads((folder / "certificate.json").read_text())
+    assert not check(folder, "00" * 32).signature
+    document["totals"]["missing"] = 0
+    (folder / "certificate.json").write_text(json.dumps(document))
+    assert not check(folder, evidence[1]).signature
+    (folder / "certificate.json").write_text("{}")
+    with pytest.raises(InvalidRequest):
+        check(folder)
+
+
+def test_roots_differ_for_different_rows() -> None:
+    assert root_of([]) == EMPTY
+    leaves = [leaf(bytes([number])) for number in range(9)]
+    roots = {root_of(leaves[:count]) for count in range(10)} | {root_of(leaves[::-1])}
+    assert len(roots) == 11

@@ -1,0 +1,134 @@
+"""An inventory finds every study, whatever caps and dates hide, and sees what changed at the source since the last one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.migration.listed_source import ListedSource, Study
+from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_inventories import Inventory
+from vna_core.catalogue.migration_rows import InstanceEnd
+from vna_core.configuration import CatalogueSettings
+from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.migration.inventory import InventoryTaker
+from vna_core.migration.spans import Span, by_date
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with Catalogue.open(CatalogueSettings(), tmp_path) as opened:
+        opened.campaigns.save(Campaign("c", "x://c"))
+        yield opened
+
+
+def take(catalogue: Catalogue, source: ListedSource) -> Inventory:
+    return InventoryTaker("c", source, source.probe(), catalogue, "test").take(2)
+
+
+def made(count: int, seed: int = 1) -> list[Study]:
+    draw = random.Random(seed)
+    studies = []
+    for number in range(count):
+        day = (date(2019, 1, 1) + timedelta(draw.randrange(1500))).strftime("%Y%m%d")
+        odd = draw.choice(["", "19000101", "00010101", "99991231"])
+        patient = f"{draw.choice('0159AXz')}{draw.randrange(10_000)}"
+        studies.append(Study(f"1.2.{number}", patient, day if draw.random() < 0.9 else odd, "101500", (f"1.2.{number}.1.1",)))
+    return studies
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+@pytest.mark.parametrize(("count", "cap"), [(37, None), (150, 100), (60, 7)])
+def test_every_study_is_found_whatever_the_cap(catalogue: Catalogue, count: int, cap: int | None, says_so: bool) -> None:
+    source = ListedSource(made(count), cap, says_so)
+    assert take(catalogue, source).studies == count
+
+
+def test_studies_of_one_minute_are_told_apart_by_patient(catalogue: Catalogue) -> None:
+    studies = [Study(f"1.2.{number}", f"{number:04}", instances=(f"1.2.{number}.1",)) for number in range(120)]
+    assert take(catalogue, ListedSource(studies, 50)).studies == 120
+
+
+def test_what_cannot_be_told_apart_is_on_the_worklist(catalogue: Catalogue) -> None:
+    studies = [Study(f"1.2.{number}", "SAME", instances=(f"1.2.{number}.1",)) for number in range(70)]
+    inventory = take(catalogue, ListedSource(studies, 50))
+    assert inventory.details["capped"]
+    assert [one.reason for one in catalogue.ledger_reader.exceptions("c")] == ["inventory-capped"]
+
+
+def test_the_next_inventory_sees_additions_corrections_and_deletions(catalogue: Catalogue) -> None:
+    source = ListedSource([Study(f"1.{n}", f"P{n}", instances=(f"1.{n}.1.1", f"1.{n}.1.2")) for n in range(5)])
+    first = take(catalogue, source)
+    reader, ledger = catalogue.ledger_reader, catalogue.ledger
+    for study in list(reader.studies("c")):
+        for state in (StudyState.QUEUED, StudyState.RETRIEVING, StudyState.STORED):
+            assert ledger.move(study, state, "test", "test")
+        ends = [InstanceEnd(one, InstanceState.STORED, "held") for one in reader.instances(study.pk)]
+        ledger.end_instances(study, ends, "test")
+    source.asked.clear()
+    source.studies[1] = replace(source.studies[1], instances=("1.1.1.1", "1.1.1.2", "1.1.1.3"))
+    source.studies[2] = replace(source.studies[2], description="corrected")
+    source.studies[3:4] = []
+    second = take(catalogue, source)
+    assert (first.number, first.instances) == (1, 10)
+    assert (second.number, second.studies, second.instances) == (2, 4, 9)
+    assert source.asked.count("1.0") == source.asked.count("1.4") == 0
+    states = {study.study_instance_uid: study.state.value for study in reader.studies("c")}
+    assert states == {"1.0": "stored", "1.1": "inventoried", "1.2": "stored", "1.3": "stored", "1.4": "stored"}
+    found = {(one.study_instance_uid, one.reason) for one in reader.exceptions("c")}
+    assert found == {("1.2", "source-changed"), ("1.3", "deleted-at-source")}
+    assert first.digest != second.digest
+    assert len(list(reader.snapshot("c", 1))) == 10
+
+
+def test_an_interrupted_inventory_goes_on(catalogue: Catalogue) -> None:
+    class Broken(ListedSource):
+        left = 20
+
+        def inventory(self, study_instance_uid, *, deadline=None):  # type: ignore[no-untyped-def]
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().inventory(study_instance_uid)
+
+    studies = made(60)
+    with pytest.raises(KeyboardInterrupt):
+        take(catalogue, Broken(studies))
+    source = ListedSource(studies)
+    inventory = take(catalogue, source)
+    assert (inventory.number, inventory.studies) == (1, 60)
+    assert len(source.asked) <= 45
+
+
+def test_a_study_without_images_and_one_with_too_few_are_on_the_worklist(catalogue: Catalogue) -> None:
+    class Miscounting(ListedSource):
+        def find(self, query, **more):  # type: ignore[no-untyped-def]
+            for answer in super().find(query, **more):
+                yield {**answer, "00201208": {"vr": "IS", "Value": [7]}}
+
+    take(catalogue, Miscounting([Study("1.1"), Study("1.2", instances=("1.2.1",))]))
+    found = {(one.study_instance_uid, one.reason) for one in catalogue.ledger_reader.exceptions("c")}
+    assert found == {("1.1", "no-instances"), ("1.1", "count-differs"), ("1.2", "count-differs")}
+
+
+@given(st.dates(), st.integers(0, 86399))
+def test_narrower_questions_ask_for_the_same_days(day: date, second: int) -> None:
+    top = next(span for span in by_date(date(2026, 1, 1), 10) if span.first and span.last and span.first <= day <= span.last)
+    span = top
+    while span.days != 1 or span.from_second != span.to_second:
+        holding = [
+            one
+            for one in span.narrower()
+            if one.first and one.last and one.first <= day <= one.last and one.from_second <= second <= one.to_second
+        ]
+        assert len(holding) == 1
+        span = holding[0]
+    assert all(one.prefix for one in span.narrower())
+    assert Span(prefix="0123456789abcdef").narrower() == []

@@ -1,0 +1,270 @@
+"""What the ledger of migrations answers. Whatever may be large is read in pieces by key, so that memory stays flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from vna_core.catalogue.database import Database
+from vna_core.catalogue.entry_form import moment
+from vna_core.catalogue.migration_ledger import _INSTANCE, _OPEN, _STUDY, instance_of, study_of
+from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy, Tally, Transition
+from vna_core.catalogue.schema import instances, patients, series, sources, studies
+from vna_core.catalogue.schema_migration import (
+    migration_counts,
+    migration_exceptions,
+    migration_instances,
+    migration_studies,
+    migration_transitions,
+)
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.errors import NotFound
+from vna_core.domain.migration import StudyState
+
+_PIECE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionEntry:
+    """One entry of the worklist. `state` is ``open``, ``retried``, ``accepted`` or ``solved``."""
+
+    pk: int
+    study: int
+    instance: int
+    reason: str
+    state: str
+    detail: str
+    sample: str
+    times: int
+    opened_at: datetime
+    closed_by: str
+    note: str
+    study_instance_uid: str
+    study_date: str
+    modalities: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBefore:
+    """What the catalogue holds under a SOP Instance UID: where it is filed, which octets, and from which source."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    original_sha256: str
+    original_size: int
+    source: str
+
+
+class LedgerReader:
+    """Reads the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def study(self, pk: int) -> LedgerStudy:
+        """One study by its key. Raises NotFound."""
+        found = self._studies(migration_studies.c.pk == pk)
+        if not found:
+            raise NotFound("The ledger has no such study.", pk=pk)
+        return found[0]
+
+    def study_by_uid(self, campaign: str, study_instance_uid: str) -> LedgerStudy | None:
+        """One study of a campaign."""
+        columns = migration_studies.c
+        found = self._studies(
+            columns.campaign == to_stored(campaign), columns.study_instance_uid == identifier(study_instance_uid)
+        )
+        return found[0] if found else None
+
+    def not_yet_moved(self, study_instance_uid: str) -> list[LedgerStudy]:
+        """A study in the inventories of campaigns that did not move it yet; empty when it is nowhere awaited."""
+        columns = migration_studies.c
+        return self._studies(
+            columns.study_instance_uid == identifier(study_instance_uid),
+            columns.removed_inventory == 0,
+            columns.state.in_((*_OPEN, StudyState.PARTIAL.value)),
+        )
+
+    def studies(self, campaign: str, states: Sequence[StudyState] = ()) -> Iterator[LedgerStudy]:
+        """Studies of a campaign (in these states) by key."""
+        columns, last = migration_studies.c, 0
+        wanted = [columns.state.in_([state.value for state in states])] if states else []
+        while piece := self._studies(columns.campaign == to_stored(campaign), columns.pk > last, *wanted, limit=_PIECE):
+            yield from piece
+            last = piece[-1].pk
+
+    def to_be_asked(self, campaign: str, inventory: int, limit: int = _PIECE) -> list[LedgerStudy]:
+        """Studies of an inventory whose instances it does not know yet."""
+        columns = migration_studies.c
+        return self._studies(
+            columns.campaign == to_stored(campaign),
+            columns.instances_inventory < inventory,
+            columns.last_inventory == inventory,
+            limit=limit,
+        )
+
+    def _studies(self, *conditions: Any, limit: int | None = None) -> list[LedgerStudy]:
+        statement = select(*_STUDY).where(*conditions).order_by(migration_studies.c.pk)
+        with self._database.session() as session:
+            rows = session.run(statement if limit is None else statement.limit(limit)).fetchall()
+        return [study_of(row) for row in rows]
+
+    def instances(self, study: int) -> list[LedgerInstance]:
+        """Every instance of a study that an inventory named, in the order it was first named."""
+        statement = select(*_INSTANCE).where(migration_instances.c.study_fk == study).order_by(migration_instances.c.pk)
+        with self._database.session() as session:
+            return [instance_of(row) for row in session.run(statement).fetchall()]
+
+    def snapshot(self, campaign: str, inventory: int) -> Iterator[tuple[str, str, str, str]]:
+        """Study, series, SOP Instance and SOP Class UID of what an inventory lists, sorted."""
+        for study, rows in self.by_uid(campaign):
+            for one, first, removed in rows:
+                if first <= inventory and (removed == 0 or removed > inventory):
+                    yield study.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid
+
+    def by_uid(self, campaign: str) -> Iterator[tuple[LedgerStudy, list[tuple[LedgerInstance, int, int]]]]:
+        """Studies in the order of their UIDs with their instances in that of theirs, each with the number of the inventory that
+        named it first and of the one that named it no more (0: it still does)."""
+        columns, last = migration_studies.c, ""
+        extra = (migration_instances.c.first_inventory, migration_instances.c.removed_inventory)
+        order = (migration_instances.c.series_instance_uid, migration_instances.c.sop_instance_uid)
+        with self._database.session() as session:
+            while True:
+                statement = select(*_STUDY).where(columns.campaign == to_stored(campaign), columns.study_instance_uid > last)
+                rows = session.run(statement.order_by(columns.study_instance_uid).limit(_PIECE)).fetchall()
+                for row in rows:
+                    study = study_of(row)
+                    below = select(*_INSTANCE, *extra).where(migration_instances.c.study_fk == study.pk).order_by(*order)
+                    found = session.run(below).fetchall()
+                    yield study, [(instance_of(one[:-2]), one[-2], one[-1]) for one in found]
+                if len(rows) < _PIECE:
+                    return
+                last = rows[-1][2]
+
+    def tallies(self, campaign: str) -> list[Tally]:
+        """How many studies and instances are in each state; the cost does not grow with the campaign."""
+        columns = tuple(migration_counts.c[name] for name in Tally.__dataclass_fields__)
+        with self._database.session() as session:
+            rows = session.run(select(*columns).where(migration_counts.c.campaign == to_stored(campaign))).fetchall()
+        return [Tally(*row) for row in rows if row[3]]
+
+    def transitions(self, study: int, instance: int | None = None) -> list[Transition]:
+        """History of a study and its instances, in the order it happened."""
+        columns = migration_transitions.c
+        statement = select(
+            columns.study_fk,
+            columns.instance_fk,
+            columns.old,
+            columns.new,
+            columns.at,
+            columns.worker,
+            columns.rule,
+            columns.detail,
+        ).where(columns.study_fk == study)
+        if instance is not None:
+            statement = statement.where(columns.instance_fk == instance)
+        with self._database.session() as session:
+            rows = session.run(statement.order_by(columns.pk)).fetchall()
+        return [_transition(row) for row in rows]
+
+    def exceptions(
+        self, campaign: str, *, reason: str | None = None, state: str | None = "open", after: int = 0, limit: int = 1000
+    ) -> list[ExceptionEntry]:
+        """Entries of the worklist, oldest first, behind the key `after`."""
+        columns = migration_exceptions.c
+        joined = migration_exceptions.outerjoin(migration_studies, migration_studies.c.pk == columns.study_fk).outerjoin(
+            migration_instances, migration_instances.c.pk == columns.instance_fk
+        )
+        wanted = [columns.campaign == to_stored(campaign), columns.pk > after]
+        wanted += [] if reason is None else [columns.reason == reason]
+        wanted += [] if state is None else [columns.state == state]
+        fields = (
+            "pk",
+            "study_fk",
+            "instance_fk",
+            "reason",
+            "state",
+            "detail",
+            "sample",
+            "times",
+            "opened_at",
+            "closed_by",
+            "note",
+        )
+        other = tuple(migration_studies.c[name] for name in ("study_instance_uid", "study_date", "modalities"))
+        statement = select(*(columns[name] for name in fields), *other, migration_instances.c.sop_instance_uid)
+        with self._database.session() as session:
+            rows = session.run(statement.select_from(joined).where(*wanted).order_by(columns.pk).limit(limit)).fetchall()
+        return [_exception(row) for row in rows]
+
+    def exception_counts(self, campaign: str) -> dict[tuple[str, str], int]:
+        """How many entries of each reason are in each state."""
+        columns = migration_exceptions.c
+        statement = select(columns.reason, columns.state, func.count()).where(columns.campaign == to_stored(campaign))
+        with self._database.session() as session:
+            rows = session.run(statement.group_by(columns.reason, columns.state)).fetchall()
+        return {(row[0], row[1]): int(row[2]) for row in rows}
+
+    # -- against the catalogue --------------------------------------------------------------------------------------------
+
+    def held(self, sop_instance_uids: Sequence[str]) -> list[HeldBefore]:
+        """Versions that the catalogue holds of instances, by UID."""
+        found: list[HeldBefore] = []
+        uids = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)
+        columns = (*uids, instances.c.original_sha256, instances.c.original_size, sources.c.name)
+        joined = (
+            instances.join(sources, sources.c.pk == instances.c.source_fk)
+            .join(series, series.c.pk == instances.c.series_fk)
+            .join(studies, studies.c.pk == series.c.study_fk)
+        )
+        with self._database.session() as session:
+            for at in range(0, len(sop_instance_uids), _PIECE):
+                wanted = [identifier(uid) for uid in sop_instance_uids[at : at + _PIECE]]
+                statement = select(*columns).select_from(joined).where(instances.c.sop_instance_uid.in_(wanted))
+                found += [_held_before(row) for row in session.run(statement).fetchall()]
+        return found
+
+    def patient_ids(self, study_instance_uid: str) -> set[str]:
+        """Patient IDs under which a study is held."""
+        statement = select(patients.c.patient_id).select_from(studies.join(patients, patients.c.pk == studies.c.patient_fk))
+        with self._database.session() as session:
+            found = session.run(statement.where(studies.c.study_instance_uid == identifier(study_instance_uid)))
+            return {from_stored(row[0]) for row in found.fetchall()}
+
+    def manufacturers(self, study_instance_uids: Sequence[str]) -> dict[str, str]:
+        """Manufacturer of the first series held of each study; absent where nothing is held."""
+        found: dict[str, str] = {}
+        statement = select(studies.c.study_instance_uid, series.c.manufacturer).select_from(
+            studies.join(series, series.c.study_fk == studies.c.pk)
+        )
+        with self._database.session() as session:
+            for at in range(0, len(study_instance_uids), _PIECE):
+                wanted = [identifier(uid) for uid in study_instance_uids[at : at + _PIECE]]
+                for row in session.run(
+                    statement.where(studies.c.study_instance_uid.in_(wanted)).order_by(series.c.pk)
+                ).fetchall():
+                    found.setdefault(from_stored(row[0]), from_stored(row[1]))
+        return found
+
+
+def _transition(row: Sequence[Any]) -> Transition:
+    study, instance, old, new, at, worker, rule, detail = row
+    return Transition(study, instance, old, new, moment(at), from_stored(worker), from_stored(rule), from_stored(detail))
+
+
+def _held_before(row: Sequence[Any]) -> HeldBefore:
+    study, series_uid, sop, digest, size, source = row
+    return HeldBefore(from_stored(study), from_stored(series_uid), from_stored(sop), digest, size, from_stored(source))
+
+
+def _exception(row: Sequence[Any]) -> ExceptionEntry:
+    texts: list[Any] = [from_stored(value) if isinstance(value, str) else value for value in row]
+    texts[8] = moment(row[8])
+    values: list[Any] = ["" if value is None else value for value in texts]
+    return ExceptionEntry(*values)

@@ -1,0 +1,168 @@
+"""What all workers on all machines share about one source: its rate, and how many retrievals at once it bears now.
+
+The number at once follows the source's latency: it grows by one for every round of good retrievals and is halved when the
+source fails or becomes much slower than at its best (additive increase, multiplicative decrease).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select, update
+
+from vna_core.catalogue.database import Database
+from vna_core.catalogue.migration_writing import now
+from vna_core.catalogue.schema_migration import migration_slots, migration_sources
+from vna_core.catalogue.stored_text import to_stored
+
+SLOWER: Final = 3.0
+"""A source this many times slower an instance than at its best is given less to do."""
+
+REST: Final = 5.0
+"""Seconds after a reduction in which no further one is made: what runs then still shows the old load."""
+
+_SMOOTH: Final = 0.2
+_FORGET: Final = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a source bears the work. Seconds are sums over all retrievals since the campaign began, by stage."""
+
+    bound: float
+    running: int
+    latency: float
+    best_latency: float
+    source_seconds: float
+    pipeline_seconds: float
+    store_seconds: float
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage that takes the most of the time: ``source``, ``pipeline`` or ``store``; empty before anything was fetched."""
+        stages = {"source": self.source_seconds, "pipeline": self.pipeline_seconds, "store": self.store_seconds}
+        return max(stages, key=lambda name: stages[name]) if any(stages.values()) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One retrieval that may run."""
+
+    pk: int
+    source: str
+
+
+class Throttle:
+    """Shared limits of sources."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def acquire(self, source: str, worker: str, most: int, lease: float) -> Slot | None:
+        """A place for one retrieval, for at most `lease` seconds; None when the source has enough to do.
+
+        `most` bounds what the source's good behaviour may lead to.
+        """
+        name, at = to_stored(source), now()
+        slots, sources = migration_slots.c, migration_sources.c
+        with self._database.transaction() as session:
+            row = session.run(select(sources.bound).where(sources.name == name)).fetchone()
+            if row is None:
+                session.run(insert(migration_sources).values(name=name, bound=float(most)))
+            bound = min(float(most), row[0] if row is not None and row[0] else float(most))
+            session.run(delete(migration_slots).where(slots.source == name, slots.until < at))
+            running = session.run(select(func.count()).where(slots.source == name)).fetchone()[0]
+            if running >= max(1, int(bound)):
+                return None
+            values = {"source": name, "worker": to_stored(worker), "until": at + round(lease * 1e6)}
+            pk = session.run(insert(migration_slots).values(values).returning(slots.pk)).fetchone()[0]
+        return Slot(int(pk), source)
+
+    def renew(self, slot: Slot, lease: float) -> None:
+        """Keep a place for another `lease` seconds."""
+        with self._database.transaction() as session:
+            session.run(update(migration_slots).where(migration_slots.c.pk == slot.pk).values(until=now() + round(lease * 1e6)))
+
+    def forget(self, slot: Slot) -> None:
+        """Give a place back that was not used."""
+        with self._database.transaction() as session:
+            session.run(delete(migration_slots).where(migration_slots.c.pk == slot.pk))
+
+    def forget_worker(self, worker: str) -> None:
+        """Give back the places of a worker that died."""
+        with self._database.transaction() as session:
+            session.run(delete(migration_slots).where(migration_slots.c.worker == to_stored(worker)))
+
+    def release(self, slot: Slot, most: int, instances: int, seconds: Mapping[str, float], failed: bool = False) -> None:
+        """Give a place back, and tell how the retrieval went.
+
+        Parameters
+        ----------
+        instances
+            How many were fetched.
+        seconds
+            Time by stage: ``source``, ``pipeline``, ``store``.
+        failed
+            The source did not answer, or refused.
+        """
+        name = to_stored(slot.source)
+        with self._database.transaction() as session:
+            session.run(delete(migration_slots).where(migration_slots.c.pk == slot.pk))
+            columns = migration_sources.c
+            fields = (columns.bound, columns.latency, columns.best_latency, columns.reduced_at)
+            row = session.run(select(*fields).where(columns.name == name)).fetchone()
+            if row is None:
+                return
+            values = _adapted(row, most, instances, seconds.get("source", 0.0), failed)
+            for stage in ("source", "pipeline", "store"):
+                column = columns[f"{stage}_seconds"]
+                values[column.name] = column + seconds.get(stage, 0.0)
+            session.run(update(migration_sources).where(columns.name == name).values(**values))
+
+    def reserve(self, source: str, instances: int, rate: float) -> float:
+        """Reserve `instances` at `rate` a second: 0.0 when they may be asked for now, else the seconds to wait (nothing reserved)."""
+        name, at = to_stored(source), now()
+        columns = migration_sources.c
+        with self._database.transaction() as session:
+            row = session.run(select(columns.free_at).where(columns.name == name)).fetchone()
+            if row is None:
+                session.run(insert(migration_sources).values(name=name))
+            free_at = row[0] if row is not None else 0
+            if free_at > at:
+                return float(free_at - at) / 1e6
+            taken = at + round(instances / rate * 1e6)
+            session.run(update(migration_sources).where(columns.name == name).values(free_at=taken))
+        return 0.0
+
+    def load(self, source: str) -> Load:
+        """How the source bears the work."""
+        name, columns = to_stored(source), migration_sources.c
+        names = ("bound", "latency", "best_latency", "source_seconds", "pipeline_seconds", "store_seconds")
+        with self._database.session() as session:
+            row = session.run(select(*(columns[one] for one in names)).where(columns.name == name)).fetchone()
+            slots = migration_slots.c
+            counted = select(func.count()).where(slots.source == name, slots.until >= now())
+            running = session.run(counted).fetchone()[0]
+        if row is None:
+            return Load(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return Load(row[0], int(running), *row[1:])
+
+
+def _adapted(row: Any, most: int, instances: int, seconds: float, failed: bool) -> dict[str, Any]:
+    bound, latency, best, reduced_at = row
+    bound = min(float(most), bound or float(most))
+    at = now()
+    seen = seconds / instances if instances else latency
+    latency = seen if not latency else latency + _SMOOTH * (seen - latency)
+    if instances:
+        best = min(best, seen) if best else seen
+        best += _FORGET * (latency - best)  # what was best long ago is no measure for ever
+    rested = at - reduced_at > REST * 1e6
+    slow = bool(best) and latency > SLOWER * best and instances > 0
+    if (failed or slow) and rested:
+        return {"bound": max(1.0, bound / 2), "latency": latency, "best_latency": best, "reduced_at": at}
+    if not failed and not slow:
+        bound = min(float(most), bound + 1.0 / max(bound, 1.0))
+    return {"bound": bound, "latency": latency, "best_latency": best}

@@ -1,0 +1,141 @@
+"""``vna migrate exceptions``: the worklist of a migration."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vna_core.bootstrap import Archive
+from vna_core.bootstrap_migration import campaign_name
+from vna_core.catalogue.migration_reading import ExceptionEntry
+from vna_core.cli.migrate import SourceName
+from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.jobs import URGENT
+from vna_core.domain.migration import REASONS
+from vna_core.migration.campaign import loaded
+from vna_core.migration.handlers import FEED
+
+app = typer.Typer(help="What a migration could not do by itself: why, for example where, and what helps.", no_args_is_help=True)
+
+Reason = Annotated[str | None, typer.Option(help="Only exceptions of this reason.")]
+Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `vna migrate exceptions list` shows them.")]
+
+
+def _entries(archive: Archive, campaign: str, reason: str | None, state: str | None) -> Iterator[ExceptionEntry]:
+    if reason is not None and reason not in REASONS:
+        raise InvalidRequest(f"{reason!r} is no reason. Known: {', '.join(REASONS)}.")
+    after = 0
+    while page := archive.catalogue.ledger_reader.exceptions(campaign, reason=reason, state=state, after=after):
+        yield from page
+        after = page[-1].pk
+
+
+def _chosen(archive: Archive, campaign: str, numbers: list[int] | None, reason: str | None) -> list[ExceptionEntry]:
+    if not numbers and reason is None:
+        raise InvalidRequest("Say which: numbers, or --reason.")
+    wanted = set(numbers or ())
+    return [one for one in _entries(archive, campaign, reason, "open") if not wanted or one.pk in wanted]
+
+
+def _document(one: ExceptionEntry) -> dict[str, Any]:
+    known = REASONS[one.reason]
+    return {
+        **asdict(one),
+        "opened_at": one.opened_at.isoformat(),
+        "class": known.error_class.value,
+        "cause": known.cause,
+        "remedy": known.remedy,
+    }
+
+
+@app.command(
+    "list", epilog="Examples:\n\n`vna migrate exceptions list oldpacs`\n\n`vna migrate exceptions list oldpacs --each --json`"
+)
+def list_(
+    source: SourceName,
+    data: Data = None,
+    config: Config = None,
+    reason: Reason = None,
+    closed: Annotated[bool, typer.Option("--closed", help="Also those that were accepted, retried or solved.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="One line an exception; else one a reason.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the worklist: by reason with cause, a sample and what helps, or one by one."""
+    grouped: dict[str, list[Any]] = {}
+    table = Table("number", "reason", "study", "instance", "state", "detail")
+    with archive_of(data, config) as archive:
+        campaign = loaded(archive.catalogue, campaign_name(source)).name
+        for one in _entries(archive, campaign, reason, None if closed else "open"):
+            if each and as_json:
+                print_json(_document(one))
+            elif each:
+                table.add_row(str(one.pk), one.reason, one.study_instance_uid, one.sop_instance_uid, one.state, one.detail)
+            else:
+                group = grouped.setdefault(one.reason, [0, one])
+                group[0] += 1
+    if each and not as_json:
+        Console().print(table)
+    if not each:
+        _print_groups(grouped, as_json)
+
+
+def _print_groups(grouped: dict[str, list[Any]], as_json: bool) -> None:
+    table = Table("reason", "number", "done by", "cause", "sample", "remedy")
+    for reason, (count, first) in sorted(grouped.items(), key=lambda one: -one[1][0]):
+        known, sample = REASONS[reason], first.sample or first.sop_instance_uid or first.study_instance_uid or first.detail
+        if as_json:
+            document = {"reason": reason, "number": count, "class": known.error_class.value}
+            print_json({**document, "cause": known.cause, "sample": sample, "detail": first.detail, "remedy": known.remedy})
+        else:
+            table.add_row(reason, str(count), known.error_class.value, known.cause, sample, known.remedy)
+    if not as_json:
+        Console().print(table)
+
+
+@app.command(
+    "retry",
+    epilog="Examples:\n\n`vna migrate exceptions retry oldpacs 17 18`\n\n`vna migrate exceptions retry oldpacs --reason not-delivered`",
+)
+def retry(source: SourceName, numbers: Numbers = None, data: Data = None, config: Config = None, reason: Reason = None) -> None:
+    """Ask the source again for what exceptions are about; the workers, or the next run, do it."""
+    with archive_of(data, config) as archive:
+        campaign = loaded(archive.catalogue, campaign_name(source))
+        chosen = _chosen(archive, campaign.name, numbers, reason)
+        entries = [(one.pk, one.study, one.instance) for one in chosen]
+        moved = archive.catalogue.ledger.retry(campaign.name, entries, getpass.getuser())
+        if campaign.state in ("running", "complete", "incomplete") and moved:
+            archive.catalogue.campaigns.set_state(campaign.name, "running")
+            archive.catalogue.jobs.add(FEED, campaign.name, priority=URGENT)
+    typer.echo(f"{len(chosen)} exceptions, {moved} studies are asked for again")
+
+
+@app.command(
+    "resolve", epilog="Example:\n\n`vna migrate exceptions resolve oldpacs 17 --note 'row without a file, seen by J. Doe'`"
+)
+def resolve(
+    source: SourceName,
+    note: Annotated[str, typer.Option(help="Why; it stands in the certificate.")],
+    numbers: Numbers = None,
+    data: Data = None,
+    config: Config = None,
+    reason: Reason = None,
+) -> None:
+    """Accept exceptions: an instance that cannot be moved leaves the sums, under your name and with your note."""
+    by = getpass.getuser()
+    with archive_of(data, config) as archive:
+        reader, ledger = archive.catalogue.ledger_reader, archive.catalogue.ledger
+        campaign = loaded(archive.catalogue, campaign_name(source)).name
+        chosen = _chosen(archive, campaign, numbers, reason)
+        for one in chosen:
+            if one.study and one.instance:
+                found = [instance for instance in reader.instances(one.study) if instance.pk == one.instance]
+                ledger.exclude(reader.study(one.study), found, by, note)
+        ledger.close_exceptions(campaign, [one.pk for one in chosen], "accepted", by, note)
+    typer.echo(f"{len(chosen)} exceptions accepted")

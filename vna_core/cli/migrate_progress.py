@@ -1,0 +1,114 @@
+"""What people see of a migration: bars, when it will be done, which stage holds it up, and how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from vna_core.catalogue import Campaign
+from vna_core.catalogue.migration_throttle import Load
+from vna_core.cli.options import print_json
+from vna_core.domain.outcome import IngestResult
+from vna_core.migration.estimate import RateWatch, duration
+from vna_core.migration.report import CampaignReport
+
+
+class ShownProgress:
+    """Progress on the terminal, and one JSON line an instance where asked for."""
+
+    def __init__(self, console: Console, as_json: bool) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bars.add_task("inventory", total=None, note="")
+        self._as_json = as_json
+        self._watch = RateWatch(2.0)
+        self._lock = threading.Lock()
+        self._planned = 0
+        self.count = 0
+        self.rules: Counter[str] = Counter()
+
+    def __enter__(self) -> ShownProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def inventoried(self, studies: int, instances: int) -> None:
+        """See `Progress.inventoried`."""
+        self._bars.update(self._task, description=f"inventory: {studies} studies", advance=instances)
+
+    def planned(self, instances: int) -> None:
+        """See `Progress.planned`."""
+        self._planned = instances
+        self._bars.reset(self._task, total=instances, description="fetching")
+
+    def fetched(self, result: IngestResult) -> None:
+        """See `Progress.fetched`."""
+        with self._lock:
+            self.count += 1
+            self.rules.update(change.rule for change in result.transformations)
+            if self._as_json:
+                print_json(
+                    {
+                        "sop_instance_uid": result.sop_instance_uid,
+                        "outcome": result.outcome.value,
+                        "changes": len(result.transformations),
+                    }
+                )
+
+    def stands(self, report: CampaignReport, load: Load, state: str) -> None:
+        """See `Progress.stands`."""
+        done = max(self.count, self._planned - report.waiting)
+        self._watch.see(time.monotonic(), done)
+        parts = [f"slowest: {load.bottleneck}"] if load.bottleneck else []
+        estimate = self._watch.estimate(report.waiting)
+        if estimate is not None:
+            band = f"{duration(estimate.low)} to {duration(estimate.high)}"
+            parts = [f"{estimate.rate:.0f}/s, {duration(estimate.likely)} left ({band})", *parts]
+        if report.exceptions:
+            parts.append(f"{report.exceptions} exceptions")
+        self._bars.update(self._task, completed=min(done, self._planned), note=", ".join(parts))
+
+
+def printed_summary(report: CampaignReport, rules: Mapping[str, int]) -> str:
+    """How a run ended, for people."""
+    lines = [
+        f"inventoried {report.inventoried} instances of {report.studies} studies; fetched {report.fetched} now",
+        f"  = {report.held} held + {report.duplicate} duplicate + {report.conflict} conflict + {report.quarantined} quarantined"
+        f" + {report.failed} failed + {report.missing} missing: the sum {'closes' if report.closes else 'does not close'}",
+    ]
+    if report.unexpected:
+        lines.append(f"  {report.unexpected} delivered that the inventory does not name")
+    if report.exceptions:
+        lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions list")
+    if rules:
+        lines.append("normalized: " + ", ".join(f"{rule} x{count}" for rule, count in Counter(rules).most_common(12)))
+    return "\n".join(lines) + "\n"
+
+
+def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states: Mapping[str, int]) -> str:
+    """How a campaign stands, for people."""
+    counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()) if number)
+    lines = [
+        f"{campaign.name}: {campaign.state}",
+        f"  studies: {counted or 'none'}",
+        f"  instances: {report.inventoried} inventoried = {report.held} held + {report.duplicate} duplicate + {report.conflict} "
+        f"conflict + {report.quarantined} quarantined + {report.failed} failed + {report.missing} missing "
+        f"({report.waiting} of them not asked for yet)",
+        f"  now: {load.running} retrievals of at most {load.bound:.1f}"
+        + (f", slowest stage: {load.bottleneck}" if load.bottleneck else ""),
+        f"  worklist: {report.exceptions} open",
+    ]
+    return "\n".join(lines) + "\n"

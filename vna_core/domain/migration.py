@@ -1,0 +1,229 @@
+"""The states of a migration, and why something is an exception: tables that the ledger, the runner and the reports share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class StudyState(StrEnum):
+    """Where a study is on its way.
+
+    A study runs through listed, inventoried, queued, retrieving, stored, verified, committed and reconciled; the others are beside
+    the way. ``stored`` says that every inventoried instance has an end; ``verified`` that the octets as received come back from
+    every copy; ``committed`` that as many copies as asked for are readable; ``reconciled`` that its pixels were fetched from the
+    source once more and are equal.
+    """
+
+    LISTED = "listed"
+    INVENTORIED = "inventoried"
+    QUEUED = "queued"
+    RETRIEVING = "retrieving"
+    STORED = "stored"
+    VERIFIED = "verified"
+    COMMITTED = "committed"
+    RECONCILED = "reconciled"
+    PARTIAL = "partial"
+    EXCLUDED = "excluded"
+    SOURCE_CHANGED = "source_changed"
+    DELETED_AT_SOURCE = "deleted_at_source"
+
+
+class InstanceState(StrEnum):
+    """Where an instance is on its way. All but ``inventoried`` are ends of the fetching."""
+
+    INVENTORIED = "inventoried"
+    STORED = "stored"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    MISSING = "missing"
+    EXCLUDED = "excluded"
+    DELETED_AT_SOURCE = "deleted_at_source"
+
+
+_MOVED: Final = (StudyState.STORED, StudyState.VERIFIED, StudyState.COMMITTED, StudyState.RECONCILED)
+
+STUDY_MOVES: Final[dict[StudyState, frozenset[StudyState]]] = {
+    StudyState.LISTED: frozenset((StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
+    StudyState.INVENTORIED: frozenset((StudyState.QUEUED, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
+    StudyState.QUEUED: frozenset((StudyState.RETRIEVING, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
+    StudyState.RETRIEVING: frozenset((StudyState.STORED, StudyState.PARTIAL, StudyState.QUEUED)),
+    StudyState.STORED: frozenset((StudyState.VERIFIED, StudyState.PARTIAL)),
+    StudyState.VERIFIED: frozenset((StudyState.COMMITTED, StudyState.PARTIAL, StudyState.STORED)),
+    StudyState.COMMITTED: frozenset((StudyState.RECONCILED, StudyState.PARTIAL, StudyState.STORED)),
+    StudyState.RECONCILED: frozenset((StudyState.PARTIAL, StudyState.STORED)),
+    StudyState.PARTIAL: frozenset((StudyState.STORED, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
+    StudyState.EXCLUDED: frozenset(),
+    StudyState.SOURCE_CHANGED: frozenset((StudyState.STORED, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
+    StudyState.DELETED_AT_SOURCE: frozenset(),
+}
+"""From a state to those that may follow. Besides, any state may be left for ``inventoried`` (asked for again), and any but
+``retrieving`` for ``source_changed``."""
+
+MOVED: Final = frozenset(_MOVED)
+"""States of studies whose every instance has an end in the archive."""
+
+OPEN: Final = frozenset((StudyState.LISTED, StudyState.INVENTORIED, StudyState.QUEUED, StudyState.RETRIEVING))
+"""States of studies that wait to be moved."""
+
+
+def may_follow(old: StudyState, new: StudyState) -> bool:
+    """Whether a study in state `old` may come to state `new`."""
+    if old is new:
+        return False
+    if new is StudyState.INVENTORIED:
+        return True
+    if new is StudyState.SOURCE_CHANGED:
+        return old is not StudyState.RETRIEVING
+    return new in STUDY_MOVES[old]
+
+
+class ErrorClass(StrEnum):
+    """What is done about an exception: ask again, wait until the fault is gone, or have somebody decide."""
+
+    REFETCH = "refetch"
+    HOLD = "hold"
+    HUMAN = "human"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is an exception: what is done about it, what usually causes it, and what helps."""
+
+    code: str
+    error_class: ErrorClass
+    cause: str
+    remedy: str
+
+
+_REASONS: Final = (
+    Reason(
+        "source-unavailable",
+        ErrorClass.HOLD,
+        "The source or the network to it does not answer.",
+        "Nothing: it is asked again. If it stays so, check address, title and the source itself.",
+    ),
+    Reason(
+        "archive-unavailable",
+        ErrorClass.HOLD,
+        "A store or the catalogue of the archive does not answer, or a disk is full.",
+        "Nothing: it is tried again. If it stays so, see `vna jobs list` and the log.",
+    ),
+    Reason(
+        "not-delivered",
+        ErrorClass.REFETCH,
+        "The source lists the instance and did not send it, in as many tries as allowed.",
+        "Open it in the old PACS; where it is readable there, `vna migrate exceptions retry`, else accept it as unmigratable.",
+    ),
+    Reason(
+        "retrieve-failed",
+        ErrorClass.REFETCH,
+        "The source refused or broke off the retrieval.",
+        "Read the detail; offline media need to be mounted. Then `vna migrate exceptions retry`.",
+    ),
+    Reason(
+        "quarantined",
+        ErrorClass.HUMAN,
+        "The octets cannot be archived as DICOM: damaged in the source, or on the way in every try.",
+        "`vna quarantine show`; where the old PACS can show it, export it there and `vna ingest` the file.",
+    ),
+    Reason(
+        "refused",
+        ErrorClass.HUMAN,
+        "The source delivered nothing in place of the instance (an empty payload).",
+        "Open it in the old PACS; it usually is a row without a file. Accept it as unmigratable.",
+    ),
+    Reason(
+        "digest-differs",
+        ErrorClass.REFETCH,
+        "What arrived is not what the source's own digest says.",
+        "It was asked for again in every try. Check the source's storage.",
+    ),
+    Reason(
+        "unexpected-instance",
+        ErrorClass.HUMAN,
+        "The source delivered instances that its inventory does not name; it may make new UIDs on every retrieval.",
+        "Both are kept. Compare the sample with the missing instances of the study, and decide which identity holds.",
+    ),
+    Reason(
+        "same-uid-other-content",
+        ErrorClass.HUMAN,
+        "Under one SOP Instance UID there are several different objects.",
+        "All versions are kept. See `GET /api/v1/conflicts`, and say which one is current.",
+    ),
+    Reason(
+        "count-differs",
+        ErrorClass.HUMAN,
+        "The source counts more instances in the study than it lists.",
+        "Look at the study in the old PACS: instances may be listed only at another level, or the count may be stale.",
+    ),
+    Reason(
+        "no-instances",
+        ErrorClass.HUMAN,
+        "The study has no instances: made by an order, or its images are gone.",
+        "Accept it where the old PACS shows no images either.",
+    ),
+    Reason(
+        "shared-study-uid",
+        ErrorClass.HUMAN,
+        "The source lists one Study Instance UID for several patients.",
+        "Both patients are kept apart. Find out which one is right.",
+    ),
+    Reason(
+        "stale-header",
+        ErrorClass.HUMAN,
+        "The source's database names another patient or study than the file: corrected there, or never.",
+        "The source's database usually is right. Correct the study in the archive, or accept the header.",
+    ),
+    Reason(
+        "source-changed",
+        ErrorClass.HUMAN,
+        "The study was corrected at the source after its copy moved.",
+        "New instances were fetched. Check what changed in the description, and correct the copy.",
+    ),
+    Reason(
+        "deleted-at-source",
+        ErrorClass.HUMAN,
+        "The source does not list any more what was listed before.",
+        "The copy is kept. Where the deletion was meant, reject it in the archive too.",
+    ),
+    Reason(
+        "inventory-capped",
+        ErrorClass.HUMAN,
+        "An answer of the source may be incomplete, and no narrower question could be asked.",
+        "Raise the source's limit for answers, and take the inventory again.",
+    ),
+    Reason(
+        "statistics-differ",
+        ErrorClass.HUMAN,
+        "The source's own statistics count more studies than could be listed.",
+        "Look for studies with empty or impossible dates and without patient ID in the old PACS.",
+    ),
+    Reason(
+        "copy-damaged",
+        ErrorClass.REFETCH,
+        "A stored copy is missing, cut short or altered.",
+        "`vna migrate exceptions retry` fetches it again; check the store.",
+    ),
+    Reason(
+        "copies-missing",
+        ErrorClass.HOLD,
+        "There are fewer readable copies than asked for.",
+        "Wait for the copies to be made, or look why they are not; then verify again.",
+    ),
+    Reason(
+        "pixels-differ",
+        ErrorClass.HUMAN,
+        "Fetched once more, the source delivered other pixels than are stored.",
+        "Fetch again and look which of both is right: the first or the second transfer was damaged.",
+    ),
+    Reason(
+        "content-differs",
+        ErrorClass.HUMAN,
+        "Fetched once more, the source delivered other octets, and the difference is no known habit of sources.",
+        "Compare both headers; where the difference is meant, accept it.",
+    ),
+)
+REASONS: Final[dict[str, Reason]] = {one.code: one for one in _REASONS}
+"""Every reason for an exception by its code."""

@@ -1,0 +1,269 @@
+"""What the workers do for migrations: feed the queue of a campaign in its order, and move one study."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_rows import LedgerStudy
+from vna_core.catalogue.migration_throttle import Slot
+from vna_core.domain.errors import LeaseLost, PeerError, PeerUnavailable, VnaError
+from vna_core.domain.jobs import NORMAL, Again, Job
+from vna_core.domain.migration import StudyState
+from vna_core.domain.outcome import IngestResult
+from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.report import summary_of
+from vna_core.migration.study_fetch import StudyFetch, StudyResult
+from vna_core.migration.windows import Windows
+from vna_core.ports.jobs import Handler, Running
+from vna_core.ports.pacs import PacsAdapter
+
+FEED: Final = "migration-feed"
+STUDY: Final = "migration-study"
+DEPTH: Final = 64
+"""Studies that wait in the queue of jobs; the others wait in the ledger, where their order may still change."""
+
+SLOT: Final = 120.0
+"""Seconds after which the place of a retrieval whose worker died is free again."""
+
+_LONGEST_WAIT: Final = 300.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOptions:
+    """How a campaign treats its source, as kept with it.
+
+    Attributes
+    ----------
+    rate
+        Most instances a second over all workers; 0: no limit.
+    concurrency
+        Most retrievals at once over all workers; 0: what the source is known to bear.
+    patience
+        Seconds without an answer after which a retrieval is given up.
+    copies
+        In how many stores a committed instance must be readable.
+    """
+
+    windows: Windows = field(default_factory=Windows)
+    rate: float = 0.0
+    concurrency: int = 0
+    patience: float = 300.0
+    copies: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        spans = [list(span) for span in self.windows.spans]
+        return {
+            "windows": spans,
+            "rate": self.rate,
+            "concurrency": self.concurrency,
+            "patience": self.patience,
+            "copies": self.copies,
+        }
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> CampaignOptions:
+        """Those of a campaign."""
+        kept = campaign.details.get("options", {})
+        windows = Windows(tuple((int(begin), int(end)) for begin, end in kept.get("windows", ())))
+        return cls(
+            windows,
+            float(kept.get("rate", 0.0)),
+            int(kept.get("concurrency", 0)),
+            float(kept.get("patience", 300.0)),
+            int(kept.get("copies", 1)),
+        )
+
+
+class MigrationWorker:
+    """Handlers of the jobs of migrations in one process.
+
+    Parameters
+    ----------
+    open_source
+        Opens the adapter of a campaign's source. Adapters stay open until `close`.
+    worker
+        Name of this process in the ledger.
+    observer
+        Told about every instance that was taken here.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        pipeline: IngestPipeline,
+        open_source: Callable[[Campaign], PacsAdapter],
+        worker: str,
+        observer: Callable[[IngestResult], object] = lambda result: None,
+    ) -> None:
+        self._catalogue, self._pipeline = catalogue, pipeline
+        self._open_source, self.worker, self._observer = open_source, worker, observer
+        self._adapters: dict[str, tuple[PacsAdapter, int]] = {}
+        self._lock = threading.Lock()
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Kind of job to what does it."""
+        return {FEED: self.feed, STUDY: self.study}
+
+    def close(self) -> None:
+        """Close the adapters."""
+        with self._lock:
+            for adapter, _ in self._adapters.values():
+                adapter.close()
+            self._adapters.clear()
+
+    # -- feeding ----------------------------------------------------------------------------------------------------------
+
+    def feed(self, job: Job, running: Running) -> Again | None:
+        """Keep so many studies queued that no worker waits; says how the campaign ended when nothing is left."""
+        campaign = self._catalogue.campaigns.load(job.key)
+        if campaign is None or campaign.state not in ("running", "paused"):
+            return None
+        if campaign.state == "paused":
+            return Again(5.0)
+        counts = {one.state: one.number for one in self._catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
+        queued = counts.get("queued", 0)
+        waiting = counts.get("inventoried", 0)
+        if queued < DEPTH // 2 and waiting:
+            ask = partial(ask_for_study, self._catalogue, campaign.name)
+            queued += self._catalogue.ledger.queue(campaign.name, DEPTH - queued, self.worker, ask)
+        if queued or waiting or counts.get("retrieving", 0):
+            return Again(0.5 if waiting else 2.0)
+        summary = summary_of(self._catalogue, campaign.name)
+        state = "complete" if summary.complete else "incomplete"
+        self._catalogue.campaigns.save(
+            Campaign(campaign.name, campaign.source, state, {**campaign.details, "summary": summary.as_dict()})
+        )
+        return None
+
+    # -- one study --------------------------------------------------------------------------------------------------------
+
+    def study(self, job: Job, running: Running) -> Again | None:
+        """Move one study, when its campaign, the window and the source allow it."""
+        campaign = self._catalogue.campaigns.load(str(job.payload["campaign"]))
+        if campaign is None or campaign.state == "cancelled":
+            return None
+        study = self._catalogue.ledger_reader.study(int(job.payload["study"]))
+        if study.state not in (StudyState.QUEUED, StudyState.RETRIEVING):
+            return None
+        options = CampaignOptions.of(campaign)
+        wait = 5.0 if campaign.state == "paused" else options.windows.seconds_until_open(datetime.now(UTC))
+        if wait:
+            return Again(min(wait, _LONGEST_WAIT))
+        adapter, bears = self._adapter(campaign)
+        most = options.concurrency or bears
+        throttle = self._catalogue.throttle
+        slot = throttle.acquire(campaign.name, self.worker, most, SLOT)
+        if slot is None:
+            return Again(0.5)
+        wait = throttle.reserve(campaign.name, max(1, study.instances), options.rate) if options.rate else 0.0
+        if wait:
+            throttle.forget(slot)
+            return Again(min(wait, _LONGEST_WAIT))
+        return self._move(study, adapter, options, slot, most, running)
+
+    def _move(
+        self,
+        study: LedgerStudy,
+        adapter: PacsAdapter,
+        options: CampaignOptions,
+        slot: Slot,
+        most: int,
+        running: Running,
+    ) -> Again | None:
+        ledger, throttle = self._catalogue.ledger, self._catalogue.throttle
+        ledger.move(study, StudyState.RETRIEVING, self.worker, "slot")
+        result: StudyResult | None = None
+        failed = False
+        try:
+            fetch = StudyFetch(
+                study,
+                adapter,
+                self._pipeline,
+                self._catalogue,
+                self.worker,
+                self._observer,
+                _Beat(running, throttle, slot),
+                options.patience,
+            )
+            result = fetch.run()
+            self._recovered(study)
+        except PeerUnavailable as error:
+            failed = True
+            self._hold(study, "source-unavailable", error)
+            raise
+        except LeaseLost:
+            raise
+        except PeerError as error:
+            failed = True
+            self._hold(study, "source-unavailable", error)
+            raise
+        except VnaError as error:
+            self._hold(study, "archive-unavailable", error)
+            raise
+        finally:
+            fetched = result.fetched if result else 0
+            seconds = result.seconds if result else {}
+            throttle.release(slot, most, fetched, seconds, failed or bool(result and result.failed_calls))
+        return None
+
+    def _hold(self, study: LedgerStudy, reason: str, error: VnaError) -> None:
+        """The study waits in the queue, and the worklist says why: one entry for the campaign."""
+        try:
+            with self._catalogue.ledger.writing(study.campaign, self.worker) as writing:
+                writing.move_study(study.pk, StudyState.QUEUED, reason, error.message)
+                writing.except_(reason, detail=error.message)
+        except VnaError as second:
+            error.add_note(f"The ledger could not be told either ({second.code}).")
+
+    def _recovered(self, study: LedgerStudy) -> None:
+        if any(
+            self._catalogue.ledger_reader.exceptions(study.campaign, reason=reason, limit=1)
+            for reason in ("source-unavailable", "archive-unavailable")
+        ):
+            with self._catalogue.ledger.writing(study.campaign, self.worker) as writing:
+                writing.solve(0, ("source-unavailable", "archive-unavailable"), "fetch")
+
+    def _adapter(self, campaign: Campaign) -> tuple[PacsAdapter, int]:
+        """The campaign's adapter, and how many retrievals at once the source bears. Raises PeerUnavailable, PeerError."""
+        with self._lock:
+            if campaign.name not in self._adapters:
+                adapter = self._open_source(campaign)
+                try:
+                    bears = adapter.probe().concurrency
+                except PeerError:
+                    adapter.close()
+                    raise
+                self._adapters[campaign.name] = (adapter, bears)
+            return self._adapters[campaign.name]
+
+
+class _Beat:
+    """Keeps the place of a retrieval, and ends it when the work is not ours any more or the process is about to end."""
+
+    def __init__(self, running: Running, throttle: Any, slot: Slot) -> None:
+        self._running, self._throttle, self._slot = running, throttle, slot
+        self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        if self._running.stopping:
+            raise LeaseLost("The worker ends; the study is gone on with by another one.")
+        if time.monotonic() - self._last > SLOT / 4:
+            self._last = time.monotonic()
+            self._throttle.renew(self._slot, SLOT)
+
+
+def ask_for_study(catalogue: Catalogue, campaign: str, session: Any, pk: int, priority: int = NORMAL) -> None:
+    """Ask for the job of one study in the transaction of a session."""
+    payload = {"campaign": campaign, "study": pk}
+    catalogue.jobs.add_in(session, STUDY, f"{campaign} {pk}", payload, priority=priority)

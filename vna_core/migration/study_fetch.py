@@ -1,0 +1,368 @@
+"""One study of a campaign: fetched, compared with the inventory, and written down instance by instance.
+
+Comes in: a study of the ledger whose instances are known. Afterwards every instance has an end, and whatever is odd is on the
+worklist. If the process dies here, nothing is lost: what was stored before is found in the catalogue by the next attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from vna_core.catalogue import Catalogue
+from vna_core.catalogue.migration_ledger import COPY_DAMAGED
+from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
+from vna_core.catalogue.stored_text import from_stored, identifier
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import PeerError, PeerUnavailable
+from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.octets import ReceivedInstance
+from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ports.pacs import PacsAdapter
+
+TRIES: Final = 3
+"""How often an instance is asked for before it is left to people."""
+
+_ONE_BY_ONE: Final = 64
+"""Instances up to which the last try asks for each alone, so that one that breaks the retrieval does not cost the others."""
+
+_FLUSH: Final = 100
+_STATES: Final[Mapping[Outcome, InstanceState]] = {
+    Outcome.HELD: InstanceState.STORED,
+    Outcome.DUPLICATE: InstanceState.STORED,
+    Outcome.CONFLICT: InstanceState.STORED,
+    Outcome.QUARANTINED: InstanceState.QUARANTINED,
+    Outcome.REFUSED: InstanceState.FAILED,
+}
+_TO_BE_ASKED: Final = (InstanceState.INVENTORIED, InstanceState.FAILED, InstanceState.MISSING)
+CURED: Final = (
+    "not-delivered",
+    "retrieve-failed",
+    "quarantined",
+    "refused",
+    "digest-differs",
+    "copy-damaged",
+)
+"""Reasons for exceptions that a complete fetch takes away."""
+
+_log = structlog.get_logger(__name__)
+Observer = Callable[[IngestResult], object]
+
+
+@dataclass(slots=True)
+class StudyResult:
+    """How a fetch went. `seconds` by stage: ``source``, ``pipeline``, ``store``."""
+
+    state: StudyState
+    fetched: int = 0
+    unexpected: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"source": 0.0, "pipeline": 0.0, "store": 0.0})
+    failed_calls: int = 0
+
+
+class StudyFetch:
+    """Fetches one study.
+
+    Parameters
+    ----------
+    beat
+        Called for every instance that came; raises what ends the work (a lost lease).
+    patience
+        Seconds without an answer after which a retrieval is given up.
+    """
+
+    def __init__(
+        self,
+        study: LedgerStudy,
+        adapter: PacsAdapter,
+        pipeline: IngestPipeline,
+        catalogue: Catalogue,
+        worker: str,
+        observer: Observer,
+        beat: Callable[[], object],
+        patience: float,
+    ) -> None:
+        self._study, self._adapter, self._pipeline = study, adapter, pipeline
+        self._catalogue, self._worker = catalogue, worker
+        self._observer, self._beat, self._patience = observer, beat, patience
+        self._lock = threading.Lock()
+        self._open: dict[int, LedgerInstance] = {}
+        self._named: dict[str, list[LedgerInstance]] = defaultdict(list)
+        self._ended: dict[int, InstanceEnd] = {}
+        self._buffer: list[InstanceEnd] = []
+        self._quarantined: dict[int, InstanceEnd] = {}
+        self._unexpected: dict[str, str] = {}
+        self._odd: dict[tuple[str, int], str] = {}
+        self._bad_digests: set[int] = set()
+        self._result = StudyResult(StudyState.RETRIEVING)
+        self._deadline = Deadline()
+
+    def run(self) -> StudyResult:
+        """Fetch what has no end yet.
+
+        Raises
+        ------
+        PeerUnavailable
+            The source does not answer any more; what came before is written down.
+        OutOfResources, StorageError, CatalogueError, LeaseLost
+            The archive cannot take anything now, or the work is not ours any more.
+        """
+        known = self._catalogue.ledger_reader.instances(self._study.pk)
+        for one in known:
+            self._named[one.sop_instance_uid].append(one)
+            if one.state in _TO_BE_ASKED:
+                self._open[one.pk] = one
+        whole = len(self._open) == sum(one.state is not InstanceState.DELETED_AT_SOURCE for one in known)
+        self._held_before()
+        whole = whole and not self._ended
+        reason = ""
+        for attempt in range(TRIES):
+            missing = self._missing(attempt)
+            if not missing:
+                break
+            try:
+                reason = self._attempt(missing, whole and attempt == 0, attempt) or reason
+            finally:
+                self._flush()
+        self._finish(reason)
+        return self._result
+
+    # -- asking -----------------------------------------------------------------------------------------------------------
+
+    def _missing(self, attempt: int) -> list[LedgerInstance]:
+        """What is still to be asked for; what was quarantined is asked for once more, as the way may have damaged it."""
+        again = self._quarantined if attempt == 1 else {}
+        return [one for pk, one in self._open.items() if pk not in self._ended and (pk not in self._quarantined or pk in again)]
+
+    def _attempt(self, missing: Sequence[LedgerInstance], whole: bool, attempt: int) -> str:
+        """Ask once for everything missing; what the source said about failures."""
+        reason = ""
+        for series, sops in self._questions(missing, whole, attempt):
+            try:
+                reason = self._ask(series, sops) or reason
+            except PeerUnavailable as error:
+                self._result.failed_calls += 1
+                self._adapter.probe()  # raises when the source itself is gone: then the study waits
+                reason = error.message
+            except PeerError as error:
+                self._result.failed_calls += 1
+                _log.warning("fetch-failed", study_instance_uid=self._study.study_instance_uid, code=error.code)
+                reason = error.message
+        return reason
+
+    def _questions(
+        self, missing: Sequence[LedgerInstance], whole: bool, attempt: int
+    ) -> Iterator[tuple[str | None, tuple[str, ...]]]:
+        if whole:
+            yield None, ()
+            return
+        by_series: dict[str, list[str]] = defaultdict(list)
+        for one in missing:
+            by_series[one.series_instance_uid].append(one.sop_instance_uid)
+        for series, sops in by_series.items():
+            if attempt == TRIES - 1 and len(missing) <= _ONE_BY_ONE:
+                yield from ((series, (sop,)) for sop in sops)
+            else:
+                yield series, tuple(sops)
+
+    def _ask(self, series: str | None, sops: tuple[str, ...]) -> str:
+        begun, inside = time.perf_counter(), self._inside()
+        self._deadline = Deadline(self._patience * (1 + len(sops or self._open) / 100))
+        try:
+            report = self._adapter.fetch(self._study.study_instance_uid, self._deliver, series, sops, deadline=self._deadline)
+        finally:
+            self._result.seconds["source"] += max(0.0, time.perf_counter() - begun - (self._inside() - inside))
+        return report.message
+
+    def _inside(self) -> float:
+        return self._result.seconds["pipeline"] + self._result.seconds["store"]
+
+    # -- what comes -------------------------------------------------------------------------------------------------------
+
+    def _deliver(self, received: ReceivedInstance) -> None:
+        """Take one instance over. Raises what the archive cannot take now, so that the source hears failure."""
+        self._beat()
+        said, digest, size = received.sop_instance_uid, received.octets.sha256, received.octets.size
+        promised = next((one for one in self._named.get(said, ()) if one.source_digest), None)
+        if promised is not None and not _is(received, promised.source_digest):
+            received.octets.close()
+            with self._lock:
+                self._bad_digests.add(promised.pk)
+            return
+        begun = time.perf_counter()
+        self._pipeline.clock.begin()
+        result = self._pipeline.offer(received)
+        storing = self._pipeline.clock.storing()
+        with self._lock:
+            self._result.seconds["store"] += storing
+            self._result.seconds["pipeline"] += time.perf_counter() - begun - storing
+            self._result.fetched += 1
+            self._take(result, said, digest, size)
+            full = len(self._buffer) >= _FLUSH
+        if full:
+            self._flush()
+        self._observer(result)
+
+    def _take(self, result: IngestResult, said: str, digest: str, size: int) -> None:
+        one = self._instance_of(result, said)
+        if one is None:
+            if result.sop_instance_uid or said:
+                self._unexpected.setdefault(result.sop_instance_uid or said, digest)
+            return
+        if result.outcome is Outcome.CONFLICT:
+            self._odd["same-uid-other-content", one.pk] = result.sop_instance_uid
+        if result.study_instance_uid and result.study_instance_uid != self._study.study_instance_uid:
+            self._odd["stale-header", 0] = f"the file names study {result.study_instance_uid}"
+        if one.pk in self._ended:
+            earlier = self._ended[one.pk]
+            if earlier.received_sha256 and earlier.received_sha256 != digest and result.outcome is not Outcome.QUARANTINED:
+                self._odd["same-uid-other-content", one.pk] = "delivered twice with different octets"
+            return
+        error = result.error
+        end = InstanceEnd(
+            one,
+            _STATES[result.outcome],
+            result.outcome.value,
+            "" if error is None else error.message,
+            digest,
+            size,
+            result.sop_instance_uid or said,
+            result.quarantine_id or "",
+        )
+        if result.outcome in (Outcome.QUARANTINED, Outcome.REFUSED):
+            self._quarantined.setdefault(one.pk, end)
+            return
+        self._ended[one.pk] = end
+        self._buffer.append(end)
+
+    def _instance_of(self, result: IngestResult, said: str) -> LedgerInstance | None:
+        """The inventory's entry for what came: by the UID stored or said, in its series, the first of several without an end."""
+        for sop in (result.sop_instance_uid, said):
+            named = self._named.get(sop, [])
+            if len(named) > 1:
+                named = [one for one in named if one.series_instance_uid == result.series_instance_uid] or [
+                    one for one in named if one.pk not in self._ended
+                ]
+            if named:
+                return named[0]
+        return None
+
+    def _held_before(self) -> None:
+        """What the archive holds already: from an earlier attempt of this campaign, or from elsewhere."""
+        reader = self._catalogue.ledger_reader
+        held: dict[tuple[str, str, str], list[tuple[str, int, str]]] = defaultdict(list)
+        for version in reader.held([one.sop_instance_uid for one in self._open.values()]):
+            key = (version.study_instance_uid, version.series_instance_uid, version.sop_instance_uid)
+            held[key].append((version.original_sha256, version.original_size, version.source))
+        for one in list(self._open.values()):
+            found = held.get((self._study.study_instance_uid, one.series_instance_uid, one.sop_instance_uid))
+            if found is None or self._repairs(one):
+                continue
+            ours = next((known for known in found if known[2] == self._adapter.name), None)
+            outcome = (Outcome.HELD if ours else Outcome.DUPLICATE).value
+            digest, size, _ = ours or found[0]
+            end = InstanceEnd(
+                one,
+                InstanceState.STORED,
+                outcome,
+                "held before",
+                digest if ours else "",
+                size if ours else 0,
+                one.sop_instance_uid,
+                rule="held-before",
+            )
+            self._ended[one.pk] = end
+            self._buffer.append(end)
+        self._flush()
+
+    @staticmethod
+    def _repairs(one: LedgerInstance) -> bool:
+        """Whether an instance is asked for again although it is held: its copy was found damaged."""
+        return one.state is InstanceState.FAILED and one.detail == COPY_DAMAGED
+
+    def _flush(self) -> None:
+        with self._lock:
+            ends, self._buffer = self._buffer, []
+        self._catalogue.ledger.end_instances(self._study, ends, self._worker)
+
+    # -- the end ----------------------------------------------------------------------------------------------------------
+
+    def _finish(self, reason: str) -> None:
+        """Give the rest an end, put what is odd on the worklist, and compare with what the catalogue holds."""
+        left = [one for pk, one in self._open.items() if pk not in self._ended]
+        ends = [self._quarantined.get(one.pk) or self._lost(one, reason) for one in left]
+        held = {one.sop_instance_uid for one in self._catalogue.ledger_reader.held(self._stored_uids())}
+        for end in self._ended.values():
+            if from_stored(identifier(end.stored_sop_instance_uid)) not in held:
+                ends.append(InstanceEnd(end.instance, InstanceState.MISSING, detail="not in the catalogue", rule="uid-set"))
+        state = StudyState.STORED if not any(_is_lost(end) for end in ends) else StudyState.PARTIAL
+        with self._catalogue.ledger.writing(self._study.campaign, self._worker) as writing:
+            writing.end_instances(self._study.pk, ends)
+            writing.solve(self._study.pk, CURED, "fetch")
+            for end in ends:
+                reason_code = _reason(end, bool(reason), end.instance.pk in self._bad_digests)
+                sample = end.quarantine_id or end.instance.sop_instance_uid
+                writing.except_(reason_code, self._study.pk, end.instance.pk, end.detail, sample)
+            for (code, instance), detail in {**self._odd, **self._stale_patient()}.items():
+                writing.except_(code, self._study.pk, instance, detail, detail)
+            if self._unexpected:
+                sample, count = next(iter(self._unexpected)), len(self._unexpected)
+                writing.except_("unexpected-instance", self._study.pk, detail=f"{count} instances", sample=sample)
+                writing.count("unexpected", "delivered", number=count)
+            writing.move_study(self._study.pk, state, "uid-set", f"{len(self._ended)} of {len(self._open)}")
+        self._result.state, self._result.unexpected = state, len(self._unexpected)
+
+    def _stored_uids(self) -> list[str]:
+        return [end.stored_sop_instance_uid for end in self._ended.values()]
+
+    def _lost(self, one: LedgerInstance, reason: str) -> InstanceEnd:
+        if one.pk in self._bad_digests:
+            return InstanceEnd(one, InstanceState.FAILED, detail="other octets than the source's digest says")
+        if reason:
+            return InstanceEnd(one, InstanceState.FAILED, detail=reason)
+        return InstanceEnd(one, InstanceState.MISSING, detail="the source did not deliver it")
+
+    def _stale_patient(self) -> dict[tuple[str, int], str]:
+        """Whether the source's database names another patient than the files."""
+        told = self._study.patient_id.strip()
+        if not told or not self._ended:
+            return {}
+        filed = self._catalogue.ledger_reader.patient_ids(self._study.study_instance_uid)
+        if not filed or filed == {told}:
+            return {}
+        return {("stale-header", 0): "the file names another patient than the source's database"}
+
+
+def _is_lost(end: InstanceEnd) -> bool:
+    return end.state in (InstanceState.MISSING, InstanceState.FAILED)
+
+
+def _reason(end: InstanceEnd, said: bool, bad_digest: bool) -> str:
+    if end.state is InstanceState.QUARANTINED:
+        return "quarantined"
+    if end.outcome == Outcome.REFUSED.value:
+        return "refused"
+    if bad_digest:
+        return "digest-differs"
+    return "retrieve-failed" if said else "not-delivered"
+
+
+def _is(received: ReceivedInstance, promised: str) -> bool:
+    """Whether octets are those that a digest such as ``md5:<hex>`` was made of."""
+    name, _, wanted = promised.partition(":")
+    if name == "sha256":
+        return received.octets.sha256 == wanted
+    if name != "md5":
+        return True
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in received.octets.chunks():
+        digest.update(piece)
+    return digest.hexdigest() == wanted
