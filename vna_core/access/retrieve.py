@@ -82,6 +82,13 @@ class Retriever:
         for number in numbers:
             yield self._copies.read(held, ranges[number - 1])
 
+    def range(self, held: HeldInstance, byte_range: ByteRange) -> bytes:
+        """A range of the stored object, in memory; verified when it is a good part of a small object.
+
+        Raises DigestMismatch, ObjectMissing, StoreUnavailable.
+        """
+        return self._copies.read(held, byte_range)
+
     def element(self, held: HeldInstance, path: str) -> tuple[ByteRange, str]:
         """Range and representation of one element's value in the stored object.
 
