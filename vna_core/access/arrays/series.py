@@ -6,11 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 from vna_core.access.arrays.frames import Instance, frames_of, instance_of
 from vna_core.access.arrays.layout import ArrayLayout, FramePlace, layouts
-from vna_core.access.arrays.metadata import array_document, document, group_document, multiscales
+from vna_core.access.arrays.metadata import OME_VERSION, array_document, document, group_document, multiscales
 from vna_core.access.arrays.slides import is_slide, slide_levels
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
@@ -22,6 +23,7 @@ MOST_FRAMES: Final = 2_000_000
 """Most frames of one series that are laid out as arrays."""
 
 _REMEMBERED: Final = 256
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,22 @@ class SeriesArrays:
         self._retriever = retriever
         self._ranges: OrderedDict[int, tuple[ByteRange, ...]] = OrderedDict()
         self._lock = threading.Lock()
-        self._documents = {METADATA: document(group_document({"dicom": {**attributes, "pictures": len(self.pictures)}}))}
+        collection = {"ome": {"version": OME_VERSION, "bioformats2raw.layout": 3}} if self.pictures else {}
+        self._documents = {
+            METADATA: document(group_document({**collection, "dicom": {**attributes, "pictures": len(self.pictures)}}))
+        }
         for number, picture in enumerate(self.pictures):
             self._documents[f"{number}/{METADATA}"] = document(group_document(multiscales(str(number), picture.levels)))
             for level, layout in enumerate(picture.levels):
                 self._documents[f"{number}/{level}/{METADATA}"] = document(array_document(layout))
 
     @classmethod
-    def of_series(cls, catalogue: Catalogue, retriever: Retriever, study: str, series: str) -> SeriesArrays:
-        """The arrays of a series' current instances. Raises NotFound, LimitExceeded."""
-        return cls._of(catalogue, retriever, {"study_instance_uid": study, "series_instance_uid": series}, study, series, None)
+    def of_series(
+        cls, catalogue: Catalogue, retriever: Retriever, study: str, series: str, more: Mapping[str, str] = _NOTHING
+    ) -> SeriesArrays:
+        """The arrays of a series' current instances; `more` are attributes of the root group. Raises NotFound, LimitExceeded."""
+        uids = {"study_instance_uid": study, "series_instance_uid": series, **more}
+        return cls._of(catalogue, retriever, uids, study, series, None)
 
     @classmethod
     def of_instance(cls, catalogue: Catalogue, retriever: Retriever, study: str, series: str, sop: str) -> SeriesArrays:
@@ -97,6 +105,17 @@ class SeriesArrays:
             raise NotFound("Nothing with pixels is held under this UID.")
         return cls(pictures_of(instances), retriever, uids)
 
+    @property
+    def frames(self) -> int:
+        """How many frames the arrays have."""
+        return sum(len(level.frames) for picture in self.pictures for level in picture.levels)
+
+    @property
+    def octets(self) -> int:
+        """Octets of all samples, decoded."""
+        levels = (level for picture in self.pictures for level in picture.levels)
+        return sum(prod(level.shape) * max(1, level.form.description.bits_allocated // 8) for level in levels)
+
     def documents(self) -> Mapping[str, bytes]:
         """Keys and octets of all metadata documents."""
         return self._documents
@@ -114,6 +133,11 @@ class SeriesArrays:
         if picture >= len(self.pictures) or level >= len(self.pictures[picture].levels):
             return None
         return self.pictures[picture].levels[level].frames.get(tuple(map(int, parts[3:])))
+
+    def is_prompt(self, key: str) -> bool:
+        """Whether reading a key costs no network."""
+        place = None if key in self._documents else self.place(key)
+        return place is None or self._retriever.is_local(place.held)
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes | None:
         """Octets under a key, or a part of them; a negative offset counts from the end. None when there are none.
