@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from vna_core.domain.errors import DigestMismatch, InvalidRequest, ObjectExists, ObjectMissing, StoreUnavailable, VnaError
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.ports.storage import Store
+from vna_core.testing.storage_tiers import TierConformance
 
 ESCAPES: Final = (
     "../outside",
@@ -69,7 +70,7 @@ _READS: Final[dict[str, Callable[[Store, str], object]]] = {
 }
 
 
-class StoreConformance:
+class StoreConformance(TierConformance):
     """Base class of a backend's tests."""
 
     concurrent_writers = 6
@@ -393,6 +394,7 @@ def _uses(store: Store, key: str) -> tuple[Callable[[], object], ...]:
         lambda: list(store.chunks(key)),
         lambda: store.stat(key),
         lambda: store.delete(key),
+        lambda: store.recall(key, 1),
     )
 
 
