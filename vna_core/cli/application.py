@@ -10,7 +10,22 @@ import typer
 from rich.console import Console
 
 from vna_core import __version__
-from vna_core.cli import config, explain, find, get, ingest, keys, migrate, normalize, plugins, quarantine, rebuild, serve, stats
+from vna_core.cli import (
+    config,
+    explain,
+    find,
+    get,
+    ingest,
+    keys,
+    migrate,
+    normalize,
+    plugin,
+    plugins,
+    quarantine,
+    rebuild,
+    serve,
+    stats,
+)
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
 FAILED = 1
@@ -31,6 +46,7 @@ for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
+app.add_typer(plugin.app, name="plugin")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 
