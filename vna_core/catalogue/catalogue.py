@@ -19,6 +19,7 @@ from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
+from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
@@ -56,6 +57,8 @@ class Catalogue:
 
     Attributes
     ----------
+    jobs
+        The ledger of durable work.
     outbox, commitments, campaigns
         Ledgers of things to do later, of storage commitment requests, and of migrations.
     generations
@@ -69,6 +72,7 @@ class Catalogue:
         self._quarantine = Quarantine(database)
         self._copies = Copies(database)
         self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)
+        self.jobs = Jobs(database)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)

@@ -16,6 +16,7 @@ from vna_core.cli import (
     find,
     get,
     ingest,
+    jobs,
     keys,
     migrate,
     normalize,
@@ -46,6 +47,7 @@ for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

@@ -1,27 +1,46 @@
-"""One process of ``vna serve``: ``python -m vna_core.cli.role KIND NAME LISTENER READY``, settings as JSON on standard input."""
+"""One process of ``vna serve``: what it does from its fork to SIGTERM."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import sys
 import threading
+from importlib import import_module
 from types import FrameType
+from typing import Final
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.configuration import Settings
 from vna_core.logging_setup import set_up_logging
 
-_PR_SET_PDEATHSIG = 1
+_MODULES: Final = (
+    "vna_core.gateways.dimse",
+    "vna_core.gateways.dicomweb.app",
+    "vna_core.gateways.web_server",
+    "vna_core.bootstrap_jobs",
+)
 
 
-def main() -> None:
-    """Run the role until SIGTERM."""
-    kind, name, listener_number, ready_number = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    _end_with_parent()
-    settings = Settings.model_validate_json(sys.stdin.buffer.read())
+def load() -> None:
+    """Load what the roles need, so that each begins with it."""
+    for name in _MODULES:
+        import_module(name)
+
+
+def play(kind: str, name: str, listener: int, ready: int, settings: Settings) -> None:
+    """Play a role until SIGTERM.
+
+    Parameters
+    ----------
+    kind
+        ``dimse``, ``web`` or ``worker``.
+    listener
+        Descriptor of the listening socket; -1 for none.
+    ready
+        Descriptor to which one octet is written when the role can work.
+    """
     set_up_logging(settings.logging, name)
     stop = threading.Event()
 
@@ -30,11 +49,13 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    listener = socket.socket(fileno=listener_number)
     with open_archive(settings, processes=settings.dimse.processes + settings.http.workers) as archive:
-        os.write(ready_number, b"r")
-        os.close(ready_number)
-        (_dimse if kind == "dimse" else _web)(archive, listener, stop)
+        os.write(ready, b"r")
+        os.close(ready)
+        if kind == "worker":
+            _worker(archive, name, stop)
+        else:
+            (_dimse if kind == "dimse" else _web)(archive, socket.socket(fileno=listener), stop)
     if kind == "web":
         # The web server's native threads must not meet the end of the interpreter: they abort the process there.
         sys.stderr.flush()
@@ -72,13 +93,8 @@ def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> No
     serve(app, listener, archive.settings.http, stop)
 
 
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM when the supervisor is killed, so that nothing serves unsupervised."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        sys.exit("the supervisor ended")
+def _worker(archive: Archive, name: str, stop: threading.Event) -> None:
+    from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine  # here: the other processes do not need it
 
-
-if __name__ == "__main__":
-    main()
+    ensure_periodic_jobs(archive)
+    job_engine(archive, name).run(stop)

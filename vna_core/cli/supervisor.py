@@ -7,15 +7,17 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 
+from vna_core.cli.forked import Forked
 from vna_core.cli.listening import address, listen, listen_in_group
+from vna_core.cli.role import load, play
 from vna_core.configuration import Settings
 from vna_core.domain.errors import ConfigurationError, VnaError
 
@@ -35,8 +37,8 @@ class _Role:
 
     name: str
     kind: str
-    listener: socket.socket
-    process: subprocess.Popen[bytes] | None = None
+    listener: socket.socket | None
+    process: Forked | None = None
     ready: int = -1
     started: float = 0.0
     failures: int = 0
@@ -68,6 +70,7 @@ class Supervisor:
         self._open_once()
         self._roles = [_Role(f"dimse-{number}", "dimse", dimse) for number in range(1, self._settings.dimse.processes + 1)]
         self._roles += [_Role(f"web-{number}", "web", listener) for number, listener in enumerate(http, 1)]
+        self._roles += [_Role(f"worker-{number}", "worker", None) for number in range(1, self._settings.jobs.processes + 1)]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -85,8 +88,9 @@ class Supervisor:
 
     def _open_once(self) -> None:
         """Make the folder, the tables and the stores before the processes do, and say what is wrong in one place."""
-        from vna_core.bootstrap import open_archive  # here: the modules are needed once, in this process only for the check
+        from vna_core.bootstrap import open_archive  # here: `vna --help` and a wrong address need none of it
 
+        load()
         with open_archive(self._settings) as archive:
             archive.landing.probe()
             archive.catalogue.ping()
@@ -95,21 +99,24 @@ class Supervisor:
         self._stopping = True
 
     def _start(self, role: _Role) -> None:
-        if role.listener.fileno() < 0:
+        if role.listener is not None and role.listener.fileno() < 0:
             web = self._settings.http
             role.listener = listen(web.host, self._web_port, "http", of_group=True)
         ready_read, ready_write = os.pipe()
         os.set_blocking(ready_read, False)
-        command = [sys.executable, "-m", "vna_core.cli.role", role.kind, role.name, str(role.listener.fileno()), str(ready_write)]
-        role.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(role.listener.fileno(), ready_write))
+        listener = -1 if role.listener is None else role.listener.fileno()
+        kept = [ready_write, *([listener] if listener >= 0 else [])]
+        work = partial(self._live, role, listener, ready_write)
+        role.process = Forked(f"vna-{role.name}", work, kept)
         os.close(ready_write)
         role.ready, role.started = ready_read, time.monotonic()
-        assert role.process.stdin is not None
-        try:
-            role.process.stdin.write(self._settings.model_dump_json(by_alias=True).encode("utf-8"))
-            role.process.stdin.close()
-        except BrokenPipeError:
-            _log.warning("process-died-at-start", role=role.name)
+
+    def _live(self, role: _Role, listener: int, ready: int) -> None:
+        """In the forked process: leave alone the descriptors of the others, which are closed here, and play the role."""
+        for other in self._roles:
+            if other.listener is not None:
+                other.listener.detach()
+        play(role.kind, role.name, listener, ready, self._settings)
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + START_LIMIT
@@ -146,23 +153,23 @@ class Supervisor:
 
     def _leave_to_others(self, role: _Role) -> None:
         """Have the kernel give no more connections to a web process that ended, as long as another one runs."""
-        if role.kind == "web" and any(one is not role and one.kind == "web" and one.process is not None for one in self._roles):
+        if (
+            role.kind == "web"
+            and role.listener is not None
+            and any(one is not role and one.kind == "web" and one.process is not None for one in self._roles)
+        ):
             role.listener.close()
 
     def _end_all(self) -> None:
-        running = [role for role in self._roles if role.process is not None]
-        for role in running:
-            assert role.process is not None
-            role.process.terminate()
+        running = [(role.name, role.process) for role in self._roles if role.process is not None]
+        for _, process in running:
+            process.send(signal.SIGTERM)
         deadline = time.monotonic() + GRACE
-        for role in running:
-            assert role.process is not None
-            try:
-                role.process.wait(max(0.05, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _log.warning("process-killed", role=role.name, grace=GRACE)
-                role.process.kill()
-                role.process.wait()
+        for name, process in running:
+            if process.wait(max(0.05, deadline - time.monotonic())) is None:
+                _log.warning("process-killed", role=name, grace=GRACE)
+                process.send(signal.SIGKILL)
+                process.wait(GRACE)
 
 
 def refuse_open_binding(settings: Settings) -> None:

@@ -26,7 +26,8 @@
     │   ├── KeyUnavailable          the key that encrypts an object is not at hand; the object may be whole
     │   └── StoreUnavailable        the store does not answer; transient
     ├── CatalogueError              the catalogue failed
-    │   └── CatalogueUnavailable    the database does not answer; transient
+    │   ├── CatalogueUnavailable    the database does not answer; transient
+    │   └── LeaseLost               another worker has taken a job over
     ├── PeerError                   another archive misbehaved or answered with failure
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
@@ -235,6 +236,13 @@ class CatalogueUnavailable(CatalogueError):
     code = "catalogue-unavailable"
     http_status = 503
     transient = True
+
+
+class LeaseLost(CatalogueError):
+    """Another worker has taken a job over: what is left of it is that worker's."""
+
+    code = "lease-lost"
+    http_status = 409
 
 
 class PeerError(VnaError):

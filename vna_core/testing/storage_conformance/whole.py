@@ -32,7 +32,7 @@ class Whole(StoreKit):
         assert again.read("a/b") == b"content"
         again.close()
 
-    def test_any_order_of_calls_does_what_the_store_in_memory_does(self, tmp_path: Path) -> None:
+    def test_any_order_of_calls_does_what_a_dictionary_would(self, tmp_path: Path) -> None:
         number = iter(range(1_000_000))
 
         def machine() -> stateful.RuleBasedStateMachine:

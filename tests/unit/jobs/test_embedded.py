@@ -1,0 +1,140 @@
+"""The embedded engine: jobs are done, tried again, given up, handed over, and none is lost when it stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import CatalogueSettings
+from vna_core.configuration_jobs import JobsSettings
+from vna_core.domain.errors import LeaseLost, PeerUnavailable, VnaError
+from vna_core.domain.jobs import Again, Job
+from vna_core.jobs import EmbeddedEngine
+from vna_core.ports.jobs import Handler, Running
+
+QUICK = JobsSettings(poll=0.02, pause=0.01, max_attempts=3)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with Catalogue.open(CatalogueSettings(), tmp_path) as opened:
+        yield opened
+
+
+def engine(catalogue: Catalogue, settings: JobsSettings = QUICK, **handlers: Handler) -> EmbeddedEngine:
+    return EmbeddedEngine(catalogue.jobs, handlers, settings, "test")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def test_jobs_are_done_side_by_side_and_forgotten(catalogue: Catalogue) -> None:
+    together = threading.Barrier(2, timeout=20)
+
+    def meet(job: Job, running: Running) -> None:
+        together.wait()
+
+    for number in range(4):
+        catalogue.jobs.add("meet", str(number))
+    stop = threading.Event()
+    working = threading.Thread(target=engine(catalogue, meet=meet).run, args=(stop,))
+    working.start()
+    wait_for(lambda: not catalogue.jobs.listed())
+    stop.set()
+    working.join(20)
+    assert not working.is_alive()
+
+
+def test_what_fails_is_tried_again_and_then_left_to_people(catalogue: Catalogue) -> None:
+    seen: list[int] = []
+
+    def fails(job: Job, running: Running) -> None:
+        seen.append(job.attempts)
+        raise VnaError("It does not fit.")
+
+    catalogue.jobs.add("fails", "x")
+    one = engine(catalogue, fails=fails)
+    wait_for(lambda: one.run_until_idle() >= 0 and bool(catalogue.jobs.listed(state="failed")))
+    assert seen == [1, 2, 3]
+    assert catalogue.jobs.listed()[0].error == "It does not fit. [internal-error]"
+
+
+def test_what_does_not_answer_is_asked_without_end_and_a_crash_is_told(catalogue: Catalogue) -> None:
+    seen: list[int] = []
+
+    def silent(job: Job, running: Running) -> None:
+        seen.append(job.attempts)
+        if len(seen) < 6:
+            raise PeerUnavailable("It does not answer.")
+
+    def crashes(job: Job, running: Running) -> None:
+        raise ZeroDivisionError
+
+    catalogue.jobs.add("silent", "x")
+    catalogue.jobs.add("crashes", "y")
+    one = engine(catalogue, silent=silent, crashes=crashes)
+    wait_for(lambda: one.run_until_idle() >= 0 and not catalogue.jobs.listed(kind="silent"))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    wait_for(lambda: one.run_until_idle() >= 0 and bool(catalogue.jobs.listed(state="failed")))
+    assert "ZeroDivisionError" in catalogue.jobs.listed()[0].error
+
+
+def test_work_in_pieces_goes_on_and_counts_no_attempts(catalogue: Catalogue) -> None:
+    seen: list[int] = []
+
+    def pieces(job: Job, running: Running) -> Again | None:
+        seen.append(job.attempts)
+        running.tell({"piece": len(seen)})
+        return Again() if len(seen) < 5 else None
+
+    catalogue.jobs.add("pieces", "x")
+    assert engine(catalogue, pieces=pieces).run_until_idle() == 5
+    assert seen == [1] * 5
+    assert catalogue.jobs.listed() == []
+
+
+def test_a_stopping_engine_tells_its_handlers_and_what_they_leave_is_done_later(catalogue: Catalogue) -> None:
+    begun = threading.Event()
+
+    def patient(job: Job, running: Running) -> Again:
+        begun.set()
+        wait_for(lambda: running.stopping)
+        return Again()
+
+    catalogue.jobs.add("patient", "x")
+    stop = threading.Event()
+    working = threading.Thread(target=engine(catalogue, patient=patient).run, args=(stop,))
+    working.start()
+    assert begun.wait(20)
+    stop.set()
+    working.join(20)
+    assert not working.is_alive()
+    assert [job.key for job in catalogue.jobs.take(("patient",), 1, 60.0, "next")] == ["x"]
+
+
+def test_a_handler_whose_job_was_taken_over_hears_of_it(catalogue: Catalogue) -> None:
+    heard: list[str] = []
+
+    def slow(job: Job, running: Running) -> None:
+        catalogue.jobs.reopen(job.pk)
+        catalogue.jobs.take(("slow",), 1, 60.0, "other")
+        try:
+            running.tell({})
+        except LeaseLost as error:
+            heard.append(error.code)
+            raise
+
+    catalogue.jobs.add("slow", "x")
+    engine(catalogue, slow=slow).run_until_idle()
+    assert heard == ["lease-lost"]
+    assert catalogue.jobs.listed()[0].worker == "other"

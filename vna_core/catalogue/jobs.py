@@ -1,0 +1,257 @@
+"""The ledger of durable jobs (decision D10): asked for in the transaction of the thing they are about, leased, fenced, done at least once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import ClauseElement
+
+from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.schema_jobs import FAILED, OPEN, jobs
+from vna_core.catalogue.stored_text import from_stored, to_stored
+from vna_core.domain.errors import LeaseLost, NotFound
+from vna_core.domain.jobs import NORMAL, Job
+
+_ERROR_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job as people see it. `free_at` is the end of the lease while it runs, or the moment from which it may be taken."""
+
+    pk: int
+    kind: str
+    key: str
+    state: str
+    priority: int
+    attempts: int
+    worker: str
+    error: str
+    progress: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    created_at: datetime
+    free_at: datetime
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+class Jobs:
+    """Asks for, takes and finishes jobs. Every method may be called from several threads and processes at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        kind: str,
+        key: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        priority: int = NORMAL,
+        delay: float = 0.0,
+        postpone: bool = False,
+    ) -> None:
+        """Ask for a job in a transaction of its own; see `add_in`."""
+        with self._database.transaction() as session:
+            self.add_in(session, kind, key, payload, priority=priority, delay=delay, postpone=postpone)
+
+    def add_in(
+        self,
+        session: Session,
+        kind: str,
+        key: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        priority: int = NORMAL,
+        delay: float = 0.0,
+        postpone: bool = False,
+    ) -> None:
+        """Ask for a job inside a transaction of the catalogue.
+
+        Where a job of this kind and key is there already it is asked for again: with the new payload, the more urgent of both
+        priorities, and the earlier of both moments. One that failed is open again; one that runs is done once more afterwards.
+
+        Parameters
+        ----------
+        delay
+            Seconds before it may be taken.
+        postpone
+            Take the later of both moments instead: for work that waits until something has been quiet for `delay` seconds.
+        """
+        session.run(_ask(self._database.is_postgresql, kind, key, payload or {}, priority, delay, postpone))
+
+    def ensure(self, kind: str, key: str, payload: Mapping[str, Any] | None = None, *, priority: int = NORMAL) -> None:
+        """Ask for a job unless there is one of this kind and key already: for periodic work, at every start."""
+        row = _row(kind, key, payload or {}, priority, _now())
+        with self._database.transaction() as session:
+            there = session.run(select(jobs.c.pk).where(_is(kind, key))).fetchone()
+            if there is None:
+                session.run(insert(jobs).values(row))
+
+    def take(self, kinds: Sequence[str], limit: int, lease: float, worker: str) -> list[Job]:
+        """Lease the most urgent free jobs of these kinds for `lease` seconds. Two workers never get the same job at once."""
+        now = _now()
+        columns = (
+            jobs.c.pk,
+            jobs.c.kind,
+            jobs.c.key,
+            jobs.c.payload,
+            jobs.c.priority,
+            jobs.c.attempts,
+            jobs.c.fence,
+            jobs.c.asked,
+        )
+        free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= now)
+        wanted = select(*columns).where(free).order_by(jobs.c.priority, jobs.c.pk).limit(limit)
+        with self._database.session() as session:  # looking needs no lock; most looks find nothing
+            if session.run(wanted.limit(1)).fetchone() is None:
+                return []
+        with self._database.transaction() as session:
+            rows = session.run(wanted).fetchall()
+            if rows:
+                session.run(
+                    update(jobs)
+                    .where(jobs.c.pk.in_([row[0] for row in rows]))
+                    .values(
+                        free_at=now + round(lease * 1e6),
+                        fence=jobs.c.fence + 1,
+                        attempts=jobs.c.attempts + 1,
+                        worker=to_stored(worker),
+                    )
+                )
+        return [
+            Job(pk, kind, from_stored(key), json.loads(payload), priority, attempts + 1, fence + 1, asked)
+            for pk, kind, key, payload, priority, attempts, fence, asked in rows
+        ]
+
+    def renew(self, job: Job, lease: float, progress: Mapping[str, Any] | None = None) -> None:
+        """Keep a job for another `lease` seconds, and note how far it is. Raises LeaseLost."""
+        values: dict[str, Any] = {"free_at": _now() + round(lease * 1e6)}
+        if progress is not None:
+            values["progress"] = json.dumps(dict(progress))
+        with self._database.transaction() as session:
+            if not session.run(update(jobs).where(_held(job)).values(**values)).rowcount:
+                raise LeaseLost("Another worker has taken this job over.", kind=job.kind, key=job.key)
+
+    def done(self, job: Job) -> None:
+        """Finish a job. One that was asked for again meanwhile is open again. A lost lease changes nothing."""
+        with self._database.transaction() as session:
+            gone = session.run(delete(jobs).where(_held(job), jobs.c.asked == job.asked)).rowcount
+            if not gone:
+                session.run(_freed(job, 0.0).values(attempts=0, error="", progress=""))
+
+    def later(self, job: Job, delay: float, error: str = "") -> None:
+        """Have a job done again after `delay` seconds: it failed with `error`, or went well so far. A lost lease changes nothing."""
+        values: dict[str, Any] = {"error": to_stored(error[:_ERROR_LENGTH])}
+        if not error:
+            values["attempts"] = 0
+        with self._database.transaction() as session:
+            session.run(_freed(job, delay).values(**values))
+
+    def fail(self, job: Job, error: str) -> None:
+        """Leave a job to people: it stays as failed until it is asked for again. A lost lease changes nothing."""
+        with self._database.transaction() as session:
+            session.run(_freed(job, 0.0).values(state=FAILED, error=to_stored(error[:_ERROR_LENGTH])))
+
+    def reopen(self, pk: int) -> None:
+        """Have a job taken as soon as possible, failed or waiting. Raises NotFound."""
+        with self._database.transaction() as session:
+            changed = session.run(
+                update(jobs).where(jobs.c.pk == pk).values(state=OPEN, free_at=0, attempts=0, fence=jobs.c.fence + 1, error="")
+            ).rowcount
+        if not changed:
+            raise NotFound("There is no such job.", pk=pk)
+
+    def cancel(self, pk: int) -> None:
+        """Forget a job; a worker that has it finishes what it does without effect on the ledger. Raises NotFound."""
+        with self._database.transaction() as session:
+            if not session.run(delete(jobs).where(jobs.c.pk == pk)).rowcount:
+                raise NotFound("There is no such job.", pk=pk)
+
+    def listed(self, *, kind: str | None = None, state: str | None = None, after: int = 0, limit: int = 100) -> list[ListedJob]:
+        """Jobs in the order they were asked for, from the one behind `after` on."""
+        columns = tuple(jobs.c[name] for name in ListedJob.__dataclass_fields__)
+        statement = select(*columns).where(jobs.c.pk > after).order_by(jobs.c.pk).limit(limit)
+        if kind is not None:
+            statement = statement.where(jobs.c.kind == kind)
+        if state is not None:
+            statement = statement.where(jobs.c.state == state)
+        with self._database.session() as session:
+            return [_listed(row) for row in session.run(statement).fetchall()]
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many jobs of each kind are in each state."""
+        statement = select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
+        with self._database.session() as session:
+            return {(row[0], row[1]): int(row[2]) for row in session.run(statement).fetchall()}
+
+
+def _is(kind: str, key: str) -> ColumnElement[bool]:
+    return (jobs.c.kind == kind) & (jobs.c.key == to_stored(key))
+
+
+def _held(job: Job) -> ColumnElement[bool]:
+    return (jobs.c.pk == job.pk) & (jobs.c.fence == job.fence)
+
+
+def _freed(job: Job, delay: float) -> Any:
+    return update(jobs).where(_held(job)).values(free_at=_now() + round(delay * 1e6), worker="")
+
+
+def _row(kind: str, key: str, payload: Mapping[str, Any], priority: int, free_at: int) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "key": to_stored(key),
+        "payload": json.dumps(dict(payload)),
+        "priority": priority,
+        "created_at": _now(),
+        "free_at": free_at,
+    }
+
+
+def _ask(
+    on_postgresql: bool, kind: str, key: str, payload: Mapping[str, Any], priority: int, delay: float, postpone: bool
+) -> ClauseElement:
+    """The statement that asks for a job, or asks again for the one that is there."""
+    row = _row(kind, key, payload, priority, _now() + round(delay * 1e6))
+    least, greatest = (func.least, func.greatest) if on_postgresql else (func.min, func.max)
+    statement: Any = (postgresql.insert if on_postgresql else sqlite.insert)(jobs).values(row)
+    new = statement.excluded
+    return statement.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=[jobs.c.kind, jobs.c.key],
+        set_={
+            "payload": new.payload,
+            "priority": least(jobs.c.priority, new.priority),
+            "free_at": _moment(jobs.c, new, least, greatest, postpone),
+            "attempts": 0,
+            "state": OPEN,
+            "error": "",
+            "asked": jobs.c.asked + 1,
+        },
+    )
+
+
+def _moment(old: Any, new: Any, least: Any, greatest: Any, postpone: bool) -> Any:
+    """When a job asked for again is free: a running one stays leased, whatever was asked."""
+    chosen = greatest(old.free_at, new.free_at) if postpone else least(old.free_at, new.free_at)
+    return case((old.worker != "", old.free_at), else_=chosen)
+
+
+def _listed(row: Sequence[Any]) -> ListedJob:
+    values = dict(zip(ListedJob.__dataclass_fields__, row, strict=True))
+    for name in ("created_at", "free_at"):
+        values[name] = datetime.fromtimestamp(values[name] / 1e6, UTC)
+    for name in ("key", "worker", "error"):
+        values[name] = from_stored(values[name])
+    values["payload"] = json.loads(values["payload"])
+    values["progress"] = json.loads(values["progress"]) if values["progress"] else {}
+    return ListedJob(**values)

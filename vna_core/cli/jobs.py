@@ -1,0 +1,94 @@
+"""``vna jobs``: durable work that waits, runs or failed."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vna_core.bootstrap import Archive
+from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine
+from vna_core.catalogue.jobs import ListedJob
+from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+
+app = typer.Typer(help="Durable work in the background: what waits, runs or failed.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(help="Number of the job, as `vna jobs list` shows it.")]
+
+
+def _all(archive: Archive, kind: str | None, state: str | None) -> Iterator[ListedJob]:
+    after = 0
+    while page := archive.catalogue.jobs.listed(kind=kind, state=state, after=after, limit=1000):
+        yield from page
+        after = page[-1].pk
+
+
+def _document(job: ListedJob) -> dict[str, Any]:
+    return {**asdict(job), "created_at": job.created_at.isoformat(), "free_at": job.free_at.isoformat()}
+
+
+@app.command("list", epilog="Examples:\n\n`vna jobs list`\n\n`vna jobs list --failed --json`")
+def list_(
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only jobs that wait for somebody to look at them.")] = False,
+) -> None:
+    """List jobs."""
+    table = Table("job", "kind", "about", "state", "attempts", "worker", "free at", "progress", "error")
+    with archive_of(data, config) as archive:
+        for job in _all(archive, kind, "failed" if failed else None):
+            if as_json:
+                print_json(_document(job))
+            else:
+                state = "running" if job.worker and job.state == "open" else job.state
+                progress = " ".join(f"{name}={value}" for name, value in job.progress.items())
+                row = (str(job.pk), job.kind, job.key, state, str(job.attempts), job.worker)
+                table.add_row(*row, f"{job.free_at:%Y-%m-%d %H:%M:%S}", progress, job.error)
+    if not as_json:
+        Console().print(table)
+
+
+@app.command("retry", epilog="Example:\n\n`vna jobs retry 17`")
+def retry(job: Number, data: Data = None, config: Config = None) -> None:
+    """Have a job taken as soon as possible."""
+    with archive_of(data, config) as archive:
+        archive.catalogue.jobs.reopen(job)
+
+
+@app.command("cancel", epilog="Example:\n\n`vna jobs cancel 17`")
+def cancel(job: Number, data: Data = None, config: Config = None) -> None:
+    """Forget a job."""
+    with archive_of(data, config) as archive:
+        archive.catalogue.jobs.cancel(job)
+
+
+@app.command("run", epilog="Examples:\n\n`vna jobs run --until-idle`\n\n`vna jobs run --config /etc/vna.yaml`")
+def run(
+    data: Data = None,
+    config: Config = None,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="End when nothing is free to be done.")] = False,
+) -> None:
+    """Do jobs in this process, beside the workers of `vna serve` or without them; Ctrl-C ends it."""
+    with archive_of(data, config) as archive:
+        ensure_periodic_jobs(archive)
+        engine = job_engine(archive, "cli")
+        if until_idle:
+            sys.stdout.write(f"{engine.run_until_idle()} done\n")
+            return
+        stop = threading.Event()
+        working = threading.Thread(target=engine.run, args=(stop,), name="jobs")
+        working.start()
+        try:
+            while working.is_alive():
+                working.join(0.5)
+        finally:
+            stop.set()
+            working.join()

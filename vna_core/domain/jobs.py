@@ -1,0 +1,51 @@
+"""Durable work: what is to be done, and how an attempt at it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+URGENT: Final = 0
+NORMAL: Final = 50
+BACKGROUND: Final = 90
+"""Priorities; the smaller number is taken first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as it was taken.
+
+    Attributes
+    ----------
+    kind
+        Which handler does it.
+    key
+        What it is about: of the same kind and key there is one job at most.
+    payload
+        What the handler needs to know (JSON). No patient data beyond identifiers, no octets.
+    priority
+        Smaller is taken first.
+    attempts
+        How often it was taken since it was asked for or last went well, this time included.
+    fence
+        Grows each time the job is taken: whoever holds an older one has lost the lease and must not finish the job.
+    asked
+        How often it was asked for: a job asked for again while it runs is done once more.
+    """
+
+    pk: int
+    kind: str
+    key: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = NORMAL
+    attempts: int = 1
+    fence: int = 1
+    asked: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a handler returns when its job is to be done once more after `delay` seconds: periodic work, or work in pieces."""
+
+    delay: float = 0.0
