@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network import command as commands
-from vna_core.dicom.network.association import Association, Message
+from vna_core.dicom.network.association import Association, Message, SinkFor
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.pdu import ProtocolError, Role
 from vna_core.dicom.network.requestor import request
+from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerError, PeerUnavailable
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Between, Equals, Level, Query
@@ -49,6 +50,8 @@ _RETURN: Final = {
 _PENDING: Final = (0xFF00, 0xFF01)
 _REMEMBERED: Final = 64
 _UIDS_AT_ONCE: Final = 200
+SILENCE: Final = 300.0
+"""Seconds that a source may think before it says something."""
 
 
 class DimseAdapter(PacsAdapter):
@@ -124,7 +127,7 @@ class DimseAdapter(PacsAdapter):
 
     # -- asking -----------------------------------------------------------------------------------------------------------
 
-    def probe(self) -> PacsAbilities:
+    def probe(self, thorough: bool = False) -> PacsAbilities:
         """See `PacsAdapter.probe`. C-GET is preferred where the source accepts it."""
         offered = [(uid, IDENTIFIERS) for uid in (VERIFICATION, STUDY_FIND, STUDY_GET, STUDY_MOVE)]
         association = self._associate(offered, extended={STUDY_FIND: b"\x01"})
@@ -139,9 +142,9 @@ class DimseAdapter(PacsAdapter):
         self._abilities = PacsAbilities("get" if STUDY_GET in accepted else "move", False, self._concurrency)
         return self._abilities
 
-    def find(self, query: Query) -> Iterator[DicomJson]:
+    def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
         """See `PacsAdapter.find`."""
-        keys: dict[int, tuple[str, ...]] = dict.fromkeys(_RETURN.get(query.level, _RETURN[Level.STUDY]), ())
+        keys: dict[int, tuple[str, ...]] = dict.fromkeys((*_RETURN.get(query.level, _RETURN[Level.STUDY]), *attributes), ())
         for one in query.conditions:
             if isinstance(one, Equals):
                 keys[one.tag] = one.values
@@ -149,19 +152,21 @@ class DimseAdapter(PacsAdapter):
                 keys[one.tag] = (f"{one.low}-{one.high}",)
             else:
                 keys[one.tag] = (one.pattern,)
-        for answered in self._found(query.level, keys):
+        for answered in self._found(query.level, keys, deadline):
             yield encode_attributes(answered.values)
 
-    def inventory(self, study_instance_uid: str) -> Iterator[InventoriedInstance]:
+    def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`: series first, then the instances of each, as the hierarchical model wants it."""
         instances: list[InventoriedInstance] = []
         association = self._associate([(STUDY_FIND, IDENTIFIERS)])
         try:
             series_keys = {**dict.fromkeys(_RETURN[Level.SERIES], ()), _STUDY: (study_instance_uid,)}
-            series = {one.first(_SERIES): one.first(_MODALITY) for one in self._ask(association, Level.SERIES, series_keys)}
+            series = {
+                one.first(_SERIES): one.first(_MODALITY) for one in self._ask(association, Level.SERIES, series_keys, deadline)
+            }
             for uid in series:
                 image_keys = {**dict.fromkeys(_RETURN[Level.IMAGE], ()), _STUDY: (study_instance_uid,), _SERIES: (uid,)}
-                for one in self._ask(association, Level.IMAGE, image_keys):
+                for one in self._ask(association, Level.IMAGE, image_keys, deadline):
                     instances.append(InventoriedInstance(study_instance_uid, uid, one.first(_SOP), one.first(_CLASS)))
         finally:
             association.release()
@@ -172,14 +177,16 @@ class DimseAdapter(PacsAdapter):
                 self._modalities.pop(self._inventories.popitem(last=False)[0], None)
         yield from instances
 
-    def _found(self, level: Level, keys: Mapping[int, tuple[str, ...]]) -> Iterator[Identifier]:
+    def _found(self, level: Level, keys: Mapping[int, tuple[str, ...]], deadline: Deadline | None) -> Iterator[Identifier]:
         association = self._associate([(STUDY_FIND, IDENTIFIERS)])
         try:
-            yield from self._ask(association, level, keys)
+            yield from self._ask(association, level, keys, deadline)
         finally:
             association.release()
 
-    def _ask(self, association: Association, level: Level, keys: Mapping[int, tuple[str, ...]]) -> Iterator[Identifier]:
+    def _ask(
+        self, association: Association, level: Level, keys: Mapping[int, tuple[str, ...]], deadline: Deadline | None
+    ) -> Iterator[Identifier]:
         context = self._context(association, STUDY_FIND)
         asked: Command = {
             commands.AFFECTED_SOP_CLASS: STUDY_FIND,
@@ -190,7 +197,7 @@ class DimseAdapter(PacsAdapter):
         syntax = association.contexts[context].transfer_syntax
         association.send(context, asked, [encode_identifier({**keys, _LEVEL: (level.value,)}, syntax)])
         while True:
-            answer = association.receive()
+            answer = _received(association, deadline)
             status = commands.number(answer.command, commands.STATUS, 0xC000)
             if status not in _PENDING:
                 if status:
@@ -206,6 +213,8 @@ class DimseAdapter(PacsAdapter):
         deliver: Deliver,
         series_instance_uid: str | None = None,
         sop_instance_uids: tuple[str, ...] = (),
+        *,
+        deadline: Deadline | None = None,
     ) -> FetchReport:
         """See `PacsAdapter.fetch`."""
         abilities = self._abilities or self.probe()
@@ -213,8 +222,8 @@ class DimseAdapter(PacsAdapter):
         if series_instance_uid is not None:
             keys |= {_LEVEL: (Level.SERIES.value,), _SERIES: (series_instance_uid,)}
         if abilities.retrieve == "move":
-            return self._move(self._batches(keys, sop_instance_uids), deliver)
-        return self._get(study_instance_uid, keys, sop_instance_uids, series_instance_uid, deliver)
+            return self._move(self._batches(keys, sop_instance_uids), deliver, deadline)
+        return self._get(study_instance_uid, keys, sop_instance_uids, series_instance_uid, deliver, deadline)
 
     @staticmethod
     def _batches(keys: dict[int, tuple[str, ...]], sops: Sequence[str]) -> list[dict[int, tuple[str, ...]]]:
@@ -225,7 +234,13 @@ class DimseAdapter(PacsAdapter):
         return [{**keys, _LEVEL: (Level.IMAGE.value,), _SOP: piece} for piece in pieces]
 
     def _get(
-        self, study: str, keys: dict[int, tuple[str, ...]], sops: Sequence[str], series: str | None, deliver: Deliver
+        self,
+        study: str,
+        keys: dict[int, tuple[str, ...]],
+        sops: Sequence[str],
+        series: str | None,
+        deliver: Deliver,
+        deadline: Deadline | None,
     ) -> FetchReport:
         """Retrieve with one plan of presentation contexts after the other until everything wanted was delivered."""
         wanted = {
@@ -239,7 +254,7 @@ class DimseAdapter(PacsAdapter):
         report = FetchReport(0, 0)
         parts = self._batches(keys, sops)
         for plan in plans:
-            report = self._get_with(plan, parts, deliver, delivered)
+            report = self._get_with(plan, parts, deliver, delivered, deadline)
             missing = [one for uid, one in wanted.items() if uid not in delivered]
             if not missing:
                 return FetchReport(len(delivered), 0, report.warnings, report.message)
@@ -252,14 +267,19 @@ class DimseAdapter(PacsAdapter):
         return instances if instances is not None else list(self.inventory(study))
 
     def _get_with(
-        self, plan: Sequence[Context], parts: Sequence[dict[int, tuple[str, ...]]], deliver: Deliver, delivered: set[str]
+        self,
+        plan: Sequence[Context],
+        parts: Sequence[dict[int, tuple[str, ...]]],
+        deliver: Deliver,
+        delivered: set[str],
+        deadline: Deadline | None,
     ) -> FetchReport:
         classes = dict.fromkeys(uid for uid, _ in plan)
         association = self._associate([(STUDY_GET, IDENTIFIERS), *plan], roles=[Role(uid, False, True) for uid in classes])
         total = FetchReport(0, 0)
         try:
             for keys in parts:
-                total = _sum(total, self._get_once(association, keys, deliver, delivered))
+                total = _sum(total, self._get_once(association, keys, deliver, delivered, deadline))
         except Exception:
             association.abort(0)
             raise
@@ -274,7 +294,12 @@ class DimseAdapter(PacsAdapter):
         return parts
 
     def _get_once(
-        self, association: Association, keys: Mapping[int, tuple[str, ...]], deliver: Deliver, delivered: set[str]
+        self,
+        association: Association,
+        keys: Mapping[int, tuple[str, ...]],
+        deliver: Deliver,
+        delivered: set[str],
+        deadline: Deadline | None,
     ) -> FetchReport:
         context = self._context(association, STUDY_GET)
         asked: Command = {
@@ -286,7 +311,7 @@ class DimseAdapter(PacsAdapter):
         association.send(context, asked, [encode_identifier(keys, association.contexts[context].transfer_syntax)])
         taken = 0
         while True:
-            message = association.receive(lambda context_id, command: self._sink(association, context_id, command))
+            message = _received(association, deadline, lambda context_id, command: self._sink(association, context_id, command))
             field = commands.number(message.command, commands.COMMAND_FIELD)
             if field == Field.STORE_RQ:
                 if self._take(association, message, deliver):
@@ -328,7 +353,7 @@ class DimseAdapter(PacsAdapter):
         association.send(message.context_id, answered)
         return 1 if status == 0 else 0
 
-    def _move(self, batches: list[dict[int, tuple[str, ...]]], deliver: Deliver) -> FetchReport:
+    def _move(self, batches: list[dict[int, tuple[str, ...]]], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
         """C-MOVE to our own listener; one retrieval at a time, because arriving instances do not say which asked for them."""
         total = FetchReport(0, 0)
         with self._lock:
@@ -341,12 +366,14 @@ class DimseAdapter(PacsAdapter):
             try:
                 with listener.delivering(deliver) as count:
                     for keys in batches:
-                        total = _sum(total, self._move_once(association, keys, count))
+                        total = _sum(total, self._move_once(association, keys, count, deadline))
             finally:
                 association.release()
         return total
 
-    def _move_once(self, association: Association, keys: Mapping[int, tuple[str, ...]], count: MoveListener.Count) -> FetchReport:
+    def _move_once(
+        self, association: Association, keys: Mapping[int, tuple[str, ...]], count: MoveListener.Count, deadline: Deadline | None
+    ) -> FetchReport:
         context = self._context(association, STUDY_MOVE)
         asked: Command = {
             commands.AFFECTED_SOP_CLASS: STUDY_MOVE,
@@ -358,7 +385,7 @@ class DimseAdapter(PacsAdapter):
         before = count.taken
         association.send(context, asked, [encode_identifier(keys, association.contexts[context].transfer_syntax)])
         while True:
-            answer = association.receive()
+            answer = _received(association, deadline)
             status = commands.number(answer.command, commands.STATUS, 0xC000)
             if status not in _PENDING:
                 count.settle()
@@ -380,7 +407,7 @@ class DimseAdapter(PacsAdapter):
             contexts=contexts,
             roles=roles,
             extended=extended,
-            idle_timeout=300.0,
+            idle_timeout=SILENCE,
         )
 
     def _context(self, association: Association, abstract_syntax: str) -> int:
@@ -404,6 +431,15 @@ class DimseAdapter(PacsAdapter):
         """Close the listener."""
         if self._listener is not None:
             self._listener.close()
+
+
+def _received(association: Association, deadline: Deadline | None, sink_for: SinkFor | None = None) -> Message:
+    """The next message, if it comes before the deadline. Raises PeerUnavailable."""
+    if deadline is None:
+        return association.receive(sink_for)
+    deadline.check()
+    with deadline.waking(association.interrupt):
+        return association.receive(sink_for, max(0.001, deadline.remaining(SILENCE)))
 
 
 def _sum(a: FetchReport, b: FetchReport) -> FetchReport:

@@ -29,6 +29,8 @@
     │   ├── CatalogueUnavailable    the database does not answer; transient
     │   └── LeaseLost               another worker has taken a job over
     ├── PeerError                   another archive misbehaved or answered with failure
+    │   ├── AnswerCapped            it says that it has more answers than it gave
+    │   ├── NotOffered              it does not offer what was asked for
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
 
@@ -251,6 +253,19 @@ class PeerError(VnaError):
     code = "peer"
     dimse_status = 0xC002
     http_status = 502
+
+
+class AnswerCapped(PeerError):
+    """Another archive says that it has more answers than it gave; ask in smaller parts. ``fields`` carry ``answers``."""
+
+    code = "answer-capped"
+
+
+class NotOffered(PeerError):
+    """Another archive does not offer what was asked for, as its declared abilities tell."""
+
+    code = "not-offered"
+    http_status = 501
 
 
 class PeerUnavailable(PeerError):
