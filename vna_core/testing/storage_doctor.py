@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.errors import PluginError, VnaError
 from vna_core.domain.octets import ByteRange
-from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
+from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject, Terms
 
 SCRATCH: Final = "doctor/"
 """Where everything of the doctor lies; a rebuild and a scrub pass over it."""
@@ -75,6 +75,14 @@ class Scratch(Wrapper):
         """See `Store.delete`."""
         self.inner.delete(self._prefix + key)
 
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        self._told(lambda: self.inner.adjust(self._prefix + key, terms))
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`."""
+        return self._told(lambda: self.inner.recall(self._prefix + key, days))
+
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`."""
         for one in self.inner.list(self._prefix + prefix, self._prefix + after if after else ""):
@@ -84,7 +92,7 @@ class Scratch(Wrapper):
         """The store stays open: it is not this one's."""
 
     def _mine(self, stored: StoredObject) -> StoredObject:
-        return StoredObject(stored.key.removeprefix(self._prefix), stored.size, stored.sha256, stored.modified)
+        return replace(stored, key=stored.key.removeprefix(self._prefix))
 
     def _told(self, call: Callable[[], _Result]) -> _Result:
         try:

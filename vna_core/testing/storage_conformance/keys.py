@@ -54,4 +54,5 @@ def uses(store: Store, key: str) -> tuple[Callable[[], object], ...]:
         lambda: list(store.chunks(key)),
         lambda: store.stat(key),
         lambda: store.delete(key),
+        lambda: store.recall(key, 1),
     )
