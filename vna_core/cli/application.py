@@ -21,6 +21,7 @@ from vna_core.cli import (
     keys,
     migrate,
     normalize,
+    plugin,
     plugins,
     quarantine,
     rebuild,
@@ -49,6 +50,7 @@ app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(plugin.app, name="plugin")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 
