@@ -82,7 +82,7 @@ class TestDimseOrthanc(WithPeer):
 class TestDicomweb(WithPeer):
     """QIDO-RS and WADO-RS of Orthanc's DICOMweb plugin, with pages smaller than the answer."""
 
-    name_pattern = "*4*"  # Orthanc 1.10 finds no name that it is asked for with a caret (vendor behaviour)
+    name_pattern = "*4*"  # the plugin of Orthanc 1.10 decodes neither caret nor space of a value (vendor behaviour)
 
     def open_source(self, held: Held, folder: Path) -> PacsAdapter:
         address = filled_orthanc(self.running, held, folder)

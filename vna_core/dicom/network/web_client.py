@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from queue import Empty, LifoQueue
 from typing import Any, Final
-from urllib.parse import SplitResult, urlencode
+from urllib.parse import SplitResult, quote, urlencode
 
 from vna_core.domain.deadline import Deadline, seconds_left
 from vna_core.domain.errors import ConfigurationError, LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable
@@ -121,7 +121,9 @@ class WebClient:
         deadline: Deadline | None = None,
     ) -> tuple[Any, Answer]:
         """The same, with the answer's header fields."""
-        query = urlencode(list(parameters.items()) if isinstance(parameters, Mapping) else parameters or [])
+        pairs = list(parameters.items()) if isinstance(parameters, Mapping) else parameters or []
+        # What RFC 3986 section 3.4 allows stays as it is: some services do not decode what they would not have to.
+        query = urlencode(pairs, quote_via=quote, safe="*?,:@!$'()/~")
         target = f"{path}?{query}" if query else path
         with self.request(target, body=body, accept=accept, deadline=deadline) as answer:
             raw = answer.whole()

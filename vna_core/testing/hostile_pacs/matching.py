@@ -52,7 +52,7 @@ def _matching(population: Population, level: str, keys: Values) -> Iterator[tupl
 
 
 def _rows(study: HostileStudy, level: str) -> Iterator[dict[int, tuple[str, ...]]]:
-    patient = {0x00100010: (study.patient_name,), PATIENT_ID: (study.patient_id,)}
+    patient: dict[int, tuple[str, ...]] = {0x00100010: (study.patient_name,), PATIENT_ID: (study.patient_id,)}
     if level == "PATIENT":
         yield patient
         return
