@@ -15,7 +15,7 @@ from vna_core.catalogue.header_attributes import header_attributes
 from vna_core.catalogue.held import OF_INSTANCE
 from vna_core.catalogue.recording import Recorder, RecordingBatch
 from vna_core.catalogue.schema import headers, instances, patients, series, sources, studies, totals
-from vna_core.catalogue.schema_departments import audience_labels, deliveries, emergencies
+from vna_core.catalogue.schema_departments import audience_labels, audiences, deliveries, emergencies
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.domain.access import Principal
 from vna_core.domain.departments import Departments
@@ -50,6 +50,16 @@ class Labelling:
         self._database = database
         self._departments = departments
         self._recorder = Recorder(database)
+
+    def widens(self, pk: int, source: Source) -> bool:
+        """Whether it would give a version further labels that another source delivered its octets. Writes nothing."""
+        if not self._departments.divided:
+            return False
+        with self._database.session() as session:
+            after = self._departments.labels(*self._facts(session, [pk])[pk], among=(source,))
+            row = session.run(select(instances.c.audience).where(instances.c.pk == pk)).fetchone()
+            text = session.run(select(audiences.c.labels).where(audiences.c.pk == row[0])).fetchone()
+        return not set(after) <= set((text[0] if text else "").split(";"))
 
     def deliver(self, pk: int, source: Source) -> bool:
         """Note that another source delivered the octets of a version, where that gives it further labels.
@@ -108,21 +118,21 @@ class Labelling:
         return [LabelCount(label, int(of_studies), int(of_instances)) for label, of_studies, of_instances in rows]
 
     def _relabel(self, batch: RecordingBatch, new: dict[int, frozenset[str]]) -> None:
-        audiences = self._recorder.parents.audiences
+        sets = self._recorder.parents.audiences
         for pk, labels in new.items():
-            batch.session.run(update(instances).where(instances.c.pk == pk).values(audience=audiences.key(batch, labels)))
+            batch.session.run(update(instances).where(instances.c.pk == pk).values(audience=sets.key(batch, labels)))
         above = select(series.c.pk, series.c.study_fk, studies.c.patient_fk).join(studies, studies.c.pk == series.c.study_fk)
         below = select(instances.c.series_fk).where(instances.c.pk.in_(list(new)))
         rows = batch.session.run(above.where(series.c.pk.in_(below))).fetchall()
         for level, table in enumerate((series, studies, patients)):
             for pk in sorted({row[level] for row in rows}):
-                audiences.refresh(batch, table, pk)
+                sets.refresh(batch, table, pk)
         batch.session.run(update(totals).where(totals.c.pk == 1).values(changes_of_parents=totals.c.changes_of_parents + 1))
 
     def _labels_of(self, session: Session, pks: Sequence[int]) -> dict[int, frozenset[str]]:
-        audiences = self._recorder.parents.audiences
+        sets = self._recorder.parents.audiences
         rows = session.run(select(instances.c.pk, instances.c.audience).where(instances.c.pk.in_(list(pks)))).fetchall()
-        return {pk: audiences.labels(session, key) for pk, key in rows}
+        return {pk: sets.labels(session, key) for pk, key in rows}
 
     def _facts(self, session: Session, pks: Sequence[int]) -> dict[int, tuple[Source, str, Any]]:
         """Source, Study Instance UID and indexed attributes of versions: what the rules ask about."""
