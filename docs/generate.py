@@ -281,7 +281,8 @@ def routes() -> list[tuple[str, str, str, str]]:
 
 def http_api() -> str:
     return table(
-        ("method", "path", "needs", "what it does"), [(method, f"`{path}`", needs, text) for method, path, needs, text in routes()]
+        ("method", "path", "needs", "what it does"),
+        [(method, f"`{path}`", needs, text) for method, path, needs, text in routes()],
     )
 
 

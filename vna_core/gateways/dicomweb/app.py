@@ -27,6 +27,7 @@ from vna_core.gateways.admin.metrics import Measured, Metrics
 from vna_core.gateways.admin.openapi import Description
 from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
+from vna_core.gateways.arrays import array_routes
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
@@ -94,7 +95,7 @@ def create_app(
     gate = gate or Gate(Policy(settings), catalogue)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
-    routes = dicomweb_routes(archive, pace, metrics, gate)
+    routes = dicomweb_routes(archive, pace, metrics, gate) + array_routes(retriever, pace, gate)
 
     def add(path: str, name: str, needs: Action | None, handler: Handler) -> None:
         routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=["GET"], name=name))
