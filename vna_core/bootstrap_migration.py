@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from vna_core.bootstrap import Archive
+from vna_core.bootstrap import Archive, open_source, source_settings
 from vna_core.catalogue import Campaign
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.outcome import IngestResult
-from vna_core.migration.handlers import MigrationWorker
+from vna_core.migration.handlers import CampaignOptions, MigrationWorker
+from vna_core.migration.windows import Windows
 from vna_core.ports.pacs import PacsAdapter
 
 
@@ -28,8 +29,15 @@ def campaign_name(source: str) -> str:
 
 
 def open_campaign_source(archive: Archive, campaign: Campaign) -> PacsAdapter:
-    """Open the adapter of a campaign's source. Raises ConfigurationError."""
-    return archive.plugins.open_pacs(campaign.name, campaign.source, {})
+    """Open the adapter of a campaign's source; what it delivers is known by the campaign's name. Raises ConfigurationError."""
+    return open_source(archive.settings, archive.plugins, campaign.source, campaign.name)
+
+
+def configured_options(archive: Archive, source: str) -> CampaignOptions:
+    """How the configuration wants a source to be treated."""
+    one = source_settings(archive.settings, source)
+    windows = Windows.of(one.open_windows())
+    return CampaignOptions(windows, (one.rate or 0) / 60, one.concurrency or 0)
 
 
 def migration_worker(

@@ -408,7 +408,7 @@ def _alone(patient_id: Any, pk: Any) -> Any:
 def study_of(row: Sequence[Any]) -> LedgerStudy:
     """A study out of a row."""
     values = dict(zip(LedgerStudy.__dataclass_fields__, row, strict=True))
-    for name in ("campaign", "study_instance_uid", "patient_id", "issuer", "study_date", "modalities"):
+    for name in ("campaign", "study_instance_uid", "patient_id", "issuer", "study_date", "modalities", "accession_number"):
         values[name] = from_stored(values[name])
     return LedgerStudy(**{**values, "state": StudyState(values["state"])})
 

@@ -230,12 +230,14 @@ class LedgerReader:
                 found += [_held_before(row) for row in session.run(statement).fetchall()]
         return found
 
-    def patient_ids(self, study_instance_uid: str) -> set[str]:
-        """Patient IDs under which a study is held."""
-        statement = select(patients.c.patient_id).select_from(studies.join(patients, patients.c.pk == studies.c.patient_fk))
+    def filed(self, study_instance_uid: str) -> set[tuple[str, str]]:
+        """Patient ID and accession number under which a study is held."""
+        statement = select(patients.c.patient_id, studies.c.accession_number).select_from(
+            studies.join(patients, patients.c.pk == studies.c.patient_fk)
+        )
         with self._database.session() as session:
             found = session.run(statement.where(studies.c.study_instance_uid == identifier(study_instance_uid)))
-            return {from_stored(row[0]) for row in found.fetchall()}
+            return {(from_stored(row[0]), from_stored(row[1])) for row in found.fetchall()}
 
     def manufacturers(self, study_instance_uids: Sequence[str]) -> dict[str, str]:
         """Manufacturer of the first series held of each study; absent where nothing is held."""

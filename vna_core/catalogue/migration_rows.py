@@ -41,6 +41,7 @@ class LedgerStudy:
     issuer: str
     study_date: str
     modalities: str
+    accession_number: str
     told_instances: int
     state: StudyState
     priority: int

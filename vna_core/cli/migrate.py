@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from vna_core.bootstrap import Archive
-from vna_core.bootstrap_migration import campaign_name, migration_worker, open_campaign_source
+from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
 from vna_core.catalogue import Campaign
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
@@ -93,13 +93,13 @@ def campaign_of(
 ) -> Campaign:
     """The campaign for a source with its options as kept before, and as given now. Raises InvalidRequest."""
     name = campaign_name(source)
-    known = archive.catalogue.campaigns.load(name) or Campaign(name, source)
-    options = CampaignOptions.of(known)
+    known = archive.catalogue.campaigns.load(name)
+    options = configured_options(archive, source) if known is None else CampaignOptions.of(known)
     given: dict[str, Any] = {"rate": rate, "concurrency": concurrency, "copies": copies, "patience": patience}
     options = replace(options, **{key: value for key, value in given.items() if value is not None})
     if windows is not None:
         options = replace(options, windows=Windows.parse(windows))
-    return Campaign(name, source, state, {**known.details, "options": options.as_dict()})
+    return Campaign(name, source, state, {**(known.details if known else {}), "options": options.as_dict()})
 
 
 def prioritized(archive: Archive, name: str, priority: Path) -> int:

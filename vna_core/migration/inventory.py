@@ -31,8 +31,8 @@ ISSUER: Final = 0x00100021
 _AT_ONCE: Final = 500
 _MANY: Final = 20_000
 _FEW: Final = 5
-_SMALLEST_CAP: Final = 40
-"""No product is known to stop after fewer answers: below, a second way through the source is not needed to find a cap."""
+_SMALLEST_CAP: Final = 10
+"""No product stops after fewer answers: below, a further way through the source is not needed."""
 _TRIES: Final = 3
 
 _log = structlog.get_logger(__name__)

@@ -311,7 +311,7 @@ class StudyFetch:
                 reason_code = _reason(end, bool(reason), end.instance.pk in self._bad_digests)
                 sample = end.quarantine_id or end.instance.sop_instance_uid
                 writing.except_(reason_code, self._study.pk, end.instance.pk, end.detail, sample)
-            for (code, instance), detail in {**self._odd, **self._stale_patient()}.items():
+            for (code, instance), detail in {**self._odd, **self._stale_header()}.items():
                 writing.except_(code, self._study.pk, instance, detail, detail)
             if self._unexpected:
                 sample, count = next(iter(self._unexpected)), len(self._unexpected)
@@ -330,15 +330,18 @@ class StudyFetch:
             return InstanceEnd(one, InstanceState.FAILED, detail=reason)
         return InstanceEnd(one, InstanceState.MISSING, detail="the source did not deliver it")
 
-    def _stale_patient(self) -> dict[tuple[str, int], str]:
-        """Whether the source's database names another patient than the files."""
-        told = self._study.patient_id.strip()
-        if not told or not self._ended:
+    def _stale_header(self) -> dict[tuple[str, int], str]:
+        """Whether the source's database names another patient or order than the files."""
+        if not self._ended:
             return {}
-        filed = self._catalogue.ledger_reader.patient_ids(self._study.study_instance_uid)
-        if not filed or filed == {told}:
-            return {}
-        return {("stale-header", 0): "the file names another patient than the source's database"}
+        filed = self._catalogue.ledger_reader.filed(self._study.study_instance_uid)
+        for at, (told, what) in enumerate(
+            ((self._study.patient_id, "patient"), (self._study.accession_number, "accession number"))
+        ):
+            named = {one[at] for one in filed}
+            if told.strip() and named and named != {told.strip()}:
+                return {("stale-header", 0): f"the file names another {what} than the source's database"}
+        return {}
 
 
 def _is_lost(end: InstanceEnd) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.windows import Window
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FORM: Final = re.compile(r"(?:([a-z]{3})(?:-([a-z]{3}))?\s+)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
@@ -28,6 +29,15 @@ class Windows:
         A window that ends before it begins goes on until the next day. Raises InvalidRequest.
         """
         return cls(tuple(span for text in texts for part in text.split(",") for span in _spans(part.strip().lower())))
+
+    @classmethod
+    def of(cls, windows: Iterable[Window]) -> Windows:
+        """Those of a source in the configuration."""
+        spans = []
+        for window in windows:
+            length = (window.ends - window.begins) % 1440 or 1440
+            spans += [(day * 1440 + window.begins, day * 1440 + window.begins + length) for day in sorted(window.days)]
+        return cls(tuple(spans))
 
     def is_open(self, at: datetime) -> bool:
         """Whether work may be done at a moment."""
