@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import IO, Final
 
 from vna_core.domain.deadline import Deadline
@@ -15,9 +16,10 @@ from vna_core.domain.octets import CHUNK, Source
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, FetchReport
 from vna_core.ports.parallel_fetch import added
-from vna_pacs_media.index import Place, Placed
+from vna_pacs_media.index import CLOSED, Place, Placed
 from vna_pacs_media.reading import unfolded
 
+_MEMBERS_AT_ONCE: Final = 64
 _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
 
@@ -29,20 +31,35 @@ class Fetching:
 
     @staticmethod
     def units(found: Sequence[Placed]) -> Iterator[list[Placed]]:
-        """What is read in one go: a file, a member, or everything wanted from one compressed TAR file, which has to be read in order."""
-        in_order: dict[str, list[Placed]] = defaultdict(list)
+        """What is read in one go: a file; some members of a ZIP file; everything wanted from a compressed TAR file, which is read in order."""
+        archives: dict[str, list[Placed]] = defaultdict(list)
         for one in found:
-            if one.place.member and one.place.offset < 0 and not zipfile.is_zipfile(one.place.path):
-                in_order[one.place.path].append(one)
+            if one.place.member and one.place.offset == -1:
+                archives[one.place.path].append(one)
             else:
                 yield [one]
-        yield from in_order.values()
+        for path, members in archives.items():
+            step = _MEMBERS_AT_ONCE if _is_zip(path) else len(members)
+            yield from (members[at : at + step] for at in range(0, len(members), step))
 
     def fetch(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
         """Deliver one unit. What cannot be read any more is reported as failed."""
-        if len(unit) > 1 or (unit[0].place.member and unit[0].place.offset < 0 and not zipfile.is_zipfile(unit[0].place.path)):
-            return self._from_compressed_tar(unit, deliver, deadline)
-        return self._one(unit[0], lambda: _opened(unit[0].place), unit[0].place.offset, deliver, deadline)
+        place = unit[0].place
+        if place.offset == CLOSED:
+            return FetchReport(0, len(unit), message="A file cannot be opened, or must not be.")
+        if not place.member or place.offset >= 0:
+            return self._one(unit[0], lambda: open(place.path, "rb"), place.offset, deliver, deadline)
+        return (self._from_zip if _is_zip(place.path) else self._from_compressed_tar)(unit, deliver, deadline)
+
+    def _from_zip(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
+        total = FetchReport(0, 0)
+        try:
+            with zipfile.ZipFile(unit[0].place.path) as archive:
+                for one in unit:
+                    total = added(total, self._one(one, partial(archive.open, one.place.member), -1, deliver, deadline))
+        except (OSError, zipfile.BadZipFile) as error:
+            return FetchReport(total.delivered, len(unit) - total.delivered, message=f"The ZIP file is damaged: {error}.")
+        return total
 
     def _from_compressed_tar(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
         wanted: dict[str, list[Placed]] = defaultdict(list)
@@ -81,10 +98,11 @@ class Fetching:
             spool.discard()
 
 
-def _opened(place: Place) -> IO[bytes]:
-    if place.member and place.offset < 0:
-        return zipfile.ZipFile(place.path).open(place.member)
-    return open(place.path, "rb")
+def _is_zip(path: str) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except OSError:
+        return False
 
 
 def _pieces(stream: IO[bytes], place: Place, offset: int) -> Iterator[bytes]:
