@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import IO, Final
 
+import structlog
+
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import VnaError
 from vna_core.domain.octets import CHUNK, Source
@@ -19,6 +21,7 @@ from vna_core.ports.parallel_fetch import added
 from vna_pacs_media.index import CLOSED, Place, Placed
 from vna_pacs_media.reading import unfolded
 
+_log = structlog.get_logger(__name__)
 _MEMBERS_AT_ONCE: Final = 64
 _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
@@ -52,13 +55,14 @@ class Fetching:
         return (self._from_zip if _is_zip(place.path) else self._from_compressed_tar)(unit, deliver, deadline)
 
     def _from_zip(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
-        total = FetchReport(0, 0)
         try:
-            with zipfile.ZipFile(unit[0].place.path) as archive:
-                for one in unit:
-                    total = added(total, self._one(one, partial(archive.open, one.place.member), -1, deliver, deadline))
+            archive = zipfile.ZipFile(unit[0].place.path)
         except (OSError, zipfile.BadZipFile) as error:
-            return FetchReport(total.delivered, len(unit) - total.delivered, message=f"The ZIP file is damaged: {error}.")
+            return FetchReport(0, len(unit), message=f"The ZIP file is damaged: {error}.")
+        total = FetchReport(0, 0)
+        with archive:
+            for one in unit:
+                total = added(total, self._one(one, partial(archive.open, one.place.member), -1, deliver, deadline))
         return total
 
     def _from_compressed_tar(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
@@ -66,16 +70,12 @@ class Fetching:
         for one in unit:
             wanted[one.place.member].append(one)
         total = FetchReport(0, 0)
-        try:
-            with tarfile.open(unit[0].place.path, "r:*") as archive:
-                for member in archive:
-                    if member.isfile() and wanted.get(member.name):
-                        one, stream = wanted[member.name].pop(0), archive.extractfile(member)
-                        if stream is not None:
-                            total = added(total, self._one(one, lambda: stream, -1, deliver, deadline))  # noqa: B023 - called at once
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            total = added(total, FetchReport(0, 0, message=f"The TAR file is damaged: {error}."))
-        return FetchReport(total.delivered, len(unit) - total.delivered, message=total.message)
+        for name, stream in _members(unit[0].place.path):
+            if wanted.get(name):
+                total = added(total, self._one(wanted[name].pop(0), partial(_given, stream), -1, deliver, deadline))
+        lost = sum(map(len, wanted.values()))
+        message = "The TAR file is damaged or was changed." if lost else total.message
+        return FetchReport(total.delivered, total.failed + lost, message=message)
 
     def _one(
         self, one: Placed, opened: Callable[[], IO[bytes]], offset: int, deliver: Deliver, deadline: Deadline | None
@@ -96,6 +96,22 @@ class Fetching:
             return FetchReport(1, 0)
         finally:
             spool.discard()
+
+
+def _members(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Files of a TAR file in order, as far as it can be read."""
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream is not None:
+                    yield member.name, stream
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        _log.warning("tar-damaged", file=path, error=type(error).__name__)
+
+
+def _given(stream: IO[bytes]) -> IO[bytes]:
+    return stream
 
 
 def _is_zip(path: str) -> bool:
