@@ -58,6 +58,17 @@ def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalize
     return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
 
 
+def open_stores(settings: Settings, plugins: Plugins) -> dict[str, Store]:
+    """Every configured store by its name, wrapped as configured. Raises ConfigurationError, StoreUnavailable."""
+    configured = dict(settings.stores)
+    if settings.landing == "landing" and "landing" not in configured:
+        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
+    if settings.landing not in configured:
+        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
+    providers = plugins.key_providers()
+    return {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
+
+
 def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     """Open the archive that the settings describe.
 
@@ -78,13 +89,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
-    configured = dict(settings.stores)
-    if settings.landing == "landing" and "landing" not in configured:
-        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
-    if settings.landing not in configured:
-        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
-    providers = plugins.key_providers()
-    stores = {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
+    stores = open_stores(settings, plugins)
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):

@@ -24,6 +24,7 @@ from vna_core.gateways.admin.metrics import Measured, Metrics
 from vna_core.gateways.admin.openapi import Description
 from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
+from vna_core.gateways.arrays import array_routes
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
@@ -87,7 +88,7 @@ def create_app(
     archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, egress, threads, ingest_threads)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
-    routes = dicomweb_routes(archive, pace, metrics)
+    routes = dicomweb_routes(archive, pace, metrics) + array_routes(catalogue, retriever, pace)
 
     def add(path: str, name: str, handler: Handler) -> None:
         routes.append(Route(path, Endpoint(handler, pace), methods=["GET"], name=name))
