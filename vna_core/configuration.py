@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration_packs import PackSettings
 from vna_core.configuration_section import Section
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
@@ -208,6 +209,7 @@ class Settings(Section):
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     jobs: JobsSettings = JobsSettings()
+    packs: PackSettings = PackSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from vna_core.catalogue.database import Session
 from vna_core.catalogue.entry_form import decompress
@@ -23,7 +23,7 @@ _PIECE: Final = 500
 
 def beginning_with(column: Any, prefix: str) -> ColumnElement[bool]:
     """A range of keys, so that an index serves it and nothing in a key is a pattern."""
-    return (column >= prefix) & (column < prefix[:-1] + chr(ord(prefix[-1]) + 1))
+    return and_(column >= prefix, column < prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
 
 def series_places(session: Session, study: str | None, series_uid: str | None, after: int = 0) -> list[SeriesPlace]:
@@ -56,7 +56,9 @@ def loose_summary(session: Session, series_pk: int, store: str) -> tuple[int, in
 def stored_versions(session: Session, series_pk: int, store: str, prefix: str) -> list[StoredVersion]:
     """Objects of all versions of a series, earlier generations included, with a good copy in a store under a key that begins so."""
     held = held_rows(session.run(held_statement(instances.c.series_fk == series_pk)).fetchall())
-    arrived = dict(session.run(select(instances.c.pk, instances.c.received_at).where(instances.c.series_fk == series_pk)).fetchall())
+    arrived = dict(
+        session.run(select(instances.c.pk, instances.c.received_at).where(instances.c.series_fk == series_pk)).fetchall()
+    )
     found = [
         StoredVersion(one, one.sop_instance_uid, one.sha256, one.size, one.current, arrived[one.pk] // 1_000_000, where)
         for one in held
@@ -105,7 +107,7 @@ def is_pointed_at(store: str | None = None) -> ColumnElement[bool]:
     for table in (locations, generations):
         here = (table.c.instance_fk == pack_members.c.instance_fk) & (table.c.key == packs.c.key)
         here &= table.c.offset == pack_members.c.offset
-        if store is not None:
+        if store is not None and table is locations:  # an earlier generation is listed in one store, and kept in all
             here &= table.c.store == to_stored(store)
         places.append(exists().where(here))
     return or_(*places)

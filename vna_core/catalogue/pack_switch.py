@@ -63,7 +63,9 @@ def leave(session: Session, store: str, objects: Iterable[tuple[str, int]], not_
         here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
         if session.run(select(pack_leftovers.c.key).where(here)).fetchone() is None:
             session.run(
-                insert(pack_leftovers).values(store=to_stored(store), key=to_stored(key), instance_fk=instance, not_before=not_before)
+                insert(pack_leftovers).values(
+                    store=to_stored(store), key=to_stored(key), instance_fk=instance, not_before=not_before
+                )
             )
 
 

@@ -30,7 +30,7 @@ from vna_core.catalogue.pack_switch import (
     list_pack,
     point_into,
 )
-from vna_core.catalogue.schema import instances, series, studies
+from vna_core.catalogue.schema import generations, instances, locations, series, studies
 from vna_core.catalogue.schema_packs import pack_claims, pack_copies, pack_leftovers, pack_members, pack_watch, packs
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import LeaseLost, NotFound
@@ -83,7 +83,9 @@ class Packs:
             if row is None:
                 session.run(insert(pack_watch).values(pk=1, noticed=0))
             after = int(row[0]) if row is not None else 0
-            new = select(instances.c.pk, instances.c.series_fk).where(instances.c.pk > after).order_by(instances.c.pk).limit(limit)
+            new = (
+                select(instances.c.pk, instances.c.series_fk).where(instances.c.pk > after).order_by(instances.c.pk).limit(limit)
+            )
             rows = session.run(new).fetchall()
             if not rows:
                 return []
@@ -163,6 +165,17 @@ class Packs:
         """List a pack that was found in a store, whose members are recorded already: for a catalogue that is rebuilt."""
         with self._database.transaction() as session:
             add_copy(session, list_pack(session, new, _now()), store, _now())
+
+    def instance_at(self, key: str, offset: int, sop_instance_uid: str) -> int:
+        """Key of the version that has an object here, as what is current or as an earlier generation; 0: nobody has it."""
+        here = (generations.c.key == to_stored(key)) & (generations.c.offset == offset)
+        current = select(locations.c.instance_fk).join(instances, instances.c.pk == locations.c.instance_fk)
+        current = current.where(instances.c.sop_instance_uid == identifier(sop_instance_uid))
+        current = current.where(locations.c.key == to_stored(key), locations.c.offset == offset)
+        with self._database.session() as session:
+            row = session.run(select(generations.c.instance_fk).where(here).limit(1)).fetchone()
+            row = row or session.run(current.limit(1)).fetchone()
+        return int(row[0]) if row is not None else 0
 
     # -- what is left over ------------------------------------------------------------------------------------------------
 
