@@ -22,6 +22,7 @@ from vna_core.catalogue.schema import (
     studies,
     totals,
 )
+from vna_core.catalogue.schema_departments import audiences
 from vna_core.catalogue.schema_packs import pack_copies, pack_members, packs
 
 
@@ -51,6 +52,12 @@ def fingerprint(database: Database) -> dict[str, Any]:
         "packs": select(*_own(packs, "sealed_at")),
         "pack_members": select(packs.c.key, *_own(pack_members)).join(pack_members, pack_members.c.pack_fk == packs.c.pk),
         "pack_copies": select(packs.c.key, pack_copies.c.store).join(pack_copies, pack_copies.c.pack_fk == packs.c.pk),
+        "labels": select(instances.c.sop_instance_uid, instances.c.sha256, audiences.c.labels).join(
+            audiences, audiences.c.pk == instances.c.audience
+        ),
+        "labels of studies": select(studies.c.study_instance_uid, audiences.c.labels).join(
+            audiences, audiences.c.pk == studies.c.audience
+        ),
         "totals": select(*_own(totals, "last_pk", "changes_of_parents")),
     }
     content: dict[str, Any] = {}
@@ -65,7 +72,7 @@ def fingerprint(database: Database) -> dict[str, Any]:
 
 
 def _own(table: Any, *without: str) -> list[Any]:
-    left_out = {"pk", "stamps", *without}
+    left_out = {"pk", "stamps", "audience", *without}
     return [column for column in table.columns if column.name not in left_out and not column.name.endswith("_fk")]
 
 

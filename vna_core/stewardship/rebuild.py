@@ -11,7 +11,8 @@ import structlog
 
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
-from vna_core.archival_storage.keys import PACKS, QUARANTINE, STUDIES, digest_of_key
+from vna_core.archival_storage.delivery_notes import deliveries
+from vna_core.archival_storage.keys import DELIVERIES, PACKS, QUARANTINE, STUDIES, digest_of_key
 from vna_core.archival_storage.packs import PackMember
 from vna_core.catalogue import Catalogue, QuarantineEntry, Replacement
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
@@ -88,7 +89,21 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
                 progress()
     work.take_up_again()
     work.list_packs()
+    for store in stores.values():
+        _deliver_again(store, catalogue, report)
     return report
+
+
+def _deliver_again(store: Store, catalogue: Catalogue, report: RebuildReport) -> None:
+    """What second departments delivered of octets that are held."""
+    try:
+        for delivery in deliveries(store):
+            for held in catalogue.versions(delivery.sop_instance_uid):
+                if held.original_sha256 == delivery.original_sha256:
+                    catalogue.labelling.deliver(held.pk, delivery.source)
+    except (ValueError, KeyError, TypeError) as error:
+        _log.error("delivery-note-damaged", store=store.name, error=type(error).__name__)
+        report.damaged.append(f"{store.name}:{DELIVERIES}")
 
 
 class _Rebuilding:

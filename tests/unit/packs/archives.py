@@ -17,7 +17,9 @@ from vna_core.stewardship.sealing import PackingReport, PackKeeper
 AT_ONCE = PackSettings(quiet=0, removal_delay=0)
 
 
-def keeper(archive: Archive, settings: PackSettings = AT_ONCE, after_step: Callable[[str], object] = lambda _: None) -> PackKeeper:
+def keeper(
+    archive: Archive, settings: PackSettings = AT_ONCE, after_step: Callable[[str], object] = lambda _: None
+) -> PackKeeper:
     return PackKeeper(archive.stores, archive.landing, archive.catalogue, settings, after_step)
 
 

@@ -161,7 +161,9 @@ def test_a_copy_that_is_damaged_is_left_out_and_healed_by_the_next_arrival(archi
     prove(archive, ALL)
 
 
-def test_damage_inside_a_pack_is_found_by_who_reads_it_and_healed(archive: Archive, new_catalogue: Callable[[str], Place]) -> None:
+def test_damage_inside_a_pack_is_found_by_who_reads_it_and_healed(
+    archive: Archive, new_catalogue: Callable[[str], Place]
+) -> None:
     seal_all(archive)
     keeper(archive).remove_leftovers()
     [held] = archive.catalogue.instances(sop="1.2.3.3.1")
