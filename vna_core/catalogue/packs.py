@@ -30,7 +30,7 @@ from vna_core.catalogue.pack_switch import (
     list_pack,
     point_into,
 )
-from vna_core.catalogue.schema import generations, instances, locations, series, studies
+from vna_core.catalogue.schema import generations, instances, locations, normalization_runs, series, studies
 from vna_core.catalogue.schema_packs import pack_claims, pack_copies, pack_leftovers, pack_members, pack_watch, packs
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import LeaseLost, NotFound
@@ -77,22 +77,27 @@ class Packs:
             return header_json(session, list(pks))
 
     def notice(self, limit: int = _PAGE) -> list[SeriesPlace]:
-        """Series that got versions since the last call, of at most `limit` versions; each version is noticed once."""
+        """Series that got objects since the last call: of at most `limit` versions, or of runs of re-normalization that ended.
+
+        Each is noticed once; an empty answer says that everything was.
+        """
         with self._database.transaction() as session:
-            row = session.run(select(pack_watch.c.noticed).where(pack_watch.c.pk == 1)).fetchone()
+            row = session.run(select(pack_watch.c.noticed, pack_watch.c.noticed_runs).where(pack_watch.c.pk == 1)).fetchone()
             if row is None:
                 session.run(insert(pack_watch).values(pk=1, noticed=0))
-            after = int(row[0]) if row is not None else 0
+            after, ended = row if row is not None else (0, 0)
             new = (
                 select(instances.c.pk, instances.c.series_fk).where(instances.c.pk > after).order_by(instances.c.pk).limit(limit)
             )
             rows = session.run(new).fetchall()
-            if not rows:
-                return []
-            session.run(update(pack_watch).where(pack_watch.c.pk == 1).values(noticed=rows[-1][0]))
+            if rows:
+                session.run(update(pack_watch).where(pack_watch.c.pk == 1).values(noticed=rows[-1][0]))
+                found = {row[1] for row in rows}
+            else:
+                found = _of_runs(session, ended)
             columns = (series.c.pk, studies.c.study_instance_uid, series.c.series_instance_uid)
-            found = select(*columns).join(studies, studies.c.pk == series.c.study_fk)
-            places = session.run(found.where(series.c.pk.in_(sorted({row[1] for row in rows})))).fetchall()
+            wanted = select(*columns).join(studies, studies.c.pk == series.c.study_fk).where(series.c.pk.in_(sorted(found)))
+            places = session.run(wanted).fetchall() if found else []
         return [SeriesPlace(row[0], from_stored(row[1]), from_stored(row[2])) for row in places]
 
     # -- who may do it ----------------------------------------------------------------------------------------------------
@@ -226,6 +231,18 @@ class Packs:
         with self._database.session() as session:
             rows = session.run(select(*columns).where(pack_members.c.pack_fk == pack).order_by(pack_members.c.ordinal)).fetchall()
         return [PackedObject(*row) for row in rows]
+
+
+def _of_runs(session: Session, ended: int) -> set[int]:
+    """Series that have objects of runs of re-normalization which ended behind a moment; the moment moves on."""
+    columns = normalization_runs.c
+    over = select(columns.id, columns.updated_at).where(columns.updated_at > ended, columns.state.in_(("done", "undone")))
+    runs = session.run(over).fetchall()
+    if not runs:
+        return set()
+    session.run(update(pack_watch).where(pack_watch.c.pk == 1).values(noticed_runs=max(row[1] for row in runs)))
+    made = select(instances.c.series_fk).join(generations, generations.c.instance_fk == instances.c.pk).distinct()
+    return {row[0] for row in session.run(made.where(generations.c.run.in_([row[0] for row in runs]))).fetchall()}
 
 
 def _of_claim(claim: PackClaim) -> ColumnElement[bool]:

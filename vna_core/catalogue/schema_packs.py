@@ -75,5 +75,7 @@ pack_watch = Table(
     metadata,
     Column("pk", Integer, primary_key=True, autoincrement=False),
     Column("noticed", BigInteger, nullable=False),
-    comment="One row: versions of a primary key up to `noticed` have made their series wait until it has settled.",
+    Column("noticed_runs", BigInteger, nullable=False, server_default="0"),
+    comment="One row: versions of a primary key up to `noticed`, and runs of re-normalization that ended up to `noticed_runs`, have "
+    "made their series wait until it has settled.",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -39,28 +39,36 @@ class FoundPack:
         )
 
 
-def packs_of(store: Store, damaged: list[str]) -> Iterator[FoundPack]:
+def packs_of(store: Store, damaged: list[str], distrusted: Collection[str] = frozenset()) -> Iterator[FoundPack]:
     """Packs of a store by key, but those that another one took over: what they hold is there, or was deleted.
 
     Parameters
     ----------
     damaged
         Gets the names of packs that cannot be read.
+    distrusted
+        SHA-256 of packs that were found damaged, also while they are given out: what they took over comes at the end.
     """
-    replaced: set[str] = set()
+    replaced: dict[str, set[str]] = {}
     readable: list[str] = []
     for stored in store.list(PACKS):
         if not digest_of_pack(stored.key):
             continue
         found = _opened(store, stored.key, stored.size, damaged)
         if found is not None:
-            replaced |= set(found.replaces)
             readable.append(stored.key)
-    for key in readable:
-        if digest_of_pack(key) not in replaced:
-            again = _opened(store, key, store.stat(key).size, damaged)
-            if again is not None:
-                yield FoundPack(store, key, again)
+            for digest in found.replaces:
+                replaced.setdefault(digest, set()).add(digest_of_pack(stored.key))
+    yield from _again(store, (key for key in readable if digest_of_pack(key) not in replaced), damaged)
+    taken_over = [key for key in readable if digest_of_pack(key) in replaced]
+    yield from _again(store, (key for key in taken_over if replaced[digest_of_pack(key)] & set(distrusted)), damaged)
+
+
+def _again(store: Store, keys: Iterable[str], damaged: list[str]) -> Iterator[FoundPack]:
+    for key in keys:
+        found = _opened(store, key, store.stat(key).size, damaged)
+        if found is not None:
+            yield FoundPack(store, key, found)
 
 
 def _opened(store: Store, key: str, size: int, damaged: list[str]) -> Pack | None:

@@ -12,7 +12,7 @@ import structlog
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.delivery_notes import deliveries
-from vna_core.archival_storage.keys import DELIVERIES, PACKS, QUARANTINE, STUDIES, digest_of_key
+from vna_core.archival_storage.keys import DELIVERIES, PACKS, QUARANTINE, STUDIES, digest_of_key, digest_of_pack
 from vna_core.archival_storage.packs import PackMember
 from vna_core.catalogue import Catalogue, QuarantineEntry, Replacement
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
@@ -73,7 +73,7 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     report = RebuildReport()
     work = _Rebuilding(stores, catalogue, report)
     for store in stores.values():
-        for pack in packs_of(store, report.damaged):
+        for pack in packs_of(store, report.damaged, work.distrusted):
             for member in pack.contents.members:
                 work.take_up(_Found(store, pack.key, member.range.length, member.range.offset, member.sha256))
                 progress()
@@ -117,6 +117,7 @@ class _Rebuilding:
             stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"), catalogue.moved
         )
         self._again: list[tuple[Renormalization, _Found]] = []
+        self.distrusted: set[str] = set()
 
     def take_up(self, found: _Found) -> None:
         """Record one object; those made again of octets that an earlier object holds as well come last."""
@@ -127,6 +128,7 @@ class _Rebuilding:
         except (DigestMismatch, Unarchivable) as error:
             _log.error("stored-object-damaged", store=found.store.name, key=found.key, offset=found.offset, code=error.code)
             report.damaged.append(found.name)
+            self.distrusted.add(digest_of_pack(found.key))
             return
         versions = catalogue.versions(entry.sop_instance_uid)
         if catalogue.generations.knows(found.key, found.offset) or any(_is_at(held, found) for held in versions):
@@ -184,7 +186,7 @@ class _Rebuilding:
         """List packs that something points at now, in each store that has them."""
         catalogue = self._catalogue
         for store in self._stores.values():
-            for pack in packs_of(store, []):
+            for pack in packs_of(store, [], self.distrusted):
                 if catalogue.packs.listed(key=pack.key):
                     catalogue.packs.record_copy(pack.key, store.name)
                     continue

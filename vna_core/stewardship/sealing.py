@@ -7,6 +7,7 @@ taken up or removed the next time the series is packed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -127,20 +128,31 @@ class PackKeeper:
         report = _report(place)
         with _Claimed(self._catalogue, place, report) as claim:
             if claim is not None:
-                name = self._store.name
-                listed = self._catalogue.packs.listed(
-                    study=place.study_instance_uid, series=place.series_instance_uid, limit=10_000
-                )
-                here = {one.key: one for one in listed if name in one.stores}
-                packed = self._named([one for one in self._catalogue.packs.packed(place, name) if one.location.key in here])
-                loose = self._catalogue.packs.loose(place, name)
-                if not self._is_worth_it(packed, loose, here):
+                packed, here = self._packed(place)
+                loose = [one for row in self._rows(place) for one in self._catalogue.packs.loose(row, self._store.name)]
+                if self._is_worth_it(packed, loose, here):
+                    replaced = self._replaced({one.location.key: here[one.location.key].sha256 for one in packed})
+                    self._pack(place, claim, [*packed, *loose], replaced, report)
+                    self._remove_unknown(place)
+                else:
                     report.skipped = "nothing to gain"
-                    return report
-                replaced = self._replaced({one.location.key: here[one.location.key].sha256 for one in packed})
-                self._pack(place, claim, [*packed, *loose], replaced, report)
-                self._remove_unknown(place)
         return report
+
+    def _rows(self, place: SeriesPlace) -> list[SeriesPlace]:
+        """The series of every patient under these UIDs: they share a folder of packs, and may share packs."""
+        return self._catalogue.packs.series(study=place.study_instance_uid, series=place.series_instance_uid)
+
+    def _packed(self, place: SeriesPlace) -> tuple[list[StoredVersion], Mapping[str, ListedPack]]:
+        """Objects in packs that belong to this series wholly, and those packs by key.
+
+        A pack of which a version went to another series stays as it is: what takes over a pack takes over all of it.
+        """
+        packs, name = self._catalogue.packs, self._store.name
+        listed = packs.listed(study=place.study_instance_uid, series=place.series_instance_uid, limit=10_000)
+        found = [one for row in self._rows(place) for one in packs.packed(row, name)]
+        taken = Counter(one.location.key for one in found)
+        here = {one.key: one for one in listed if name in one.stores and taken[one.key] == one.live}
+        return self._named([one for one in found if one.location.key in here]), here
 
     def _named(self, packed: Sequence[StoredVersion]) -> list[StoredVersion]:
         """The same, by the names they have in their packs: an earlier generation may have had another UID than its version."""
@@ -183,19 +195,22 @@ class PackKeeper:
         replaces: Sequence[str],
         report: PackingReport,
     ) -> None:
-        """Pack objects; one that cannot be read is marked and left out."""
+        """Pack objects; one that cannot be read is marked and left out. Then nothing is taken over, as not all of it was."""
         left = [one for one in objects if one.size <= self._settings.maximum_size]
         headers = parsed_headers(self._catalogue.packs.headers(sorted({one.held.pk for one in left})))
         waiting = batches(left, headers, self._settings.maximum_size)
         while waiting:
             batch = waiting.pop(0)
+            last = () if waiting or report.damaged else replaces  # only when every other pack is there and read from
             try:
-                self._seal_batch(place, claim, batch, replaces, report)
+                self._seal_batch(place, claim, batch, last, report)
             except UnreadableMember as error:
                 bad = error.member
                 _log.error("object-not-packed", store=self._store.name, key=bad.location.key, code=error.code)
                 self._catalogue.set_location_state(bad.held.pk, bad.location, "bad")
                 report.damaged.append(bad.location.key)
+                if replaces:
+                    return
                 waiting[:0] = batches([one for one in batch.objects if one is not bad], headers, self._settings.maximum_size)
 
     def _seal_batch(
@@ -213,7 +228,7 @@ class PackKeeper:
         """Remove packs that a process wrote which died before anything pointed at them; each member of them is held elsewhere."""
         packs, name = self._catalogue.packs, self._store.name
         waiting = {key for store, key, _ in packs.leftovers(100_000, due_in=10 * 365 * 86_400) if store == name}
-        held = {one.sha256 for one in (*packs.loose(place, name), *packs.packed(place, name))}
+        held = {one.sha256 for row in self._rows(place) for one in (*packs.loose(row, name), *packs.packed(row, name))}
         folder = pack_folder(place.study_instance_uid, place.series_instance_uid)
         for stored in list(self._store.list(folder)):
             if not is_pack(stored.key) or stored.key in waiting or packs.listed(key=stored.key):

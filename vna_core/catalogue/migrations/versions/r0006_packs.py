@@ -85,8 +85,10 @@ def _create_states() -> None:
         "pack_watch",
         sa.Column("pk", sa.Integer(), nullable=False, autoincrement=False),
         sa.Column("noticed", sa.BigInteger(), nullable=False),
+        sa.Column("noticed_runs", sa.BigInteger(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("pk", name="pk_pack_watch"),
-        comment="One row: versions of a primary key up to `noticed` have made their series wait until it has settled.",
+        comment="One row: versions of a primary key up to `noticed`, and runs of re-normalization that ended up to `noticed_runs`, have "
+        "made their series wait until it has settled.",
     )
 
 
