@@ -129,30 +129,41 @@ def _way(revised: RevisedDataSet, path: Path) -> list[tuple[DataSet, int]]:
         if data_set is None:
             break
         way.append((data_set, sequence))
-        items = next((element.items for element in data_set.elements if element.tag == sequence), None) or []
-        data_set = items[item] if item < len(items) else None
+        data_set = _item(data_set, sequence, item)
     return way
 
 
 def _innermost(revised: RevisedDataSet, path: Path) -> DataSet:
     data_set = revised.data_set
-    for sequence, item in path:
-        items = next((element.items for element in data_set.elements if element.tag == sequence), None) or []
-        if item >= len(items):
+    for sequence, number in path:
+        item = _item(data_set, sequence, number)
+        if item is None:
             return DataSet([])
-        data_set = items[item]
+        data_set = item
     return data_set
+
+
+def _item(data_set: DataSet, sequence: int, number: int) -> DataSet | None:
+    found = _element(data_set, sequence)
+    items = found.items or [] if found is not None else []
+    return items[number] if number < len(items) else None
+
+
+def _element(data_set: DataSet, tag: int) -> Element | None:
+    """By bisection, since there may be very many attributes to tell of in a very large data set."""
+    elements = data_set.elements
+    index = bisect_left(elements, tag, key=_tag_of)
+    return elements[index] if index < len(elements) and elements[index].tag == tag else None
 
 
 def _creator(data_set: DataSet, tag: int, revised: RevisedDataSet) -> str:
     """Private creator that reserves a tag's block; empty for a standard tag."""
     if not tag & 0x10000 or tag & 0xFFFF < 0x1000:
         return ""
-    wanted = (tag & 0xFFFF0000) | (tag >> 8 & 0xFF)
-    for element in data_set.elements:
-        if element.tag == wanted and element.items is None:
-            return revised.value(element).decode("ascii", "replace").strip(" \0")
-    return ""
+    element = _element(data_set, (tag & 0xFFFF0000) | (tag >> 8 & 0xFF))
+    if element is None or element.items is not None:
+        return ""
+    return revised.value(element).decode("ascii", "replace").strip(" \0")
 
 
 def _append(revised: RevisedDataSet, item: DataSet) -> None:
