@@ -69,9 +69,7 @@ def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], 
         modified = [_before(revised, one) for one in legal] if not number else []
         told = octets[number : number + 1]
         named = {element.tag for element in modified}
-        modified += [
-            _empty(revised, one.tag) for one in told if not one.path and one.tag not in named and dictionary.is_known(one.tag)
-        ]
+        modified += [_empty(revised, one.tag) for one in told if not one.path and one.tag not in named and _may_be_named(one.tag)]
         sequences = [_sequence(MODIFIED_ATTRIBUTES, sorted(modified, key=_tag_of))]
         sequences += [_sequence(NONCONFORMING, _nonconforming(revised, one)) for one in told]
         _append(revised, DataSet([*sequences, *origin]))
@@ -93,6 +91,11 @@ def _before(revised: RevisedDataSet, amendment: Amendment) -> Element:
     if vr == "SQ":
         return Element(amendment.tag, "SQ", -1, 0, [])
     return revised.literal(amendment.tag, vr, _even(amendment.original or b"", vr))
+
+
+def _may_be_named(tag: int) -> bool:
+    """Whether an attribute may stand in an item: group lengths and the tags of items and delimiters are known, and may not."""
+    return dictionary.is_known(tag) and bool(tag & 0xFFFF) and 0x0008 <= tag >> 16 < 0xFFFC
 
 
 def _empty(revised: RevisedDataSet, tag: int) -> Element:
