@@ -6,10 +6,11 @@ All are findings. What a viewer does about them is its affair; the archive keeps
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from vna_core.dicom.elements import DataSet
+from vna_core.dicom.elements import DataSet, Element
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.amendments import Path, path_text
@@ -28,13 +29,33 @@ _MACROS: Final = (0x00209116, 0x00289110, 0x00289132, 0x00289145)
 _EXAMINED_FRAMES: Final = 32
 _TOLERANCE: Final = 1e-3
 
-Look = RevisedDataSet
+_WANTED: Final = frozenset((_RETIRED_ORIENTATION, _ORIENTATION, _SPACING, _CENTER, _WIDTH, _INTERCEPT, _SLOPE, _FUNCTION))
+_FIRST, _LAST = min(_WANTED), max(_WANTED)
+_LONGEST: Final = 4096
+
+Look = dict[int, str]
+"""The wanted attributes of one data set that have a value, as text without padding."""
+
 Noticed = tuple[int, str] | None
+
+
+def _look(revised: RevisedDataSet, data_set: DataSet) -> Look:
+    """One walk over the part of a data set where the wanted attributes stand."""
+    elements, found = data_set.elements, {}
+    for index in range(bisect_left(elements, _FIRST, key=_tag_of), len(elements)):
+        element = elements[index]
+        if element[0] > _LAST:
+            break
+        if element[0] in _WANTED and 0 < element[3] <= _LONGEST and element[4] is None:
+            text = revised.value(element).decode("latin-1").strip(" \0")
+            if text:
+                found[element[0]] = text
+    return found
 
 
 def _numbers(look: Look, tag: int) -> tuple[float | None, ...] | None:
     """Values of a decimal string, None for each that is empty or no number; None where the element is absent or empty."""
-    text = look.text(tag)
+    text = look.get(tag)
     return tuple(map(_number, text.split("\\"))) if text else None
 
 
@@ -78,7 +99,7 @@ def window(look: Look) -> Noticed:
         return None
     if len(widths or ()) != len(centers or ()):
         return _WIDTH, "Window Center and Window Width have another number of values; kept."
-    exact = look.text(_FUNCTION) in ("LINEAR_EXACT", "SIGMOID")
+    exact = look.get(_FUNCTION) in ("LINEAR_EXACT", "SIGMOID")
     if any(width is not None and (width <= 0 if exact else width < 1) for width in widths or ()):
         return _WIDTH, "Window Width of less than one; kept."
     return None
@@ -109,8 +130,8 @@ PLAUSIBILITY_RULES: Final[tuple[Rule[Look, Noticed], ...]] = (
 def note_implausible(revised: RevisedDataSet, journal: Journal) -> None:
     """Record what cannot be meant, at the top level and in functional groups."""
     for data_set, path in _looked_at(revised):
-        look = revised if not path else RevisedDataSet(revised.buffer, data_set, revised.literals)
-        for rule in PLAUSIBILITY_RULES:
+        look = _look(revised, data_set)
+        for rule in PLAUSIBILITY_RULES if look else ():
             noticed = rule.apply(look)
             if noticed is not None:
                 journal.find(rule.id, noticed[1], path_text(path, noticed[0]))
@@ -121,8 +142,10 @@ def _looked_at(revised: RevisedDataSet) -> Iterator[tuple[DataSet, Path]]:
     for group in _GROUPS:
         element = revised.find(group)
         for number, frame in enumerate((element.items or ())[:_EXAMINED_FRAMES] if element is not None else ()):
-            look = RevisedDataSet(revised.buffer, frame, revised.literals)
-            for macro in _MACROS:
-                found = look.find(macro)
-                if found is not None and found.items:
-                    yield found.items[0], ((group, number), (macro, 0))
+            for macro in frame.elements:
+                if macro.tag in _MACROS and macro.items:
+                    yield macro.items[0], ((group, number), (macro.tag, 0))
+
+
+def _tag_of(element: Element) -> int:
+    return element[0]
