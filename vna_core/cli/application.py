@@ -28,6 +28,7 @@ from vna_core.cli import (
     rebuild,
     serve,
     stats,
+    testing,
 )
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
@@ -52,6 +53,7 @@ app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(testing.app, name="testing")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")
