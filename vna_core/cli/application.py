@@ -26,6 +26,7 @@ from vna_core.cli import (
     migrate_proof,
     migrate_report,
     normalize,
+    pack,
     plugin,
     plugins,
     quarantine,
@@ -56,11 +57,14 @@ migrate.app.command("assess", epilog="Example:\n\n`vna migrate assess dimse://OL
 migrate.app.command("verify", epilog=migrate_proof.VERIFY_EPILOG)(migrate_proof.verify)
 migrate.app.command("certify", epilog=migrate_proof.CERTIFY_EPILOG)(migrate_proof.certify)
 migrate.app.command("report", epilog=migrate_report.EPILOG)(migrate_report.report)
-migrate.app.add_typer(migrate_exceptions.app, name="exceptions")
+migrate.app.command("exceptions", epilog=migrate_exceptions.LIST_EPILOG)(migrate_exceptions.exceptions)
+migrate.app.command("retry", epilog=migrate_exceptions.RETRY_EPILOG)(migrate_exceptions.retry)
+migrate.app.command("resolve", epilog=migrate_exceptions.RESOLVE_EPILOG)(migrate_exceptions.resolve)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(migrate_proof.app, name="certificate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
+app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(testing.app, name="testing")

@@ -1,4 +1,4 @@
-"""``vna migrate exceptions``: the worklist of a migration."""
+"""``vna migrate exceptions``, ``retry`` and ``resolve``: the worklist of a migration."""
 
 from __future__ import annotations
 
@@ -22,10 +22,28 @@ from vna_core.domain.migration import REASONS
 from vna_core.migration.campaign import loaded
 from vna_core.migration.handlers import FEED
 
-app = typer.Typer(help="What a migration could not do by itself: why, for example where, and what helps.", no_args_is_help=True)
+LIST_EPILOG = """
+Examples:
+
+`vna migrate exceptions oldpacs`
+
+`vna migrate exceptions oldpacs --each --json`
+"""
+RETRY_EPILOG = """
+Examples:
+
+`vna migrate retry oldpacs 17 18`
+
+`vna migrate retry oldpacs --reason not-delivered`
+"""
+RESOLVE_EPILOG = """
+Example:
+
+`vna migrate resolve oldpacs 17 --note 'row without a file, seen by J. Doe'`
+"""
 
 Reason = Annotated[str | None, typer.Option(help="Only exceptions of this reason.")]
-Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `vna migrate exceptions list` shows them.")]
+Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `vna migrate exceptions` shows them.")]
 
 
 def _entries(archive: Archive, campaign: str, reason: str | None, state: str | None) -> Iterator[ExceptionEntry]:
@@ -55,10 +73,7 @@ def _document(one: ExceptionEntry) -> dict[str, Any]:
     }
 
 
-@app.command(
-    "list", epilog="Examples:\n\n`vna migrate exceptions list oldpacs`\n\n`vna migrate exceptions list oldpacs --each --json`"
-)
-def list_(
+def exceptions(
     source: SourceName,
     data: Data = None,
     config: Config = None,
@@ -99,10 +114,6 @@ def _print_groups(grouped: dict[str, list[Any]], as_json: bool) -> None:
         Console().print(table)
 
 
-@app.command(
-    "retry",
-    epilog="Examples:\n\n`vna migrate exceptions retry oldpacs 17 18`\n\n`vna migrate exceptions retry oldpacs --reason not-delivered`",
-)
 def retry(source: SourceName, numbers: Numbers = None, data: Data = None, config: Config = None, reason: Reason = None) -> None:
     """Ask the source again for what exceptions are about; the workers, or the next run, do it."""
     with archive_of(data, config) as archive:
@@ -116,9 +127,6 @@ def retry(source: SourceName, numbers: Numbers = None, data: Data = None, config
     typer.echo(f"{len(chosen)} exceptions, {moved} studies are asked for again")
 
 
-@app.command(
-    "resolve", epilog="Example:\n\n`vna migrate exceptions resolve oldpacs 17 --note 'row without a file, seen by J. Doe'`"
-)
 def resolve(
     source: SourceName,
     note: Annotated[str, typer.Option(help="Why; it stands in the certificate.")],

@@ -92,7 +92,7 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int]) -> str:
     if report.unexpected:
         lines.append(f"  {report.unexpected} delivered that the inventory does not name")
     if report.exceptions:
-        lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions list")
+        lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions")
     if rules:
         lines.append("normalized: " + ", ".join(f"{rule} x{count}" for rule, count in Counter(rules).most_common(12)))
     return "\n".join(lines) + "\n"

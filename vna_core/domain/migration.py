@@ -114,13 +114,13 @@ _REASONS: Final = (
         "not-delivered",
         ErrorClass.REFETCH,
         "The source lists the instance and did not send it, in as many tries as allowed.",
-        "Open it in the old PACS; where it is readable there, `vna migrate exceptions retry`, else accept it as unmigratable.",
+        "Open it in the old PACS; where it is readable there, `vna migrate retry`, else accept it as unmigratable.",
     ),
     Reason(
         "retrieve-failed",
         ErrorClass.REFETCH,
         "The source refused or broke off the retrieval.",
-        "Read the detail; offline media need to be mounted. Then `vna migrate exceptions retry`.",
+        "Read the detail; offline media need to be mounted. Then `vna migrate retry`.",
     ),
     Reason(
         "quarantined",
@@ -204,7 +204,7 @@ _REASONS: Final = (
         "copy-damaged",
         ErrorClass.REFETCH,
         "A stored copy is missing, cut short or altered.",
-        "`vna migrate exceptions retry` fetches it again; check the store.",
+        "`vna migrate retry` fetches it again; check the store.",
     ),
     Reason(
         "copies-missing",

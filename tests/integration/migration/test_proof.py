@@ -47,7 +47,7 @@ def test_a_campaign_from_assessment_to_certificate(tmp_path: Path) -> None:
         damaged.chmod(0o644)
         damaged.write_bytes(damaged.read_bytes()[:-200] + bytes(200))
         assert vna("migrate", "verify", pacs.source, "--again", data=data)[0] == 3
-        (listed,) = vna("migrate", "exceptions", "list", pacs.source, data=data)[1]
+        (listed,) = vna("migrate", "exceptions", pacs.source, data=data)[1]
         assert (listed["reason"], listed["number"]) == ("copy-damaged", 1) and listed["remedy"]
         code, lines, _ = vna("migrate", "run", pacs.source, "--no-inventory", data=data)
         assert (code, lines[-1]["summary"]["fetched"], lines[-1]["summary"]["exceptions"]) == (0, 1, 0)
