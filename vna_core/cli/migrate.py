@@ -208,7 +208,7 @@ def status(
             report, load = summary_of(catalogue, campaign.name), catalogue.throttle.load(campaign.name)
             states = {one.state: one.number for one in catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
             if as_json:
-                document = {"campaign": campaign.name, "state": campaign.state, "studies": states, **report.as_dict()}
+                document = {"campaign": campaign.name, "state": campaign.state, "states": states, **report.as_dict()}
                 document |= {"running": load.running, "bound": round(load.bound, 2), "bottleneck": load.bottleneck}
                 print_json(document)
             else:

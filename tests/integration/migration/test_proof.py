@@ -22,16 +22,16 @@ def test_a_campaign_from_assessment_to_certificate(tmp_path: Path) -> None:
         for number in (1, 2):
             fill("127.0.0.1", pacs.port, "OLDPACS", phantoms.series(4, number=number))
         code, lines, error = vna("migrate", "assess", pacs.source, data=data)
-        assert (code, lines[-1]["assessment"]["studies"]) == (0, 1), error
+        assert (code, lines[-1]["assessment"]["studies"]) == (0, 2), error
         assert lines[-1]["assessment"]["fetch_rate"] > 0
         planned = vna("migrate", "plan", pacs.source, "--rate", "100000", data=data)[1][-1]["plan"]
         assert (planned["instances"], planned["options"]["rate"]) == (8, 100000.0)
         assert vna("migrate", "run", pacs.source, "--no-inventory", data=data)[0] == 0
         stands = vna("migrate", "status", data=data)[1][-1]
-        assert (stands["state"], stands["studies"]) == ("complete", {"stored": 1})
+        assert (stands["state"], stands["states"]) == ("complete", {"stored": 2})
         code, lines, _ = vna("migrate", "verify", pacs.source, "--pixels", "1", data=data)
         proven = lines[-1]["verification"]
-        assert (code, proven["committed"], proven["reconciled"], proven["equal_octets"]) == (0, 1, 1, 8)
+        assert (code, proven["committed"], proven["reconciled"], proven["equal_octets"]) == (0, 2, 2, 8)
 
         evidence = tmp_path / "evidence"
         certificate = vna("migrate", "certify", pacs.source, "--out", str(evidence), data=data)[1][-1]
