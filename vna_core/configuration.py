@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
 from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration_federation import FederationSettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_section import Section
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
@@ -207,6 +208,7 @@ class Settings(Section):
     ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
+    federation: FederationSettings = FederationSettings()
     jobs: JobsSettings = JobsSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()

@@ -1,0 +1,62 @@
+"""This archive as a member of its own federation: the same questions, answered from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vna_core.access.retrieve import Retriever
+from vna_core.catalogue import Catalogue
+from vna_core.dicom.json_header import encode_attributes
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import NotOffered
+from vna_core.domain.query import Query
+from vna_core.federation.members import LOCAL
+from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter, SourceStatistics
+
+
+class LocalMember(PacsAdapter):
+    """Answers from here. Nothing is fetched from it: what is here is served from here."""
+
+    name = LOCAL
+
+    def __init__(self, catalogue: Catalogue, retriever: Retriever) -> None:
+        self._catalogue = catalogue
+        self._retriever = retriever
+
+    def probe(self, thorough: bool = False) -> PacsAbilities:
+        """See `PacsAdapter.probe`."""
+        return PacsAbilities("file", True, 16, pages=True, statistics=True, product="this archive")
+
+    def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
+        """See `PacsAdapter.find`."""
+        for match in self._catalogue.search(query).matches:
+            yield encode_attributes(match.attributes)
+
+    def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
+        """See `PacsAdapter.inventory`."""
+        for held in self._catalogue.instances(study=study_instance_uid):
+            yield InventoriedInstance(
+                held.study_instance_uid,
+                held.series_instance_uid,
+                held.sop_instance_uid,
+                held.sop_class_uid,
+                f"sha256:{held.original_sha256}",
+                held.original_size,
+            )
+
+    def fetch(
+        self,
+        study_instance_uid: str,
+        deliver: Deliver,
+        series_instance_uid: str | None = None,
+        sop_instance_uids: tuple[str, ...] = (),
+        *,
+        deadline: Deadline | None = None,
+    ) -> FetchReport:
+        """Raises NotOffered."""
+        raise NotOffered("What is here is served from here.")
+
+    def statistics(self) -> SourceStatistics:
+        """See `PacsAdapter.statistics`."""
+        known = self._catalogue.statistics()
+        return SourceStatistics(known.patients, known.studies, known.series, known.instances, known.bytes)
