@@ -12,6 +12,7 @@ from rich.console import Console
 from vna_core import __version__
 from vna_core.cli import (
     config,
+    departments,
     explain,
     export,
     find,
@@ -53,6 +54,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(departments.app, name="departments")
 
 
 @app.callback(invoke_without_command=True)

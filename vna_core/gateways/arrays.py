@@ -14,8 +14,11 @@ from typing import Final
 from starlette.routing import Route
 
 from vna_core.access.arrays.series import METADATA, SeriesArrays
+from vna_core.access.gate import Gate
 from vna_core.access.retrieve import Retriever
-from vna_core.catalogue import Catalogue, ListedHeader
+from vna_core.access.view import CatalogueView
+from vna_core.catalogue import ListedHeader
+from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.gateways.dicomweb.bulkdata import byte_range
 from vna_core.gateways.web.exchange import Exchange, Pace
@@ -36,16 +39,15 @@ class SeriesChanged(InvalidRequest):
 class Layouts:
     """Layouts of series, kept as long as the catalogue lists the same."""
 
-    def __init__(self, catalogue: Catalogue, retriever: Retriever) -> None:
-        self._catalogue = catalogue
+    def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
         self._known: OrderedDict[tuple[ListedHeader, ...], SeriesArrays] = OrderedDict()
         self._frames = 0
         self._lock = threading.Lock()
 
-    def of(self, study: str, series: str, pinned: str) -> SeriesArrays:
+    def of(self, catalogue: CatalogueView, study: str, series: str, pinned: str) -> SeriesArrays:
         """The arrays of a series as it is now. Raises NotFound, LimitExceeded, SeriesChanged."""
-        listed = self._catalogue.listed_headers(study, series)
+        listed = catalogue.listed_headers(study, series)
         if not listed:
             raise NotFound("Nothing is held under these UIDs.")
         digest = hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
@@ -56,7 +58,7 @@ class Layouts:
             if known is not None:
                 self._known.move_to_end(listed)
                 return known
-        made = SeriesArrays.of_series(self._catalogue, self._retriever, study, series, {"layout": digest})
+        made = SeriesArrays.of_series(catalogue, self._retriever, study, series, {"layout": digest})
         self._keep(listed, made)
         return made
 
@@ -78,7 +80,7 @@ class ZarrKey:
     async def __call__(self, exchange: Exchange) -> None:
         path = exchange.path_parameters
         content, size, start = await exchange.short(
-            self._read, path["study"], path["series"], path["key"], exchange.header(b"range"), exchange.method == "HEAD"
+            self._read, exchange.catalogue, path, exchange.header(b"range"), exchange.method == "HEAD"
         )
         media_type = "application/json" if path["key"].endswith(METADATA) else "application/octet-stream"
         headers = {"Accept-Ranges": "bytes"}
@@ -88,10 +90,12 @@ class ZarrKey:
             headers["Content-Range"] = f"bytes {start}-{start + len(content) - 1}/{size}"
             await exchange.octets(content, media_type, 206, headers)
 
-    def _read(self, study: str, series: str, key: str, field: str | None, head: bool) -> tuple[bytes, int, int | None]:
+    def _read(
+        self, catalogue: CatalogueView, path: dict[str, str], field: str | None, head: bool
+    ) -> tuple[bytes, int, int | None]:
         """Octets, the size of the whole, and where a range begins in it."""
-        series, _, pinned = series.partition("@")
-        arrays = self._layouts.of(study, series, pinned)
+        series, _, pinned = path["series"].partition("@")
+        arrays, key = self._layouts.of(catalogue, path["study"], series, pinned), path["key"]
         size = arrays.size(key)
         if size is None:
             raise NotFound("There is nothing under this key.")
@@ -102,8 +106,8 @@ class ZarrKey:
         return octets, size, None if wanted is None else wanted.offset
 
 
-def array_routes(catalogue: Catalogue, retriever: Retriever, pace: Pace) -> list[Route]:
+def array_routes(retriever: Retriever, pace: Pace, gate: Gate) -> list[Route]:
     """Routes below ``/zarr``."""
-    handler = ZarrKey(Layouts(catalogue, retriever))
+    handler = ZarrKey(Layouts(retriever))
     path = f"{ROOT}/studies/{{study}}/series/{{series}}/{{key:path}}"
-    return [Route(path, Endpoint(handler, pace), methods=["GET"], name="zarr")]
+    return [Route(path, Endpoint(handler, pace, gate, Action.RETRIEVE), methods=["GET"], name="zarr")]

@@ -14,6 +14,7 @@ from vna_core.access.arrays.layout import ArrayLayout, FramePlace, layouts
 from vna_core.access.arrays.metadata import OME_VERSION, array_document, document, group_document, multiscales
 from vna_core.access.arrays.slides import is_slide, slide_levels
 from vna_core.access.retrieve import Retriever
+from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import LimitExceeded, NotFound
 from vna_core.domain.octets import ByteRange
@@ -76,21 +77,34 @@ class SeriesArrays:
 
     @classmethod
     def of_series(
-        cls, catalogue: Catalogue, retriever: Retriever, study: str, series: str, more: Mapping[str, str] = _NOTHING
+        cls,
+        catalogue: Catalogue | CatalogueView,
+        retriever: Retriever,
+        study: str,
+        series: str,
+        more: Mapping[str, str] = _NOTHING,
     ) -> SeriesArrays:
         """The arrays of a series' current instances; `more` are attributes of the root group. Raises NotFound, LimitExceeded."""
         uids = {"study_instance_uid": study, "series_instance_uid": series, **more}
         return cls._of(catalogue, retriever, uids, study, series, None)
 
     @classmethod
-    def of_instance(cls, catalogue: Catalogue, retriever: Retriever, study: str, series: str, sop: str) -> SeriesArrays:
+    def of_instance(
+        cls, catalogue: Catalogue | CatalogueView, retriever: Retriever, study: str, series: str, sop: str
+    ) -> SeriesArrays:
         """The arrays of one instance. Raises NotFound, LimitExceeded."""
         uids = {"study_instance_uid": study, "series_instance_uid": series, "sop_instance_uid": sop}
         return cls._of(catalogue, retriever, uids, study, series, sop)
 
     @classmethod
     def _of(
-        cls, catalogue: Catalogue, retriever: Retriever, uids: Mapping[str, str], study: str, series: str, sop: str | None
+        cls,
+        catalogue: Catalogue | CatalogueView,
+        retriever: Retriever,
+        uids: Mapping[str, str],
+        study: str,
+        series: str,
+        sop: str | None,
     ) -> SeriesArrays:
         instances: list[Instance] = []
         frames = 0
