@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack_from
+from typing import Protocol
 
 import google_crc32c
 
 from vna_core.archival_storage.copies import SMALL, CopyReader
 from vna_core.archival_storage.keeping import verified
-from vna_core.catalogue import Catalogue
 from vna_core.dicom.reverse_patch import rebuild
 from vna_core.dicom.stored_object import element_range
 from vna_core.domain.errors import DigestMismatch, NotFound, Unarchivable
@@ -18,10 +18,17 @@ from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
 
 
+class DamageNotes(Protocol):
+    """Takes notes of copies that cannot be trusted: the catalogue, or what stands before several."""
+
+    def set_location_state(self, pk: int, location: Location, state: str) -> None:
+        """Mark one copy ``ok`` or ``bad``."""
+
+
 class Retriever:
     """Reads what is held. Whatever leaves the archive whole is checked against its digest while it streams."""
 
-    def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue) -> None:
+    def __init__(self, stores: Mapping[str, Store], catalogue: DamageNotes) -> None:
         self._catalogue = catalogue
         self._local = frozenset(name for name, store in stores.items() if store.abilities().local)
         self._copies = CopyReader(stores, self._copy_damaged)

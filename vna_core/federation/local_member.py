@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
 from vna_core.dicom.json_header import encode_attributes
+from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotOffered
 from vna_core.domain.query import Query
-from vna_core.federation.members import LOCAL
+from vna_core.federation.members import LOCAL, Member
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter, SourceStatistics
 
 
@@ -19,9 +20,13 @@ class LocalMember(PacsAdapter):
 
     name = LOCAL
 
-    def __init__(self, catalogue: Catalogue, retriever: Retriever) -> None:
+    def __init__(self, catalogue: Catalogue, scope: Scope = EVERYTHING) -> None:
         self._catalogue = catalogue
-        self._retriever = retriever
+        self._scope = scope
+
+    def seen_within(self, scope: Scope) -> LocalMember:
+        """The same as far as a scope goes."""
+        return LocalMember(self._catalogue, scope)
 
     def probe(self, thorough: bool = False) -> PacsAbilities:
         """See `PacsAdapter.probe`."""
@@ -29,12 +34,12 @@ class LocalMember(PacsAdapter):
 
     def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
         """See `PacsAdapter.find`."""
-        for match in self._catalogue.search(query).matches:
+        for match in self._catalogue.search(replace(query, scope=self._scope)).matches:
             yield encode_attributes(match.attributes)
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`."""
-        for held in self._catalogue.instances(study=study_instance_uid):
+        for held in self._catalogue.instances(study=study_instance_uid, scope=self._scope):
             yield InventoriedInstance(
                 held.study_instance_uid,
                 held.series_instance_uid,
@@ -60,3 +65,8 @@ class LocalMember(PacsAdapter):
         """See `PacsAdapter.statistics`."""
         known = self._catalogue.statistics()
         return SourceStatistics(known.patients, known.studies, known.series, known.instances, known.bytes)
+
+
+def within(member: Member, scope: Scope) -> PacsAdapter:
+    """A member's adapter; this archive's as far as a scope goes."""
+    return member.adapter.seen_within(scope) if isinstance(member.adapter, LocalMember) else member.adapter

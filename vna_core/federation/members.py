@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from vna_core.configuration_federation import FederationSettings, MemberSettings
+from vna_core.domain.access import Scope
 from vna_core.federation.health import Breaker
 from vna_core.ports.pacs import PacsAdapter
 
@@ -131,6 +132,11 @@ class Members:
             one.adapter.close()
 
 
+def may_ask(scope: Scope, one: Member) -> bool:
+    """Whether a scope reaches a member: its department must lie in it. Decided before anything is sent."""
+    return one.name == LOCAL or scope.labels is None or one.settings.department in scope.labels
+
+
 def member(name: str, adapter: PacsAdapter, settings: MemberSettings, federation: FederationSettings) -> Member:
     """A member with health and bounds as configured."""
     return Member(
@@ -140,6 +146,3 @@ def member(name: str, adapter: PacsAdapter, settings: MemberSettings, federation
         Breaker(federation.failures, federation.pause),
         threading.BoundedSemaphore(settings.concurrency),
     )
-
-
-Reports = Mapping[str, MemberReport]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from vna_core.configuration_federation import FederationSettings
+from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Level, Query
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.identity import Linked, alone, for_member, named_patients
-from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome
+from vna_core.federation.local_member import within
+from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
 from vna_core.federation.rows import COUNTS, STUDY, Row, patient_of, text
 from vna_core.federation.union import FederatedRow, Union
 from vna_core.ports.pacs import InventoriedInstance
@@ -57,7 +59,7 @@ class FederatedQuery:
         query: Query,
         attributes: tuple[int, ...] = (),
         *,
-        may_ask: Callable[[Member], bool] = lambda member: True,
+        scope: Scope = EVERYTHING,
         local_only: bool = False,
     ) -> FederatedAnswer:
         """Ask, and wait until everybody has answered or the deadline is over.
@@ -68,13 +70,17 @@ class FederatedQuery:
             Its limit and offset are not for the members: pages are cut from the answer.
         attributes
             Tags wanted beyond what is usual for the level.
-        may_ask
-            Whether whoever asks may ask a member; the others are not asked and not named.
+        scope
+            What whoever asks may see: members outside it are not asked and not named, and of this archive only what lies in it counts.
         local_only
             The question comes from a member: it is answered from here alone, so that it does not go in circles.
         """
         begun = time.monotonic()
-        asked = [one for one in self._members if one.allows(Ask.QUERY) and may_ask(one) and (one.name == LOCAL or not local_only)]
+        asked = [
+            one
+            for one in self._members
+            if one.allows(Ask.QUERY) and may_ask(scope, one) and (one.name == LOCAL or not local_only)
+        ]
         query = Query(query.level, query.conditions)
         named = named_patients(query.conditions)
         wanted = None if named is None else frozenset(key for patient in named for key in self._linked(patient))
@@ -85,7 +91,7 @@ class FederatedQuery:
 
         def ask(member: Member, deadline: Deadline) -> Iterator[Row]:
             for one in questions[member.name]:
-                yield from member.adapter.find(one, attributes=attributes, deadline=deadline)
+                yield from within(member, scope).find(one, attributes=attributes, deadline=deadline)
 
         for said in self._fan_out.ask(concerned, ask, self._settings.deadline, lambda member: member.settings.rows):
             if said.report is not None:
@@ -93,13 +99,13 @@ class FederatedQuery:
             elif said.answer is not None and _belongs(said.answer, said.member, wanted):
                 union.add(said.member, said.answer)
         rows = sorted(union.rows(), key=_order)
-        self._count(rows, query.level, [one for one in concerned if not local_only], begun)
+        self._count(rows, query.level, [one for one in concerned if not local_only], scope, begun)
         return FederatedAnswer(tuple(rows), tuple(sorted(reports, key=lambda one: self._members.rank(one.name))))
 
     def _canonical(self, patient: PatientKey) -> PatientKey:
         return min(self._linked(patient), key=lambda key: (key.issuer, key.patient_id))
 
-    def _count(self, rows: Iterable[FederatedRow], level: Level, members: list[Member], begun: float) -> None:
+    def _count(self, rows: Iterable[FederatedRow], level: Level, members: list[Member], scope: Scope, begun: float) -> None:
         """Count what several members hold by its instances, as far as the time allows."""
         if level not in (Level.STUDY, Level.SERIES):
             return
@@ -113,7 +119,7 @@ class FederatedQuery:
         def inventories(member: Member, deadline: Deadline) -> Iterator[InventoriedInstance]:
             for study in studies:
                 if any(text(row.attributes, STUDY) == study and member.name in row.copies for row in shared):
-                    yield from member.adapter.inventory(study, deadline=deadline)
+                    yield from within(member, scope).inventory(study, deadline=deadline)
 
         found: dict[str, set[tuple[str, str]]] = {study: set() for study in studies}
         whole: set[str] = set()

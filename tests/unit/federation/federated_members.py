@@ -12,6 +12,7 @@ from typing import Any
 from tests.unit.ingest.ct_samples import ct
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from vna_core.configuration_federation import FederationSettings, MemberSettings
+from vna_core.domain.access import Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.octets import ReceivedInstance, Source, spooled
 from vna_core.federation.local_member import LocalMember
@@ -24,9 +25,13 @@ class ArchiveAsPacs(LocalMember):
     """A whole archive as a source: asked through its catalogue, fetched through its retriever."""
 
     def __init__(self, name: str, archive: SmallArchive, issuer: str) -> None:
-        super().__init__(archive.catalogue, archive.retriever)
+        super().__init__(archive.catalogue)
+        self._retriever = archive.retriever
         self.name = name
         self._issuer = issuer
+
+    def seen_within(self, scope: Scope) -> LocalMember:
+        return self
 
     def fetch(
         self,
@@ -85,7 +90,7 @@ def federation(folder: Path, names: tuple[str, ...], *, local: bool = True, **ch
             remote.append(member(name, pacs[name], own, settings))
         here = None
         if local:
-            adapter = LocalMember(archives[LOCAL].catalogue, archives[LOCAL].retriever)
+            adapter = LocalMember(archives[LOCAL].catalogue)
             here = member(LOCAL, adapter, MemberSettings(url="local:", issuer="HOUSE", priority=0), settings)
         members = Members(here, remote)
         stack.callback(members.close)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.configuration_federation import MemberSettings
+from vna_core.domain.access import Scope
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.members import LOCAL, Member, Outcome
@@ -160,7 +161,7 @@ def test_a_question_of_a_member_is_answered_from_here_alone(house: Federation) -
 
 def test_who_may_not_ask_a_member_hears_nothing_of_it(house: Federation) -> None:
     house.put("alpha", *study(1))
-    answer = ask(house, may_ask=lambda member: member.settings.department != "alpha")
+    answer = ask(house, scope=Scope(frozenset(("beta",))))
     assert found(answer) == [] and "alpha" not in outcomes(answer)
     assert house.pacs["alpha"].calls == []
 
