@@ -29,6 +29,7 @@ from vna_core.cli import (
     rebuild,
     serve,
     stats,
+    testing,
 )
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
@@ -54,6 +55,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(federation.app, name="federation")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(testing.app, name="testing")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")
