@@ -11,7 +11,7 @@ from vna_core.configuration_federation import MemberSettings
 from vna_core.federation.bringing import Bringing
 from vna_core.federation.federation import Federation
 from vna_core.federation.local_member import LocalMember
-from vna_core.federation.members import LOCAL, Members, member
+from vna_core.federation.members import LOCAL, VIA, Members, member
 from vna_core.federation.memory import BroughtStore, DamageNotes, Memory
 from vna_core.federation.query import FederatedQuery
 from vna_core.federation.view import BROUGHT
@@ -51,6 +51,8 @@ def _members(archive: Archive) -> Members:
     remote = []
     for name, one in settings.federation.members.items():
         options = {"issuer": one.issuer, **one.options} if one.issuer else dict(one.options)
+        if one.url.startswith("dicomweb+"):
+            options.setdefault("via", VIA)
         adapter = archive.plugins.open_pacs(name, one.url, options)
         remote.append(member(name, adapter, one, settings.federation))
     here = MemberSettings(url="local:", issuer=settings.ingest.issuer, priority=0, concurrency=64, rows=1_000_000)

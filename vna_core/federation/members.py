@@ -16,6 +16,9 @@ from vna_core.ports.pacs import PacsAdapter
 LOCAL: Final = "local"
 """Name of this archive among the members."""
 
+VIA: Final = "vna-federation"
+"""What a federation calls itself in the HTTP field Via: whoever asks with it is a federation, and is answered from here alone."""
+
 
 class Ask(StrEnum):
     """What may be asked of a member."""

@@ -17,11 +17,10 @@ from vna_core.access.gate import Gate
 from vna_core.catalogue import Catalogue
 from vna_core.domain.access import Action
 from vna_core.domain.errors import NotFound, PeerError
-from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Level
 from vna_core.federation.bringing import Retrieval
 from vna_core.federation.federation import Federation
-from vna_core.federation.members import MemberReport, Outcome
+from vna_core.federation.members import VIA, MemberReport, Outcome
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.frames import Frames
@@ -40,8 +39,6 @@ from vna_core.gateways.web.protection import Endpoint, Handler
 ROOT: Final = "/federated/dicom-web"
 TOKEN: Final = "consistencytoken"
 """Query parameter with the token of an answer whose further pages are wanted."""
-VIA: Final = "vna-federation"
-"""What a federation calls itself in the field Via: whoever asks with it is a federation, and is answered from here alone."""
 
 _STEPS: Final = (("studies", "0020000D"), ("series", "0020000E"), ("instances", "00080018"))
 _DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
@@ -263,6 +260,3 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
     add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, bring(BulkData(archive)))
     add("/federated/members", "members", Action.MONITOR, MemberStates(federation))
     return routes
-
-
-__all__ = ["HeldInstance", "federated_routes"]
