@@ -25,6 +25,7 @@ from vna_core.plugin_manager import Plugins
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 from vna_core.stewardship.renormalize import Renormalizer
+from vna_core.stewardship.sealing import PackKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalize
     rules = archive.pipeline.site if site is None else site
     make = partial(archive.pipeline.made_again, site=rules)
     return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
+
+
+def pack_keeper(archive: Archive) -> PackKeeper:
+    """What seals and compacts series in the landing store."""
+    return PackKeeper(archive.stores, archive.landing, archive.catalogue, archive.settings.packs)
 
 
 def open_stores(settings: Settings, plugins: Plugins) -> dict[str, Store]:

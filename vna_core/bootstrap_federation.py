@@ -12,7 +12,7 @@ from vna_core.federation.bringing import Bringing
 from vna_core.federation.federation import Federation
 from vna_core.federation.local_member import LocalMember
 from vna_core.federation.members import LOCAL, VIA, Members, member
-from vna_core.federation.memory import BroughtStore, DamageNotes, Memory
+from vna_core.federation.memory import BroughtStore, Memory, NotesOfBoth
 from vna_core.federation.query import FederatedQuery
 from vna_core.federation.view import BROUGHT
 
@@ -34,7 +34,7 @@ def open_federation(archive: Archive) -> Federation | None:
     if memory is not None:
         memory.present()
         stores = {**archive.stores, BROUGHT: BroughtStore(memory)}
-        retriever = Retriever(stores, DamageNotes(archive.catalogue, memory))
+        retriever = Retriever(stores, NotesOfBoth(archive.catalogue, memory))
     return Federation(
         settings.federation,
         members,

@@ -16,6 +16,7 @@ from vna_core.configuration_access import DepartmentSettings, Name, PolicySettin
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_federation import FederationSettings
 from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration_packs import PackSettings
 from vna_core.configuration_section import Section
 from vna_core.configuration_sources import SourceSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
@@ -213,6 +214,7 @@ class Settings(Section):
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     federation: FederationSettings = FederationSettings()
     jobs: JobsSettings = JobsSettings()
+    packs: PackSettings = PackSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
     departments: dict[Name, DepartmentSettings] = Field(

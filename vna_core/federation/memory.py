@@ -20,7 +20,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, IngestSettings
 from vna_core.domain.departments import Departments
 from vna_core.domain.errors import ObjectMissing, StorageError
-from vna_core.domain.instance import Location
+from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
 from vna_core.federation.view import BROUGHT
 from vna_core.ingest.pipeline import IngestPipeline
@@ -170,8 +170,8 @@ class BroughtStore(Store):
 
 
 @dataclass(frozen=True, slots=True)
-class DamageNotes:
-    """Takes notes of damaged copies to the catalogue that knows them."""
+class NotesOfBoth:
+    """Takes notes of copies to the catalogue that knows them."""
 
     here: Catalogue
     memory: Memory
@@ -183,3 +183,9 @@ class DamageNotes:
             return
         for brought in self.memory.opened():
             brought.catalogue.set_location_state(pk, location, state)
+
+    def moved(self, held: HeldInstance) -> HeldInstance:
+        """The same object where it is now; what was brought stays where it is until it is forgotten. Raises NotFound."""
+        if any(location.store == BROUGHT for location in held.locations):
+            return held
+        return self.here.moved(held)
