@@ -24,9 +24,7 @@ class MemberSettings(Section):
     )
     deadline: float = Field(0.0, ge=0, description="Seconds it may take for a query; 0: as long as the whole answer may take.")
     priority: int = Field(50, ge=0, le=1000, description="Smaller is preferred when several hold the same.")
-    allow: frozenset[Literal["query", "retrieve"]] = Field(
-        frozenset(("query", "retrieve")), description="What it may be asked for."
-    )
+    allow: tuple[Literal["query", "retrieve"], ...] = Field(("query", "retrieve"), description="What it may be asked for.")
     concurrency: int = Field(
         4, ge=1, le=64, description="Questions and retrievals at once per process; further ones are not sent."
     )
