@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from vna_core.bootstrap import Archive, open_source, source_settings
 from vna_core.catalogue import Campaign
@@ -12,20 +13,26 @@ from vna_core.domain.outcome import IngestResult
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
 from vna_core.migration.windows import Windows
 from vna_core.ports.pacs import PacsAdapter
+from vna_core.ports.pacs_options import without_secrets
+
+_SECRETS: Final = frozenset(("password", "token", "secret", "authorization"))
 
 
 def campaign_name(source: str) -> str:
-    """The campaign's name: the source without its options. Raises InvalidRequest for a URL that holds a password."""
+    """The campaign's name: the source without its options.
+
+    Raises InvalidRequest for a URL that holds a secret: a campaign keeps its source, so that every worker can open it.
+    """
     if "://" not in source:
         return source
     try:
         parts = urlsplit(source)
-        secret = parts.password
+        secret = parts.password or any(name.lower() in _SECRETS for name, _ in parse_qsl(parts.query))
     except ValueError as error:
-        raise InvalidRequest(f"{source!r} is no source: {error}.") from error
+        raise InvalidRequest(f"{without_secrets(source)!r} is no source: {error}.") from error
     if secret:
-        raise InvalidRequest("A password does not belong on the command line: give the source a name under `sources:`.")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+        raise InvalidRequest("A secret does not belong on the command line: give the source a name under `sources:`.")
+    return without_secrets(source)
 
 
 def open_campaign_source(archive: Archive, campaign: Campaign) -> PacsAdapter:
