@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.peers.archive import vna
+import pytest
+
 from tests.unit.ingest.ct_samples import ct
+from vna_core.cli.application import run
+
+Answer = tuple[int, list[dict[str, Any]], str]
 
 
-def test_series_are_sealed_listed_verified_and_compacted(tmp_path: Path) -> None:
+@pytest.fixture
+def vna(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Runs a command with --json: exit code, lines of standard output, standard error."""
+
+    def call(*arguments: str, data: Path) -> Answer:
+        code = run([*arguments, "--data", str(data), "--json"])
+        said = capsys.readouterr()
+        return code, [json.loads(line) for line in said.out.splitlines()], said.err
+
+    return call
+
+
+def test_series_are_sealed_listed_verified_and_compacted(tmp_path: Path, vna: Callable[..., Answer]) -> None:
     data, source = tmp_path / "data", tmp_path / "in"
     source.mkdir()
     for number in (1, 2, 3):
@@ -38,7 +57,7 @@ def test_series_are_sealed_listed_verified_and_compacted(tmp_path: Path) -> None
     assert code == 0 and report["packs"] == []
 
 
-def test_what_to_seal_must_be_said(tmp_path: Path) -> None:
+def test_what_to_seal_must_be_said(tmp_path: Path, vna: Callable[..., Answer]) -> None:
     for arguments in (["seal"], ["seal", "--all-settled", "--study", "1.2"], ["compact"]):
         code, _, error = vna("pack", *arguments, data=tmp_path)
         assert code == 2 and "Say what to" in error
