@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from vna_core.access.gate import Gate
+from vna_core.access.policy import Policy
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
+from vna_core.configuration_access import departments_of
+from vna_core.configuration_sources import SourceSettings
 from vna_core.domain.errors import ConfigurationError
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
+from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 from vna_core.stewardship.renormalize import Renormalizer
 
@@ -35,6 +40,7 @@ class Archive:
     retriever: Retriever
     renderer: Renderer
     transcoder: Transcoder
+    gate: Gate
 
     def __enter__(self) -> Self:
         return self
@@ -51,11 +57,41 @@ class Archive:
             closing.callback(self.renderer.pool.close)
 
 
+def source_settings(settings: Settings, source: str) -> SourceSettings:
+    """How a source is to be treated: as configured under its name, or by default where `source` is a URL or a path."""
+    return settings.sources.get(source) or SourceSettings(url=source)
+
+
+def open_source(settings: Settings, plugins: Plugins, source: str) -> PacsAdapter:
+    """Open the adapter of a source, given by its name in the configuration, its URL or its path. Nothing is connected yet.
+
+    Raises ConfigurationError.
+    """
+    one = source_settings(settings, source)
+    options = dict(one.options)
+    if one.issuer:
+        options["issuer"] = one.issuer
+    if one.concurrency is not None:
+        options["concurrency"] = one.concurrency
+    return plugins.open_pacs(source, one.url, options)
+
+
 def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalizer:
     """What normalizes held instances once more, by the archive's rules or by other rules of the site."""
     rules = archive.pipeline.site if site is None else site
     make = partial(archive.pipeline.made_again, site=rules)
     return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
+
+
+def open_stores(settings: Settings, plugins: Plugins) -> dict[str, Store]:
+    """Every configured store by its name, wrapped as configured. Raises ConfigurationError, StoreUnavailable."""
+    configured = dict(settings.stores)
+    if settings.landing == "landing" and "landing" not in configured:
+        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
+    if settings.landing not in configured:
+        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
+    providers = plugins.key_providers()
+    return {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
 
 
 def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
@@ -70,7 +106,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     ------
     ConfigurationError
         A store is of a kind no plugin provides, its key is missing or wrong, the landing store cannot keep what it
-        acknowledges, or a site rule cannot be applied.
+        acknowledges, a site rule cannot be applied, or the policy names somebody unknown.
     StoreUnavailable, CatalogueUnavailable
         A part does not answer.
     """
@@ -78,13 +114,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
-    configured = dict(settings.stores)
-    if settings.landing == "landing" and "landing" not in configured:
-        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
-    if settings.landing not in configured:
-        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
-    providers = plugins.key_providers()
-    stores = {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
+    stores = open_stores(settings, plugins)
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):
@@ -92,7 +122,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
             f"The landing store {settings.landing!r} cannot keep what it acknowledges (it must create exclusively and durably).",
             setting="landing",
         )
-    catalogue = Catalogue.open(settings.catalogue, settings.data)
+    policy = Policy(settings)
+    catalogue = Catalogue.open(settings.catalogue, settings.data, departments_of(settings.departments, settings.policy))
     pipeline = IngestPipeline(
         landing,
         catalogue,
@@ -115,4 +146,5 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         retriever=Retriever(stores, catalogue),
         renderer=renderer,
         transcoder=Transcoder(settings.decode, renderer.pool),
+        gate=Gate(policy, catalogue),
     )

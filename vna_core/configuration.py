@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
+from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_section import Section
+from vna_core.configuration_sources import SourceSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
@@ -206,10 +208,15 @@ class Settings(Section):
         dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")
     ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
+    sources: Annotated[dict[str, SourceSettings], Field(description="Archives that are not ours, by name.")] = {}
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     jobs: JobsSettings = JobsSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
+    departments: dict[Name, DepartmentSettings] = Field(
+        default_factory=dict, description="Departments by name. None: whoever is let in may do everything."
+    )
+    policy: PolicySettings = PolicySettings()
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     def where(self, *keys: str | int) -> str:

@@ -22,15 +22,15 @@ from vna_core.domain.errors import (
 )
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.domain.storage_keys import checked_key
-from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
+from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject, Terms
 from vna_core.ports.upload import taken_in
 from vna_storage_azure.client import AzureClient
 from vna_storage_azure.options import AzureOptions
+from vna_storage_azure.terms import ARCHIVED, TIERS, ObjectTerms
 from vna_storage_azure.writing import DIGEST, ObjectWriter
 
 _FETCH: Final = 8 << 20
 """Octets of one request when an object is streamed: a broken one is repeated, and nobody holds a connection between pieces."""
-TIERS: Final = ("Hot", "Cool", "Cold", "Archive")
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +55,7 @@ class AzureStore(Store):
         except VnaError:
             self._client.close()
             raise
+        self._terms = ObjectTerms(self._client, self._abilities.object_lock)
 
     def abilities(self) -> Abilities:
         """As probed when the store was opened."""
@@ -77,6 +78,14 @@ class AzureStore(Store):
     def _remove(self, name: str) -> None:
         with contextlib.suppress(ObjectMissing):
             self._client.call(self._client.blob(name).delete_blob(delete_snapshots="include", **self._client.retries), name)
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        self._terms.apply(self._named(checked_key(key, self.name)), terms)
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`. A recalled blob is in the Hot tier until it is moved again."""
+        return self._terms.recall(self._named(checked_key(key, self.name)), days)
 
     # -- reading ----------------------------------------------------------------------------------------------------------
 
@@ -135,7 +144,8 @@ class AzureStore(Store):
         """See `Store.stat`."""
         name = self._named(checked_key(key, self.name))
         found = self._client.call(self._client.blob(name).get_blob_properties(**self._client.retries), name)
-        return StoredObject(key, int(found.size), (found.metadata or {}).get(DIGEST), found.last_modified)
+        digest = (found.metadata or {}).get(DIGEST)
+        return StoredObject(key, int(found.size), digest, found.last_modified, str(found.blob_tier or ""))
 
     async def _page(self, prefix: str, marker: str | None) -> tuple[Sequence[BlobProperties], str | None]:
         listing = self._client.container.list_blobs(name_starts_with=prefix or None, **self._client.retries)
@@ -210,6 +220,7 @@ class AzureStore(Store):
             durable_create=True,
             checksums=True,
             tiers=TIERS,
+            archive_tiers=(ARCHIVED,),
             recall=True,
             object_lock=self._locks(),
             server_side_copy=copies,

@@ -30,6 +30,7 @@ class S3Options(StoreOptions):
     parallel_parts: int = Field(3, ge=1, le=32, description="Parts on their way at once, for each object being written.")
     spool: Path | None = Field(None, description="Folder for large content whose digest is not known yet.")
     storage_class: str = Field("", description="Storage class of new objects, such as `STANDARD_IA`.")
+    tiers: tuple[str, ...] = Field((), description="Storage classes of a service that is not Amazon, beside `STANDARD`.")
     encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = Field("", description="Server-side encryption.")
     kms_key: str = Field("", description="Key of `aws:kms`.")
     customer_key_file: Path | None = Field(None, description="File of 32 octets: the store encrypts with this key (SSE-C).")

@@ -12,18 +12,18 @@ from typing import Any, Final
 from vna_core.domain.errors import ConfigurationError, ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.domain.storage_keys import checked_key
-from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
+from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject, Terms
 from vna_core.ports.upload import taken_in
 from vna_storage_s3.client import S3Client
 from vna_storage_s3.listing import by_folders, in_order
 from vna_storage_s3.options import S3Options
 from vna_storage_s3.probing import Findings, abort_orphans, probed, remove
+from vna_storage_s3.terms import AMAZON_TIERS, ARCHIVED, ObjectTerms, tier_of
 from vna_storage_s3.writing import DIGEST, ObjectWriter
 
 _FETCH: Final = 8 << 20
 """Octets of one request when an object is streamed: a broken one is repeated, and nobody holds a connection between pieces."""
 _LOCKS: Final = 64
-AMAZON_TIERS: Final = ("STANDARD", "INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
 
 
 class S3Store(Store):
@@ -59,20 +59,25 @@ class S3Store(Store):
             checksums=self._findings.checksums,
             customer_key=self._customer_key,
         )
+        self._terms = ObjectTerms(
+            self._client, options.object_parameters(), self._customer_key, versioned=self._findings.versioned
+        )
         # without conditions, at least the threads of this process do not overwrite each other
         self._locks = tuple(threading.Lock() for _ in range(0 if self._findings.conditional_create else _LOCKS))
 
     def abilities(self) -> Abilities:
         """As probed when the store was opened."""
         amazon = not self._options.endpoint or ".amazonaws.com" in self._options.endpoint
-        tiers = AMAZON_TIERS if amazon else tuple(filter(None, {"STANDARD": "", self._options.storage_class: ""}))
+        own = dict.fromkeys(("STANDARD", self._options.storage_class, *self._options.tiers))
+        tiers = AMAZON_TIERS if amazon else tuple(filter(None, own))
         return Abilities(
             conditional_create=self._findings.conditional_create,
             local=False,
             durable_create=True,
             checksums=self._findings.checksums,
             tiers=tiers,
-            recall=not {"GLACIER", "DEEP_ARCHIVE"}.isdisjoint(tiers),
+            archive_tiers=tuple(one for one in tiers if one in ARCHIVED),
+            recall=not ARCHIVED.isdisjoint(tiers),
             object_lock=self._findings.object_lock,
             server_side_copy=self._findings.server_side_copy,
             tags=self._findings.tags,
@@ -108,6 +113,18 @@ class S3Store(Store):
             self._client.call("delete_object", name, VersionId=version)
         except ConfigurationError as error:
             raise StorageError("The object is locked or may not be deleted.", store=self.name, key=key) from error
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`. Another class is a copy of the object onto itself, made by the service."""
+        if terms.tier and terms.tier not in self.abilities().tiers:
+            raise StorageError(f"Store {self.name!r} has no tier {terms.tier!r}.", store=self.name, key=key)
+        if (terms.locked_until is not None or terms.legal_hold) and not self._findings.object_lock:
+            raise StorageError(f"Store {self.name!r}: the bucket was made without object lock.", store=self.name, key=key)
+        self._terms.apply(self._named(checked_key(key, self.name)), terms)
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`. The service itself puts a recalled object away after the days."""
+        return self._terms.recall(self._named(checked_key(key, self.name)), days)
 
     # -- reading ----------------------------------------------------------------------------------------------------------
 
@@ -157,7 +174,7 @@ class S3Store(Store):
         name = self._named(checked_key(key, self.name))
         found = self._client.call("head_object", name, **self._customer_key)
         digest = found.get("Metadata", {}).get(DIGEST) or None
-        return StoredObject(key, int(found["ContentLength"]), digest, _utc(found.get("LastModified")))
+        return StoredObject(key, int(found["ContentLength"]), digest, _utc(found.get("LastModified")), tier_of(found))
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`. The service itself begins after the key, where its order is that of octets."""

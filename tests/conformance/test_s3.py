@@ -17,6 +17,7 @@ from vna_core.domain.errors import ConfigurationError, ObjectArchived, ObjectExi
 from vna_core.domain.octets import CHUNK
 from vna_core.ports.storage import Store
 from vna_core.testing.storage_conformance import STRANGE, StoreConformance
+from vna_core.testing.storage_tiers import TierConformance
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 from vna_storage_s3 import open_store, probing  # noqa: E402
@@ -65,6 +66,26 @@ class TestSeaweedFs(OnService):
     @pytest.fixture(autouse=True)
     def _service(self, seaweed: S3Service) -> None:
         self.service = seaweed
+
+
+class TestTiersOnMoto(TierConformance):
+    @pytest.fixture(autouse=True)
+    def _service(self, moto_service: S3Service) -> None:
+        self.service = moto_service
+
+    def open_store(self, folder: Path) -> Store:
+        bucket = self.service.make_bucket(bucket_of(folder))
+        return open_store("tiers", self.service.options(bucket, tiers=["STANDARD_IA", "GLACIER"]))
+
+
+class TestLocksOnSeaweedFs(TierConformance):
+    @pytest.fixture(autouse=True)
+    def _service(self, seaweed: S3Service) -> None:
+        self.service = seaweed
+
+    def open_store(self, folder: Path) -> Store:
+        bucket = self.service.make_bucket(bucket_of(folder), ObjectLockEnabledForBucket=True)
+        return open_store("locks", self.service.options(bucket))
 
 
 @pytest.fixture

@@ -9,34 +9,81 @@ from typing import Final
 from vna_core.domain.identifiers import key_segment
 
 STUDIES: Final = "studies/"
+PACKS: Final = "packs/"
 QUARANTINE: Final = "quarantine/"
+DELIVERIES: Final = "deliveries/"
+"""Notes about octets that a second department delivered."""
 UNDONE_RUNS: Final = "normalization/"
 """Notes that a run of re-normalization was undone: what it made is not current, whatever a rebuild finds."""
 
 
 def instance_key(study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> Callable[[str], str]:
     """Key of a canonical object, once its SHA-256 is known: ``studies/<2 hex>/<study>/<series>/<instance>.<sha256>.dcm``."""
-    shelf = hashlib.sha256(study_instance_uid.encode("utf-8", "surrogateescape")).hexdigest()[:2]
-    folder = f"{STUDIES}{shelf}/{key_segment(study_instance_uid)}/{key_segment(series_instance_uid)}"
+    folder = f"{STUDIES}{_series_folder(study_instance_uid, series_instance_uid)}"
     name = key_segment(sop_instance_uid)
     return lambda sha256: f"{folder}/{name}.{sha256}.dcm"
+
+
+def pack_folder(study_instance_uid: str, series_instance_uid: str) -> str:
+    """What the keys of all packs of a series begin with."""
+    return f"{PACKS}{_series_folder(study_instance_uid, series_instance_uid)}/"
+
+
+def pack_key(study_instance_uid: str, series_instance_uid: str, sha256: str, dimensions: int) -> str:
+    """Key of a pack: ``packs/<2 hex>/<study>/<series>/<sha256>.pack/c.0.0.0``.
+
+    The last segment is the name that Zarr gives the only chunk of an array of so many dimensions (``c`` where there is none).
+    """
+    return f"{pack_folder(study_instance_uid, series_instance_uid)}{sha256}.pack/c{'.0' * dimensions}"
+
+
+def is_pack(key: str) -> bool:
+    """Whether a pack lies under the key, not something else."""
+    return bool(digest_of_pack(key))
+
+
+def digest_of_pack(key: str) -> str:
+    """The SHA-256 that the key of a pack carries; an empty string for any other key."""
+    folder, _, chunk = key.rpartition("/")
+    digest = folder.rpartition("/")[2].removesuffix(".pack")
+    is_one = key.startswith(PACKS) and folder.endswith(".pack") and chunk.rstrip(".0") == "c" and _is_digest(digest)
+    return digest if is_one else ""
+
+
+def array_key(pack: str) -> str:
+    """Key of the array metadata beside a pack."""
+    return f"{pack.rpartition('/')[0]}/zarr.json"
 
 
 def digest_of_key(key: str) -> str:
     """The SHA-256 that a key carries, or an empty string."""
     parts = key.rsplit(".", 2)
     digest = parts[-2] if len(parts) == 3 else ""
-    return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else ""
+    return digest if _is_digest(digest) else ""
 
 
 def digest_of_content(key: str) -> str:
     """The SHA-256 of the object under a key, or an empty string where the key carries none or that of another object."""
-    return digest_of_key(key) if key.endswith((".dcm", ".bin")) else ""
+    return digest_of_key(key) if key.endswith((".dcm", ".bin")) else digest_of_pack(key)
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def _series_folder(study_instance_uid: str, series_instance_uid: str) -> str:
+    shelf = hashlib.sha256(study_instance_uid.encode("utf-8", "surrogateescape")).hexdigest()[:2]
+    return f"{shelf}/{key_segment(study_instance_uid)}/{key_segment(series_instance_uid)}"
 
 
 def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
     """Keys of the octets and of the note beside them."""
     return f"{QUARANTINE}{quarantine_id}.{sha256}.bin", f"{QUARANTINE}{quarantine_id}.{sha256}.json"
+
+
+def delivery_key(original_sha256: str, note_sha256: str) -> str:
+    """Key of a note about octets that were delivered once more."""
+    return f"{DELIVERIES}{original_sha256[:2]}/{original_sha256}.{note_sha256}.json"
 
 
 def undone_run_key(run: str) -> str:

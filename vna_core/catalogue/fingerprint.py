@@ -22,6 +22,7 @@ from vna_core.catalogue.schema import (
     studies,
     totals,
 )
+from vna_core.catalogue.schema_departments import audiences
 
 
 def fingerprint(database: Database) -> dict[str, Any]:
@@ -47,6 +48,12 @@ def fingerprint(database: Database) -> dict[str, Any]:
         "quarantine": select(quarantine.c.id, quarantine.c.sha256, quarantine.c.size, quarantine.c.code).where(
             quarantine.c.resolution == ""
         ),
+        "labels": select(instances.c.sop_instance_uid, instances.c.sha256, audiences.c.labels).join(
+            audiences, audiences.c.pk == instances.c.audience
+        ),
+        "labels of studies": select(studies.c.study_instance_uid, audiences.c.labels).join(
+            audiences, audiences.c.pk == studies.c.audience
+        ),
         "totals": select(*_own(totals, "last_pk", "changes_of_parents")),
     }
     content: dict[str, Any] = {}
@@ -61,7 +68,7 @@ def fingerprint(database: Database) -> dict[str, Any]:
 
 
 def _own(table: Any, *without: str) -> list[Any]:
-    left_out = {"pk", "stamps", *without}
+    left_out = {"pk", "stamps", "audience", *without}
     return [column for column in table.columns if column.name not in left_out and not column.name.endswith("_fk")]
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import typer
 import yaml
 
+from vna_core.access.policy import Policy
 from vna_core.cli.options import AsJson, Config, Data, print_json
 from vna_core.configuration import load_settings
 from vna_core.ingest.normalize import SiteRules
 
 _SECRET = re.compile("secret|token|password|passphrase|connection_string|account_key|sas", re.IGNORECASE)
+_SECRET_IN_URL = re.compile(r"((?:^[a-z+]+://[^/@?#:]*:)(?=[^/@?#]*@)|[?&](?:token|password|secret)=)[^&#@]+", re.IGNORECASE)
 HIDDEN = "(hidden)"
 
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
@@ -22,11 +24,14 @@ app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True
 
 @app.command("show", epilog="Example:\n\n`vna config show --config /etc/vna.yaml`")
 def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Print every setting as file, environment and flags make it. Secrets of stores are hidden."""
+    """Print every setting as file, environment and flags make it. Secrets of stores and sources are hidden."""
     settings = load_settings(config, {"data": str(data) if data is not None else None})
     document = json.loads(settings.model_dump_json(by_alias=True))
     for store in document["stores"].values():
         store["options"] = _without_secrets(store["options"])
+    for source in document["sources"].values():
+        source["options"] = _without_secrets(source["options"])
+        source["url"] = _SECRET_IN_URL.sub(rf"\1{HIDDEN}", source["url"])
     if as_json:
         print_json(document)
     else:
@@ -36,7 +41,9 @@ def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
 @app.command("check", epilog="Example:\n\n`vna config check --config /etc/vna.yaml`")
 def check(config: Config = None) -> None:
     """Read the configuration; the first mistake is named with its line."""
-    SiteRules.of(load_settings(config))
+    settings = load_settings(config)
+    SiteRules.of(settings)
+    Policy(settings)
     sys.stdout.write("The configuration is right.\n")
 
 

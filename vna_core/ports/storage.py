@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vna_core.domain.errors import VnaError
+from vna_core.domain.errors import StorageError, VnaError
 from vna_core.domain.octets import ByteRange
 
 Content = Iterable[bytes | bytearray | memoryview]
@@ -36,8 +36,10 @@ class Abilities:
         The store itself refuses octets that were damaged on their way to it.
     tiers
         Storage classes or access tiers that objects may be put in, as the store names them; empty where there is one kind.
+    archive_tiers
+        Those of them from which an object must be recalled before it can be read: reading it raises ObjectArchived.
     recall
-        In some tier an object must be recalled before it can be read: reading it raises ObjectArchived.
+        There is such a tier.
     object_lock
         Objects can be locked against deletion for a time, or held.
     server_side_copy
@@ -55,16 +57,43 @@ class Abilities:
     object_lock: bool = False
     server_side_copy: bool = False
     tags: bool = False
+    archive_tiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object: its key and size; `sha256` where the store knows it, `modified` in UTC where it keeps it."""
+    """One object: its key and size; `sha256` where the store knows it, `modified` in UTC where it keeps it.
+
+    `tier` is told by `Store.stat` of a store with tiers.
+    """
 
     key: str
     size: int
     sha256: str | None = None
     modified: datetime | None = None
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an object is to be kept from now on; what is not given stays as it is.
+
+    Attributes
+    ----------
+    tier
+        One of `Abilities.tiers`.
+    locked_until
+        Nobody can delete the object before (UTC). A lock can be made longer, never shorter.
+    compliance
+        The lock binds the account's owner too. Otherwise somebody with a right of its own may lift it.
+    legal_hold
+        Nobody can delete the object while it is true, whatever the lock says.
+    """
+
+    tier: str = ""
+    locked_until: datetime | None = None
+    compliance: bool = False
+    legal_hold: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +157,35 @@ class Store(ABC):
 
     @abstractmethod
     def stat(self, key: str) -> StoredObject:
-        """Size of an object. Raises ObjectMissing."""
+        """Size of an object, and its tier where there are several. Raises ObjectMissing."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object for good. A missing key is not an error."""
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """Move an object to a tier, lock it, hold it or let it go. May be called again: what is so already stays so.
+
+        Raises
+        ------
+        StorageError
+            The store has no such tier, or no locks.
+        ObjectMissing, StoreUnavailable
+        ObjectArchived
+            The object must be recalled before it can be moved to that tier.
+        """
+        raise StorageError(f"Store {self.name!r} has neither tiers nor locks.", store=self.name, key=key)
+
+    def recall(self, key: str, days: int) -> bool:
+        """Have an object of an archive tier brought back for reading, at least for so many days; whether it can be read now.
+
+        Returns at once. Called again it begins nothing new and tells how it stands. Afterwards the object may be in another
+        tier, or return to its own by itself: `adjust` with the tier has it there again in either case.
+
+        Raises ObjectMissing, StoreUnavailable; StorageError where the service refuses.
+        """
+        self.stat(key)
+        return True
 
     @abstractmethod
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:

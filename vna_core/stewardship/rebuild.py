@@ -11,7 +11,8 @@ import structlog
 
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
-from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
+from vna_core.archival_storage.delivery_notes import deliveries
+from vna_core.archival_storage.keys import DELIVERIES, QUARANTINE, STUDIES, digest_of_key
 from vna_core.catalogue import Catalogue, QuarantineEntry, Replacement
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
 from vna_core.domain.instance import HeldInstance, IndexEntry
@@ -64,7 +65,21 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     undone = undone_runs(stores)
     for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
         _take_up_again(store, stored, catalogue, undone, report)
+    for store in stores.values():
+        _deliver_again(store, catalogue, report)
     return report
+
+
+def _deliver_again(store: Store, catalogue: Catalogue, report: RebuildReport) -> None:
+    """What second departments delivered of octets that are held."""
+    try:
+        for delivery in deliveries(store):
+            for held in catalogue.versions(delivery.sop_instance_uid):
+                if held.original_sha256 == delivery.original_sha256:
+                    catalogue.labelling.deliver(held.pk, delivery.source)
+    except (ValueError, KeyError, TypeError) as error:
+        _log.error("delivery-note-damaged", store=store.name, error=type(error).__name__)
+        report.damaged.append(f"{store.name}:{DELIVERIES}")
 
 
 def _take_up(

@@ -9,7 +9,7 @@ from typing import TypeVar
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.errors import OutOfResources, StoreUnavailable
 from vna_core.domain.octets import ByteRange
-from vna_core.ports.storage import Content, Key, Store, StoredObject
+from vna_core.ports.storage import Content, Key, Store, StoredObject, Terms
 
 T = TypeVar("T")
 
@@ -77,6 +77,18 @@ class FaultyStore(Wrapper):
         if self._is_failing():
             raise self._failure()
         self.inner.delete(key)
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        if self._is_failing():
+            raise self._failure()
+        self.inner.adjust(key, terms)
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`."""
+        if self._is_failing():
+            raise self._failure()
+        return self.inner.recall(key, days)
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`."""

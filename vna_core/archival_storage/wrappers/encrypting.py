@@ -25,10 +25,10 @@ from vna_core.archival_storage.wrappers.encryption_format import (
 )
 from vna_core.archival_storage.wrappers.key_ring import RING, KeyRing, refuse_ring
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
-from vna_core.domain.errors import DigestMismatch
+from vna_core.domain.errors import DigestMismatch, ObjectArchived
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.ports.keys import KeyProvider
-from vna_core.ports.storage import Content, Key, Store, StoredObject
+from vna_core.ports.storage import Content, Key, Store, StoredObject, Terms
 
 _REMEMBERED: Final = 4096
 """Footers kept in memory, so that further ranges of an object cost one request each."""
@@ -136,8 +136,21 @@ class EncryptingStore(Wrapper):
         """See `Store.stat`; size and digest are the content's, as its footer says. Raises DigestMismatch and KeyUnavailable too."""
         refuse_ring(key, self.name)
         found = self.inner.stat(key)
-        opened = self._footer(key, found.size)
-        return StoredObject(key, opened.size, opened.sha256, found.modified)
+        try:
+            opened = self._footer(key, found.size)
+        except ObjectArchived:  # it cannot be opened before it is recalled, but it is there
+            return StoredObject(key, content_size(found.size), None, found.modified, found.tier)
+        return StoredObject(key, opened.size, opened.sha256, found.modified, found.tier)
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        refuse_ring(key, self.name)
+        self.inner.adjust(key, terms)
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`."""
+        refuse_ring(key, self.name)
+        return self.inner.recall(key, days)
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`; sizes are the content's, computed from those of the objects, which are not opened."""

@@ -15,7 +15,7 @@ import structlog
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing, StoreUnavailable
 from vna_core.domain.octets import CHUNK, ByteRange
-from vna_core.ports.storage import Content, Key, Store, StoredObject
+from vna_core.ports.storage import Content, Key, Store, StoredObject, Terms
 
 _IN_MEMORY: Final = 4 << 20
 """Content that can be iterated only once is kept for another try: in memory up to this size, then in a file without a name."""
@@ -136,6 +136,14 @@ class RetryingStore(Wrapper):
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         self._repeated(lambda: self.inner.delete(key))
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        self._repeated(lambda: self.inner.adjust(key, terms))
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`."""
+        return self._repeated(lambda: self.inner.recall(key, days))
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`. A listing that breaks goes on after the last key."""

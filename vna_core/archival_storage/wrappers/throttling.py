@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.octets import ByteRange
-from vna_core.ports.storage import Content, Key, Store, StoredObject
+from vna_core.ports.storage import Content, Key, Store, StoredObject, Terms
 
 
 class TokenBucket:
@@ -95,6 +95,16 @@ class ThrottlingStore(Wrapper):
         """See `Store.delete`."""
         self._rates.write_requests.take(1)
         self.inner.delete(key)
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        self._rates.write_requests.take(1)
+        self.inner.adjust(key, terms)
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`."""
+        self._rates.write_requests.take(1)
+        return self.inner.recall(key, days)
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`. Counts as one request, however many a backend makes of it."""

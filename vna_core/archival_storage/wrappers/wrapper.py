@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vna_core.domain.octets import ByteRange
-from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
+from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject, Terms
 
 
 class Wrapper(Store):
@@ -44,6 +44,14 @@ class Wrapper(Store):
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         self.inner.delete(key)
+
+    def adjust(self, key: str, terms: Terms) -> None:
+        """See `Store.adjust`."""
+        self.inner.adjust(key, terms)
+
+    def recall(self, key: str, days: int) -> bool:
+        """See `Store.recall`."""
+        return self.inner.recall(key, days)
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`."""

@@ -1,0 +1,116 @@
+"""``vna plugin``: list what is installed, begin a plugin of one's own, try a store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from vna_core.bootstrap import open_stores
+from vna_core.cli.options import AsJson, Config, Data, print_json, settings_of
+from vna_core.cli.plugins import plugins
+from vna_core.domain.errors import NotFound
+from vna_core.plugin_manager import Plugins
+from vna_core.testing.plugin_projects import kinds, write_project
+from vna_core.testing.storage_doctor import Check, Diagnosis, examine
+
+app = typer.Typer(help="List plugins, write one of your own, try a configured store.", no_args_is_help=True)
+app.command("list", epilog="Example:\n\n`vna plugin list --json`")(plugins)
+
+
+@app.command(
+    "new",
+    help="Write a complete plugin project: it works, and passes its tests, before anything is changed in it.\n\n"
+    + "\n\n".join(f"`{kind}`: {about}" for kind, about in kinds().items()),
+    epilog="Examples:\n\n`vna plugin new storage tape-robot`\n\n`vna plugin new storage tape-robot --output plugins/tape`",
+)
+def new(
+    kind: Annotated[str, typer.Argument(help="What it is to be: " + ", ".join(kinds()) + ".")],
+    name: Annotated[str, typer.Argument(help="Its name, as in `type: NAME`: a to z, 0 to 9, hyphens.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for it.", show_default="vna-KIND-NAME here")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """See `help` above."""
+    written = write_project(kind, name, output)
+    folder = min(written, key=lambda path: len(path.parts)).parent
+    if as_json:
+        print_json({"folder": str(folder), "files": [str(path) for path in written]})
+        return
+    console = Console(highlight=False)
+    for path in written:
+        console.print(str(path), markup=False)
+    console.print(f"\nNext: pip install -e '{folder}[test]' && pytest {folder}", markup=False)
+
+
+@app.command("doctor", epilog="Examples:\n\n`vna plugin doctor`\n\n`vna plugin doctor bucket --config vna.yaml --complete`")
+def doctor(
+    store: Annotated[str | None, typer.Argument(help="A configured store.", show_default="all of them")] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="The whole kit, with 10,000 keys: takes minutes.")] = False,
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Try what a store promises: races, torn writes, ranges, listings, errors. Exit code 1 when something differs.
+
+    Everything is written under `doctor/` in the store and removed afterwards. Objects of the archive are not touched.
+    """
+    console = Console(stderr=True, highlight=False)
+    loaded = Plugins()
+    loaded.load()
+    stores = open_stores(settings_of(data, config), loaded)
+    try:
+        if store is not None and store not in stores:
+            raise NotFound(f"No store {store!r} is configured. Configured: {', '.join(sorted(stores))}.", store=store)
+        with console.status("examining", spinner="line") as status:
+
+            def told(check: Check) -> None:
+                status.update(check.statement)
+
+            found = [examine(one, complete, told) for name, one in stores.items() if store in (None, name)]
+    finally:
+        for one in stores.values():
+            one.close()
+    for diagnosis in found:
+        if as_json:
+            print_json({**asdict(diagnosis), "healthy": diagnosis.healthy})
+        else:
+            _print(diagnosis)
+    return 0 if all(diagnosis.healthy for diagnosis in found) else 1
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    console = Console(highlight=False)
+    declared = [
+        name if value is True else f"{name} ({', '.join(value)})" for name, value in asdict(diagnosis.abilities).items() if value
+    ]
+    absent = [name for name, value in asdict(diagnosis.abilities).items() if not value]
+    console.print(f"store {diagnosis.store}", markup=False)
+    console.print(f"  declares: {', '.join(declared) or 'nothing'}; not: {', '.join(absent) or 'nothing'}", markup=False)
+    for check in _by_statement(diagnosis.checks):
+        word = {"passed": "works", "failed": "DIFFERS", "skipped": "not tried"}[check.outcome]
+        console.print(
+            f"  {word:<10} {check.statement}{f': {check.detail}' if check.detail else ''}", markup=False, soft_wrap=True
+        )
+    if diagnosis.left_over:
+        console.print(f"  {diagnosis.left_over} objects under doctor/ could not be removed.", markup=False)
+    counted = {
+        outcome: sum(check.outcome == outcome for check in diagnosis.checks) for outcome in ("passed", "failed", "skipped")
+    }
+    console.print(f"  {counted['passed']} work, {counted['failed']} differ, {counted['skipped']} not tried", markup=False)
+
+
+def _by_statement(checks: list[Check]) -> list[Check]:
+    """One line a statement: of its cases those that differ, otherwise the first."""
+    grouped: dict[str, list[Check]] = {}
+    for check in checks:
+        grouped.setdefault(check.statement.split(" (")[0], []).append(check)
+    found = []
+    for statement, cases in grouped.items():
+        failed = [case for case in cases if case.outcome == "failed"]
+        found += failed or [Check(statement, cases[0].outcome, cases[0].detail)]
+    return found
