@@ -152,6 +152,10 @@ class FilesystemStore(Store):
         one = _Written(descriptor, temporary, wanted, ObjectDigest(self._hashing))
         try:
             one.size = self._write(descriptor, wanted.content, one.digest)
+            if wanted.sha256 is not None and one.digest.hexdigest() != wanted.sha256:
+                raise DigestMismatch("The content is not what its digest says; nothing was stored.", store=self.name)
+            if isinstance(wanted.key, str):
+                self._path(wanted.key)  # what cannot be named need not be flushed
             if begin_writing:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write, and waits for nothing
         except BaseException:
@@ -161,10 +165,8 @@ class FilesystemStore(Store):
 
     def _name(self, one: _Written) -> _Named:
         os.fdatasync(one.descriptor)
-        sha256, wanted = one.digest.hexdigest(), one.wanted
-        if wanted.sha256 is not None and sha256 != wanted.sha256:
-            raise DigestMismatch("The content is not what its digest says; nothing was stored.", store=self.name)
-        key = wanted.key if isinstance(wanted.key, str) else wanted.key(sha256)
+        sha256, named = one.digest.hexdigest(), one.wanted.key
+        key = named if isinstance(named, str) else named(sha256)
         path = self._path(key)
         folder = os.path.dirname(path)
         self._make_folder(folder)
