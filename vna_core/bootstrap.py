@@ -25,6 +25,7 @@ from vna_core.plugin_manager import Plugins
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 from vna_core.stewardship.renormalize import Renormalizer
+from vna_core.stewardship.sealing import PackKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalize
     return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
 
 
+def pack_keeper(archive: Archive) -> PackKeeper:
+    """What seals and compacts series in the landing store."""
+    return PackKeeper(archive.stores, archive.landing, archive.catalogue, archive.settings.packs)
+
+
 def open_stores(settings: Settings, plugins: Plugins) -> dict[str, Store]:
     """Every configured store by its name, wrapped as configured. Raises ConfigurationError, StoreUnavailable."""
     configured = dict(settings.stores)
@@ -123,7 +129,10 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
             setting="landing",
         )
     policy = Policy(settings)
-    catalogue = Catalogue.open(settings.catalogue, settings.data, departments_of(settings.departments, settings.policy))
+    delivering = {name: one.department for name, one in settings.federation.members.items()}
+    catalogue = Catalogue.open(
+        settings.catalogue, settings.data, departments_of(settings.departments, settings.policy, delivering)
+    )
     pipeline = IngestPipeline(
         landing,
         catalogue,

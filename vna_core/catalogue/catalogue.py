@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -16,12 +16,14 @@ from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
+from vna_core.catalogue.federated_answers import FederatedAnswers
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.outbox import Outbox, OutboxItem
+from vna_core.catalogue.packs import Packs
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
@@ -66,6 +68,8 @@ class Catalogue:
         Ledgers of things to do later, of storage commitment requests, and of migrations.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
+    packs
+        Sealed series: what can be sealed, and where members are.
     labelling, emergencies
         Labels by which departments see instances, and who sees all of them for the moment.
     """
@@ -79,10 +83,12 @@ class Catalogue:
         self._copies = Copies(database)
         self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)
         self.jobs = Jobs(database)
+        self.federated_answers = FederatedAnswers(database)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
         self.generations = Generations(database, departments)
+        self.packs = Packs(database)
         self.labelling = Labelling(database, departments)
         self.emergencies = Emergencies(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
@@ -148,6 +154,17 @@ class Catalogue:
     def held(self, pk: int) -> HeldInstance:
         """One version by its key. Raises NotFound."""
         return self._reader.by_pk(pk)
+
+    def moved(self, held: HeldInstance) -> HeldInstance:
+        """The same object where it is now: read after a copy was not found where it was when `held` was read.
+
+        Raises NotFound for a version that is gone. Without locations the object itself is held no more.
+        """
+        now = self._reader.by_pk(held.pk)
+        if now.sha256 == held.sha256:
+            return replace(held, locations=now.locations)
+        earlier = [one.location for one in self.generations.of_version(held.pk) if one.sha256 == held.sha256]
+        return replace(held, locations=tuple(earlier))
 
     def replace_copy(self, pk: int, entry: IndexEntry) -> HeldInstance:
         """Point a version whose copy was bad or missing at the object just stored from the same octets."""

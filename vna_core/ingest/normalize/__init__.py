@@ -36,6 +36,7 @@ from vna_core.ingest.normalize.pixel_derivation import derive_pixels
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
 from vna_core.ingest.normalize.pixel_labels import describe_pixels
 from vna_core.ingest.normalize.plain import KnownElements, PlainDataSet
+from vna_core.ingest.normalize.plausibility import note_implausible
 from vna_core.ingest.normalize.site_actions import apply_site_rules
 from vna_core.ingest.normalize.site_rules import SiteRules, day_first, first_set
 from vna_core.ingest.normalize.text import unify_text
@@ -109,6 +110,7 @@ def _amend(
     apply_site_rules(amender, site, rules, source, text_is_unified=is_unified)
     note_domains(amender.revised, source, amender.journal)
     note_private_class(amender.revised, amender.journal)
+    note_implausible(amender.revised, amender.journal)
 
 
 def _normalize(
