@@ -10,15 +10,18 @@ from typing import Any, Final, Self
 from sqlalchemy import select
 
 from vna_core.catalogue.campaigns import Campaign, Campaigns, Uids
+from vna_core.catalogue.checks import Checks
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.database import Database
+from vna_core.catalogue.deletions import Deletions
 from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
+from vna_core.catalogue.holds import Holds
 from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
@@ -63,6 +66,8 @@ class Catalogue:
         Ledgers of things to do later, of storage commitment requests, and of migrations.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
+    holds, deletions, checks
+        What may not be deleted, what was, and when each stored object was read last.
     """
 
     def __init__(self, database: Database) -> None:
@@ -77,6 +82,9 @@ class Catalogue:
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
         self.generations = Generations(database)
+        self.holds = Holds(database)
+        self.deletions = Deletions(database)
+        self.checks = Checks(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
@@ -140,6 +148,10 @@ class Catalogue:
     def replace_copy(self, pk: int, entry: IndexEntry) -> HeldInstance:
         """Point a version whose copy was bad or missing at the object just stored from the same octets."""
         return self._copies.replace(pk, entry_form(entry, {}))
+
+    def add_copy(self, pk: int, location: Location) -> bool:
+        """List a further copy of a version; False for one that is listed already. Raises NotFound."""
+        return self._copies.add(pk, location)
 
     def set_location_state(self, pk: int, location: Location, state: str) -> None:
         """Mark one copy ``ok`` or ``bad``. An unknown location is passed over."""

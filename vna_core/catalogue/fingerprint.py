@@ -22,6 +22,7 @@ from vna_core.catalogue.schema import (
     studies,
     totals,
 )
+from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions, holds
 
 
 def fingerprint(database: Database) -> dict[str, Any]:
@@ -47,6 +48,10 @@ def fingerprint(database: Database) -> dict[str, Any]:
         "quarantine": select(quarantine.c.id, quarantine.c.sha256, quarantine.c.size, quarantine.c.code).where(
             quarantine.c.resolution == ""
         ),
+        "holds": select(*_own(holds, "noted")),
+        "deletions": select(*_own(deletions, "noted")),
+        "deleted_versions": select(*deleted_versions.c),
+        "deleted_objects": select(*deleted_objects.c),
         "totals": select(*_own(totals, "last_pk", "changes_of_parents")),
     }
     content: dict[str, Any] = {}

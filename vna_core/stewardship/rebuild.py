@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
 
-from vna_core.archival_storage.comparison import ComparedObject, classify
-from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
-from vna_core.catalogue import Catalogue, QuarantineEntry, Replacement
+from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
-from vna_core.domain.instance import HeldInstance, IndexEntry
-from vna_core.domain.octets import ByteRange, Source
-from vna_core.domain.outcome import Outcome
+from vna_core.domain.octets import Source
 from vna_core.domain.renormalization import Renormalization
+from vna_core.domain.stewardship import HIDDEN, PURGED, DeletedObject
 from vna_core.ports.storage import Store, StoredObject
-from vna_core.stewardship.stored_entry import proven_entry, undone_runs
+from vna_core.stewardship.notes import read_notes
+from vna_core.stewardship.stored_entry import undone_runs
+from vna_core.stewardship.taking_up import Taken, TakingUp
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class RebuildReport:
-    """What a rebuild found. `damaged` names objects that are not what their key says; they were left as they are."""
+    """What a rebuild found.
+
+    `damaged` names objects that are not what their key says; they were left as they are. `deleted` counts objects that belong
+    to deletions: they stay hidden.
+    """
 
     objects: int = 0
     recorded: int = 0
     known: int = 0
     quarantined: int = 0
+    deleted: int = 0
     damaged: list[str] = field(default_factory=list)
 
 
 def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callable[[], object] = lambda: None) -> RebuildReport:
     """Record everything the stores hold. What the catalogue knows already stays, so an interrupted rebuild is run again.
 
-    Every object is read and compared with the digest in its key.
+    Every object is read and compared with the digest in its key. Holds and deletions come first, from their notes.
 
     Raises
     ------
@@ -46,13 +50,14 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
         A part does not answer.
     """
     report = RebuildReport()
-    copies = CopyReader(stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"))
+    _take_up_notes(stores, catalogue, report)
+    taking_up, seen = TakingUp(stores, catalogue), set[tuple[str, str]]()
     made_again: list[tuple[Renormalization, Store, StoredObject]] = []
     for store in stores.values():
         for stored in store.list(STUDIES):
             if stored.key.endswith(".dcm"):
                 report.objects += 1
-                made = _take_up(store, stored, catalogue, copies, report)
+                made = _take_up(store, stored, catalogue, taking_up, report, seen)
                 if made is not None:
                     made_again.append((made, store, stored))
                 progress()
@@ -61,87 +66,66 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
                 report.objects += 1
                 _list_again(store, stored, catalogue, report)
                 progress()
+    _settle_purges(catalogue, seen)
     undone = undone_runs(stores)
     for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
-        _take_up_again(store, stored, catalogue, undone, report)
+        _count(taking_up.again(store, stored, undone), report)
     return report
 
 
+def _take_up_notes(stores: Mapping[str, Store], catalogue: Catalogue, report: RebuildReport) -> None:
+    notes = read_notes(stores)
+    report.damaged += notes.damaged
+    for hold in notes.holds.values():
+        catalogue.holds.take_up(hold)
+    for deletion, versions, objects in notes.deletions.values():
+        catalogue.deletions.take_up(deletion, versions, objects)
+
+
+def _settle_purges(catalogue: Catalogue, seen: set[tuple[str, str]]) -> None:
+    """Of a purge nobody knows how far it came: what is not in the stores is gone, and what is there is to be purged again."""
+    after = ""
+    while page := catalogue.deletions.listed(PURGED, after=after):
+        for deletion in page:
+            for where in catalogue.deletions.objects(deletion.id):
+                if (where.store, where.key) not in seen:
+                    catalogue.deletions.gone(where)
+        after = page[-1].id
+
+
 def _take_up(
-    store: Store, stored: StoredObject, catalogue: Catalogue, copies: CopyReader, report: RebuildReport
+    store: Store,
+    stored: StoredObject,
+    catalogue: Catalogue,
+    taking_up: TakingUp,
+    report: RebuildReport,
+    seen: set[tuple[str, str]],
 ) -> Renormalization | None:
-    """Record one object, or answer how it was made again of octets that an earlier object holds as well: those come last."""
+    """Record one object, or answer how it was made again: those come last."""
+    deletion = catalogue.deletions.of_key(stored.key)
+    if deletion is not None:
+        report.deleted += 1
+        if deletion.state != HIDDEN:
+            seen.add((store.name, stored.key))
+            catalogue.deletions.left_over(deletion.id, DeletedObject(store.name, stored.key, 0, stored.size))
+        return None
     try:
-        entry = proven_entry(store, stored.key, stored.size)
+        result = taking_up.first(store, stored)
     except (DigestMismatch, Unarchivable) as error:
         _log.error("stored-object-damaged", store=store.name, key=stored.key, code=error.code)
         report.damaged.append(f"{store.name}:{stored.key}")
         return None
-    versions = catalogue.versions(entry.sop_instance_uid)
-    known = any(location.key == stored.key for held in versions for location in held.locations)
-    if known or catalogue.generations.knows(stored.key):
-        report.known += 1
-        return None
-    if entry.renormalization is not None:
-        return entry.renormalization
-    _record(entry, store, stored, versions, catalogue, copies, report)
+    if isinstance(result, Renormalization):
+        return result
+    _count(result, report)
     return None
 
 
-def _record(
-    entry: IndexEntry,
-    store: Store,
-    stored: StoredObject,
-    versions: tuple[HeldInstance, ...],
-    catalogue: Catalogue,
-    copies: CopyReader,
-    report: RebuildReport,
-) -> None:
-    new = _compared(entry, lambda wanted: store.chunks(stored.key, wanted))
-    classification = {held.pk: classify(_held(held, copies), new) for held in versions}
-    recorded = catalogue.record(entry, classification)
-    if recorded.outcome is Outcome.DUPLICATE and all(location.key != stored.key for location in recorded.held.locations):
-        report.known += 1
-    else:
+def _count(taken: Taken, report: RebuildReport) -> None:
+    if taken is Taken.RECORDED:
         report.recorded += 1
-
-
-def _take_up_again(
-    store: Store, stored: StoredObject, catalogue: Catalogue, undone: frozenset[str], report: RebuildReport
-) -> None:
-    """Record an object that was made again: it stands for the version of the same octets, unless its run was undone."""
-    if catalogue.generations.knows(stored.key):  # its copy in another store was taken up
-        report.known += 1
-        return
-    entry = proven_entry(store, stored.key, stored.size)
-    made = entry.renormalization
-    assert made is not None
-    report.recorded += 1
-    versions = [*catalogue.versions(made.replaced), *catalogue.versions(entry.sop_instance_uid)]
-    version = next((held for held in versions if held.original_sha256 == entry.original_sha256), None)
-    if version is None:  # the object it was made from is gone; this one holds the octets as well
-        catalogue.record(entry)
-    elif made.run in undone:
-        catalogue.generations.list_only(version.pk, entry)
     else:
-        catalogue.generations.replace([Replacement(version.pk, entry)])
-
-
-def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], Iterator[bytes | memoryview]]) -> ComparedObject:
-    return ComparedObject(
-        entry.patient,
-        entry.study_instance_uid,
-        entry.series_instance_uid,
-        entry.transfer_syntax_uid,
-        entry.data_set_offset,
-        entry.trailer_offset,
-        entry.pixel_data,
-        chunks,
-    )
-
-
-def _held(held: HeldInstance, copies: CopyReader) -> ComparedObject:
-    return _compared(held, lambda wanted: copies.chunks(held, wanted))
+        report.known += 1
 
 
 def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report: RebuildReport) -> None:
