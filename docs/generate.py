@@ -56,6 +56,11 @@ _INSIDE = {
     "stores": ".<NAME>",
     "site_rules": "[]",
     "egress.profiles": ".<NAME>",
+    "departments": ".<NAME>",
+    "departments.<NAME>.holds": "[]",
+    "policy.grants": "[]",
+    "policy.collections": ".<NAME>",
+    "policy.collections.<NAME>.holds": "[]",
     "egress.profiles.<NAME>.values": "[]",
 }
 """How an entry of a mapping or list of sections is named."""
@@ -249,8 +254,8 @@ ROUTE_MEANINGS = {
 """What routes do whose handler serves several, by name; the others are described by their handler."""
 
 
-def routes() -> list[tuple[str, str, str]]:
-    """Method, path and first sentence of every route."""
+def routes() -> list[tuple[str, str, str, str]]:
+    """Method, path, what whoever asks must be allowed to do, and first sentence of every route."""
     found = []
     with tempfile.TemporaryDirectory() as folder, open_archive(Settings(data=Path(folder))) as archive:
         web = create_app(
@@ -268,13 +273,17 @@ def routes() -> list[tuple[str, str, str]]:
                 "``", "`"
             )  # type: ignore[attr-defined]
             for method in sorted(set(route.methods or ()) - {"HEAD"}):  # type: ignore[attr-defined]
-                found.append((method, public_path(route.path), described))  # type: ignore[attr-defined]
+                needs = (route.endpoint.needs or "") if isinstance(route.endpoint, Endpoint) else ""  # type: ignore[attr-defined]
+                found.append((method, public_path(route.path), str(needs), described))  # type: ignore[attr-defined]
         web.close()
     return sorted(found, key=lambda one: (one[1], one[0]))
 
 
 def http_api() -> str:
-    return table(("method", "path", "what it does"), [(method, f"`{path}`", text) for method, path, text in routes()])
+    return table(
+        ("method", "path", "needs", "what it does"),
+        [(method, f"`{path}`", needs, text) for method, path, needs, text in routes()],
+    )
 
 
 def metric_rows() -> list[tuple[str, str, str, str]]:

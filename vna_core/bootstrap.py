@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from vna_core.access.gate import Gate
+from vna_core.access.policy import Policy
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
+from vna_core.configuration_access import departments_of
 from vna_core.domain.errors import ConfigurationError
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
@@ -35,6 +38,7 @@ class Archive:
     retriever: Retriever
     renderer: Renderer
     transcoder: Transcoder
+    gate: Gate
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +85,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     ------
     ConfigurationError
         A store is of a kind no plugin provides, its key is missing or wrong, the landing store cannot keep what it
-        acknowledges, or a site rule cannot be applied.
+        acknowledges, a site rule cannot be applied, or the policy names somebody unknown.
     StoreUnavailable, CatalogueUnavailable
         A part does not answer.
     """
@@ -97,7 +101,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
             f"The landing store {settings.landing!r} cannot keep what it acknowledges (it must create exclusively and durably).",
             setting="landing",
         )
-    catalogue = Catalogue.open(settings.catalogue, settings.data)
+    policy = Policy(settings)
+    catalogue = Catalogue.open(settings.catalogue, settings.data, departments_of(settings.departments, settings.policy))
     pipeline = IngestPipeline(
         landing,
         catalogue,
@@ -120,4 +125,5 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         retriever=Retriever(stores, catalogue),
         renderer=renderer,
         transcoder=Transcoder(settings.decode, renderer.pool),
+        gate=Gate(policy, catalogue),
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
+from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_section import Section
@@ -210,6 +211,10 @@ class Settings(Section):
     jobs: JobsSettings = JobsSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
+    departments: dict[Name, DepartmentSettings] = Field(
+        default_factory=dict, description="Departments by name. None: whoever is let in may do everything."
+    )
+    policy: PolicySettings = PolicySettings()
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     def where(self, *keys: str | int) -> str:

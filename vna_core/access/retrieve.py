@@ -23,10 +23,15 @@ class Retriever:
 
     def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._local = frozenset(name for name, store in stores.items() if store.abilities().local)
         self._copies = CopyReader(stores, self._copy_damaged)
 
     def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
         self._catalogue.set_location_state(held.pk, location, "bad")
+
+    def is_local(self, held: HeldInstance) -> bool:
+        """Whether reading costs no network: not worth a thread of its own."""
+        return all(location.store in self._local for location in held.locations[:1])
 
     def served_size(self, held: HeldInstance) -> int:
         """Octets of the Part 10 file that `part10` gives."""
@@ -81,6 +86,13 @@ class Retriever:
             raise NotFound(f"The instance has {len(ranges)} frames.", frames=len(ranges))
         for number in numbers:
             yield self._copies.read(held, ranges[number - 1])
+
+    def range(self, held: HeldInstance, byte_range: ByteRange) -> bytes:
+        """A range of the stored object, in memory; verified when it is a good part of a small object.
+
+        Raises DigestMismatch, ObjectMissing, StoreUnavailable.
+        """
+        return self._copies.read(held, byte_range)
 
     def element(self, held: HeldInstance, path: str) -> tuple[ByteRange, str]:
         """Range and representation of one element's value in the stored object.

@@ -11,6 +11,8 @@ from vna_core.domain.identifiers import key_segment
 STUDIES: Final = "studies/"
 PACKS: Final = "packs/"
 QUARANTINE: Final = "quarantine/"
+DELIVERIES: Final = "deliveries/"
+"""Notes about octets that a second department delivered."""
 UNDONE_RUNS: Final = "normalization/"
 """Notes that a run of re-normalization was undone: what it made is not current, whatever a rebuild finds."""
 
@@ -18,7 +20,7 @@ HOLDS: Final = "holds/"
 """Notes about legal holds and their release."""
 DELETIONS: Final = "deletions/"
 """Notes about deletions, and that they were taken back or purged."""
-NOTES: Final = (HOLDS, DELETIONS, UNDONE_RUNS)
+NOTES: Final = (HOLDS, DELETIONS, UNDONE_RUNS, DELIVERIES)
 """Where what a rebuild must know besides the objects lies, in every store."""
 
 
@@ -84,6 +86,11 @@ def _series_folder(study_instance_uid: str, series_instance_uid: str) -> str:
 def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
     """Keys of the octets and of the note beside them."""
     return f"{QUARANTINE}{quarantine_id}.{sha256}.bin", f"{QUARANTINE}{quarantine_id}.{sha256}.json"
+
+
+def delivery_key(original_sha256: str, note_sha256: str) -> str:
+    """Key of a note about octets that were delivered once more."""
+    return f"{DELIVERIES}{original_sha256[:2]}/{original_sha256}.{note_sha256}.json"
 
 
 def undone_run_key(run: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import FromClause, Select, Table, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select
 
-from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.audiences import LABELS, visible
+from vna_core.catalogue.database import Database, Prepared, Session
 from vna_core.catalogue.schema import BY_LEVEL, MULTIPLE, instances, patients, series, studies
 from vna_core.catalogue.stored_text import column_values, from_stored
+from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Level
 
@@ -71,32 +75,36 @@ class Match:
         return f"Match({self.level.value}, {self.pk})"
 
 
-def _counts(level: Level) -> tuple[tuple[int, Any], ...]:
-    """Tags of counts, and the expressions that make them."""
+def _counts(level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None) -> tuple[tuple[int, Any], ...]:
+    """Tags of counts, and the expressions that make them; `seen` says of a row's audience whether it counts (None: all do)."""
+
+    def of(table: Table) -> list[ColumnElement[bool]]:
+        return [seen(table.c.audience)] if seen is not None else []
+
     if level is Level.SERIES:
-        return ((0x00201209, series.c.number_of_instances),)
+        current = (instances.c.series_fk == series.c.pk, instances.c.is_current == 1)
+        counted = select(func.count()).select_from(instances).where(*current, *of(instances)).correlate(series).scalar_subquery()
+        return ((0x00201209, series.c.number_of_instances if seen is None else counted),)
+    if level not in (Level.STUDY, Level.PATIENT):
+        return ()
+    above = studies if level is Level.STUDY else patients
+    parent = series.c.study_fk == studies.c.pk if level is Level.STUDY else studies.c.patient_fk == patients.c.pk
+    below: FromClause = series if level is Level.STUDY else series.join(studies, series.c.study_fk == studies.c.pk)
+    number_of_series = select(func.count()).select_from(below).where(parent, *of(series)).correlate(above)
+    if seen is None:
+        number_of_instances = select(func.sum(series.c.number_of_instances)).select_from(below).where(parent).correlate(above)
+    else:
+        images = below.join(instances, instances.c.series_fk == series.c.pk)
+        current_images = (parent, instances.c.is_current == 1, *of(instances))
+        number_of_instances = select(func.count()).select_from(images).where(*current_images).correlate(above)
     if level is Level.STUDY:
-        of_study = series.c.study_fk == studies.c.pk
-        return (
-            (0x00201206, select(func.count()).select_from(series).where(of_study).correlate(studies).scalar_subquery()),
-            (0x00201208, select(func.sum(series.c.number_of_instances)).where(of_study).correlate(studies).scalar_subquery()),
-        )
-    if level is Level.PATIENT:
-        of_patient = studies.c.patient_fk == patients.c.pk
-        below = series.join(studies, series.c.study_fk == studies.c.pk)
-        return (
-            (0x00201200, select(func.count()).select_from(studies).where(of_patient).correlate(patients).scalar_subquery()),
-            (0x00201202, select(func.count()).select_from(below).where(of_patient).correlate(patients).scalar_subquery()),
-            (
-                0x00201204,
-                select(func.sum(series.c.number_of_instances))
-                .select_from(below)
-                .where(of_patient)
-                .correlate(patients)
-                .scalar_subquery(),
-            ),
-        )
-    return ()
+        return (0x00201206, number_of_series.scalar_subquery()), (0x00201208, number_of_instances.scalar_subquery())
+    number_of_studies = select(func.count()).select_from(studies).where(parent, *of(studies)).correlate(patients)
+    return (
+        (0x00201200, number_of_studies.scalar_subquery()),
+        (0x00201202, number_of_series.scalar_subquery()),
+        (0x00201204, number_of_instances.scalar_subquery()),
+    )
 
 
 class AnswerReader:
@@ -105,18 +113,23 @@ class AnswerReader:
     def __init__(self, database: Database) -> None:
         self._is_postgresql = database.is_postgresql
         self._columns: dict[Level, list[tuple[int, str, bool, int]]] = {}
-        self._texts: dict[Level, str] = {}
+        self._texts: dict[tuple[Level, bool], Prepared] = {}
+        wanted = "= ANY(%s)" if self._is_postgresql else "IN (SELECT value FROM json_each(?))"
         for level in Level:
-            statement, self._columns[level] = _statement(level)
-            text = database.prepare(statement).sql
-            wanted = "= ANY(%s)" if self._is_postgresql else "IN (SELECT value FROM json_each(?))"
-            self._texts[level] = f"{text} WHERE {_TABLES[level].name}.pk {wanted}"
+            for scoped in (False, True):
+                seen = partial(visible, is_postgresql=self._is_postgresql) if scoped else None
+                statement, self._columns[level] = _statement(level, seen)
+                prepared = database.prepare(statement)
+                text = f"{prepared.sql} WHERE {_TABLES[level].name}.pk {wanted}"
+                self._texts[level, scoped] = replace(prepared, sql=text)
 
-    def read(self, session: Session, level: Level, positions: Sequence[Sequence[Any]]) -> list[Match]:
-        """The rows at `positions`, in their order. A row that went away in between is left out."""
+    def read(self, session: Session, level: Level, positions: Sequence[Sequence[Any]], scope: Scope = EVERYTHING) -> list[Match]:
+        """The rows at `positions`, in their order; counts are of the scope. A row that went away in between is left out."""
         keys = [position[0] for position in positions]
         parameter: Any = keys if self._is_postgresql else f"[{','.join(map(str, keys))}]"
-        rows = {row[0]: row for row in session.execute(self._texts[level], (parameter,)).fetchall()}
+        prepared = self._texts[level, not scope.is_everything]
+        parameters = [*prepared.arrange({LABELS: scope.text}), parameter]
+        rows = {row[0]: row for row in session.execute(prepared.sql, parameters).fetchall()}
         columns = self._columns[level]
         found = []
         for position in positions:
@@ -135,7 +148,9 @@ def _values(value: Any, vr: str, wrapped: bool) -> tuple[str, ...]:
     return column_values(value[1:-1] if wrapped else value, vr)
 
 
-def _statement(level: Level) -> tuple[Select[Any], list[tuple[int, str, bool, int]]]:
+def _statement(
+    level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None
+) -> tuple[Select[Any], list[tuple[int, str, bool, int]]]:
     """The statement for a level, and for each answered tag its representation and its place in the row."""
     columns: list[Any] = [_TABLES[level].c.pk, patients.c.issuer_of_patient_id, patients.c.patient_id]
     places: list[tuple[int, str, bool, int]] = []
@@ -147,7 +162,7 @@ def _statement(level: Level) -> tuple[Select[Any], list[tuple[int, str, bool, in
         for tag, vr, name in _WRAPPED:
             places.append((tag, vr, True, len(columns)))
             columns.append(studies.c[name])
-    for tag, expression in _counts(level):
+    for tag, expression in _counts(level, seen):
         places.append((tag, "", False, len(columns)))
         columns.append(expression)
     source: FromClause = _TABLES[level]

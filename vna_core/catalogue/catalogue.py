@@ -23,6 +23,7 @@ from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.holds import Holds
 from vna_core.catalogue.jobs import Jobs
+from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
@@ -31,6 +32,8 @@ from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
+from vna_core.domain.access import EVERYTHING, Scope
+from vna_core.domain.departments import UNDIVIDED, Departments
 from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
@@ -68,10 +71,13 @@ class Catalogue:
         Objects made again of the same octets, and the ledger of the runs that made them.
     holds, deletions, checks
         What may not be deleted, what was, and when each stored object was read last.
+    labelling, emergencies
+        Labels by which departments see instances, and who sees all of them for the moment.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, departments: Departments = UNDIVIDED) -> None:
         self._database = database
+        self._departments = departments
         self._reader = Reader(database)
         self._search = Search(database)
         self._quarantine = Quarantine(database)
@@ -81,19 +87,21 @@ class Catalogue:
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
-        self.generations = Generations(database)
+        self.generations = Generations(database, departments)
+        self.labelling = Labelling(database, departments)
+        self.emergencies = Emergencies(database)
         self.holds = Holds(database)
         self.deletions = Deletions(database)
         self.checks = Checks(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
-    def open(cls, settings: CatalogueSettings, data: Path) -> Self:
-        """Open the catalogue, and make or migrate its tables where needed."""
+    def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED) -> Self:
+        """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say."""
         data.mkdir(parents=True, exist_ok=True)
         database = Database(settings, data)
         upgrade(database)
-        return cls(database)
+        return cls(database, departments)
 
     def __enter__(self) -> Self:
         return self
@@ -124,22 +132,26 @@ class Catalogue:
         announce
             Topics of the outbox that get an item about this version, in the same transaction.
         """
-        (recorded,) = self._record((entry_form(entry, classification, announce),))
+        (recorded,) = self._record((entry_form(entry, classification, announce, self._departments),))
         if isinstance(recorded, VnaError):
             raise recorded
         return recorded
 
     def record_all(self, entries: Sequence[tuple[IndexEntry, Mapping[int, str]]]) -> list[Recorded | VnaError]:
         """Record several versions, each with its classification, in one transaction; results in order, errors in their place."""
-        return self._record([entry_form(entry, classification) for entry, classification in entries])
+        return self._record([entry_form(entry, classification, (), self._departments) for entry, classification in entries])
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
         """The version that was received as exactly these octets, or None."""
         return self._reader.find_duplicate(sop_instance_uid, original_sha256)
 
-    def versions(self, sop_instance_uid: str) -> tuple[HeldInstance, ...]:
+    def versions(self, sop_instance_uid: str, scope: Scope = EVERYTHING) -> tuple[HeldInstance, ...]:
         """Every version under a SOP Instance UID, wherever it is filed."""
-        return self._reader.versions(sop_instance_uid)
+        return self._reader.versions(sop_instance_uid, scope)
+
+    def seen(self, pks: Sequence[int], scope: Scope) -> frozenset[int]:
+        """Which of these versions lie in a scope."""
+        return self._reader.seen(pks, scope)
 
     def held(self, pk: int) -> HeldInstance:
         """One version by its key. Raises NotFound."""
@@ -189,25 +201,30 @@ class Catalogue:
         series: str | None = None,
         sop: str | None = None,
         all_versions: bool = False,
+        scope: Scope = EVERYTHING,
     ) -> list[HeldInstance]:
         """Versions (the current ones, unless all are asked for) that fulfil everything given, in the order of recording."""
-        return self._reader.instances(patient, study, series, sop, all_versions)
+        return self._reader.instances(patient, study, series, sop, all_versions, scope)
 
-    def instances_by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
+    def instances_by_uid_list(self, sop_instance_uids: Sequence[str], scope: Scope = EVERYTHING) -> Iterator[HeldInstance]:
         """Current versions of many instances; unknown UIDs are passed over."""
-        return self._reader.by_uid_list(sop_instance_uids)
+        return self._reader.by_uid_list(sop_instance_uids, scope)
 
-    def headers(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[tuple[HeldInstance, bytes]]:
+    def headers(
+        self, *, study: str, series: str | None = None, sop: str | None = None, scope: Scope = EVERYTHING
+    ) -> Iterator[tuple[HeldInstance, bytes]]:
         """Current versions with their DICOM JSON, in the order of recording."""
-        return self._reader.headers(study, series, sop)
+        return self._reader.headers(study, series, sop, scope)
 
-    def metadata(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[InstanceHeader]:
+    def metadata(
+        self, *, study: str, series: str | None = None, sop: str | None = None, scope: Scope = EVERYTHING
+    ) -> Iterator[InstanceHeader]:
         """DICOM JSON of current versions with the UIDs that address them: the fast way to WADO-RS metadata."""
-        return self._reader.metadata(study, series, sop)
+        return self._reader.metadata(study, series, sop, scope)
 
-    def listed_headers(self, study: str, series: str) -> tuple[ListedHeader, ...]:
+    def listed_headers(self, study: str, series: str, scope: Scope = EVERYTHING) -> tuple[ListedHeader, ...]:
         """What `metadata_of` would read for a series; equal as long as that is the same."""
-        return self._reader.listed(study, series, None)
+        return self._reader.listed(study, series, None, scope)
 
     def metadata_of(self, listed: Sequence[ListedHeader]) -> Iterator[InstanceHeader]:
         """DICOM JSON of listed versions, in that order."""

@@ -254,9 +254,10 @@ def _stored(value: str | int) -> str | int:
 
 
 def _version(row: Any) -> DeletedVersion:
-    return DeletedVersion(
-        **{name: from_stored(value) if isinstance(value, str) else value for name, value in zip(_NAMES, row, strict=True)}
-    )
+    values: dict[str, Any] = {
+        name: from_stored(value) if isinstance(value, str) else value for name, value in zip(_NAMES, row, strict=True)
+    }
+    return DeletedVersion(**values)
 
 
 def _deleted_versions(session: Session, deletion_id: str) -> list[DeletedVersion]:

@@ -14,6 +14,7 @@ import zstandard
 
 from vna_core.catalogue.schema import BY_LEVEL, MULTIPLE
 from vna_core.catalogue.stored_text import column_text, column_values, identifier, to_stored
+from vna_core.domain.departments import UNDIVIDED, Departments
 from vna_core.domain.indexed_attributes import IndexedAttribute
 from vna_core.domain.instance import IndexEntry
 from vna_core.domain.octets import Source
@@ -25,6 +26,7 @@ _IMAGE: Final = BY_LEVEL[Level.IMAGE]
 _SOP_INSTANCE_UID: Final = 0x00080018
 _SOP_CLASS_UID: Final = 0x00080016
 _LARGEST_HEADER: Final = 1 << 30
+_NONE: Final = frozenset[str]()
 
 Stamp = tuple[int, str]
 """Time of arrival and digest: the order of versions, the same whichever way round they are recorded."""
@@ -96,10 +98,17 @@ class EntryForm:
     provenance: bytes | None
     source_digest: str
     location: tuple[str, str, int, int]
+    labels: frozenset[str] = frozenset()
 
 
-def entry_form(entry: IndexEntry, classification: Mapping[int, str], announce: tuple[str, ...] = ()) -> EntryForm:
-    """Bring `entry` into the form of the tables."""
+def entry_form(
+    entry: IndexEntry,
+    classification: Mapping[int, str],
+    announce: tuple[str, ...] = (),
+    departments: Departments = UNDIVIDED,
+    among: tuple[Source, ...] = (),
+) -> EntryForm:
+    """Bring `entry` into the form of the tables. `departments` say which labels it has; `among` are further sources of it."""
     attributes = entry.attributes
     sop_instance_uid, sop_class_uid = identifier(entry.sop_instance_uid), identifier(entry.sop_class_uid)
     image = [attribute_text(attribute, attributes) for attribute in _IMAGE]
@@ -123,6 +132,9 @@ def entry_form(entry: IndexEntry, classification: Mapping[int, str], announce: t
         provenance=pack_provenance(entry.transformations, entry.findings),
         source_digest=source_digest(entry.source),
         location=(to_stored(location.store), to_stored(location.key), location.offset, location.length),
+        labels=frozenset(departments.labels(entry.source, entry.study_instance_uid, attributes, among))
+        if departments.divided
+        else _NONE,
     )
 
 

@@ -22,6 +22,7 @@ from vna_core.catalogue.schema import (
     studies,
     totals,
 )
+from vna_core.catalogue.schema_departments import audiences
 from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions, holds
 
 
@@ -52,6 +53,12 @@ def fingerprint(database: Database) -> dict[str, Any]:
         "deletions": select(*_own(deletions, "noted")),
         "deleted_versions": select(*deleted_versions.c),
         "deleted_objects": select(*deleted_objects.c),
+        "labels": select(instances.c.sop_instance_uid, instances.c.sha256, audiences.c.labels).join(
+            audiences, audiences.c.pk == instances.c.audience
+        ),
+        "labels of studies": select(studies.c.study_instance_uid, audiences.c.labels).join(
+            audiences, audiences.c.pk == studies.c.audience
+        ),
         "totals": select(*_own(totals, "last_pk", "changes_of_parents")),
     }
     content: dict[str, Any] = {}
@@ -66,7 +73,7 @@ def fingerprint(database: Database) -> dict[str, Any]:
 
 
 def _own(table: Any, *without: str) -> list[Any]:
-    left_out = {"pk", "stamps", *without}
+    left_out = {"pk", "stamps", "audience", *without}
     return [column for column in table.columns if column.name not in left_out and not column.name.endswith("_fk")]
 
 

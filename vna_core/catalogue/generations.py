@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm, entry_form, microseconds, moment
 from vna_core.catalogue.held import held_rows, held_statement
+from vna_core.catalogue.labelling import delivered
 from vna_core.catalogue.parent_changes import ParentChanges
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.recording import Recorder, RecordingBatch
@@ -33,6 +34,7 @@ from vna_core.catalogue.schema import (
     totals,
 )
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.departments import UNDIVIDED, Departments
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 
@@ -104,8 +106,9 @@ class Replacement:
 class Generations:
     """Changes and reads which objects stand for versions."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, departments: Departments = UNDIVIDED) -> None:
         self._database = database
+        self._departments = departments
         self._recorder = Recorder(database)
 
     def save(self, run: NormalizationRun) -> None:
@@ -213,8 +216,11 @@ class Generations:
 
         Parents are those the new objects name; what they take from versions is looked for again.
         """
-        forms = [(change, entry_form(change.entry, {})) for change in changes]
         with self._database.transaction() as session:
+            among = delivered(session, [change.pk for change in changes]) if self._departments.divided else {}
+            forms = [
+                (change, entry_form(change.entry, {}, (), self._departments, among.get(change.pk, ()))) for change in changes
+            ]
             if forms:
                 _Replacing(self._database, self._recorder, session).replace(forms)
             if run is not None:
@@ -335,7 +341,10 @@ class _Replacing:
         session.run(
             insert(locations).values(instance_fk=pk, ordinal=0, store=store, key=key, offset=offset, length=length, state="ok")
         )
-        session.run(update(instances).where(instances.c.pk == pk).values(series_fk=series_pk, **_columns(form)))
+        audience = self._parents.audiences.key(self._batch, form.labels)
+        session.run(
+            update(instances).where(instances.c.pk == pk).values(series_fk=series_pk, audience=audience, **_columns(form))
+        )
         session.run(update(headers).where(headers.c.instance_fk == pk).values(json=form.header, provenance=form.provenance))
         session.run(update(generations).where(generations.c.instance_fk == pk).values(is_current=0))
         _list(session, pk, entry, is_current=True)

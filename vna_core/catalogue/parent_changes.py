@@ -40,6 +40,7 @@ class ParentChanges:
             self._batch.count("series", -1)
             return
         session.run(update(series).where(series.c.pk == pk).values(number_of_instances=number))
+        self._parents.audiences.refresh(self._batch, series, pk)
         self._refill(self._parents.series, pk, instances.c.series_fk == pk)
 
     def study(self, pk: int) -> None:
@@ -49,6 +50,7 @@ class ParentChanges:
             session.run(delete(studies).where(studies.c.pk == pk))
             self._batch.count("studies", -1)
             return
+        self._parents.audiences.refresh(self._batch, studies, pk)
         self._refill(self._parents.studies, pk, series.c.study_fk == pk)
         self._parents.refresh_modalities(self._batch, pk)
         of_study = select(instances.c.sop_class_uid).join(series, series.c.pk == instances.c.series_fk)
@@ -65,6 +67,7 @@ class ParentChanges:
             session.run(delete(patients).where(patients.c.pk == pk))
             self._batch.count("patients", -1)
             return
+        self._parents.audiences.refresh(self._batch, patients, pk)
         self._refill(self._parents.patients, pk, studies.c.patient_fk == pk)
 
     def _refill(self, table: ParentTable, pk: int, below: ColumnElement[bool]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Table, bindparam, delete, insert, select, update
 
 from vna_core.catalogue import person_names
+from vna_core.catalogue.audiences import Audiences
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm, Stamp, attribute_text
 from vna_core.catalogue.schema import BY_LEVEL, FOLDED, name_keys, patients, series, studies
@@ -68,7 +69,9 @@ class ParentTable:
         self.insert_sql = database.prepare(insert(table).values({name: bindparam(name) for name in self.names}))
         self.select_sql = database.prepare(select(table).where(table.c.pk == bindparam("wanted")))
         changing = [
-            name for name in self.names if name != "pk" and not name.endswith("_fk") and not name.startswith("number_of_")
+            name
+            for name in self.names
+            if name not in ("pk", "audience") and not name.endswith("_fk") and not name.startswith("number_of_")
         ]
         self.update_sql = database.prepare(
             update(table).where(table.c.pk == bindparam("wanted")).values({name: bindparam(name) for name in changing})
@@ -151,6 +154,7 @@ class Parents:
         self._known: dict[tuple[Any, ...], Parent] = {}
         self._fresh: dict[tuple[Any, ...], Parent | None] = {}
         self._classes: dict[int, set[str]] = {}
+        self.audiences = Audiences(database)
         self._fresh_classes: set[int] = set()
         self._find_patient = database.prepare(
             select(patients).where(
@@ -185,11 +189,13 @@ class Parents:
             self._classes.pop(pk, None)
         self._fresh.clear()
         self._fresh_classes.clear()
+        self.audiences.forget()
 
     def clear(self) -> None:
         """Forget everything that is known about rows."""
         self._known.clear()
         self._classes.clear()
+        self.audiences.forget()
 
     def _lookup(self, key: tuple[Any, ...]) -> Parent | None:
         return self._fresh[key] if key in self._fresh else self._known.get(key)
@@ -258,12 +264,16 @@ class Parents:
     ) -> tuple[Parent, dict[str, Any]]:
         row: dict[str, Any] = table.texts(form.entry.attributes) | identity
         row |= table.side(row) | {"pk": batch.next_pk(), "stamps": write_stamps(form.stamp, {})}
+        row["audience"] = self.audiences.key(batch, form.labels)
+        self.audiences.made(table.table, row["pk"], form.labels)
         batch.add(table.table, [row[name] for name in table.insert_sql.names])
         parent = self._fresh[key] = table.known(row)
         return parent, row
 
     def _filled(self, batch: Batch, table: ParentTable, key: tuple[Any, ...], parent: Parent, form: EntryForm) -> Parent:
-        """`parent`, or what it becomes when the entry knows more, or knew it earlier."""
+        """`parent`, or what it becomes when the entry knows more, or knew it earlier. It gets the entry's labels."""
+        if form.labels:
+            self.audiences.widen(batch, table.table, parent.pk, form.labels)
         if form.stamp >= parent.latest and parent.missing.isdisjoint(form.entry.attributes):
             if key not in self._known:
                 self._fresh[key] = parent

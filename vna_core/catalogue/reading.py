@@ -9,11 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
 
+from vna_core.catalogue.audiences import LABELS, visible, visible_sql
 from vna_core.catalogue.database import Database, Prepared
 from vna_core.catalogue.entry_form import decompress, moment, unpack_provenance
 from vna_core.catalogue.held import OF_INSTANCE, held_by_pk, held_rows, held_statement
 from vna_core.catalogue.schema import headers, instances, patients, series, sources, studies
 from vna_core.catalogue.stored_text import from_stored, identifier
+from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
@@ -59,7 +61,13 @@ class Reader:
         self._metadata: dict[tuple[bool, ...], Prepared] = {}
         wanted = "= ANY(%s)" if database.is_postgresql else "IN (SELECT value FROM json_each(?))"
         self._headers_sql = f"SELECT instance_fk, json FROM headers WHERE instance_fk {wanted}"
-        self._by_sop = database.prepare(held_statement(instances.c.sop_instance_uid == bindparam("uid")))
+        by_sop = instances.c.sop_instance_uid == bindparam("uid")
+        self._seen = visible(instances.c.audience, database.is_postgresql)
+        self._by_sop = database.prepare(held_statement(by_sop))
+        self._by_sop_seen = database.prepare(held_statement(by_sop, self._seen))
+        self._pks_seen = f"SELECT pk FROM instances WHERE pk {wanted} AND " + visible_sql(
+            "instances.audience", "%s" if database.is_postgresql else "?", database.is_postgresql
+        )
         self._duplicate = database.prepare(
             select(instances.c.pk).where(
                 instances.c.sop_instance_uid == bindparam("uid"), instances.c.original_sha256 == bindparam("digest")
@@ -73,10 +81,12 @@ class Reader:
             row = session.execute(self._duplicate.sql, self._duplicate.arrange(values)).fetchone()
             return None if row is None else held_by_pk(self._database, session, row[0])
 
-    def versions(self, sop_instance_uid: str) -> tuple[HeldInstance, ...]:
+    def versions(self, sop_instance_uid: str, scope: Scope = EVERYTHING) -> tuple[HeldInstance, ...]:
         """Every version under a SOP Instance UID, in any patient, study and series; by order of arrival within each."""
+        prepared = self._by_sop if scope.is_everything else self._by_sop_seen
+        values = {"uid": identifier(sop_instance_uid), LABELS: scope.text}
         with self._database.session() as session:
-            rows = session.execute(self._by_sop.sql, (identifier(sop_instance_uid),)).fetchall()
+            rows = session.execute(prepared.sql, prepared.arrange(values)).fetchall()
         return tuple(sorted(held_rows(rows), key=lambda held: (held.version, held.pk)))
 
     def by_pk(self, pk: int) -> HeldInstance:
@@ -91,48 +101,67 @@ class Reader:
         series_uid: str | None,
         sop: str | None,
         all_versions: bool,
+        scope: Scope = EVERYTHING,
     ) -> list[HeldInstance]:
         """Versions that fulfil everything given, in the order of recording."""
         wanted = _wanted(patient, study, series_uid, sop)
-        shape = (*(name in wanted for name in ("patient_id", "study", "series", "sop")), all_versions)
+        shape = (*(name in wanted for name in ("patient_id", "study", "series", "sop")), all_versions, scope.is_everything)
         prepared = self._held.get(shape)
         if prepared is None:
-            conditions = _conditions(wanted) + ([] if all_versions else [_CURRENT])
+            conditions = _conditions(wanted) + self._within(scope) + ([] if all_versions else [_CURRENT])
             prepared = self._held[shape] = self._database.prepare(held_statement(*conditions))
         with self._database.session() as session:
-            return held_rows(session.execute(prepared.sql, prepared.arrange(wanted)).fetchall())
+            return held_rows(session.execute(prepared.sql, prepared.arrange(wanted | {LABELS: scope.text})).fetchall())
 
-    def by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
+    def _within(self, scope: Scope) -> list[ColumnElement[bool]]:
+        return [] if scope.is_everything else [self._seen]
+
+    def seen(self, pks: Sequence[int], scope: Scope) -> frozenset[int]:
+        """Which versions lie in a scope."""
+        if scope.is_everything:
+            return frozenset(pks)
+        parameter: Any = list(pks) if self._database.is_postgresql else f"[{','.join(map(str, pks))}]"
+        with self._database.session() as session:
+            return frozenset(row[0] for row in session.execute(self._pks_seen, (parameter, scope.text)).fetchall())
+
+    def by_uid_list(self, sop_instance_uids: Sequence[str], scope: Scope = EVERYTHING) -> Iterator[HeldInstance]:
         """Current versions of many instances, in pieces; unknown UIDs are passed over."""
         wanted = list(dict.fromkeys(identifier(uid) for uid in sop_instance_uids))
         for start in range(0, len(wanted), _PIECE):
             piece = wanted[start : start + _PIECE]
+            wanted_here = held_statement(instances.c.sop_instance_uid.in_(piece), _CURRENT, *self._within(scope))
+            prepared = self._database.prepare(wanted_here)
             with self._database.session() as session:
-                found = held_rows(session.run(held_statement(instances.c.sop_instance_uid.in_(piece), _CURRENT)).fetchall())
+                found = held_rows(session.execute(prepared.sql, prepared.arrange({LABELS: scope.text})).fetchall())
             yield from found
 
-    def headers(self, study: str, series_uid: str | None, sop: str | None) -> Iterator[tuple[HeldInstance, bytes]]:
+    def headers(
+        self, study: str, series_uid: str | None, sop: str | None, scope: Scope = EVERYTHING
+    ) -> Iterator[tuple[HeldInstance, bytes]]:
         """Current versions with their DICOM JSON, in the order of recording; memory stays flat for studies of any size."""
-        held = self.instances(None, study, series_uid, sop, False)
+        held = self.instances(None, study, series_uid, sop, False, scope)
         for start in range(0, len(held), _PIECE):
             piece = held[start : start + _PIECE]
             found = self._packed_headers([one.pk for one in piece])
             for one in piece:
                 yield one, decompress(found[one.pk])
 
-    def metadata(self, study: str, series_uid: str | None, sop: str | None) -> Iterator[InstanceHeader]:
+    def metadata(
+        self, study: str, series_uid: str | None, sop: str | None, scope: Scope = EVERYTHING
+    ) -> Iterator[InstanceHeader]:
         """The DICOM JSON of current versions and the UIDs that address them, in the order of recording; read in pieces."""
-        return self.metadata_of(self.listed(study, series_uid, sop))
+        return self.metadata_of(self.listed(study, series_uid, sop, scope))
 
-    def listed(self, study: str, series_uid: str | None, sop: str | None) -> tuple[ListedHeader, ...]:
+    def listed(self, study: str, series_uid: str | None, sop: str | None, scope: Scope = EVERYTHING) -> tuple[ListedHeader, ...]:
         """Which headers `metadata` gives, without reading them. Equal lists stand for equal headers: rows with one digest do."""
         wanted = _wanted(None, study, series_uid, sop)
-        shape = tuple(name in wanted for name in ("series", "sop"))
+        shape = (*(name in wanted for name in ("series", "sop")), scope.is_everything)
         prepared = self._metadata.get(shape)
         if prepared is None:
-            prepared = self._metadata[shape] = self._database.prepare(_metadata_statement(wanted))
+            statement = _metadata_statement(wanted).where(*self._within(scope))
+            prepared = self._metadata[shape] = self._database.prepare(statement)
         with self._database.session() as session:
-            return tuple(sorted(session.execute(prepared.sql, prepared.arrange(wanted)).fetchall()))
+            return tuple(sorted(session.execute(prepared.sql, prepared.arrange(wanted | {LABELS: scope.text})).fetchall()))
 
     def metadata_of(self, rows: Sequence[ListedHeader]) -> Iterator[InstanceHeader]:
         """The headers that `listed` named; read in pieces."""

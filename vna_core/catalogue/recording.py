@@ -244,6 +244,7 @@ class RecordingBatch:
                 form.stamp[0],
                 entry.rule_set,
                 entry.crc32c,
+                self.recorder.parents.audiences.key(self, form.labels),
             ),
         )
         self.add(locations, (new.pk, 0, *form.location, "ok"))

@@ -95,8 +95,12 @@ class _Removal:
                 self._batch.add(conflicts, (self._batch.next_pk(), uid, heads[0][0], pk, OTHER_PARENT, received_at))
 
     def _forget_sources(self) -> None:
+        keys = [key for table in metadata.tables.values() for key in table.foreign_keys if key.column.table is sources]
         for pk in sorted(self._sources):
-            if self._session.run(select(instances.c.pk).where(instances.c.source_fk == pk).limit(1)).fetchone() is None:
+            if all(
+                self._session.run(select(column).where(column == pk).limit(1)).fetchone() is None
+                for column in (key.parent for key in keys)
+            ):
                 self._session.run(delete(sources).where(sources.c.pk == pk))
 
     def _bring_parents_up_to_date(self) -> None:

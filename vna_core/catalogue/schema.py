@@ -47,6 +47,11 @@ def _number(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default="0")
 
 
+def _audience() -> Column[int]:
+    """Key of the set of labels that the row has (table `audiences`); 0: none."""
+    return Column("audience", PK, nullable=False, server_default="0")
+
+
 def _parent(name: str, target: str) -> Column[int]:
     return Column(name, PK, ForeignKey(target), nullable=False)
 
@@ -66,6 +71,7 @@ patients = Table(
     _text("name_ideographic"),
     _text("name_phonetic"),
     _text("stamps"),
+    _audience(),
     Index(None, "patient_id", "issuer_of_patient_id", "only_study", unique=True),
     comment="One row per Patient ID and issuer; without an ID one per study, as nothing says that two nameless ones are one.",
 )
@@ -91,9 +97,11 @@ studies = Table(
     _text("modalities"),
     _text("sop_classes"),
     _text("stamps"),
+    _audience(),
     Index(None, "study_instance_uid", "patient_fk", unique=True),
     Index(None, "patient_fk"),
     Index(None, "newest", "pk"),
+    Index(None, "audience", "newest", "pk"),
     Index(None, "accession_number"),
     comment="`newest` is the study's date and time, made for sorting.",
 )
@@ -106,6 +114,7 @@ series = Table(
     *_attributes(Level.SERIES),
     _text("stamps"),
     _number("number_of_instances"),
+    _audience(),
     Index(None, "series_instance_uid", "study_fk", unique=True),
     Index(None, "study_fk"),
 )
@@ -145,8 +154,9 @@ instances = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("rule_set", TEXT, nullable=False),
     Column("crc32c", BigInteger),
+    _audience(),
     Index(None, "sop_instance_uid", "series_fk", "version"),
-    Index(None, "series_fk", "is_current"),
+    Index(None, "series_fk", "is_current", "audience"),
     comment="One row per held version. `received_at` counts microseconds since 1970 in UTC.",
 )
 

@@ -17,11 +17,13 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from vna_core.catalogue.answers import AnswerReader, Match
-from vna_core.catalogue.database import Database
+from vna_core.catalogue.audiences import ids_in_scope, visible_sql
+from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.matching import RANKS, Clause, clauses
 from vna_core.catalogue.parents import PHONETIC_CODE, SUFFIX_OF_ID, SUFFIX_OF_NAME
 from vna_core.catalogue.patterns import Pattern, after
 from vna_core.catalogue.schema import instances, patients, series, studies
+from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Level, Query
 
@@ -55,6 +57,21 @@ class Answer:
     cursor: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is searched for, and where."""
+
+    level: Level
+    made: list[Clause]
+    scope: Scope
+
+    @property
+    def by_audience(self) -> bool:
+        """Whether each audience of the scope is walked by itself, newest first: a small department does not walk the large ones."""
+        walks = self.level is Level.STUDY and not any(clause.selective for clause in self.made)
+        return walks and not self.scope.is_everything
+
+
 class Search:
     """Answers queries. SQL text is made once for each shape of a query."""
 
@@ -69,23 +86,24 @@ class Search:
         if query.level is not Level.STUDY or not any(clause.selective for clause in made):
             made = [_by_newest(clause, query.level) for clause in made]
         start = _decode_cursor(query.after, query.level)
-        if query.limit is None:
-            return Answer(islice(self._walk(query.level, made, start), query.offset, None), unmatched)
-        if query.limit <= 0:
+        if query.scope.is_nothing or (query.limit is not None and query.limit <= 0):
             return Answer(iter(()), unmatched)
+        plan = _Plan(query.level, made, query.scope)
+        if query.limit is None:
+            return Answer(islice(self._walk(plan, start), query.offset, None), unmatched)
         loose = any(clause.check for clause in made)
         if loose:
-            found = list(islice(self._walk(query.level, made, start), query.offset, query.offset + query.limit + 1))
+            found = list(islice(self._walk(plan, start), query.offset, query.offset + query.limit + 1))
         else:
-            found = list(self._page(query.level, made, start, query.limit + 1, query.offset))
+            found = list(self._page(plan, start, query.limit + 1, query.offset))
         cursor = _encode_cursor(found[query.limit - 1].position) if len(found) > query.limit else ""
         return Answer(iter(found[: query.limit]), unmatched, cursor)
 
-    def _walk(self, level: Level, made: list[Clause], start: Position) -> Iterator[Match]:
+    def _walk(self, plan: _Plan, start: Position) -> Iterator[Match]:
         """All matches, in steps that leave no statement open; loose clauses are checked."""
-        checks = [clause.check for clause in made if clause.check]
+        checks = [clause.check for clause in plan.made if clause.check]
         while True:
-            page = self._page(level, made, start, _BATCH, 0)
+            page = self._page(plan, start, _BATCH, 0)
             for match in page:
                 if all(check(match.attributes) for check in checks):
                     yield match
@@ -93,22 +111,37 @@ class Search:
                 return
             start = page[-1].position
 
-    def _page(self, level: Level, made: list[Clause], start: Position, limit: int, offset: int) -> list[Match]:
-        shape = (level, bool(start), offset > 0, *(clause.shape for clause in made))
+    def _page(self, plan: _Plan, start: Position, limit: int, offset: int) -> list[Match]:
+        with self._database.session() as session:
+            if plan.by_audience:
+                ids = ids_in_scope(session, plan.scope, self._database.is_postgresql)
+                found = [row for one in ids for row in self._positions(session, plan, start, limit + offset, 0, one)]
+                positions = sorted(found, key=lambda row: (row[1], row[0]), reverse=True)[offset : offset + limit]
+            else:
+                positions = self._positions(session, plan, start, limit, offset, None)
+            return self._reader.read(session, plan.level, positions, plan.scope) if positions else []
+
+    def _positions(
+        self, session: Session, plan: _Plan, start: Position, limit: int, offset: int, audience: int | None
+    ) -> list[Sequence[Any]]:
+        """Sort key and primary key of a page, of one audience or of the plan's whole scope."""
+        within = "everything" if plan.scope.is_everything else "labels" if audience is None else "audience"
+        shape = (plan.level, within, bool(start), offset > 0, *(clause.shape for clause in plan.made))
         text = self._texts.get(shape)
         if text is None:
             if len(self._texts) > 2000:
                 self._texts.clear()
-            text = self._texts[shape] = _Statement(self._database.is_postgresql, level, made).text(bool(start), offset > 0)
-        parameters = self._parameters(level, made)
+            writer = _Statement(self._database.is_postgresql, plan.level, plan.made, within)
+            text = self._texts[shape] = writer.text(bool(start), offset > 0)
+        parameters: list[Any] = [] if within == "everything" else [plan.scope.text if audience is None else audience]
+        parameters += self._parameters(plan.level, plan.made)
         if start:
             parameters.extend(start)
         parameters.append(limit)
         if offset:
             parameters.append(offset)
-        with self._database.session() as session:
-            positions = session.execute(text, parameters).fetchall()
-            return self._reader.read(session, level, positions) if positions else []
+        rows: list[Sequence[Any]] = session.execute(text, parameters).fetchall()
+        return rows
 
     def _parameters(self, level: Level, made: list[Clause]) -> list[Any]:
         """Parameters in the order `_Statement` writes the clauses: the answered level first, then upwards."""
@@ -136,7 +169,9 @@ class Search:
 class _Statement:
     """The SQL text that finds positions: sort key and primary key of each match."""
 
-    def __init__(self, is_postgresql: bool, level: Level, made: Sequence[Clause]) -> None:
+    def __init__(self, is_postgresql: bool, level: Level, made: Sequence[Clause], within: str) -> None:
+        self._is_postgresql = is_postgresql
+        self._within = within
         self._mark = "%s" if is_postgresql else "?"
         self._like = r"LIKE %s ESCAPE '\'" if is_postgresql else "GLOB ?"
         self._any = "= ANY(%s)" if is_postgresql else "IN (SELECT value FROM json_each(?))"
@@ -169,9 +204,11 @@ class _Statement:
         """The statement: newest first for studies, oldest first by key for the others."""
         table = _TABLES[self._level].name
         conditions = self._conditions(self._level)
+        mark = self._mark
+        if self._within != "everything":
+            conditions.insert(0, self._in_scope(table))
         if self._level is Level.IMAGE:
             conditions.insert(0, "instances.is_current = 1")
-        mark = self._mark
         if self._level is Level.STUDY:
             newest = "studies.newest || ''" if self._leads else "studies.newest"
             pk = "studies.pk"
@@ -185,6 +222,12 @@ class _Statement:
             order, columns = pk, f"{table}.pk"
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"SELECT {columns} FROM {table}{where} ORDER BY {order} LIMIT {mark}" + (f" OFFSET {mark}" if offset else "")
+
+    def _in_scope(self, table: str) -> str:
+        """The condition on labels: it is the first with a parameter. A unary plus keeps it from leading."""
+        if self._within == "audience":
+            return f"{table}.audience = {self._mark}"
+        return visible_sql(f"{'' if self._is_postgresql else '+'}{table}.audience", self._mark, self._is_postgresql)
 
     def _conditions(self, level: Level) -> list[str]:
         """Conditions on a level's own table, and below them those of the levels above, as far as any is named."""

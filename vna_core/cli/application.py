@@ -12,7 +12,9 @@ from rich.console import Console
 from vna_core import __version__
 from vna_core.cli import (
     config,
+    departments,
     explain,
+    export,
     find,
     get,
     ingest,
@@ -47,10 +49,12 @@ for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
+app.add_typer(export.app, name="export")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(departments.app, name="departments")
 
 
 @app.callback(invoke_without_command=True)

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 import yaml
 
+from vna_core.access.policy import Policy
 from vna_core.cli.options import AsJson, Config, Data, print_json
 from vna_core.configuration import load_settings
 from vna_core.ingest.normalize import SiteRules
@@ -36,7 +37,9 @@ def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
 @app.command("check", epilog="Example:\n\n`vna config check --config /etc/vna.yaml`")
 def check(config: Config = None) -> None:
     """Read the configuration; the first mistake is named with its line."""
-    SiteRules.of(load_settings(config))
+    settings = load_settings(config)
+    SiteRules.of(settings)
+    Policy(settings)
     sys.stdout.write("The configuration is right.\n")
 
 

@@ -53,7 +53,7 @@ def find(
         wanted = Level(level.upper().replace("INSTANCE", "IMAGE"))
     except ValueError as error:
         raise InvalidRequest(f"--level {level!r}: patient, study, series or image.") from error
-    conditions = tuple(one for one in (_condition(key) for key in keys or ()) if one is not None)
+    conditions = tuple(one for one in (condition_of(key) for key in keys or ()) if one is not None)
     console = Console()
     with archive_of(data, config) as archive:
         answer = archive.catalogue.search(Query(wanted, conditions, limit=limit))
@@ -72,7 +72,8 @@ def find(
     console.print(f"{len(matches)} found" + (f" (the first {limit})" if len(matches) == limit else ""))
 
 
-def _condition(text: str) -> Condition | None:
+def condition_of(text: str) -> Condition | None:
+    """The condition of one ``KEYWORD=VALUE``; None when it matches everything. Raises InvalidRequest."""
     name, separator, value = text.partition("=")
     tag = int(name, 16) if len(name) == 8 and all(c in "0123456789abcdefABCDEF" for c in name) else tag_for_keyword(name)
     if not separator or tag is None:

@@ -67,7 +67,7 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
 
     settings = archive.settings
     server = DimseServer(
-        settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder, settings.egress
+        settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder, settings.egress, archive.gate
     )
     serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
     serving.start()
@@ -89,6 +89,7 @@ def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> No
         archive.renderer,
         archive.transcoder,
         archive.stores,
+        archive.gate,
     )
     serve(app, listener, archive.settings.http, stop)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vna_core.domain.access import EVERYTHING, Scope
+
 
 class Level(StrEnum):
     """Query/Retrieve Level (0008,0052)."""
@@ -65,6 +67,8 @@ class Query:
         Keyset cursor from an earlier page (opaque), or empty.
     offset
         Rows to skip; kept cheap by the keyset where possible. 0-based.
+    scope
+        The part of the archive that is searched; counts in the answer are of that part too.
     """
 
     level: Level
@@ -72,3 +76,4 @@ class Query:
     limit: int | None = None
     offset: int = 0
     after: str = ""
+    scope: Scope = EVERYTHING

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vna_core.archival_storage.delivery_notes import Delivery, keep_delivery
 from vna_core.catalogue import Catalogue, Recorded
 from vna_core.domain.errors import VnaError
 from vna_core.domain.instance import IndexEntry, Location
@@ -27,9 +28,10 @@ def index(placed: Sequence[Placed], catalogue: Catalogue, landing: Store) -> lis
     recorded = iter(
         catalogue.record_all([(index_entry(one, _location(one)), one.reconciled.classification) for one in new]) if new else ()
     )
-    return [
+    indexed = [
         _indexed(one, next(recorded), landing) if result is None else result for one, result in zip(placed, results, strict=True)
     ]
+    return [_delivered(one, catalogue, landing) if isinstance(one, Indexed) else one for one in indexed]
 
 
 def _known(placed: Placed, catalogue: Catalogue) -> Indexed | VnaError | None:
@@ -44,6 +46,20 @@ def _known(placed: Placed, catalogue: Catalogue) -> Indexed | VnaError | None:
     except VnaError as error:
         return error
     return Indexed(placed, Outcome.DUPLICATE, reconciled.damaged)
+
+
+def _delivered(indexed: Indexed, catalogue: Catalogue, landing: Store) -> Indexed | VnaError:
+    """The same, when it is known durably that another department delivered what is held already."""
+    received, held = indexed.placed.reconciled.canonical.received, indexed.held
+    if indexed.outcome is not Outcome.DUPLICATE or held.original_sha256 != received.octets.sha256:
+        return indexed
+    try:
+        if catalogue.labelling.widens(held.pk, received.source):
+            keep_delivery(landing, Delivery(held.sop_instance_uid, held.original_sha256, received.source))
+            catalogue.labelling.deliver(held.pk, received.source)
+    except VnaError as error:
+        return error
+    return indexed
 
 
 def _location(placed: Placed) -> Location:

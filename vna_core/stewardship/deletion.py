@@ -29,7 +29,7 @@ from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, 
 from vna_core.ports.storage import Store, StoredObject
 from vna_core.stewardship.notes import write_notes
 from vna_core.stewardship.stored_entry import undone_runs
-from vna_core.stewardship.taking_up import TakingUp
+from vna_core.stewardship.taking_up import TakingUp, deliver_again
 
 REASON_LENGTH: Final = 1000
 
@@ -160,6 +160,9 @@ class Deleting:
         undone = undone_runs(self._stores)
         for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
             taking_up.again(store, stored, undone)
+        octets = {one.original_sha256 for one in self._ledger.versions(deletion_id)}
+        for store in self._stores.values():
+            deliver_again(store, self._catalogue, octets)
         self._ledger.end_undo(deletion_id)
         _log.warning("undeleted", deletion=deletion_id, by=by)
         return self._ledger.deletion(deletion_id)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_key
+from vna_core.archival_storage.keys import DELIVERIES, QUARANTINE, STUDIES, digest_of_key
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
 from vna_core.domain.octets import Source
@@ -18,7 +18,7 @@ from vna_core.domain.stewardship import HIDDEN, PURGED, DeletedObject
 from vna_core.ports.storage import Store, StoredObject
 from vna_core.stewardship.notes import read_notes
 from vna_core.stewardship.stored_entry import undone_runs
-from vna_core.stewardship.taking_up import Taken, TakingUp
+from vna_core.stewardship.taking_up import Taken, TakingUp, deliver_again
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +70,12 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     undone = undone_runs(stores)
     for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
         _count(taking_up.again(store, stored, undone), report)
+    for store in stores.values():
+        try:
+            deliver_again(store, catalogue)
+        except (ValueError, KeyError, TypeError) as error:
+            _log.error("delivery-note-damaged", store=store.name, error=type(error).__name__)
+            report.damaged.append(f"{store.name}:{DELIVERIES}")
     return report
 
 

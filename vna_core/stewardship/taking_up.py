@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
+from vna_core.archival_storage.delivery_notes import deliveries
 from vna_core.catalogue import Catalogue, Replacement
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.octets import ByteRange
@@ -108,3 +109,23 @@ def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], It
         entry.pixel_data,
         chunks,
     )
+
+
+def deliver_again(store: Store, catalogue: Catalogue, only: Collection[str] | None = None) -> None:
+    """Note once more what second departments delivered of octets that are held.
+
+    Parameters
+    ----------
+    only
+        SHA-256 of the octets that are meant; None: all.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        A note is damaged.
+    """
+    for delivery in deliveries(store):
+        if only is None or delivery.original_sha256 in only:
+            for held in catalogue.versions(delivery.sop_instance_uid):
+                if held.original_sha256 == delivery.original_sha256:
+                    catalogue.labelling.deliver(held.pk, delivery.source)

@@ -12,7 +12,9 @@ import pytest
 
 from tests.unit.catalogue.catalogue_entries import entry as recorded_entry
 from tests.unit.web.web_samples import Web, store
+from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
+from vna_core.domain.access import EVERYTHING
 from vna_core.domain.query import Level
 from vna_core.gateways.dicomweb.prepared_series import PreparedSeries
 from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
@@ -117,12 +119,13 @@ def test_no_more_metadata_is_kept_than_the_limit(start_web: Callable[..., Web]) 
     web = start_web()
     store(web.client(), [phantoms.ct(number * 1000, 16, 16) for number in range(7, 12)])
     studies = [(phantoms.uid(number), phantoms.uid(number, 1)) for number in range(8, 13)]
-    listed, nothing = PreparedSeries(web.catalogue).known(*studies[0], b"http://x")
+    view = CatalogueView(web.catalogue, EVERYTHING)
+    listed, nothing = PreparedSeries().known(view, *studies[0], b"http://x")
     assert nothing is None
-    one = len(PreparedSeries(web.catalogue).make(*studies[0], listed, b"") or b"")
-    prepared = PreparedSeries(web.catalogue, kept=3 * one)
+    one = len(PreparedSeries().make(view, *studies[0], listed, b"") or b"")
+    prepared = PreparedSeries(kept=3 * one)
     for study, series in studies:
-        listed, _ = prepared.known(study, series, b"")
-        assert prepared.make(study, series, listed, b"http://x") == prepared.known(study, series, b"http://x")[1]
-    assert [prepared.known(*one, b"")[1] is None for one in studies] == [True, True, True, False, False]
-    assert prepared.known("1.2.3", "1.2.4", b"") == ((), None)
+        listed, _ = prepared.known(view, study, series, b"")
+        assert prepared.make(view, study, series, listed, b"http://x") == prepared.known(view, study, series, b"http://x")[1]
+    assert [prepared.known(view, *one, b"")[1] is None for one in studies] == [True, True, True, False, False]
+    assert prepared.known(view, "1.2.3", "1.2.4", b"") == ((), None)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from vna_core.access.retrieve import Retriever
-from vna_core.catalogue import Catalogue
+from vna_core.access.view import CatalogueView
 from vna_core.configuration import IngestSettings
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.identifiers import key_segment
@@ -55,8 +55,7 @@ def version_json(held: HeldInstance) -> dict[str, Any]:
 class Explained:
     """GET ``/api/v1/instances/{sop}``; with ``?elements=true`` also every element that is not as it was received."""
 
-    def __init__(self, catalogue: Catalogue, retriever: Retriever, limits: IngestSettings) -> None:
-        self._catalogue = catalogue
+    def __init__(self, retriever: Retriever, limits: IngestSettings) -> None:
         self._retriever = retriever
         self._limits = limits
 
@@ -65,7 +64,7 @@ class Explained:
         elements = exchange.parameter("elements")
         if elements not in (None, "true", "false"):
             raise InvalidRequest("This parameter is true or false.", parameter="elements")
-        await exchange.json(await exchange.blocking(self._explain, sop, version, elements == "true"))
+        await exchange.json(await exchange.blocking(self._explain, exchange.catalogue, sop, version, elements == "true"))
 
     def _elements(self, held: HeldInstance) -> list[dict[str, Any]]:
         with (
@@ -74,10 +73,10 @@ class Explained:
         ):
             return [asdict(one) for one in element_differences(original, canonical, self._limits)]
 
-    def _explain(self, sop: str, version: str | None, elements: bool) -> dict[str, Any]:
-        versions = self._catalogue.versions(sop)
+    def _explain(self, catalogue: CatalogueView, sop: str, version: str | None, elements: bool) -> dict[str, Any]:
+        versions = catalogue.versions(sop)
         held = chosen_version(versions, version)
-        explanation = self._catalogue.explanation(held.pk)
+        explanation = catalogue.explanation(held)
         source = explanation.source
         return {
             **version_json(held),
@@ -114,11 +113,8 @@ class Explained:
 class Versions:
     """GET ``/api/v1/instances/{sop}/versions``."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-
     async def __call__(self, exchange: Exchange) -> None:
-        versions = await exchange.blocking(self._catalogue.versions, exchange.path_parameters["sop"])
+        versions = await exchange.blocking(exchange.catalogue.versions, exchange.path_parameters["sop"])
         if not versions:
             raise NotFound("Nothing is held under this UID.")
         await exchange.json({"versions": [version_json(held) for held in versions]})
@@ -127,12 +123,11 @@ class Versions:
 class Original:
     """GET ``/api/v1/instances/{sop}/original``: the octets as received, proven by their digest while they stream."""
 
-    def __init__(self, catalogue: Catalogue, retriever: Retriever) -> None:
-        self._catalogue = catalogue
+    def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
 
     async def __call__(self, exchange: Exchange) -> None:
-        versions = await exchange.blocking(self._catalogue.versions, exchange.path_parameters["sop"])
+        versions = await exchange.blocking(exchange.catalogue.versions, exchange.path_parameters["sop"])
         held = chosen_version(versions, exchange.parameter("version"))
         headers = {
             "Content-Disposition": f'attachment; filename="{key_segment(held.sop_instance_uid)}.original.dcm"',

@@ -13,17 +13,21 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from vna_core.access.egress.outgoing import Egress
+from vna_core.access.gate import Gate
+from vna_core.access.policy import Policy
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
+from vna_core.domain.access import Action
 from vna_core.gateways.admin.health import Exposition, Health, Readiness
 from vna_core.gateways.admin.instances import Explained, Original, Versions
 from vna_core.gateways.admin.metrics import Measured, Metrics
 from vna_core.gateways.admin.openapi import Description
 from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
+from vna_core.gateways.arrays import array_routes
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
@@ -70,6 +74,7 @@ def create_app(
     renderer: Renderer,
     transcoder: Transcoder | None = None,
     stores: Mapping[str, Store] | None = None,
+    gate: Gate | None = None,
 ) -> WebApplication:
     """The application of one web process.
 
@@ -79,29 +84,32 @@ def create_app(
         Shares the renderer's decoding subprocesses when not given.
     stores
         Probed by ``/readyz``.
+    gate
+        What every route but the open ones is behind; one by the settings' policy when not given.
     """
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
     transcoder = transcoder or Transcoder(settings.decode, renderer.pool)
     egress = Egress(settings.egress, retriever, transcoder)
-    archive = WebArchive(settings, pipeline, catalogue, retriever, renderer, transcoder, egress, threads, ingest_threads)
+    archive = WebArchive(settings, pipeline, retriever, renderer, transcoder, egress, threads, ingest_threads)
+    gate = gate or Gate(Policy(settings), catalogue)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
-    routes = dicomweb_routes(archive, pace, metrics)
+    routes = dicomweb_routes(archive, pace, metrics, gate) + array_routes(retriever, pace, gate)
 
-    def add(path: str, name: str, handler: Handler) -> None:
-        routes.append(Route(path, Endpoint(handler, pace), methods=["GET"], name=name))
+    def add(path: str, name: str, needs: Action | None, handler: Handler) -> None:
+        routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=["GET"], name=name))
 
-    add("/healthz", "health", Health())
-    add("/readyz", "readiness", Readiness(catalogue, stores or {}))
-    add("/metrics", "metrics", Exposition(catalogue, metrics))
-    add(f"{API}/statistics", "statistics", Totals(catalogue))
-    add(f"{API}/instances/{{sop}}", "instance", Explained(catalogue, retriever, settings.ingest))
-    add(f"{API}/instances/{{sop}}/original", "instance-original", Original(catalogue, retriever))
-    add(f"{API}/instances/{{sop}}/versions", "instance-versions", Versions(catalogue))
-    add(f"{API}/quarantine", "quarantine", Listed(catalogue))
-    add(f"{API}/quarantine/{{id}}", "quarantine-entry", Shown(catalogue))
-    add(f"{API}/quarantine/{{id}}/original", "quarantine-original", Octets(catalogue, pipeline.quarantine))
-    add(f"{API}/conflicts", "conflicts", Conflicts(catalogue))
-    add(f"{API}/openapi.json", "openapi", Description(routes, version("vna-core"), bool(settings.http.tokens)))
+    add("/healthz", "health", None, Health())
+    add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}))
+    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, metrics))
+    add(f"{API}/statistics", "statistics", Action.MONITOR, Totals(catalogue))
+    add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest))
+    add(f"{API}/instances/{{sop}}/original", "instance-original", Action.RETRIEVE, Original(retriever))
+    add(f"{API}/instances/{{sop}}/versions", "instance-versions", Action.RETRIEVE, Versions())
+    add(f"{API}/quarantine", "quarantine", Action.ADMINISTER, Listed(catalogue))
+    add(f"{API}/quarantine/{{id}}", "quarantine-entry", Action.ADMINISTER, Shown(catalogue))
+    add(f"{API}/quarantine/{{id}}/original", "quarantine-original", Action.ADMINISTER, Octets(catalogue, pipeline.quarantine))
+    add(f"{API}/conflicts", "conflicts", Action.ADMINISTER, Conflicts(catalogue))
+    add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
     return WebApplication(routes, settings, metrics, archive)

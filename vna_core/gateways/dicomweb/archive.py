@@ -11,7 +11,6 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
-from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.pipeline import IngestPipeline
@@ -21,7 +20,7 @@ ROOT: Final = "/dicom-web"
 
 @dataclass(frozen=True, slots=True)
 class WebArchive:
-    """What the routes are made of.
+    """What the routes are made of. The catalogue is not among it: they read it through the permit of each exchange.
 
     `threads` do what may block for a moment (catalogue, stores); `ingest_threads` wait for flushes, apart, so that writing
     never keeps reading waiting.
@@ -29,7 +28,6 @@ class WebArchive:
 
     settings: Settings
     pipeline: IngestPipeline
-    catalogue: Catalogue
     retriever: Retriever
     renderer: Renderer
     transcoder: Transcoder

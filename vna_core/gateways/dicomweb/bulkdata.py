@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
 from vna_core.domain.octets import ByteRange
 from vna_core.gateways.dicomweb.archive import WebArchive
@@ -55,7 +56,7 @@ class BulkData:
         if not _PATH.fullmatch(path["element"]):
             raise InvalidRequest("The path names no element.")
         packaging = _packaging(exchange)
-        pieces, size, selected = await exchange.short(self._value, path, exchange.header(b"range"))
+        pieces, size, selected = await exchange.short(self._value, exchange.catalogue, path, exchange.header(b"range"))
         headers = {"Accept-Ranges": "bytes"}
         if selected is not None:
             headers["Content-Range"] = f"bytes {selected.offset}-{selected.end - 1}/{size}"
@@ -67,8 +68,10 @@ class BulkData:
         else:
             await exchange.stream(pieces, OCTETS, size, 206 if selected is not None else 200, headers)
 
-    def _value(self, path: dict[str, str], field: str | None) -> tuple[Iterator[bytes], int, ByteRange | None]:
-        held = held_under(self._archive.catalogue, path)[0]
+    def _value(
+        self, catalogue: CatalogueView, path: dict[str, str], field: str | None
+    ) -> tuple[Iterator[bytes], int, ByteRange | None]:
+        held = held_under(catalogue, path)[0]
         size = self._archive.retriever.element(held, path["element"].upper())[0].length
         selected = byte_range(field, size)
         return self._archive.retriever.element_value(held, path["element"].upper(), selected), size, selected

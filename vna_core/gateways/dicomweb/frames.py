@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from vna_core.access.decode_codecs import DECODABLE, ENCODABLE
+from vna_core.access.view import CatalogueView
 from vna_core.dicom.codestream import EXPLICIT_LITTLE, is_encapsulated
 from vna_core.domain.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
@@ -91,7 +92,7 @@ class Frames:
     async def __call__(self, exchange: Exchange) -> None:
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         forms = frame_forms(accept, ("multipart", "single"))
-        plan: FramePlan = await exchange.short(self._plan, exchange.path_parameters, forms)
+        plan: FramePlan = await exchange.short(self._plan, exchange.catalogue, exchange.path_parameters, forms)
         answer = MultipartAnswer(plan.media_type)
         pieces, media_type = self._body(plan, answer, exchange.base + ROOT)
         if plan.is_small:
@@ -101,8 +102,8 @@ class Frames:
         else:
             await exchange.stream(pieces, media_type, None)
 
-    def _plan(self, path: dict[str, str], forms: Sequence[Wanted]) -> FramePlan:
-        held = held_under(self._archive.catalogue, path)[0]
+    def _plan(self, catalogue: CatalogueView, path: dict[str, str], forms: Sequence[Wanted]) -> FramePlan:
+        held = held_under(catalogue, path)[0]
         if held.pixel_data is None:
             raise NotFound("The instance has no frames.")
         numbers = frame_numbers(path["frames"], max(1, held.number_of_frames))

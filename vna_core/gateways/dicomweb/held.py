@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from vna_core.catalogue import Catalogue
+from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import HeldInstance
 
 
-def held_under(catalogue: Catalogue, path: Mapping[str, Any]) -> list[HeldInstance]:
+def held_under(catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldInstance]:
     """Current versions under a study, series or instance. Raises NotFound when there are none."""
     found = catalogue.instances(study=path["study"], series=path.get("series"), sop=path.get("instance"))
     if not found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vna_core.access.egress.profiles import EgressProfile
+from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
 from vna_core.gateways.dicomweb.held import held_under, instance_url
@@ -21,7 +22,7 @@ class Metadata:
 
     def __init__(self, archive: WebArchive) -> None:
         self._archive = archive
-        self._prepared = PreparedSeries(archive.catalogue)
+        self._prepared = PreparedSeries()
 
     async def __call__(self, exchange: Exchange) -> None:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
@@ -31,7 +32,11 @@ class Metadata:
             if content is not None:
                 await exchange.octets(content, media_type)
                 return
-        pieces = self._pieces(self._headers(path, base) if profile is None else self._adapted(path, base, profile))
+        pieces = self._pieces(
+            self._headers(exchange.catalogue, path, base)
+            if profile is None
+            else self._adapted(exchange.catalogue, path, base, profile)
+        )
         first, last = await exchange.blocking(_first_two, pieces)
         if last is None:
             await exchange.octets(first, media_type)
@@ -41,11 +46,13 @@ class Metadata:
     async def _series(self, exchange: Exchange) -> bytes | None:
         """The answer for a series, which viewers ask for most: as it was prepared, or prepared now; None when it is too large."""
         path, base = exchange.path_parameters, (exchange.base + ROOT).encode("ascii")
-        listed, content = await exchange.short(self._prepared.known, path["study"], path["series"], base)
+        listed, content = await exchange.short(self._prepared.known, exchange.catalogue, path["study"], path["series"], base)
         if not listed:
             raise NotFound("Nothing is held under these UIDs.")
         if content is None:
-            content = await exchange.blocking(self._prepared.make, path["study"], path["series"], listed, base)
+            content = await exchange.blocking(
+                self._prepared.make, exchange.catalogue, path["study"], path["series"], listed, base
+            )
         made: bytes | None = content
         return made
 
@@ -64,16 +71,16 @@ class Metadata:
         batch += b"]"
         yield bytes(batch)
 
-    def _headers(self, path: dict[str, str], base: str) -> Iterator[tuple[str, bytes]]:
+    def _headers(self, catalogue: CatalogueView, path: dict[str, str], base: str) -> Iterator[tuple[str, bytes]]:
         """URL and header of each instance."""
-        for held, header in self._archive.catalogue.headers(
-            study=path["study"], series=path.get("series"), sop=path.get("instance")
-        ):
+        for held, header in catalogue.headers(study=path["study"], series=path.get("series"), sop=path.get("instance")):
             yield instance_url(base, held), header
 
-    def _adapted(self, path: dict[str, str], base: str, profile: EgressProfile) -> Iterator[tuple[str, bytes]]:
+    def _adapted(
+        self, catalogue: CatalogueView, path: dict[str, str], base: str, profile: EgressProfile
+    ) -> Iterator[tuple[str, bytes]]:
         """The same as the client's egress profile wants it, made from the stored objects."""
-        for held in held_under(self._archive.catalogue, path):
+        for held in held_under(catalogue, path):
             yield instance_url(base, held), self._archive.egress.metadata(held, profile)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from vna_core.catalogue import Catalogue, ListedHeader
+from vna_core.access.view import CatalogueView
+from vna_core.catalogue import ListedHeader
 from vna_core.gateways.dicomweb.held import quoted
 
 KEPT: Final = 32 << 20
@@ -27,16 +28,15 @@ Listed = tuple[ListedHeader, ...]
 class PreparedSeries:
     """The answers of series, cut where the service's root URL belongs; the one unused for longest goes first."""
 
-    def __init__(self, catalogue: Catalogue, kept: int = KEPT) -> None:
-        self._catalogue = catalogue
+    def __init__(self, kept: int = KEPT) -> None:
         self._limit = kept
         self._size = 0
         self._changing = threading.Lock()
         self._known: dict[Listed, tuple[bytes, ...]] = {}
 
-    def known(self, study: str, series: str, base: bytes) -> tuple[Listed, bytes | None]:
+    def known(self, catalogue: CatalogueView, study: str, series: str, base: bytes) -> tuple[Listed, bytes | None]:
         """What the series consists of now, and the answer if it is kept."""
-        listed = self._catalogue.listed_headers(study, series)
+        listed = catalogue.listed_headers(study, series)
         with self._changing:
             pieces = self._known.pop(listed, None)
             if pieces is None:
@@ -44,13 +44,13 @@ class PreparedSeries:
             self._known[listed] = pieces
         return listed, base.join(pieces)
 
-    def make(self, study: str, series: str, listed: Listed, base: bytes) -> bytes | None:
+    def make(self, catalogue: CatalogueView, study: str, series: str, listed: Listed, base: bytes) -> bytes | None:
         """The answer for what was listed; None when it is too large to be made in one go."""
         if len(listed) > _LARGEST_LIST:
             return None
         objects, size = [], 0
         path = f"/studies/{quoted(study)}/series/{quoted(series)}/instances/"
-        for header in self._catalogue.metadata_of(listed):
+        for header in catalogue.metadata_of(listed):
             marked = _MARKED + f"{path}{quoted(header.sop_instance_uid)}/".encode("ascii")
             objects.append(header.json.replace(_RELATIVE, marked))
             size += len(objects[-1])
@@ -58,11 +58,11 @@ class PreparedSeries:
                 return None
         # No UTF-8 text holds the mark, so that it is nowhere but where it was put.
         pieces = tuple((b"[" + b",".join(objects) + b"]").split(_MARK))
-        self._keep(study, series, listed, pieces)
+        self._keep(catalogue, study, series, listed, pieces)
         return base.join(pieces)
 
-    def _keep(self, study: str, series: str, listed: Listed, pieces: tuple[bytes, ...]) -> None:
-        if self._catalogue.listed_headers(study, series) != listed:
+    def _keep(self, catalogue: CatalogueView, study: str, series: str, listed: Listed, pieces: tuple[bytes, ...]) -> None:
+        if catalogue.listed_headers(study, series) != listed:
             return  # changed while it was read: the headers may be newer than the list
         with self._changing:
             if listed in self._known:

@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any, Final
 
+from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.query import Equals, Level
@@ -82,18 +83,18 @@ class Search:
         fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
         request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
         ask = exchange.short if self._level is not Level.IMAGE and _is_narrow(request) else exchange.blocking
-        content, warnings = await ask(self._answer, request, exchange.base + ROOT, len(fixed))
+        content, warnings = await ask(self._answer, exchange.catalogue, request, exchange.base + ROOT, len(fixed))
         headers = {"Warning": f'299 vna "{" ".join(warnings)}"'} if warnings else None
         await exchange.octets(content, media_type, headers=headers)
 
-    def _answer(self, request: SearchRequest, base: str, given_levels: int) -> tuple[bytes, list[str]]:
+    def _answer(self, catalogue: CatalogueView, request: SearchRequest, base: str, given_levels: int) -> tuple[bytes, list[str]]:
         """The body, and what the client has to be warned of."""
         if request.query.limit == 0:
             return b"[]", []
-        answer = self._archive.catalogue.search(request.query)
+        answer = catalogue.search(request.query)
         names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
         if self._level is Level.IMAGE:
-            rows = [octets(self._instance(match, names, request, base)) for match in answer.matches]
+            rows = [octets(_instance(catalogue, match, names, request, base)) for match in answer.matches]
         else:
             root = base.encode("ascii")
             rows = [self._rows.encoded(match, names, root) for match in answer.matches]
@@ -109,24 +110,28 @@ class Search:
             )
         return b"[" + b",".join(rows) + b"]", warnings
 
-    def _instance(self, match: Match, names: frozenset[int] | None, request: SearchRequest, base: str) -> dict[str, Any]:
-        row = row_of(match, names, base)
-        self._from_header(row, match, request)
-        return row
 
-    def _from_header(self, row: dict[str, Any], match: Match, request: SearchRequest) -> None:
-        """Attributes that are not indexed come from the instance's own header."""
-        missing = [tag for tag in request.include if tag not in INDEXED and f"{tag:08X}" not in row]
-        if not missing and not request.everything:
-            return
-        attributes = match.attributes
-        uids = {tag: "".join(attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
-        for held, header in self._archive.catalogue.headers(study=uids[STUDY], series=uids[SERIES], sop=uids[INSTANCE]):
-            if held.pk != match.pk:
-                continue
-            whole: dict[str, Any] = json.loads(header)
-            wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
-            row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
+def _instance(
+    catalogue: CatalogueView, match: Match, names: frozenset[int] | None, request: SearchRequest, base: str
+) -> dict[str, Any]:
+    row = row_of(match, names, base)
+    _from_header(catalogue, row, match, request)
+    return row
+
+
+def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, request: SearchRequest) -> None:
+    """Attributes that are not indexed come from the instance's own header."""
+    missing = [tag for tag in request.include if tag not in INDEXED and f"{tag:08X}" not in row]
+    if not missing and not request.everything:
+        return
+    attributes = match.attributes
+    uids = {tag: "".join(attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
+    for held, header in catalogue.headers(study=uids[STUDY], series=uids[SERIES], sop=uids[INSTANCE]):
+        if held.pk != match.pk:
+            continue
+        whole: dict[str, Any] = json.loads(header)
+        wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
+        row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
 
 
 @lru_cache(maxsize=1024)

@@ -13,10 +13,21 @@ from pydicom.datadict import tag_for_keyword
 from vna_core.dicom.matching_keys import condition
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Condition, Equals, Level, Query
+from vna_core.gateways.web.exchange import BREAK_GLASS
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _CONTROL: Final = frozenset(
-    ("limit", "offset", "includefield", "fuzzymatching", "accept", "charset", "emptyvaluematching", "multiplevaluematching")
+    (
+        "limit",
+        "offset",
+        "includefield",
+        "fuzzymatching",
+        "accept",
+        "charset",
+        "emptyvaluematching",
+        "multiplevaluematching",
+        BREAK_GLASS,
+    )
 )
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from vna_core.access.render_request import Rendering
+from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
@@ -82,7 +83,7 @@ class Rendered:
         window = window_of(exchange.parameter("window"))
         quality = quality_of(exchange.parameter("quality"))
         path = exchange.path_parameters
-        held = await exchange.blocking(self._shown, path)
+        held = await exchange.blocking(_shown, exchange.catalogue, path)
         numbers = frame_numbers(path.get("frames", "1"), max(1, held.number_of_frames))
         if len(numbers) != 1:
             raise UnsupportedMediaType("One frame is rendered at a time.")
@@ -90,9 +91,10 @@ class Rendered:
         picture = await exchange.blocking(self._archive.renderer.render, held, self._archive.retriever, rendering)
         await exchange.octets(picture, media_type)
 
-    def _shown(self, path: dict[str, str]) -> HeldInstance:
-        """The instance of the path; for a series or study the one in its middle that has pixels."""
-        found = [held for held in held_under(self._archive.catalogue, path) if held.pixel_data is not None]
-        if not found:
-            raise UnsupportedMediaType("There are no pixels to render.")
-        return found[len(found) // 2] if "instance" not in path else found[0]
+
+def _shown(catalogue: CatalogueView, path: dict[str, str]) -> HeldInstance:
+    """The instance of the path; for a series or study the one in its middle that has pixels."""
+    found = [held for held in held_under(catalogue, path) if held.pixel_data is not None]
+    if not found:
+        raise UnsupportedMediaType("There are no pixels to render.")
+    return found[len(found) // 2] if "instance" not in path else found[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from vna_core.access.gate import Gate
+from vna_core.domain.access import Action
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
@@ -24,42 +26,42 @@ _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
 
 
-def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics) -> list[Route]:
+def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics, gate: Gate) -> list[Route]:
     """Every route below ``/dicom-web``; the ones that viewers ask for most come first, as the table is walked in order."""
     routes: list[Route] = []
 
-    def add(path: str, name: str, handler: Handler, *methods: str) -> None:
-        routes.append(Route(path, Endpoint(handler, pace), methods=list(methods or ("GET",)), name=name))
+    def add(path: str, name: str, needs: Action | None, handler: Handler, *methods: str) -> None:
+        routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=list(methods or ("GET",)), name=name))
 
     retrieve, metadata = Retrieve(archive), Metadata(archive)
     rendered, thumbnail = Rendered(archive, thumbnail=False), Rendered(archive, thumbnail=True)
     studies, series, instances = (Search(archive, level) for level in (Level.STUDY, Level.SERIES, Level.IMAGE))
     store = Store(archive, metrics)
 
-    add(_INSTANCE, "retrieve-instance", retrieve)
-    add(_FRAMES, "retrieve-frames", Frames(archive))
-    add(f"{ROOT}/studies", "search-studies", studies)
-    add(f"{ROOT}/studies", "store", store, "POST")
-    add(_SERIES + "/metadata", "series-metadata", metadata)
-    add(_INSTANCE + "/metadata", "instance-metadata", metadata)
-    add(_STUDY + "/metadata", "study-metadata", metadata)
-    add(_SERIES, "retrieve-series", retrieve)
-    add(_STUDY, "retrieve-study", retrieve)
-    add(_STUDY, "store-in-study", store, "POST")
-    add(_STUDY + "/series", "search-study-series", series)
-    add(_STUDY + "/instances", "search-study-instances", instances)
-    add(_SERIES + "/instances", "search-series-instances", instances)
-    add(f"{ROOT}/series", "search-series", series)
-    add(f"{ROOT}/instances", "search-instances", instances)
-    add(_INSTANCE + "/rendered", "instance-rendered", rendered)
-    add(_FRAMES + "/rendered", "frame-rendered", rendered)
-    add(_INSTANCE + "/thumbnail", "instance-thumbnail", thumbnail)
-    add(_FRAMES + "/thumbnail", "frame-thumbnail", thumbnail)
-    add(_SERIES + "/thumbnail", "series-thumbnail", thumbnail)
-    add(_STUDY + "/thumbnail", "study-thumbnail", thumbnail)
-    add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", BulkData(archive))
+    add(_INSTANCE, "retrieve-instance", Action.RETRIEVE, retrieve)
+    add(_FRAMES, "retrieve-frames", Action.RETRIEVE, Frames(archive))
+    add(f"{ROOT}/studies", "search-studies", Action.QUERY, studies)
+    add(f"{ROOT}/studies", "store", Action.STORE, store, "POST")
+    add(_SERIES + "/metadata", "series-metadata", Action.RETRIEVE, metadata)
+    add(_INSTANCE + "/metadata", "instance-metadata", Action.RETRIEVE, metadata)
+    add(_STUDY + "/metadata", "study-metadata", Action.RETRIEVE, metadata)
+    add(_SERIES, "retrieve-series", Action.RETRIEVE, retrieve)
+    add(_STUDY, "retrieve-study", Action.RETRIEVE, retrieve)
+    add(_STUDY, "store-in-study", Action.STORE, store, "POST")
+    add(_STUDY + "/series", "search-study-series", Action.QUERY, series)
+    add(_STUDY + "/instances", "search-study-instances", Action.QUERY, instances)
+    add(_SERIES + "/instances", "search-series-instances", Action.QUERY, instances)
+    add(f"{ROOT}/series", "search-series", Action.QUERY, series)
+    add(f"{ROOT}/instances", "search-instances", Action.QUERY, instances)
+    add(_INSTANCE + "/rendered", "instance-rendered", Action.RETRIEVE, rendered)
+    add(_FRAMES + "/rendered", "frame-rendered", Action.RETRIEVE, rendered)
+    add(_INSTANCE + "/thumbnail", "instance-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_SERIES + "/thumbnail", "series-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_STUDY + "/thumbnail", "study-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, BulkData(archive))
     capabilities = Capabilities(routes)
-    add(f"{ROOT}/capabilities", "capabilities", capabilities, "GET", "OPTIONS")
-    add(ROOT, "options", capabilities, "OPTIONS")
-    add(f"{ROOT}/", "options-root", capabilities, "OPTIONS")
+    add(f"{ROOT}/capabilities", "capabilities", None, capabilities, "GET", "OPTIONS")
+    add(ROOT, "options", None, capabilities, "OPTIONS")
+    add(f"{ROOT}/", "options-root", None, capabilities, "OPTIONS")
     return routes

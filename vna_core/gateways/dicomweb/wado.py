@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from vna_core.access.egress.profiles import EgressProfile
+from vna_core.access.view import CatalogueView
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
@@ -58,7 +59,7 @@ class Retrieve:
         packaging, acceptable = object_form(accept, packagings)
         profile = self._archive.profile_of(exchange)
         find = exchange.short if "instance" in path and profile is None else exchange.blocking
-        found = await find(self._find, path, acceptable, profile)
+        found = await find(self._find, exchange.catalogue, path, acceptable, profile)
         if packaging != "zip" and self._is_small(found):
             await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + ROOT))
         elif packaging == "zip":
@@ -72,9 +73,11 @@ class Retrieve:
             parts = self._parts(found, exchange.base + ROOT)
             await exchange.stream(answer.body(parts), answer.content_type, answer.size(parts))
 
-    def _find(self, path: dict[str, str], acceptable: Sequence[str], profile: EgressProfile | None) -> list[Served]:
+    def _find(
+        self, catalogue: CatalogueView, path: dict[str, str], acceptable: Sequence[str], profile: EgressProfile | None
+    ) -> list[Served]:
         """Instances with the transfer syntaxes they are served in. With a profile, whatever it refuses is refused here."""
-        held = held_under(self._archive.catalogue, path)
+        held = held_under(catalogue, path)
         return [self._served(one, acceptable, profile) for one in held]
 
     def _served(self, held: HeldInstance, acceptable: Sequence[str], profile: EgressProfile | None) -> Served:

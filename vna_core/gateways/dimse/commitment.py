@@ -7,7 +7,10 @@ from typing import Final
 
 import structlog
 
+from vna_core.access.gate import Permit
+from vna_core.access.policy import Policy
 from vna_core.access.retrieve import Retriever
+from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DimseSettings
 from vna_core.dicom.network import command as commands
@@ -16,6 +19,7 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
 from vna_core.dicom.network.pdu import Role
 from vna_core.dicom.network.requestor import request
+from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, PeerError, StorageError
 from vna_core.gateways.dimse.sop_classes import IDENTIFIER_SYNTAXES, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 
@@ -36,13 +40,15 @@ References = list[tuple[str, str]]
 class CommitmentService:
     """Takes commitment requests and reports on them, on the same association or on one of our own."""
 
-    def __init__(self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever) -> None:
+    def __init__(self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever, policy: Policy) -> None:
         self._settings = settings
+        self._policy = policy
         self._catalogue = catalogue
         self._retriever = retriever
 
-    def action(self, association: Association, message: Message, calling: str) -> None:
+    def action(self, association: Association, message: Message, permit: Permit) -> None:
         """Answer N-ACTION-RQ; the request is durable before the answer, and reported right after it."""
+        calling = permit.principal.name
         context = association.contexts[message.context_id]
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         transaction = identifier.first(_TRANSACTION_UID)
@@ -52,7 +58,7 @@ class CommitmentService:
         self._catalogue.commitments.record(transaction, calling, references)
         association.send(message.context_id, action_response(message.command, 0))
         try:
-            status = self._report(association, message.context_id, transaction, references)
+            status = self._report(association, message.context_id, transaction, references, permit.catalogue)
         except PeerError:
             self._catalogue.commitments.postpone(transaction, calling, 1.0)
             raise
@@ -88,7 +94,10 @@ class CommitmentService:
             try:
                 if not association.contexts:
                     raise PeerError("The peer does not take commitment reports.")
-                status = self._report(association, next(iter(association.contexts)), one.transaction_uid, list(one.instances))
+                scope = self._policy.scope(Principal(PrincipalKind.AE_TITLE, one.peer, peer.host), Action.STORE)
+                view = CatalogueView(self._catalogue, scope)
+                context_id = next(iter(association.contexts))
+                status = self._report(association, context_id, one.transaction_uid, list(one.instances), view)
                 association.release()
                 if status == 0:
                     self._catalogue.commitments.reported(one.transaction_uid, one.peer)
@@ -99,9 +108,11 @@ class CommitmentService:
                 _log.warning("commitment-report-failed", peer=one.peer, code=error.code)
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 60.0)
 
-    def _report(self, association: Association, context_id: int, transaction: str, references: References) -> int:
+    def _report(
+        self, association: Association, context_id: int, transaction: str, references: References, catalogue: CatalogueView
+    ) -> int:
         """N-EVENT-REPORT; the peer's status."""
-        committed, failed = self._judged(references)
+        committed, failed = self._judged(references, catalogue)
         items = {_REFERENCED: [{_CLASS: (c,), _INSTANCE: (i,)} for c, i in committed]}
         if failed:
             items[_FAILED] = [{_CLASS: (c,), _INSTANCE: (i,), _REASON: (str(reason),)} for c, i, reason in failed]
@@ -119,12 +130,12 @@ class CommitmentService:
             if commands.number(answer.command, commands.COMMAND_FIELD) == Field.EVENT_REPORT_RSP:
                 return commands.number(answer.command, commands.STATUS, PROCESSING_FAILURE)
 
-    def _judged(self, references: References) -> tuple[References, list[tuple[str, str, int]]]:
+    def _judged(self, references: References, catalogue: CatalogueView) -> tuple[References, list[tuple[str, str, int]]]:
         """Which instances are held in a copy that reads back right, and why the others are not committed."""
         committed: References = []
         failed: list[tuple[str, str, int]] = []
         for sop_class, sop_instance in references:
-            held = self._catalogue.instances(sop=sop_instance)
+            held = catalogue.instances(sop=sop_instance)
             if not held:
                 failed.append((sop_class, sop_instance, NO_SUCH_INSTANCE))
             elif all(one.sop_class_uid != sop_class for one in held):

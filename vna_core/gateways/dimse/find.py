@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from vna_core.catalogue import Catalogue
+from vna_core.access.view import CatalogueView
 from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.matching_keys import condition
 from vna_core.dicom.network import command as commands
@@ -45,7 +45,7 @@ def response(request: Command, status: int, comment: str = "") -> Command:
     return answered
 
 
-def find(association: Association, message: Message, catalogue: Catalogue, aet: str) -> None:
+def find(association: Association, message: Message, catalogue: CatalogueView, aet: str) -> None:
     """Answer one C-FIND. Raises InvalidRequest and CatalogueError for the caller to answer; lost connections pass through."""
     context = association.contexts[message.context_id]
     identifier = decode_identifier(message.data or b"", context.transfer_syntax)

@@ -11,14 +11,17 @@ import structlog
 
 from vna_core.access.egress.outgoing import Egress, Outgoing
 from vna_core.access.egress.profiles import EgressProfile
+from vna_core.access.gate import Permit
+from vna_core.access.policy import Policy
 from vna_core.access.transcode import Transcoder
-from vna_core.catalogue import Catalogue
+from vna_core.access.view import CatalogueView
 from vna_core.configuration import DimseSettings, PeerSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Context, Message
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
+from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, NotAdaptable, PeerError, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Equals, Level, Query
@@ -75,23 +78,25 @@ class RetrieveService:
     """Answers C-MOVE and C-GET of one association."""
 
     def __init__(
-        self, settings: DimseSettings, catalogue: Catalogue, transcoder: Transcoder, egress: Egress, calling: str
+        self, settings: DimseSettings, permit: Permit, policy: Policy, transcoder: Transcoder, egress: Egress, calling: str
     ) -> None:
         self._settings = settings
-        self._catalogue = catalogue
+        self._catalogue = permit.catalogue
+        self._policy = policy
         self._transcoder = transcoder
         self._egress = egress
         self._calling = calling
 
     def move(self, association: Association, message: Message) -> None:
-        """Send what is asked for to the named destination."""
+        """Send what is asked for to the named destination, as far as that may have it too."""
         title = commands.text(message.command, commands.MOVE_DESTINATION)
         peer = self._settings.peers.get(title)
         if peer is None:
             answered = self._response(message, MOVE_DESTINATION_UNKNOWN, None, "The move destination is not a configured peer.")
             association.send(message.context_id, answered)
             return
-        held = self._wanted(association, message, MOVE)
+        receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
+        held = self._catalogue.only_in(self._policy.scope(receiver, Action.RETRIEVE), self._wanted(association, message, MOVE))
         progress = _Progress(len(held))
         originator: Command = {
             commands.MOVE_ORIGINATOR: self._calling,
@@ -286,7 +291,7 @@ class RetrieveService:
         return answered
 
 
-def wanted_instances(catalogue: Catalogue, identifier: Identifier, level: Level) -> list[HeldInstance]:
+def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[HeldInstance]:
     """Instances that the unique keys of a retrieve name (PS3.4 C.4.2.1.4). Raises InvalidRequest.
 
     A Patient ID that several issuers gave out is not answered without Issuer of Patient ID: it would hand over strangers' images.
@@ -314,7 +319,7 @@ def wanted_instances(catalogue: Catalogue, identifier: Identifier, level: Level)
     ]
 
 
-def _of_patient(catalogue: Catalogue, patient_id: str, issuer: str) -> list[HeldInstance]:
+def _of_patient(catalogue: CatalogueView, patient_id: str, issuer: str) -> list[HeldInstance]:
     conditions = (Equals(_PATIENT_ID, (patient_id,)), *((Equals(_ISSUER, (issuer,)),) if issuer else ()))
     patients = {match.patient for match in catalogue.search(Query(Level.PATIENT, conditions)).matches}
     if len(patients) > 1:

@@ -6,23 +6,27 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from vna_core.access.egress.outgoing import Egress
+from vna_core.access.gate import Gate, Permit
+from vna_core.access.policy import Policy
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
-from vna_core.configuration import DimseSettings
+from vna_core.configuration import DimseSettings, Settings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, ConnectionLost, Message, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.pdu import ProtocolError
-from vna_core.domain.errors import PeerError, VnaError
+from vna_core.domain.access import Action, Principal, PrincipalKind
+from vna_core.domain.errors import NotAuthorized, PeerError, VnaError
 from vna_core.domain.octets import Source
 from vna_core.gateways.dimse import find as find_service
 from vna_core.gateways.dimse import store as store_service
@@ -56,19 +60,32 @@ class DimseServer:
         retriever: Retriever,
         transcoder: Transcoder,
         egress: EgressSettings | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
-        self._catalogue = catalogue
+        self.gate = gate or Gate(Policy(Settings(dimse=settings)), catalogue)
         self._retriever = retriever
         self._transcoder = transcoder
         self._egress = Egress(egress or EgressSettings(), retriever, transcoder)
-        self._commitments = CommitmentService(settings, catalogue, retriever)
+        self._commitments = CommitmentService(settings, catalogue, retriever, self.gate.policy)
+        self.services = (
+            _Service(Field.FIND_RQ, FIND, Action.QUERY, self._find),
+            _Service(Field.MOVE_RQ, MOVE, Action.RETRIEVE, lambda *asked: self._retrieval(asked[2]).move(*asked[:2])),
+            _Service(Field.GET_RQ, GET, Action.RETRIEVE, lambda *asked: self._retrieval(asked[2]).get(*asked[:2])),
+            _Service(Field.ACTION_RQ, (STORAGE_COMMITMENT,), Action.STORE, self._commitments.action),
+        )
         self._share = max(1, -(-settings.max_associations // settings.processes))
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._serving: dict[_Conversation, threading.Thread] = {}
         self._listener: socket.socket | None = None
+
+    def _find(self, association: Association, message: Message, permit: Permit) -> None:
+        find_service.find(association, message, permit.catalogue, self._settings.aet)
+
+    def _retrieval(self, permit: Permit) -> RetrieveService:
+        return RetrieveService(self._settings, permit, self.gate.policy, self._transcoder, self._egress, permit.principal.name)
 
     def serve(self, listener: socket.socket) -> None:
         """Accept and serve until `stop`. Blocks."""
@@ -134,6 +151,24 @@ class DimseServer:
     def is_full(self) -> bool:
         """Whether this process has its share of associations."""
         return self.associations >= self._share
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """One request that is answered behind the gate.
+
+    Attributes
+    ----------
+    needs
+        What the requester must be allowed to do.
+    answer
+        Answers a request with what the permit allows.
+    """
+
+    field: Field
+    abstract_syntaxes: Container[str]
+    needs: Action
+    answer: Callable[[Association, Message, Permit], None]
 
 
 class _Conversation:
@@ -227,29 +262,30 @@ class _Conversation:
         context = self._association.contexts[context_id]
         peer = self._settings.peers.get(self._calling)
         source = Source("dimse", self._calling, self._address, peer.issuer if peer is not None else "")
-        self._sink = store_service.StoreSink(self._server._pipeline, source, context.transfer_syntax, command)
+        refusal: VnaError | None = None
+        try:
+            self._server.gate.enter(self._principal, Action.STORE)
+        except NotAuthorized as error:
+            refusal = error
+        self._sink = store_service.StoreSink(self._server._pipeline, source, context.transfer_syntax, command, refusal)
         return self._sink
+
+    @property
+    def _principal(self) -> Principal:
+        return Principal(PrincipalKind.AE_TITLE, self._calling, self._address)
 
     def _handle(self, association: Association, message: Message) -> None:
         field = commands.number(message.command, commands.COMMAND_FIELD)
         abstract = association.contexts[message.context_id].abstract_syntax
+        service = self._service(field, abstract)
         if field == Field.STORE_RQ:
             self._stored(association, message)
         elif field == Field.CANCEL_RQ:
             return  # what it cancels is answered already
         elif field == Field.ECHO_RQ and abstract == VERIFICATION:
             association.send(message.context_id, self._generic(message, 0))
-        elif field == Field.FIND_RQ and abstract in FIND:
-            self._answering(
-                association, message, lambda: find_service.find(association, message, self._server._catalogue, self._settings.aet)
-            )
-        elif field in (Field.MOVE_RQ, Field.GET_RQ) and abstract in (MOVE if field == Field.MOVE_RQ else GET):
-            server = self._server
-            service = RetrieveService(self._settings, server._catalogue, server._transcoder, server._egress, self._calling)
-            work = service.move if field == Field.MOVE_RQ else service.get
-            self._answering(association, message, lambda: work(association, message))
-        elif field == Field.ACTION_RQ and abstract == STORAGE_COMMITMENT:
-            self._answering(association, message, lambda: self._server._commitments.action(association, message, self._calling))
+        elif service is not None:
+            self._answering(association, message, lambda: service.answer(association, message, self._permit(service.needs)))
         elif field & 0x8000:
             raise ProtocolError("A response arrived that nobody waits for.")
         else:
@@ -257,6 +293,13 @@ class _Conversation:
             association.send(
                 message.context_id, self._generic(message, _UNRECOGNIZED_OPERATION if known else _SOP_CLASS_NOT_SUPPORTED)
             )
+
+    def _permit(self, action: Action) -> Permit:
+        return self._server.gate.enter(self._principal, action)
+
+    def _service(self, field: int, abstract: str) -> _Service | None:
+        """The service that a request asks for, and what its requester must be allowed to do."""
+        return next((one for one in self._server.services if one.field == field and abstract in one.abstract_syntaxes), None)
 
     def _stored(self, association: Association, message: Message) -> None:
         sink, self._sink = self._sink, None

@@ -20,11 +20,21 @@ _log = structlog.get_logger(__name__)
 
 
 class StoreSink:
-    """Takes one data set. A failure is remembered, and the rest of the data set is let pass, so that it can be answered."""
+    """Takes one data set. A failure is remembered, and the rest of the data set is let pass, so that it can be answered.
 
-    def __init__(self, pipeline: IngestPipeline, source: Source, transfer_syntax_uid: str, command: Command) -> None:
+    What is refused beforehand is not taken at all.
+    """
+
+    def __init__(
+        self,
+        pipeline: IngestPipeline,
+        source: Source,
+        transfer_syntax_uid: str,
+        command: Command,
+        refusal: VnaError | None = None,
+    ) -> None:
         self._pipeline = pipeline
-        self._failure: VnaError | None = None
+        self._failure = refusal
         self._reception: Reception = pipeline.reception(
             source,
             transfer_syntax_uid=transfer_syntax_uid,

@@ -19,6 +19,9 @@ from urllib.parse import parse_qsl, quote
 
 from starlette.types import Receive, Scope, Send
 
+from vna_core.access.gate import Gate, Permit
+from vna_core.access.view import CatalogueView
+from vna_core.domain.access import ANONYMOUS, Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, LimitExceeded
 from vna_core.gateways.web.host import base_of
 
@@ -26,6 +29,8 @@ Headers = Mapping[str, str]
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = "application/json"
+BREAK_GLASS: Final = "break-glass"
+"""Query parameter with the reason for breaking the glass."""
 BATCH: Final = 1 << 21
 """Octets of an answer that are made in one go; as many again are read ahead."""
 
@@ -90,6 +95,7 @@ class Exchange:
         self._send = send
         self._pace = pace
         self._watcher: asyncio.Task[None] | None = None
+        self._permit: Permit | None = None
 
     @property
     def method(self) -> str:
@@ -120,8 +126,35 @@ class Exchange:
 
     @property
     def principal(self) -> str:
-        """Who asks, as authentication found; ``anonymous`` where none is configured."""
-        return str(self.scope.get("principal", "anonymous"))
+        """Name of whoever asks, as authentication found; ``anonymous`` where none is configured."""
+        return str(self.scope.get("principal", ANONYMOUS))
+
+    @property
+    def asker(self) -> Principal:
+        """Whoever asks, with the address they come from."""
+        client = self.scope.get("client") or ("", 0)
+        kind = PrincipalKind.TOKEN if "principal" in self.scope else PrincipalKind.ANONYMOUS
+        return Principal(kind, self.principal, str(client[0]))
+
+    @property
+    def permit(self) -> Permit:
+        """What whoever asks may do; there is one on every route that declares an action."""
+        assert self._permit is not None, "the route declares no action"
+        return self._permit
+
+    @property
+    def catalogue(self) -> CatalogueView:
+        """The catalogue as far as the permit goes."""
+        return self.permit.catalogue
+
+    async def enter(self, gate: Gate, action: Action) -> None:
+        """Pass the gate, or raise NotAuthorized. The glass is broken by the field ``Break-Glass`` or the parameter ``break-glass``."""
+        asker = self.asker
+        reason = self.header(b"break-glass") or next((value for key, value in self.query if key == BREAK_GLASS), None)
+        if gate.is_prompt(asker):
+            self._permit = gate.enter(asker, action, reason)
+        else:
+            self._permit = await self.blocking(gate.enter, asker, action, reason)
 
     @cached_property
     def base(self) -> str:

@@ -11,7 +11,9 @@ from typing import Any, Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vna_core.access.gate import Gate
 from vna_core.configuration import HttpSettings
+from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, VnaError
 from vna_core.gateways.web.exchange import ClientGone, Exchange, Pace
 from vna_core.gateways.web.problems import problem_of
@@ -32,14 +34,25 @@ class Unauthenticated(NotAuthorized):
 
 
 class Endpoint:
-    """A route handler as an ASGI application."""
+    """A route handler as an ASGI application, behind the gate.
 
-    def __init__(self, handler: Handler, pace: Pace) -> None:
+    Parameters
+    ----------
+    needs
+        What whoever asks must be allowed to do; None: the route tells nothing about what is held and is open to all.
+    """
+
+    def __init__(self, handler: Handler, pace: Pace, gate: Gate, needs: Action | None) -> None:
         self.handler = handler
+        self.needs = needs
         self._pace = pace
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.handler(Exchange(scope, receive, send, self._pace))
+        exchange = Exchange(scope, receive, send, self._pace)
+        if self.needs is not None:
+            await exchange.enter(self._gate, self.needs)
+        await self.handler(exchange)
 
 
 class Protection:

@@ -1,0 +1,44 @@
+"""Series and multi-frame instances as Zarr v3 arrays, without copying a pixel (decision D8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vna_core.access.arrays.series import SeriesArrays
+from vna_core.access.retrieve import Retriever
+from vna_core.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["SeriesArrays", "open_instance", "open_series"]
+
+
+def open_series(catalogue: Catalogue, retriever: Retriever, study: str, series: str) -> zarr.Group:
+    """A series as a group of pictures: ``group["0/0"]`` is the largest stack of frames in full resolution.
+
+    Axes, spacing in mm, orientation and rescale are in ``.attrs["dicom"]`` of each array and, as OME-Zarr, of each picture's group.
+    Frames that do not fit into one array (localizers, other sizes) are pictures of their own. Values are stored values: apply
+    ``rescale_slope`` and ``rescale_intercept`` where they are given.
+
+    Raises
+    ------
+    NotFound
+        Nothing with pixels is held under these UIDs.
+    LimitExceeded
+        The series has too many frames.
+    """
+    return _opened(SeriesArrays.of_series(catalogue, retriever, study, series))
+
+
+def open_instance(catalogue: Catalogue, retriever: Retriever, study: str, series: str, sop: str) -> zarr.Group:
+    """One instance in the same way. Raises NotFound, LimitExceeded."""
+    return _opened(SeriesArrays.of_instance(catalogue, retriever, study, series, sop))
+
+
+def _opened(arrays: SeriesArrays) -> zarr.Group:
+    import zarr  # here: most of the archive needs no arrays, and this takes long to load
+
+    from vna_core.access.arrays.zarr_store import ArchiveZarrStore
+
+    return zarr.open_group(ArchiveZarrStore(arrays), mode="r")

@@ -1,0 +1,211 @@
+"""A series as a tree of Zarr arrays: a group for each picture, in it its levels ``0``, ``1``, ...; chunks are frames where they lie."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Final
+
+from vna_core.access.arrays.frames import Instance, frames_of, instance_of
+from vna_core.access.arrays.layout import ArrayLayout, FramePlace, layouts
+from vna_core.access.arrays.metadata import OME_VERSION, array_document, document, group_document, multiscales
+from vna_core.access.arrays.slides import is_slide, slide_levels
+from vna_core.access.retrieve import Retriever
+from vna_core.access.view import CatalogueView
+from vna_core.catalogue import Catalogue
+from vna_core.domain.errors import LimitExceeded, NotFound
+from vna_core.domain.octets import ByteRange
+
+METADATA: Final = "zarr.json"
+MOST_FRAMES: Final = 2_000_000
+"""Most frames of one series that are laid out as arrays."""
+
+_REMEMBERED: Final = 256
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image of a series: its levels of resolution, the finest first."""
+
+    levels: tuple[ArrayLayout, ...]
+
+
+def pictures_of(instances: Sequence[Instance]) -> list[Picture]:
+    """The images of a series, whole slides first, then the largest stacks."""
+    slides = [one for one in instances if is_slide(one)]
+    others = [one for one in instances if not is_slide(one)]
+    pyramids: list[Picture] = []
+    if slides:
+        levels, single, loose = slide_levels(slides)
+        fitting = [one for one in levels if len(one.axes) == len(levels[0].axes) and one.form.plain == levels[0].form.plain]
+        pyramids = [Picture(tuple(fitting))] if fitting else []
+        pyramids += [Picture((one,)) for one in (*(level for level in levels if level not in fitting), *single)]
+        others += loose
+    stacks = layouts(frame for one in others for frame in frames_of(one))
+    return pyramids + [Picture((one,)) for one in stacks]
+
+
+class SeriesArrays:
+    """Keys of a Zarr v3 hierarchy to octets, read-only; nothing is copied or kept.
+
+    Keys are ``zarr.json``, ``PICTURE/zarr.json``, ``PICTURE/LEVEL/zarr.json`` and ``PICTURE/LEVEL/c/I/J/...`` with indices of
+    chunks from 0 on.
+
+    Parameters
+    ----------
+    attributes
+        Attributes of the root group.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], retriever: Retriever, attributes: Mapping[str, Any]) -> None:
+        self.pictures = tuple(pictures)
+        self._retriever = retriever
+        self._ranges: OrderedDict[int, tuple[ByteRange, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+        collection = {"ome": {"version": OME_VERSION, "bioformats2raw.layout": 3}} if self.pictures else {}
+        self._documents = {
+            METADATA: document(group_document({**collection, "dicom": {**attributes, "pictures": len(self.pictures)}}))
+        }
+        for number, picture in enumerate(self.pictures):
+            self._documents[f"{number}/{METADATA}"] = document(group_document(multiscales(str(number), picture.levels)))
+            for level, layout in enumerate(picture.levels):
+                self._documents[f"{number}/{level}/{METADATA}"] = document(array_document(layout))
+
+    @classmethod
+    def of_series(
+        cls,
+        catalogue: Catalogue | CatalogueView,
+        retriever: Retriever,
+        study: str,
+        series: str,
+        more: Mapping[str, str] = _NOTHING,
+    ) -> SeriesArrays:
+        """The arrays of a series' current instances; `more` are attributes of the root group. Raises NotFound, LimitExceeded."""
+        uids = {"study_instance_uid": study, "series_instance_uid": series, **more}
+        return cls._of(catalogue, retriever, uids, study, series, None)
+
+    @classmethod
+    def of_instance(
+        cls, catalogue: Catalogue | CatalogueView, retriever: Retriever, study: str, series: str, sop: str
+    ) -> SeriesArrays:
+        """The arrays of one instance. Raises NotFound, LimitExceeded."""
+        uids = {"study_instance_uid": study, "series_instance_uid": series, "sop_instance_uid": sop}
+        return cls._of(catalogue, retriever, uids, study, series, sop)
+
+    @classmethod
+    def _of(
+        cls,
+        catalogue: Catalogue | CatalogueView,
+        retriever: Retriever,
+        uids: Mapping[str, str],
+        study: str,
+        series: str,
+        sop: str | None,
+    ) -> SeriesArrays:
+        instances: list[Instance] = []
+        frames = 0
+        for held, header in catalogue.headers(study=study, series=series, sop=sop):
+            frames += held.number_of_frames
+            if frames > MOST_FRAMES:
+                raise LimitExceeded("The series has too many frames.", limit="arrays.frames", maximum=MOST_FRAMES)
+            instance = instance_of(held, header)
+            if instance is not None:
+                instances.append(instance)
+        if not instances:
+            raise NotFound("Nothing with pixels is held under this UID.")
+        return cls(pictures_of(instances), retriever, uids)
+
+    @property
+    def frames(self) -> int:
+        """How many frames the arrays have."""
+        return sum(len(level.frames) for picture in self.pictures for level in picture.levels)
+
+    @property
+    def octets(self) -> int:
+        """Octets of all samples, decoded."""
+        levels = (level for picture in self.pictures for level in picture.levels)
+        return sum(prod(level.shape) * max(1, level.form.description.bits_allocated // 8) for level in levels)
+
+    def documents(self) -> Mapping[str, bytes]:
+        """Keys and octets of all metadata documents."""
+        return self._documents
+
+    def place(self, key: str) -> FramePlace | None:
+        """The frame that the chunk of a key is; None for a key of no chunk, or of one without octets."""
+        parts = key.split("/")
+        if (
+            len(parts) < 4
+            or parts[2] != "c"
+            or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts[:2] + parts[3:])
+        ):
+            return None
+        picture, level = int(parts[0]), int(parts[1])
+        if picture >= len(self.pictures) or level >= len(self.pictures[picture].levels):
+            return None
+        return self.pictures[picture].levels[level].frames.get(tuple(map(int, parts[3:])))
+
+    def is_prompt(self, key: str) -> bool:
+        """Whether reading a key costs no network."""
+        place = None if key in self._documents else self.place(key)
+        return place is None or self._retriever.is_local(place.held)
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes | None:
+        """Octets under a key, or a part of them; a negative offset counts from the end. None when there are none.
+
+        Raises DigestMismatch, ObjectMissing, StoreUnavailable.
+        """
+        known = self._documents.get(key)
+        if known is not None:
+            return _part(known, offset, length)
+        place = self.place(key)
+        return None if place is None else self._frame(place, offset, length)
+
+    def size(self, key: str) -> int | None:
+        """How many octets are under a key; None when there are none."""
+        known = self._documents.get(key)
+        if known is not None:
+            return len(known)
+        place = self.place(key)
+        if place is None:
+            return None
+        return place.bits + 7 >> 3 if place.shift else self._range(place).length
+
+    def _frame(self, place: FramePlace, offset: int, length: int | None) -> bytes:
+        whole = self._range(place)
+        if place.shift:
+            return _part(_realigned(self._retriever.range(place.held, whole), place), offset, length)
+        start = max(0, whole.length + offset) if offset < 0 else min(offset, whole.length)
+        taken = whole.length - start if length is None else min(length, whole.length - start)
+        return self._retriever.range(place.held, ByteRange(whole.offset + start, taken)) if taken else b""
+
+    def _range(self, place: FramePlace) -> ByteRange:
+        """Where a frame is in the stored object, whole octets."""
+        held = place.held
+        if place.bits and held.pixel_data is not None:
+            first = place.index * place.bits
+            begin, end = first >> 3, first + place.bits + 7 >> 3
+            return ByteRange(held.pixel_data.offset + begin, end - begin)
+        with self._lock:
+            known = self._ranges.get(held.pk)
+        if known is None:
+            known = self._retriever.frame_ranges(held)
+            with self._lock:
+                self._ranges[held.pk] = known
+                while len(self._ranges) > _REMEMBERED:
+                    self._ranges.popitem(last=False)
+        return known[place.index]
+
+
+def _part(octets: bytes, offset: int, length: int | None) -> bytes:
+    start = max(0, len(octets) + offset) if offset < 0 else offset
+    return octets[start:] if length is None else octets[start : start + length]
+
+
+def _realigned(octets: bytes, place: FramePlace) -> bytes:
+    """A frame of single bits that begins inside an octet, moved to the beginning of one; the first sample is the lowest bit."""
+    moved = int.from_bytes(octets, "little") >> place.shift & (1 << place.bits) - 1
+    return moved.to_bytes(place.bits + 7 >> 3, "little")
