@@ -16,6 +16,7 @@ from vna_core.configuration_access import DepartmentSettings, Name, PolicySettin
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_section import Section
+from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
@@ -209,6 +210,8 @@ class Settings(Section):
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     jobs: JobsSettings = JobsSettings()
+    scrub: ScrubSettings = ScrubSettings()
+    retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
     departments: dict[Name, DepartmentSettings] = Field(

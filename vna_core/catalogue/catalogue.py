@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import select
 
+from vna_core.catalogue.ages import Ages
 from vna_core.catalogue.campaigns import Campaign, Campaigns, Uids
 from vna_core.catalogue.checks import Checks
 from vna_core.catalogue.commitments import Commitment, Commitments
@@ -69,8 +70,8 @@ class Catalogue:
         Ledgers of things to do later, of storage commitment requests, and of migrations.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
-    holds, deletions, checks
-        What may not be deleted, what was, and when each stored object was read last.
+    holds, deletions, checks, ages
+        What may not be deleted, what was, when each stored object was read last, and how old studies are.
     labelling, emergencies
         Labels by which departments see instances, and who sees all of them for the moment.
     """
@@ -93,6 +94,7 @@ class Catalogue:
         self.holds = Holds(database)
         self.deletions = Deletions(database)
         self.checks = Checks(database)
+        self.ages = Ages(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod

@@ -27,7 +27,7 @@ from vna_core.domain.stewardship import (
     DeletedObject,
     DeletedVersion,
     Deletion,
-    Scope,
+    Extent,
 )
 
 _PIECE: Final = 300
@@ -205,11 +205,11 @@ class Deletions:
         return None if row is None else _deletion(row)
 
 
-def _under(statement: Select[Any], level: Scope, uid: str) -> Select[Any]:
+def _under(statement: Select[Any], level: Extent, uid: str) -> Select[Any]:
     column = {
-        Scope.STUDY: studies.c.study_instance_uid,
-        Scope.SERIES: series.c.series_instance_uid,
-        Scope.INSTANCE: instances.c.sop_instance_uid,
+        Extent.STUDY: studies.c.study_instance_uid,
+        Extent.SERIES: series.c.series_instance_uid,
+        Extent.INSTANCE: instances.c.sop_instance_uid,
     }[level]
     return statement.select_from(OF_INSTANCE).where(column == identifier(uid)).order_by(instances.c.pk)
 
@@ -304,7 +304,7 @@ def _deletion(row: Any) -> Deletion:
     deletion_id, level, uid, reason, deleted_by, deleted_at, state, ended_by, ended_at, versions, size = row
     return Deletion(
         deletion_id,
-        Scope(level),
+        Extent(level),
         from_stored(uid),
         from_stored(reason),
         from_stored(deleted_by),

@@ -15,7 +15,7 @@ from vna_core.catalogue.schema_stewardship import holds
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.catalogue.stored_text import to_stored as stored
 from vna_core.domain.errors import InvalidRequest, NotFound, UnderHold
-from vna_core.domain.stewardship import DeletedVersion, Hold, Scope
+from vna_core.domain.stewardship import DeletedVersion, Extent, Hold
 
 _PIECE: Final = 300
 
@@ -34,7 +34,7 @@ class Holds:
         InvalidRequest
             Single instances are not held; hold their series.
         """
-        if hold.level is Scope.INSTANCE:
+        if hold.level is Extent.INSTANCE:
             raise InvalidRequest("A hold is on a patient, a study or a series.")
         row = _row(hold)
         with self._database.transaction() as session:
@@ -84,16 +84,16 @@ class Holds:
 
 def refuse_held(session: Session, versions: Iterable[DeletedVersion]) -> None:
     """Raise UnderHold when any of these is under a hold. To be called in the transaction that deletes."""
-    wanted: dict[Scope, set[str]] = {Scope.PATIENT: set(), Scope.STUDY: set(), Scope.SERIES: set()}
+    wanted: dict[Extent, set[str]] = {Extent.PATIENT: set(), Extent.STUDY: set(), Extent.SERIES: set()}
     patients: set[tuple[str, str]] = set()
     for one in versions:
-        wanted[Scope.PATIENT].add(one.patient_id)
-        wanted[Scope.STUDY].add(one.study_instance_uid)
-        wanted[Scope.SERIES].add(one.series_instance_uid)
+        wanted[Extent.PATIENT].add(one.patient_id)
+        wanted[Extent.STUDY].add(one.study_instance_uid)
+        wanted[Extent.SERIES].add(one.series_instance_uid)
         patients.add((one.issuer, one.patient_id))
     for level, identifiers in wanted.items():
         for hold in _active(session, level, sorted(identifiers)):
-            if level is not Scope.PATIENT or (hold.issuer, hold.identifier) in patients:
+            if level is not Extent.PATIENT or (hold.issuer, hold.identifier) in patients:
                 raise UnderHold(
                     f"Under hold {hold.id} ({hold.level.value}, set by {hold.set_by or 'unknown'} on {hold.set_at:%Y-%m-%d}): "
                     "nothing of it is deleted. Release it first with `vna hold release`.",
@@ -101,7 +101,7 @@ def refuse_held(session: Session, versions: Iterable[DeletedVersion]) -> None:
                 )
 
 
-def _active(session: Session, level: Scope, identifiers: Sequence[str]) -> list[Hold]:
+def _active(session: Session, level: Extent, identifiers: Sequence[str]) -> list[Hold]:
     found: list[Any] = []
     for at in range(0, len(identifiers), _PIECE):
         named = or_(*(holds.c.identifier == identifier(one) for one in identifiers[at : at + _PIECE]))
@@ -126,7 +126,7 @@ def _hold(row: Any) -> Hold:
     hold_id, level, issuer, named, reason, set_by, set_at, released_by, released_at, _ = row
     return Hold(
         hold_id,
-        Scope(level),
+        Extent(level),
         from_stored(named),
         from_stored(issuer),
         from_stored(reason),

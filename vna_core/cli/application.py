@@ -12,11 +12,13 @@ from rich.console import Console
 from vna_core import __version__
 from vna_core.cli import (
     config,
+    delete,
     departments,
     explain,
     export,
     find,
     get,
+    hold,
     ingest,
     jobs,
     keys,
@@ -26,6 +28,8 @@ from vna_core.cli import (
     plugins,
     quarantine,
     rebuild,
+    retention,
+    scrub,
     serve,
     stats,
 )
@@ -44,7 +48,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
+for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins, scrub, delete):
     _module.add_to(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
@@ -52,6 +56,9 @@ app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(delete.app, name="delete")
+app.add_typer(hold.app, name="hold")
+app.add_typer(retention.app, name="retention")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")

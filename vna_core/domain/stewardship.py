@@ -17,7 +17,7 @@ PURGED: Final = "purged"
 DELETED: Final = (HIDDEN, PURGING, PURGED)
 
 
-class Scope(StrEnum):
+class Extent(StrEnum):
     """The levels that holds and deletions are about."""
 
     PATIENT = "patient"
@@ -39,7 +39,7 @@ class Hold:
     """
 
     id: str
-    level: Scope
+    level: Extent
     identifier: str
     issuer: str
     reason: str
@@ -87,7 +87,7 @@ class Deletion:
     """
 
     id: str
-    level: Scope
+    level: Extent
     uid: str
     reason: str
     deleted_by: str

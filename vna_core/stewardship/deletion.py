@@ -25,7 +25,7 @@ from vna_core.domain.errors import (
     UnderHold,
 )
 from vna_core.domain.renormalization import Renormalization
-from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Hold, Scope
+from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Extent, Hold
 from vna_core.ports.storage import Store, StoredObject
 from vna_core.stewardship.notes import write_notes
 from vna_core.stewardship.stored_entry import undone_runs
@@ -90,7 +90,7 @@ class Deleting:
         self._ledger = catalogue.deletions
         self._after_step = after_step
 
-    def set_hold(self, level: Scope, identifier: str, reason: str, by: str, issuer: str = "") -> Hold:
+    def set_hold(self, level: Extent, identifier: str, reason: str, by: str, issuer: str = "") -> Hold:
         """Hold a patient, a study or a series, held already or not: nothing of it is deleted until the hold is released.
 
         Raises
@@ -112,7 +112,7 @@ class Deleting:
         self._write_notes()
         return hold
 
-    def delete(self, level: Scope, uid: str, reason: str, by: str) -> Deletion:
+    def delete(self, level: Extent, uid: str, reason: str, by: str) -> Deletion:
         """Hide a study, a series or an instance with all its versions: no query and no retrieval answers. The octets stay.
 
         Raises
@@ -126,7 +126,7 @@ class Deleting:
         OutOfResources, StoreUnavailable
             It is deleted, but the landing store has no note of it yet; the next deletion or purge writes it.
         """
-        if level is Scope.PATIENT:
+        if level is Extent.PATIENT:
             raise InvalidRequest("Studies, series and instances are deleted, not patients.")
         wanted = Deletion(_new_id(), level, _required(uid, "UID"), _required(reason, "reason"), by, _now())
         deletion = self._ledger.hide(wanted)

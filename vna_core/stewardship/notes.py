@@ -26,8 +26,8 @@ from vna_core.domain.stewardship import (
     DeletedObject,
     DeletedVersion,
     Deletion,
+    Extent,
     Hold,
-    Scope,
 )
 from vna_core.ports.storage import Store
 
@@ -158,10 +158,10 @@ def _understand(key: str, said: Mapping[str, Any], notes: Notes) -> None:
     elif key.startswith(HOLDS):
         at = datetime.fromisoformat(said["set_at"])
         told = (said["identifier"], said["issuer"], said["reason"], said["set_by"])
-        notes.holds[said["id"]] = Hold(said["id"], Scope(said["level"]), *told, at)
+        notes.holds[said["id"]] = Hold(said["id"], Extent(said["level"]), *told, at)
     else:
         at = datetime.fromisoformat(said["deleted_at"])
-        deletion = Deletion(said["id"], Scope(said["level"]), said["uid"], said["reason"], said["deleted_by"], at)
+        deletion = Deletion(said["id"], Extent(said["level"]), said["uid"], said["reason"], said["deleted_by"], at)
         versions = tuple(DeletedVersion(**one) for one in said["versions"])
         notes.deletions[said["id"]] = (deletion, versions, tuple(DeletedObject(*one) for one in said["objects"]))
 

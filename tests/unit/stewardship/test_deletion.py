@@ -15,16 +15,16 @@ from vna_core.catalogue import Scope as Runs
 from vna_core.domain.errors import InvalidRequest, NotFound, StorageError, UnderHold
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.query import Level, Query
-from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDONE, Scope
+from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDONE, Extent
 from vna_core.stewardship.deletion import Deleting
 
 AT_ONCE = timedelta(0)
 WHAT = {
-    "a study": (Scope.STUDY, "1.2.3.1"),
-    "a series": (Scope.SERIES, "1.2.3.3"),
-    "an instance of two versions": (Scope.INSTANCE, "1.2.3.2.2"),
-    "the first, which the study has its description from": (Scope.INSTANCE, "1.2.3.2.1"),
-    "the only study of a source's patient": (Scope.STUDY, "1.2.5.9"),
+    "a study": (Extent.STUDY, "1.2.3.1"),
+    "a series": (Extent.SERIES, "1.2.3.3"),
+    "an instance of two versions": (Extent.INSTANCE, "1.2.3.2.2"),
+    "the first, which the study has its description from": (Extent.INSTANCE, "1.2.3.2.1"),
+    "the only study of a source's patient": (Extent.STUDY, "1.2.5.9"),
 }
 
 
@@ -45,12 +45,12 @@ def answers(kept: Keeper) -> set[str]:
     return found
 
 
-def without(kept: Keeper, place: Place, level: Scope, uid: str) -> dict[str, Any]:
+def without(kept: Keeper, place: Place, level: Extent, uid: str) -> dict[str, Any]:
     """The fingerprint of an archive to which what is deleted was never offered."""
     with keeper(place, filled=False) as other:
         for octets, source in OFFERED:
             held = next(one for one in _offered(kept) if one[0] == octets)[1]
-            named = {Scope.STUDY: held.study_instance_uid, Scope.SERIES: held.series_instance_uid}
+            named = {Extent.STUDY: held.study_instance_uid, Extent.SERIES: held.series_instance_uid}
             if named.get(level, held.sop_instance_uid) != uid:
                 offer(other.archive, octets, source)
         return other.archive.catalogue.fingerprint()
@@ -93,7 +93,7 @@ def test_what_is_deleted_is_as_if_it_had_never_come_and_comes_back_as_it_was(
 
 
 def test_octets_that_were_deleted_are_told_as_such_when_they_come_again(kept: Keeper) -> None:
-    deletion = kept.deleting().delete(Scope.STUDY, "1.2.3.1", "wrong patient", "me")
+    deletion = kept.deleting().delete(Extent.STUDY, "1.2.3.1", "wrong patient", "me")
     for _ in ("hidden", "purged"):
         again = offer(kept.archive, *OFFERED[0])
         assert again.outcome is Outcome.REFUSED and again.error is not None
@@ -109,7 +109,7 @@ def test_a_purge_waits_for_the_grace_and_removes_every_copy_and_nothing_else(
     kept: Keeper, new_catalogue: Callable[[str], Place]
 ) -> None:
     all_keys = {store: set(kept.objects(store)) for store in ("landing", "second")}
-    deletion = kept.deleting().delete(Scope.SERIES, "1.2.3.3", "test images", "me")
+    deletion = kept.deleting().delete(Extent.SERIES, "1.2.3.3", "test images", "me")
     wanted = {where.key for where in kept.archive.catalogue.deletions.objects(deletion.id)}
     assert kept.deleting().purge("me", timedelta(days=1)).purged == []
     with pytest.raises(InvalidRequest, match="grace"):
@@ -134,23 +134,23 @@ def test_what_was_made_again_goes_and_comes_back_with_all_its_objects(
 ) -> None:
     run = worker(kept.archive, {"id": "all", "institution": "Hospital"}).apply(Runs())
     before, keys = kept.archive.catalogue.fingerprint(), set(kept.objects())
-    deletion = kept.deleting().delete(Scope.STUDY, "1.2.3.1", "x", "me")
+    deletion = kept.deleting().delete(Extent.STUDY, "1.2.3.1", "x", "me")
     assert kept.rebuilt(new_catalogue("rebuilt"), "landing")["instances"] == kept.archive.catalogue.fingerprint()["instances"]
     kept.deleting().undelete(deletion.id, "me")
     assert kept.archive.catalogue.fingerprint()["instances"] == before["instances"]
     assert {
         one.run for held in kept.archive.catalogue.instances() for one in kept.archive.catalogue.generations.of_version(held.pk)
     } == {"", run.id}
-    kept.deleting().delete(Scope.STUDY, "1.2.3.1", "x", "me")
+    kept.deleting().delete(Extent.STUDY, "1.2.3.1", "x", "me")
     kept.deleting().purge("me", AT_ONCE)
     gone = keys - set(kept.objects())
     assert len(gone) == 2 * 6 and all("1.2.3.1" in key for key in gone)
 
 
 HOLDS = {
-    "patient": (Scope.PATIENT, "0042", ""),
-    "study": (Scope.STUDY, "1.2.3.1", ""),
-    "series": (Scope.SERIES, "1.2.3.3", ""),
+    "patient": (Extent.PATIENT, "0042", ""),
+    "study": (Extent.STUDY, "1.2.3.1", ""),
+    "series": (Extent.SERIES, "1.2.3.3", ""),
 }
 
 
@@ -161,18 +161,18 @@ def test_nothing_under_hold_is_deleted_and_a_hold_set_later_stops_the_purge(
     level, identifier, issuer = HOLDS[name]
     deleting, before = kept.deleting(), kept.archive.catalogue.fingerprint()
     hold = deleting.set_hold(level, identifier, "court case 7", "lawyer", issuer)
-    for route in ((Scope.STUDY, "1.2.3.1"), (Scope.SERIES, "1.2.3.3"), (Scope.INSTANCE, "1.2.3.3.1")):
+    for route in ((Extent.STUDY, "1.2.3.1"), (Extent.SERIES, "1.2.3.3"), (Extent.INSTANCE, "1.2.3.3.1")):
         with pytest.raises(UnderHold) as raised:
             deleting.delete(*route, "x", "me")
         assert raised.value.fields == {"hold": hold.id}
     after = kept.archive.catalogue.fingerprint()
     assert after | {"holds": []} == before
     assert kept.rebuilt(new_catalogue("rebuilt")) == after
-    other = deleting.delete(Scope.STUDY, "1.2.5.9", "x", "me")  # of somebody without an ID
+    other = deleting.delete(Extent.STUDY, "1.2.5.9", "x", "me")  # of somebody without an ID
     assert other.versions == 1
 
     deleting.release_hold(hold.id, "judge")
-    deletion = deleting.delete(Scope.SERIES, "1.2.3.3", "x", "me")
+    deletion = deleting.delete(Extent.SERIES, "1.2.3.3", "x", "me")
     again = deleting.set_hold(level, identifier, "appeal", "lawyer", issuer)
     report = deleting.purge("me", AT_ONCE)
     assert (report.held, report.purged) == ({deletion.id: again.id}, [other.id])
@@ -184,19 +184,19 @@ def test_nothing_under_hold_is_deleted_and_a_hold_set_later_stops_the_purge(
 
 
 def test_a_hold_on_a_patient_is_on_that_issuers_patient_alone(kept: Keeper) -> None:
-    kept.deleting().set_hold(Scope.PATIENT, "0042", "x", "me", issuer="ANOTHER")
-    assert kept.deleting().delete(Scope.STUDY, "1.2.3.1", "x", "me").versions == 6
+    kept.deleting().set_hold(Extent.PATIENT, "0042", "x", "me", issuer="ANOTHER")
+    assert kept.deleting().delete(Extent.STUDY, "1.2.3.1", "x", "me").versions == 6
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda deleting: deleting.delete(Scope.STUDY, "1.2.3.1", " ", "me"),
-        lambda deleting: deleting.delete(Scope.STUDY, "", "why", "me"),
-        lambda deleting: deleting.delete(Scope.PATIENT, "0042", "why", "me"),
-        lambda deleting: deleting.set_hold(Scope.STUDY, "1.2.3.1", "", "me"),
-        lambda deleting: deleting.set_hold(Scope.PATIENT, "", "why", "me"),
-        lambda deleting: deleting.set_hold(Scope.INSTANCE, "1.2", "why", "me"),
+        lambda deleting: deleting.delete(Extent.STUDY, "1.2.3.1", " ", "me"),
+        lambda deleting: deleting.delete(Extent.STUDY, "", "why", "me"),
+        lambda deleting: deleting.delete(Extent.PATIENT, "0042", "why", "me"),
+        lambda deleting: deleting.set_hold(Extent.STUDY, "1.2.3.1", "", "me"),
+        lambda deleting: deleting.set_hold(Extent.PATIENT, "", "why", "me"),
+        lambda deleting: deleting.set_hold(Extent.INSTANCE, "1.2", "why", "me"),
     ],
 )
 def test_a_deletion_or_hold_without_what_or_why_is_refused(call: Callable[[Deleting], object], kept: Keeper) -> None:
@@ -217,8 +217,8 @@ def test_what_was_killed_goes_on(step: str, kept: Keeper, new_catalogue: Callabl
     with pytest.raises(Killed):
         dying = kept.deleting(after_step=die)
         if step == "held":
-            dying.set_hold(Scope.STUDY, "1.2.5.9", "x", "me")
-        deletion = (dying if step == "hidden" else kept.deleting()).delete(Scope.STUDY, "1.2.3.1", "x", "me")
+            dying.set_hold(Extent.STUDY, "1.2.5.9", "x", "me")
+        deletion = (dying if step == "hidden" else kept.deleting()).delete(Extent.STUDY, "1.2.3.1", "x", "me")
         if step in ("undoing", "taken-up"):
             dying.undelete(deletion.id, "me")
         dying.purge("me", AT_ONCE)
@@ -241,7 +241,7 @@ def test_a_rebuild_in_the_middle_of_a_purge_leaves_it_to_be_finished(kept: Keepe
         if name == "removed" and next(left, None) is None:
             raise Killed
 
-    kept.deleting().delete(Scope.STUDY, "1.2.3.1", "x", "me")
+    kept.deleting().delete(Extent.STUDY, "1.2.3.1", "x", "me")
     with pytest.raises(Killed):
         kept.deleting(after_step=die).purge("me", AT_ONCE)
     rebuilt, held = kept.rebuilt(new_catalogue("rebuilt")), kept.archive.catalogue.fingerprint()
@@ -253,7 +253,7 @@ def test_a_rebuild_in_the_middle_of_a_purge_leaves_it_to_be_finished(kept: Keepe
 
 
 def test_a_locked_object_stays_and_is_told_and_tried_again(kept: Keeper) -> None:
-    deletion = kept.deleting().delete(Scope.SERIES, "1.2.3.3", "x", "me")
+    deletion = kept.deleting().delete(Extent.SERIES, "1.2.3.3", "x", "me")
 
     def refuse(_: object, key: str) -> None:
         raise StorageError("The object is locked or may not be deleted.", store="second", key=key)
@@ -271,8 +271,8 @@ def test_a_locked_object_stays_and_is_told_and_tried_again(kept: Keeper) -> None
 
 
 def test_a_note_that_is_damaged_in_one_store_is_read_from_the_other(kept: Keeper, new_catalogue: Callable[[str], Place]) -> None:
-    kept.deleting().delete(Scope.STUDY, "1.2.3.1", "x", "me")
-    kept.deleting().set_hold(Scope.STUDY, "1.2.5.9", "x", "me")
+    kept.deleting().delete(Extent.STUDY, "1.2.3.1", "x", "me")
+    kept.deleting().set_hold(Extent.STUDY, "1.2.5.9", "x", "me")
     for prefix in ("deletions/", "holds/"):
         [note] = [one.key for one in kept.archive.landing.list(prefix)]
         cut(kept.path("landing", note))
@@ -282,7 +282,7 @@ def test_a_note_that_is_damaged_in_one_store_is_read_from_the_other(kept: Keeper
 
 
 def test_notes_that_a_store_lacks_are_spread_by_a_repair(kept: Keeper) -> None:
-    kept.deleting().set_hold(Scope.STUDY, "1.2.5.9", "x", "me")
+    kept.deleting().set_hold(Extent.STUDY, "1.2.5.9", "x", "me")
     [note] = [one.key for one in kept.second.list("holds/")]
     kept.second.delete(note)
     kept.repair()
@@ -295,10 +295,10 @@ def test_a_rebuild_from_any_complete_set_of_stores_gives_an_equal_catalogue(
 ) -> None:
     offer(kept.archive, b"neither is this" * 10, SCANNER)
     deleting = kept.deleting()
-    deleting.delete(Scope.STUDY, "1.2.4.2", "x", "me")
-    deleting.undelete(deleting.delete(Scope.SERIES, "1.2.3.3", "x", "me").id, "me")
-    deleting.release_hold(deleting.set_hold(Scope.PATIENT, "0042", "x", "me").id, "me")
-    deleting.set_hold(Scope.STUDY, "1.2.3.1", "y", "me")
+    deleting.delete(Extent.STUDY, "1.2.4.2", "x", "me")
+    deleting.undelete(deleting.delete(Extent.SERIES, "1.2.3.3", "x", "me").id, "me")
+    deleting.release_hold(deleting.set_hold(Extent.PATIENT, "0042", "x", "me").id, "me")
+    deleting.set_hold(Extent.STUDY, "1.2.3.1", "y", "me")
     held = kept.archive.catalogue.fingerprint()
     rebuilt = kept.rebuilt(new_catalogue("rebuilt"), *stores)
     different = {name for name in held if held[name] != rebuilt[name]}

@@ -14,7 +14,7 @@ from tests.unit.stewardship.two_stores import Keeper, Killed, cut, flip, keeper
 from vna_core.archival_storage.keys import digest_of_key
 from vna_core.catalogue import Scope
 from vna_core.domain.octets import CHUNK
-from vna_core.domain.stewardship import Scope as Level
+from vna_core.domain.stewardship import Extent
 from vna_core.stewardship.scrub import Scrub
 from vna_core.stewardship.side_by_side import side_by_side
 from vna_core.stewardship.throttle import Throttle
@@ -206,7 +206,7 @@ def test_a_store_that_does_not_answer_does_not_keep_the_others_from_being_scrubb
 
 def test_earlier_objects_and_what_is_hidden_are_neither_orphans_nor_unread(kept: Keeper) -> None:
     worker(kept.archive, {"id": "all", "institution": "Hospital"}).apply(Scope())
-    kept.deleting().delete(Level.STUDY, "1.2.4.2", "wrong patient", "me")
+    kept.deleting().delete(Extent.STUDY, "1.2.4.2", "wrong patient", "me")
     report = kept.scrub()
     assert kept.findings() == {}, [json.dumps(one) for one in kept.findings()]
     assert report.run.counts["read"] == sum(1 for store in kept.archive.stores.values() for _ in store.list())
