@@ -54,6 +54,8 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 _INSIDE = {
     "dimse.peers": ".<AET>",
     "stores": ".<NAME>",
+    "sources": ".<NAME>",
+    "sources.<NAME>.windows": "[]",
     "site_rules": "[]",
     "egress.profiles": ".<NAME>",
     "departments": ".<NAME>",
@@ -126,7 +128,12 @@ def configuration() -> str:
 
 def error_classes() -> list[type[VnaError]]:
     """Every exception of the house, in the core and in its packages, deepest last."""
-    for package in (vna_core, import_module("vna_storage_filesystem"), import_module("vna_pacs_dimse")):
+    for package in (
+        vna_core,
+        import_module("vna_storage_filesystem"),
+        import_module("vna_pacs_dimse"),
+        import_module("vna_pacs_dicomweb"),
+    ):
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             if (
                 ".testing" not in module.name
@@ -225,8 +232,19 @@ def cli() -> str:
 
 
 def rules() -> str:
-    rows = [(f"`{entry.id}`", entry.layer.name.lower(), entry.confidence, entry.summary) for entry in RULE_BOOK]
-    return f"Rule set `{RULE_SET}`.\n\n" + table(("rule", "layer", "confidence", "what is found, and what becomes of it"), rows)
+    rows = [
+        (f"`{one.id}`", str(one.version), one.layer.name.lower(), one.confidence, one.summary, vendors_of(one.id))
+        for one in RULE_BOOK
+    ]
+    titles = ("rule", "version", "layer", "confidence", "what is found, and what becomes of it", "vendors")
+    return f"Rule set `{RULE_SET}`.\n\n" + table(titles, rows)
+
+
+def vendors_of(rule: str) -> str:
+    """Links to the vendors' pages that name a rule."""
+    pages = sorted(path for path in (DOCS / "reference" / "vendors").glob("*.md") if path.stem != "README")
+    named = [path for path in pages if f"`{rule}`" in path.read_text(encoding="utf-8")]
+    return ", ".join(f"[{path.stem}](vendors/{path.name})" for path in named)
 
 
 # -- faces ----------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration_packs import PackSettings
 from vna_core.configuration_section import Section
+from vna_core.configuration_sources import SourceSettings
 from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
@@ -208,8 +210,10 @@ class Settings(Section):
         dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")
     ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
+    sources: Annotated[dict[str, SourceSettings], Field(description="Archives that are not ours, by name.")] = {}
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     jobs: JobsSettings = JobsSettings()
+    packs: PackSettings = PackSettings()
     scrub: ScrubSettings = ScrubSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -17,6 +17,7 @@ from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
 from vna_core.catalogue.held import held_rows, held_statement
 from vna_core.catalogue.schema import generations, instances, locations, quarantine
+from vna_core.catalogue.schema_packs import pack_copies, packs
 from vna_core.catalogue.schema_stewardship import deleted_objects, object_checks, scrubs
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.domain.instance import HeldInstance
@@ -276,7 +277,10 @@ def _noted(check: ObjectCheck) -> ColumnElement[bool]:
 
 
 def _expected(store: str) -> tuple[tuple[Select[Any], Any], ...]:
-    """Statements that give key, size, digest and whether the object holds several versions; and their key column."""
+    """Statements that give key, size, digest and whether the object holds several versions; and their key column.
+
+    What tells more about an object comes first.
+    """
     name = to_stored(store)
     of_copy = locations.join(instances, instances.c.pk == locations.c.instance_fk)
     end = locations.c.offset + locations.c.length
@@ -288,7 +292,9 @@ def _expected(store: str) -> tuple[tuple[Select[Any], Any], ...]:
     offset = func.max(deleted_objects.c.offset)
     hidden = select(deleted_objects.c.key, length, literal(""), offset).where(deleted_objects.c.store == name)
     waiting = select(quarantine.c.key, quarantine.c.size, quarantine.c.sha256, literal(0)).where(quarantine.c.store == name)
+    whole = select(packs.c.key, packs.c.size, packs.c.sha256, literal(0)).join(pack_copies, pack_copies.c.pack_fk == packs.c.pk)
     return (
+        (whole.where(pack_copies.c.store == name), packs.c.key),
         (copies.group_by(locations.c.key), locations.c.key),
         (earlier, generations.c.key),
         (hidden.group_by(deleted_objects.c.key), deleted_objects.c.key),

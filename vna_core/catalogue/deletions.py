@@ -192,12 +192,12 @@ class Deletions:
             rows = session.run(statement).fetchall()
         return [DeletedObject(from_stored(store), from_stored(key), offset, length) for store, key, offset, length in rows]
 
-    def of_key(self, key: str) -> Deletion | None:
-        """The deletion that an object under this key belongs to, in whichever store, unless it was taken back."""
+    def of_key(self, key: str, offset: int = 0) -> Deletion | None:
+        """The deletion that an object under this key, at this offset, belongs to, in whichever store, unless it was taken back."""
         statement = (
             select(*_deletion_columns())
             .join(deleted_objects, deleted_objects.c.deletion == deletions.c.id)
-            .where(deleted_objects.c.key == to_stored(key), deletions.c.state.in_(DELETED))
+            .where(deleted_objects.c.key == to_stored(key), deleted_objects.c.offset == offset, deletions.c.state.in_(DELETED))
             .limit(1)
         )
         with self._database.session() as session:
@@ -233,8 +233,10 @@ def _objects(session: Session, pks: Sequence[int]) -> list[DeletedObject]:
     for piece in _pieces(pks):
         copies = select(locations.c.store, locations.c.key, locations.c.offset, locations.c.length)
         rows = session.run(copies.where(locations.c.instance_fk.in_(piece))).fetchall()
-        others = select(generations.c.store, generations.c.key, generations.c.size).where(generations.c.instance_fk.in_(piece))
-        rows += [(store, key, 0, size) for store, key, size in session.run(others).fetchall() if key]
+        others = select(generations.c.store, generations.c.key, generations.c.offset, generations.c.size).where(
+            generations.c.instance_fk.in_(piece)
+        )
+        rows += [row for row in session.run(others).fetchall() if row[1]]
         for store, key, offset, length in rows:
             found[store, key, offset] = DeletedObject(from_stored(store), from_stored(key), offset, length)
     return list(found.values())

@@ -24,6 +24,7 @@ from vna_core.cli import (
     keys,
     migrate,
     normalize,
+    pack,
     plugin,
     plugins,
     quarantine,
@@ -32,6 +33,7 @@ from vna_core.cli import (
     scrub,
     serve,
     stats,
+    testing,
 )
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
@@ -54,11 +56,13 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
+app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(delete.app, name="delete")
 app.add_typer(hold.app, name="hold")
 app.add_typer(retention.app, name="retention")
+app.add_typer(testing.app, name="testing")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")

@@ -6,6 +6,7 @@ it (`vna_core.catalogue.holds.refuse_held`). What was purged stays known: identi
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from typing import Final
 
 import structlog
 
-from vna_core.archival_storage.keys import STUDIES
+from vna_core.archival_storage.keys import PACKS, STUDIES
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import (
+    DigestMismatch,
     InvalidRequest,
     NotFound,
     ObjectMissing,
@@ -24,12 +26,13 @@ from vna_core.domain.errors import (
     StoreUnavailable,
     UnderHold,
 )
+from vna_core.domain.octets import ByteRange
 from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Extent, Hold
-from vna_core.ports.storage import Store, StoredObject
+from vna_core.ports.storage import Store
 from vna_core.stewardship.notes import write_notes
 from vna_core.stewardship.stored_entry import undone_runs
-from vna_core.stewardship.taking_up import TakingUp, deliver_again
+from vna_core.stewardship.taking_up import FoundObject, TakingUp, deliver_again
 
 REASON_LENGTH: Final = 1000
 
@@ -149,17 +152,16 @@ class Deleting:
         self._after_step("undoing")
         self._write_notes()
         taking_up = TakingUp(self._stores, self._catalogue)
-        made_again: list[tuple[Renormalization, Store, StoredObject]] = []
+        made_again: list[tuple[Renormalization, FoundObject]] = []
         for where in self._ledger.objects(deletion_id):
-            store = self._store(where)
-            stored = store.stat(where.key)
-            result = taking_up.first(store, stored)
+            found = self._found(where, deletion_id)
+            result = taking_up.first(found)
             self._after_step("taken-up")
             if isinstance(result, Renormalization):
-                made_again.append((result, store, stored))
+                made_again.append((result, found))
         undone = undone_runs(self._stores)
-        for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
-            taking_up.again(store, stored, undone)
+        for _, found in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[1].key)):
+            taking_up.again(found, undone)
         octets = {one.original_sha256 for one in self._ledger.versions(deletion_id)}
         for store in self._stores.values():
             deliver_again(store, self._catalogue, octets)
@@ -237,10 +239,10 @@ class Deleting:
 
     def _removed(self, where: DeletedObject) -> str:
         """Remove one object from the store it is listed in, and from any other that has a copy; why it could not be, or nothing."""
-        if where.offset or not where.key.startswith(STUDIES) or not where.key.endswith(".dcm"):
-            return "it lies in an object with others"
         if where.store not in self._stores:
             return "the store is not configured"
+        if not where.key.startswith(STUDIES):
+            return self._packed(where)
         for store in self._stores.values():
             try:
                 store.delete(where.key)
@@ -254,11 +256,37 @@ class Deleting:
             return f"store {store.name} still has it"
         return ""
 
+    def _packed(self, where: DeletedObject) -> str:
+        """A pack is not taken apart; one that was compacted meanwhile is gone with what it held."""
+        try:
+            self._stores[where.store].stat(where.key)
+        except ObjectMissing:
+            return ""
+        except StorageError as error:
+            return f"store {where.store}: {error.message}"
+        return "it lies in a pack with others: `vna pack compact` leaves it out"
+
     def _store(self, where: DeletedObject) -> Store:
         store = self._stores.get(where.store)
         if store is None:
             raise NotFound(f"The object is in a store that is not configured: {where.store}.", store=where.store)
         return store
+
+    def _found(self, where: DeletedObject, deletion_id: str) -> FoundObject:
+        """A deleted object where it lies, in a pack or alone. Raises DigestMismatch for what is none of the deletion's."""
+        store, sha256 = self._store(where), ""
+        if where.key.startswith(PACKS):
+            digest = hashlib.sha256()
+            for piece in store.chunks(where.key, ByteRange(where.offset, where.length)):
+                digest.update(piece)
+            sha256 = digest.hexdigest()
+            members = [
+                one for pack in self._catalogue.packs.listed(key=where.key) for one in self._catalogue.packs.members(pack.pk)
+            ]
+            known = {one.sha256 for one in members} | {one.sha256 for one in self._ledger.versions(deletion_id)}
+            if sha256 not in known:
+                raise DigestMismatch("What lies in the pack is not what was deleted.", store=where.store, key=where.key)
+        return FoundObject(store, where.key, where.length, where.offset, sha256)
 
     def _write_notes(self) -> None:
         write_notes(self._stores, self._landing, self._catalogue)

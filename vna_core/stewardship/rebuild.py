@@ -9,16 +9,20 @@ from datetime import UTC, datetime
 
 import structlog
 
-from vna_core.archival_storage.keys import DELIVERIES, QUARANTINE, STUDIES, digest_of_key
+from vna_core.archival_storage.keys import DELIVERIES, QUARANTINE, STUDIES, digest_of_key, digest_of_pack
+from vna_core.archival_storage.packs import PackMember
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
+from vna_core.domain.identifiers import identifier_of_segment
 from vna_core.domain.octets import Source
+from vna_core.domain.packs import PackedObject
 from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.stewardship import HIDDEN, PURGED, DeletedObject
 from vna_core.ports.storage import Store, StoredObject
+from vna_core.stewardship.found_packs import packs_of
 from vna_core.stewardship.notes import read_notes
 from vna_core.stewardship.stored_entry import undone_runs
-from vna_core.stewardship.taking_up import Taken, TakingUp, deliver_again
+from vna_core.stewardship.taking_up import FoundObject, Taken, TakingUp, deliver_again
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +46,7 @@ class RebuildReport:
 def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callable[[], object] = lambda: None) -> RebuildReport:
     """Record everything the stores hold. What the catalogue knows already stays, so an interrupted rebuild is run again.
 
-    Every object is read and compared with the digest in its key. Holds and deletions come first, from their notes.
+    Every object is read and compared with its digest. Holds and deletions come first, from their notes.
 
     Raises
     ------
@@ -50,26 +54,26 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
         A part does not answer.
     """
     report = RebuildReport()
-    _take_up_notes(stores, catalogue, report)
-    taking_up, seen = TakingUp(stores, catalogue), set[tuple[str, str]]()
-    made_again: list[tuple[Renormalization, Store, StoredObject]] = []
+    work = _Rebuilding(stores, catalogue, report)
+    work.take_up_notes()
+    for store in stores.values():
+        for pack in packs_of(store, report.damaged, work.distrusted):
+            for member in pack.contents.members:
+                work.take_up(FoundObject(store, pack.key, member.range.length, member.range.offset, member.sha256))
+                progress()
     for store in stores.values():
         for stored in store.list(STUDIES):
             if stored.key.endswith(".dcm"):
-                report.objects += 1
-                made = _take_up(store, stored, catalogue, taking_up, report, seen)
-                if made is not None:
-                    made_again.append((made, store, stored))
+                work.take_up(FoundObject(store, stored.key, stored.size))
                 progress()
         for stored in store.list(QUARANTINE):
             if stored.key.endswith(".bin"):
                 report.objects += 1
                 _list_again(store, stored, catalogue, report)
                 progress()
-    _settle_purges(catalogue, seen)
-    undone = undone_runs(stores)
-    for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
-        _count(taking_up.again(store, stored, undone), report)
+    work.settle_purges()
+    work.take_up_again()
+    work.list_packs()
     for store in stores.values():
         try:
             deliver_again(store, catalogue)
@@ -79,59 +83,96 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     return report
 
 
-def _take_up_notes(stores: Mapping[str, Store], catalogue: Catalogue, report: RebuildReport) -> None:
-    notes = read_notes(stores)
-    report.damaged += notes.damaged
-    for hold in notes.holds.values():
-        catalogue.holds.take_up(hold)
-    for deletion, versions, objects in notes.deletions.values():
-        catalogue.deletions.take_up(deletion, versions, objects)
+class _Rebuilding:
+    """One pass over the stores."""
 
+    def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue, report: RebuildReport) -> None:
+        self._stores = stores
+        self._catalogue = catalogue
+        self._report = report
+        self._taking_up = TakingUp(stores, catalogue)
+        self._again: list[tuple[Renormalization, FoundObject]] = []
+        self._left_over: set[tuple[str, str]] = set()
+        self.distrusted: set[str] = set()
 
-def _settle_purges(catalogue: Catalogue, seen: set[tuple[str, str]]) -> None:
-    """Of a purge nobody knows how far it came: what is not in the stores is gone, and what is there is to be purged again."""
-    after = ""
-    while page := catalogue.deletions.listed(PURGED, after=after):
-        for deletion in page:
-            for where in catalogue.deletions.objects(deletion.id):
-                if (where.store, where.key) not in seen:
-                    catalogue.deletions.gone(where)
-        after = page[-1].id
+    def take_up_notes(self) -> None:
+        """Record holds and deletions."""
+        notes = read_notes(self._stores)
+        self._report.damaged += notes.damaged
+        for hold in notes.holds.values():
+            self._catalogue.holds.take_up(hold)
+        for deletion, versions, objects in notes.deletions.values():
+            self._catalogue.deletions.take_up(deletion, versions, objects)
 
+    def take_up(self, found: FoundObject) -> None:
+        """Record one object; those made again of octets that an earlier object holds as well come last."""
+        self._report.objects += 1
+        if self._is_deleted(found):
+            self._report.deleted += 1
+            return
+        try:
+            result = self._taking_up.first(found)
+        except (DigestMismatch, Unarchivable) as error:
+            _log.error("stored-object-damaged", store=found.store.name, key=found.key, offset=found.offset, code=error.code)
+            self._report.damaged.append(found.name)
+            self.distrusted.add(digest_of_pack(found.key))
+            return
+        if isinstance(result, Renormalization):
+            self._again.append((result, found))
+        else:
+            self._count(result)
 
-def _take_up(
-    store: Store,
-    stored: StoredObject,
-    catalogue: Catalogue,
-    taking_up: TakingUp,
-    report: RebuildReport,
-    seen: set[tuple[str, str]],
-) -> Renormalization | None:
-    """Record one object, or answer how it was made again: those come last."""
-    deletion = catalogue.deletions.of_key(stored.key)
-    if deletion is not None:
-        report.deleted += 1
+    def _is_deleted(self, found: FoundObject) -> bool:
+        deletion = self._catalogue.deletions.of_key(found.key, found.offset)
+        if deletion is None:
+            return False
         if deletion.state != HIDDEN:
-            seen.add((store.name, stored.key))
-            catalogue.deletions.left_over(deletion.id, DeletedObject(store.name, stored.key, 0, stored.size))
-        return None
-    try:
-        result = taking_up.first(store, stored)
-    except (DigestMismatch, Unarchivable) as error:
-        _log.error("stored-object-damaged", store=store.name, key=stored.key, code=error.code)
-        report.damaged.append(f"{store.name}:{stored.key}")
-        return None
-    if isinstance(result, Renormalization):
-        return result
-    _count(result, report)
-    return None
+            self._left_over.add((found.store.name, found.key))
+            where = DeletedObject(found.store.name, found.key, found.offset, found.size)
+            self._catalogue.deletions.left_over(deletion.id, where)
+        return True
+
+    def _count(self, taken: Taken) -> None:
+        if taken is Taken.RECORDED:
+            self._report.recorded += 1
+        elif taken is Taken.DELETED:
+            self._report.deleted += 1
+        else:
+            self._report.known += 1
+
+    def settle_purges(self) -> None:
+        """Of a purge nobody knows how far it came: what is not in the stores is gone, what is there is to be purged again."""
+        after = ""
+        while page := self._catalogue.deletions.listed(PURGED, after=after):
+            for deletion in page:
+                for where in self._catalogue.deletions.objects(deletion.id):
+                    if (where.store, where.key) not in self._left_over:
+                        self._catalogue.deletions.gone(where)
+            after = page[-1].id
+
+    def take_up_again(self) -> None:
+        """Record objects that were made again: they stand for the version of the same octets, unless their run was undone."""
+        undone = undone_runs(self._stores)
+        for _, found in sorted(self._again, key=lambda one: (one[0].at, one[0].generation, one[1].key)):
+            self._count(self._taking_up.again(found, undone))
+
+    def list_packs(self) -> None:
+        """List packs that something points at now, in each store that has them."""
+        catalogue = self._catalogue
+        for store in self._stores.values():
+            for pack in packs_of(store, [], self.distrusted):
+                if catalogue.packs.listed(key=pack.key):
+                    catalogue.packs.record_copy(pack.key, store.name)
+                    continue
+                members = [_member(catalogue, pack.key, one) for one in pack.contents.members]
+                if any(one.instance for one in members):
+                    catalogue.packs.list_found(pack.listed(members), store.name)
 
 
-def _count(taken: Taken, report: RebuildReport) -> None:
-    if taken is Taken.RECORDED:
-        report.recorded += 1
-    else:
-        report.known += 1
+def _member(catalogue: Catalogue, key: str, member: PackMember) -> PackedObject:
+    uid = identifier_of_segment(member.name.rsplit(".", 2)[0])
+    instance = catalogue.packs.instance_at(key, member.range.offset, uid)
+    return PackedObject(instance, member.sha256, member.range.offset, member.range.length)
 
 
 def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report: RebuildReport) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from vna_core.archival_storage.keeping import keep, verified
-from vna_core.archival_storage.keys import STUDIES, digest_of_content
+from vna_core.archival_storage.keys import STUDIES, digest_of_content, digest_of_pack
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import BAD, ObjectCheck
 from vna_core.domain.errors import CatalogueError, OutOfResources, StorageError, StoreUnavailable, Unarchivable, VnaError
@@ -22,7 +22,7 @@ from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
 from vna_core.stewardship.notes import spread_notes
 from vna_core.stewardship.scrub import NO_STORE, ORPHANED, ROT
-from vna_core.stewardship.taking_up import Taken, TakingUp
+from vna_core.stewardship.taking_up import FoundObject, Taken, TakingUp
 
 REPAIRED: Final = "repaired"
 ADOPTED: Final = "adopted"
@@ -140,12 +140,14 @@ class Repairing:
         if not self._adopt or not finding.key.startswith(STUDIES):
             return ended(LISTED, "damaged" if finding.detail else "")
         try:
-            adopted = self._taking_up.adopt(store, store.stat(finding.key))
+            adopted = self._taking_up.adopt(FoundObject(store, finding.key, store.stat(finding.key).size))
         except (StorageError, Unarchivable) as error:
             if isinstance(error, StoreUnavailable | OutOfResources):
                 raise
             self._checks.note([ObjectCheck(finding.store, finding.key, finding.checked_at, ORPHANED, ROT)])
             return ended(LISTED, f"damaged: {error.message}")
+        if adopted is Taken.DELETED:
+            return ended(LISTED, "its octets were deleted")
         if adopted is Taken.KNOWN:
             return ended(LISTED, "its octets are held by another object")
         self._after_step("adopted")
@@ -155,7 +157,7 @@ class Repairing:
     # -- copies -----------------------------------------------------------------------------------------------------------
 
     def _restored(self, finding: ObjectCheck, store: Store, ended: Callable[..., Repair]) -> Repair:
-        sha256 = digest_of_content(finding.key)
+        sha256 = digest_of_content(finding.key) or digest_of_pack(finding.key)
         if not sha256:
             return self._restored_members(finding, store, ended)
         source = self._good_source(finding, sha256)

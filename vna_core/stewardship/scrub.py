@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_content
+from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_content, digest_of_pack
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import DONE, MEMBERS, OK, ExpectedObject, ObjectCheck, ScrubRun, outcomes
 from vna_core.domain.errors import DigestMismatch, KeyUnavailable, ObjectArchived, ObjectMissing, StoreUnavailable
@@ -241,7 +241,7 @@ class Scrub:
         return ObjectCheck(due.store, due.key, now, outcome, detail), size
 
     def _whole(self, store: Store, key: str, wanted: ExpectedObject | None) -> tuple[str, int]:
-        sha256 = (wanted.sha256 if wanted is not None else "") or digest_of_content(key)
+        sha256 = (wanted.sha256 if wanted is not None else "") or digest_of_content(key) or digest_of_pack(key)
         if not sha256:
             return self._note_is_whole(store, key)
         digest, size = hashlib.sha256(), 0
