@@ -17,7 +17,7 @@ from vna_core.domain.identifiers import identifier_of_segment
 from vna_core.domain.octets import Source
 from vna_core.domain.packs import PackedObject
 from vna_core.domain.renormalization import Renormalization
-from vna_core.domain.stewardship import HIDDEN, PURGED, DeletedObject
+from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject
 from vna_core.ports.storage import Store, StoredObject
 from vna_core.stewardship.found_packs import packs_of
 from vna_core.stewardship.notes import read_notes
@@ -143,10 +143,10 @@ class _Rebuilding:
     def settle_purges(self) -> None:
         """Of a purge nobody knows how far it came: what is not in the stores is gone, what is there is to be purged again."""
         after = ""
-        while page := self._catalogue.deletions.listed(PURGED, after=after):
+        while page := self._catalogue.deletions.listed(PURGING, PURGED, after=after):
             for deletion in page:
                 for where in self._catalogue.deletions.objects(deletion.id):
-                    if (where.store, where.key) not in self._left_over:
+                    if where.store in self._stores and (where.store, where.key) not in self._left_over:
                         self._catalogue.deletions.gone(where)
             after = page[-1].id
 
