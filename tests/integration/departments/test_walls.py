@@ -127,17 +127,20 @@ def statuses(responses: Any) -> list[int]:
 
 def test_every_service_is_behind_the_gate(the_hospital: Hospital) -> None:
     behind = {(service.field, uid) for service in the_hospital.server.services for uid in service.abstract_syntaxes}
+    federated = {(service.field, uid) for service in the_hospital.server.federated_services for uid in service.abstract_syntaxes}
+    assert federated == behind
     expected = {(Field.FIND_RQ, uid) for uid in FIND} | {(Field.MOVE_RQ, uid) for uid in MOVE}
     assert behind == expected | {(Field.GET_RQ, uid) for uid in GET} | {(Field.ACTION_RQ, STORAGE_COMMITMENT)}
 
 
+@pytest.mark.parametrize("called", ["VNA", "FEDERATED"])
 @pytest.mark.parametrize("title", ["STRANGER", "UNDECIDED"])
-def test_a_title_of_no_department_is_refused_by_every_service(the_hospital: Hospital, title: str) -> None:
+def test_a_title_of_no_department_is_refused_by_every_service(the_hospital: Hospital, title: str, called: str) -> None:
     ae = AE(ae_title=title)
     for uid in (*FIND, *MOVE, *GET, STORAGE_COMMITMENT, "1.2.840.10008.1.1"):
         ae.add_requested_context(uid)
     ae.add_requested_context(CT, EXPLICIT)
-    association = ae.associate("127.0.0.1", the_hospital.dimse_port, ae_title="VNA")
+    association = ae.associate("127.0.0.1", the_hospital.dimse_port, ae_title=called)
     assert association.is_established
     assert association.send_c_echo().Status == 0
     for uid in FIND:
