@@ -65,7 +65,10 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
 
 def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
+    from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
+    keep_pieces()
+    leave_in_peace()
     settings = archive.settings
     federation = open_federation(archive)
     server = DimseServer(
