@@ -17,6 +17,7 @@ from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_federation import FederationSettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_packs import PackSettings
+from vna_core.configuration_placement import PlacementSettings
 from vna_core.configuration_section import Section
 from vna_core.configuration_sources import SourceSettings
 from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
@@ -213,6 +214,7 @@ class Settings(Section):
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     sources: Annotated[dict[str, SourceSettings], Field(description="Archives that are not ours, by name.")] = {}
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
+    placement: PlacementSettings = PlacementSettings()
     federation: FederationSettings = FederationSettings()
     jobs: JobsSettings = JobsSettings()
     packs: PackSettings = PackSettings()

@@ -26,10 +26,12 @@ from vna_core.cli import (
     migrate,
     normalize,
     pack,
+    place,
     plugin,
     plugins,
     quarantine,
     rebuild,
+    recall,
     retention,
     scrub,
     serve,
@@ -57,6 +59,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
+app.add_typer(place.app, name="place")
+app.add_typer(recall.app, name="recall")
 app.add_typer(federation.app, name="federation")
 app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
