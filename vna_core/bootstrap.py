@@ -22,6 +22,8 @@ from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.storage import Store
+from vna_core.stewardship.audit.reception import ReceptionNotes
+from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.renormalize import Renormalizer
 
 
@@ -39,6 +41,7 @@ class Archive:
     renderer: Renderer
     transcoder: Transcoder
     gate: Gate
+    audit: AuditTrail
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +56,7 @@ class Archive:
                 closing.callback(store.close)
             closing.callback(self.catalogue.close)
             closing.callback(self.renderer.pool.close)
+            closing.callback(self.audit.close)
 
 
 def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalizer:
@@ -102,13 +106,14 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
             setting="landing",
         )
     policy = Policy(settings)
+    audit = AuditTrail(settings.audit, settings.data / "audit", landing)
     catalogue = Catalogue.open(settings.catalogue, settings.data, departments_of(settings.departments, settings.policy))
     pipeline = IngestPipeline(
         landing,
         catalogue,
         settings.ingest,
         settings.data,
-        plugins.observers(),
+        (*plugins.observers(), ReceptionNotes(audit)),
         stores=stores,
         processes=processes,
         dialects=plugins.dialects(),
@@ -125,5 +130,6 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         retriever=Retriever(stores, catalogue),
         renderer=renderer,
         transcoder=Transcoder(settings.decode, renderer.pool),
-        gate=Gate(policy, catalogue),
+        gate=Gate(policy, catalogue, audit),
+        audit=audit,
     )

@@ -19,6 +19,7 @@ from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
+from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.outbox import Outbox, OutboxItem
@@ -66,6 +67,8 @@ class Catalogue:
         Ledgers of things to do later, of storage commitment requests, and of migrations.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
+    identity
+        Which Patient IDs mean one person.
     labelling, emergencies
         Labels by which departments see instances, and who sees all of them for the moment.
     """
@@ -74,7 +77,8 @@ class Catalogue:
         self._database = database
         self._departments = departments
         self._reader = Reader(database)
-        self._search = Search(database)
+        self.identity = Identity(database)
+        self._search = Search(database, self.identity)
         self._quarantine = Quarantine(database)
         self._copies = Copies(database)
         self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from vna_core import __version__
 from vna_core.cli import (
+    audit,
     config,
     departments,
     explain,
@@ -55,6 +56,7 @@ app.add_typer(plugin.app, name="plugin")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback(invoke_without_command=True)

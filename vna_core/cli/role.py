@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ from types import FrameType
 from typing import Final
 
 from vna_core.bootstrap import Archive, open_archive
+from vna_core.cli.options import operator
 from vna_core.configuration import Settings
+from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
 
 _MODULES: Final = (
@@ -52,14 +55,22 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
     with open_archive(settings, processes=settings.dimse.processes + settings.http.workers) as archive:
         os.write(ready, b"r")
         os.close(ready)
+        archive.audit.note(_activity(APPLICATION_START, name, settings))
         if kind == "worker":
             _worker(archive, name, stop)
         else:
             (_dimse if kind == "dimse" else _web)(archive, socket.socket(fileno=listener), stop)
+        archive.audit.note(_activity(APPLICATION_STOP, name, settings))
     if kind == "web":
         # The web server's native threads must not meet the end of the interpreter: they abort the process there.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEvent:
+    """That a role begins or ends, and under which configuration."""
+    digest = hashlib.sha256(settings.model_dump_json(by_alias=True).encode()).hexdigest()
+    return AuditEvent(AuditEventId.ACTIVITY, operator(), type_code=what, description=f"{name}, configuration {digest}")
 
 
 def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
