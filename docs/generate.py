@@ -54,6 +54,8 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequenc
 _INSIDE = {
     "dimse.peers": ".<AET>",
     "stores": ".<NAME>",
+    "sources": ".<NAME>",
+    "sources.<NAME>.windows": "[]",
     "site_rules": "[]",
     "egress.profiles": ".<NAME>",
     "departments": ".<NAME>",
@@ -125,7 +127,12 @@ def configuration() -> str:
 
 def error_classes() -> list[type[VnaError]]:
     """Every exception of the house, in the core and in its packages, deepest last."""
-    for package in (vna_core, import_module("vna_storage_filesystem"), import_module("vna_pacs_dimse")):
+    for package in (
+        vna_core,
+        import_module("vna_storage_filesystem"),
+        import_module("vna_pacs_dimse"),
+        import_module("vna_pacs_dicomweb"),
+    ):
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             if (
                 ".testing" not in module.name

@@ -17,14 +17,17 @@ from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration_access import departments_of
+from vna_core.configuration_sources import SourceSettings
 from vna_core.domain.errors import ConfigurationError
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
+from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.renormalize import Renormalizer
+from vna_core.stewardship.sealing import PackKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,35 @@ class Archive:
             closing.callback(self.audit.close)
 
 
+def source_settings(settings: Settings, source: str) -> SourceSettings:
+    """How a source is to be treated: as configured under its name, or by default where `source` is a URL or a path."""
+    return settings.sources.get(source) or SourceSettings(url=source)
+
+
+def open_source(settings: Settings, plugins: Plugins, source: str) -> PacsAdapter:
+    """Open the adapter of a source, given by its name in the configuration, its URL or its path. Nothing is connected yet.
+
+    Raises ConfigurationError.
+    """
+    one = source_settings(settings, source)
+    options = dict(one.options)
+    if one.issuer:
+        options["issuer"] = one.issuer
+    if one.concurrency is not None:
+        options["concurrency"] = one.concurrency
+    return plugins.open_pacs(source, one.url, options)
+
+
 def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalizer:
     """What normalizes held instances once more, by the archive's rules or by other rules of the site."""
     rules = archive.pipeline.site if site is None else site
     make = partial(archive.pipeline.made_again, site=rules)
     return Renormalizer(archive.stores, archive.landing, archive.catalogue, make, rules.rule_set)
+
+
+def pack_keeper(archive: Archive) -> PackKeeper:
+    """What seals and compacts series in the landing store."""
+    return PackKeeper(archive.stores, archive.landing, archive.catalogue, archive.settings.packs)
 
 
 def open_stores(settings: Settings, plugins: Plugins) -> dict[str, Store]:

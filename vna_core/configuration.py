@@ -17,7 +17,9 @@ from vna_core.configuration_audit import AuditSettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_identity import Hl7Settings, IdentitySettings
 from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration_packs import PackSettings
 from vna_core.configuration_section import Section
+from vna_core.configuration_sources import SourceSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
@@ -209,8 +211,10 @@ class Settings(Section):
         dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")
     ] = {}
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
+    sources: Annotated[dict[str, SourceSettings], Field(description="Archives that are not ours, by name.")] = {}
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     jobs: JobsSettings = JobsSettings()
+    packs: PackSettings = PackSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
     departments: dict[Name, DepartmentSettings] = Field(

@@ -104,9 +104,9 @@ class Plugins:
         return factory(name, settings.options)
 
     def open_pacs(self, name: str, url: str, options: Mapping[str, Any]) -> PacsAdapter:
-        """Open the adapter for a source's URL. Raises ConfigurationError for a scheme that no plugin registered."""
+        """Open the adapter for a source's URL; what has no scheme is a path. Raises ConfigurationError for an unknown scheme."""
         adapters = self.pacs_adapters()
-        scheme = url.split(":", 1)[0].lower()
+        scheme = url.split("://", 1)[0].lower() if "://" in url else "file"
         factory = adapters.get(scheme)
         if factory is None:
             known = ", ".join(f"{one}://" for one in sorted(adapters)) or "none"

@@ -3,89 +3,64 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+from urllib.parse import unquote
 
-from vna_core.dicom.json_header import encode_attributes
+from pydantic import Field
+
 from vna_core.dicom.network import command as commands
-from vna_core.dicom.network.association import Association, Message, SinkFor
-from vna_core.dicom.network.command import Command, Field
-from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
-from vna_core.dicom.network.pdu import ProtocolError, Role
-from vna_core.dicom.network.requestor import request
+from vna_core.dicom.network.command import Command
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import ConfigurationError, PeerError, PeerUnavailable
+from vna_core.domain.errors import ConfigurationError, PeerError
 from vna_core.domain.octets import Source
-from vna_core.domain.query import Between, Equals, Level, Query
+from vna_core.domain.query import Level, Query
+from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter
-from vna_pacs_dimse.move_listener import MoveListener
-from vna_pacs_dimse.presentation_plans import Context, known_plans, unknown_plans
-from vna_pacs_dimse.spool import Spool
+from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
+from vna_pacs_dimse.asking import CLASS, LEVEL, MODALITY, PATIENT_FIND, RETURN, SERIES, SOP, STUDY, STUDY_FIND, answers, ask
+from vna_pacs_dimse.connection import Peer
+from vna_pacs_dimse.getting import STUDY_GET, Getting, Keys, batches
+from vna_pacs_dimse.moving import STUDY_MOVE, Moving
+from vna_pacs_dimse.presentation_plans import known_plans, unknown_plans
+from vna_pacs_dimse.probing import Offered, accepted_associations, accepted_levels, response_limit
 from vna_pacs_dimse.transfer_syntaxes import IDENTIFIERS
 
-VERIFICATION: Final = "1.2.840.10008.1.1"
-STUDY_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
-STUDY_MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
-STUDY_GET: Final = "1.2.840.10008.5.1.4.1.2.2.3"
-_LEVEL, _STUDY, _SERIES, _SOP, _CLASS = 0x00080052, 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
-_MODALITY: Final = 0x00080060
-_RETURN: Final = {
-    Level.STUDY: (
-        0x00080020,
-        0x00080030,
-        0x00080050,
-        0x00080061,
-        0x00081030,
-        0x00100010,
-        0x00100020,
-        _STUDY,
-        0x00201206,
-        0x00201208,
-    ),
-    Level.SERIES: (0x00080060, 0x00200011, _STUDY, _SERIES, 0x00201209),
-    Level.IMAGE: (_CLASS, _SOP, 0x00200013, _STUDY, _SERIES),
-}
-_PENDING: Final = (0xFF00, 0xFF01)
 _REMEMBERED: Final = 64
-_UIDS_AT_ONCE: Final = 200
-SILENCE: Final = 300.0
-"""Seconds that a source may think before it says something."""
+_FRESH: Final = 300.0
+"""Seconds for which an inventory is good enough to know what a retrieval should bring."""
+
+
+class DimseOptions(PacsOptions):
+    """Options of a ``dimse`` source."""
+
+    calling: str = Field("VNA", min_length=1, max_length=16)
+    """Our application entity title."""
+    retrieve: Literal["", "get", "move"] = ""
+    """The only way to retrieve; empty: C-GET where the source offers it, else C-MOVE."""
+    move_port: int | Literal[""] = ""
+    """Port on which we listen as `calling` when the source has to C-MOVE to us; the source must know it."""
+    move_host: str = "127.0.0.1"
+    """Address on which we listen for that."""
+    silence: float = Field(300.0, gt=0)
+    """Seconds that the source may think before it says something; tape libraries take minutes."""
 
 
 class DimseAdapter(PacsAdapter):
-    """Find, inventory and fetch over DIMSE.
+    """Find, inventory and fetch over DIMSE."""
 
-    Parameters
-    ----------
-    called, calling
-        Application entity titles of the source and of this archive.
-    concurrency
-        Retrievals at once.
-    move
-        Address and port on which we listen as `calling` when the source has to C-MOVE to us (None: C-GET only).
-    """
-
-    def __init__(
-        self,
-        name: str,
-        host: str,
-        port: int,
-        called: str,
-        calling: str,
-        concurrency: int,
-        move: tuple[str, int] | None,
-        issuer: str,
-    ) -> None:
+    def __init__(self, name: str, peer: Peer, options: DimseOptions) -> None:
         self.name = name
-        self._host, self._port, self._called, self._calling = host, port, called, calling
-        self._concurrency, self._move_address, self._issuer = concurrency, move, issuer
-        self._abilities: PacsAbilities | None = None
-        self._listener: MoveListener | None = None
+        self._peer, self._options = peer, options
+        self._source = Source("migration", name, peer.address, options.issuer)
+        self._getting = Getting(peer, self._spool)
+        listen = (options.move_host, options.move_port) if options.move_port else None
+        self._moving = Moving(peer, self._spool, listen)
+        self._retrieve = ""
         self._lock = threading.Lock()
-        self._inventories: OrderedDict[str, list[InventoriedInstance]] = OrderedDict()
-        self._modalities: dict[str, tuple[str, ...]] = {}
+        self._inventories: OrderedDict[str, tuple[float, list[InventoriedInstance], tuple[str, ...]]] = OrderedDict()
 
     @classmethod
     def open(cls, name: str, url: str, options: Mapping[str, Any]) -> DimseAdapter:
@@ -93,117 +68,87 @@ class DimseAdapter(PacsAdapter):
 
         Raises ConfigurationError.
         """
-        try:
-            parts = urlsplit(url)
-            host, port, called = parts.hostname or "", parts.port or 104, parts.username or ""
-        except ValueError as error:
-            raise ConfigurationError(f"{url!r} is not a source: {error}.", source=name) from error
-        settings = {
-            "calling": "VNA",
-            "concurrency": "4",
-            "move_port": "",
-            "move_host": "127.0.0.1",
-            "issuer": "",
-            **dict(parse_qsl(parts.query)),
-            **options,
-        }
-        unknown = set(settings) - {"calling", "concurrency", "move_port", "move_host", "issuer"}
-        if unknown or not host or not called:
-            why = f"unknown option {sorted(unknown)[0]!r}" if unknown else "expected dimse://CALLED@HOST:PORT"
-            raise ConfigurationError(f"{url!r} is not a source: {why}.", source=name)
-        numbers = {key: str(settings[key]) for key in ("concurrency", "move_port")}
-        if any(text and not text.isdigit() for text in numbers.values()):
-            raise ConfigurationError(f"{url!r}: concurrency and move_port are numbers.", source=name)
-        return cls(
-            name,
-            host,
-            port,
-            called,
-            str(settings["calling"]),
-            max(1, int(numbers["concurrency"] or 1)),
-            (str(settings["move_host"]), int(numbers["move_port"])) if numbers["move_port"] else None,
-            str(settings["issuer"]),
-        )
+        address = source_address(name, url)
+        if not address.hostname or not address.username:
+            raise ConfigurationError(f"{url!r} is not a source: expected dimse://CALLED@HOST:PORT.", source=name)
+        checked = source_options(DimseOptions, name, address.query, options)
+        called = unquote(address.username)
+        return cls(name, Peer(address.hostname, address.port or 104, called, checked.calling, checked.silence), checked)
 
     # -- asking -----------------------------------------------------------------------------------------------------------
 
     def probe(self, thorough: bool = False) -> PacsAbilities:
         """See `PacsAdapter.probe`. C-GET is preferred where the source accepts it."""
-        offered = [(uid, IDENTIFIERS) for uid in (VERIFICATION, STUDY_FIND, STUDY_GET, STUDY_MOVE)]
-        association = self._associate(offered, extended={STUDY_FIND: b"\x01"})
-        accepted = {context.abstract_syntax for context in association.contexts.values()}
-        association.release()
-        if STUDY_FIND not in accepted:
-            raise PeerError(f"{self._called} does not answer queries of the Study Root model.")
-        if STUDY_GET not in accepted and (STUDY_MOVE not in accepted or self._move_address is None):
+        offered = Offered(self._peer)
+        if STUDY_FIND not in offered.services:
+            raise PeerError(f"{self._peer.called} does not answer queries of the Study Root model.")
+        modes = self._modes(offered)
+        self._retrieve = modes[0]
+        levels = {Level.STUDY, Level.SERIES, Level.IMAGE} | ({Level.PATIENT} if PATIENT_FIND in offered.services else set())
+        # Moves are made one after the other: see `Moving`.
+        concurrency = self._options.concurrency if self._retrieve == "get" else 1
+        limit, relational, syntaxes = None, offered.relational, frozenset[str]()
+        if thorough:
+            found, relational, syntaxes = accepted_levels(self._peer, offered)
+            levels = set(found)
+            limit = response_limit(self._peer)
+            concurrency = min(concurrency, accepted_associations(self._peer, concurrency))
+        return PacsAbilities(
+            self._retrieve,
+            relational,
+            concurrency,
+            limit,
+            levels=frozenset(levels),
+            retrieve_modes=modes,
+            transfer_syntaxes=syntaxes,
+            product=offered.product,
+        )
+
+    def _modes(self, offered: Offered) -> tuple[str, ...]:
+        """Ways to retrieve that can be used, the best first. Raises PeerError where there is none."""
+        move = STUDY_MOVE in offered.services and bool(self._options.move_port)
+        modes = [name for name, there in (("get", STUDY_GET in offered.services), ("move", move)) if there]
+        if self._options.retrieve in modes:
+            modes = [self._options.retrieve, *(one for one in modes if one != self._options.retrieve)]
+        elif self._options.retrieve or not modes:
             raise PeerError(
-                f"{self._called} does not offer C-GET. Give it our title and a port for C-MOVE (option move_port), and try again."
+                f"{self._peer.called} does not offer {'C-MOVE' if self._options.retrieve == 'move' else 'C-GET'}."
+                " Give it our title and a port for C-MOVE (option move_port), and try again."
             )
-        self._abilities = PacsAbilities("get" if STUDY_GET in accepted else "move", False, self._concurrency)
-        return self._abilities
+        return tuple(modes)
 
     def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
         """See `PacsAdapter.find`."""
-        keys: dict[int, tuple[str, ...]] = dict.fromkeys((*_RETURN.get(query.level, _RETURN[Level.STUDY]), *attributes), ())
-        for one in query.conditions:
-            if isinstance(one, Equals):
-                keys[one.tag] = one.values
-            elif isinstance(one, Between):
-                keys[one.tag] = (f"{one.low}-{one.high}",)
-            else:
-                keys[one.tag] = (one.pattern,)
-        for answered in self._found(query.level, keys, deadline):
-            yield encode_attributes(answered.values)
+        yield from answers(self._peer, query, attributes, deadline)
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`: series first, then the instances of each, as the hierarchical model wants it."""
+        yield from self._inventoried(study_instance_uid, deadline)[0]
+
+    def _inventoried(self, study: str, deadline: Deadline | None) -> tuple[list[InventoriedInstance], tuple[str, ...]]:
+        """Instances of a study, and modalities of its series."""
         instances: list[InventoriedInstance] = []
-        association = self._associate([(STUDY_FIND, IDENTIFIERS)])
+        association = self._peer.associate([(STUDY_FIND, IDENTIFIERS)], deadline=deadline)
         try:
-            series_keys = {**dict.fromkeys(_RETURN[Level.SERIES], ()), _STUDY: (study_instance_uid,)}
-            series = {
-                one.first(_SERIES): one.first(_MODALITY) for one in self._ask(association, Level.SERIES, series_keys, deadline)
-            }
+            self._peer.context_of(association, STUDY_FIND)
+            series_keys = {**dict.fromkeys(RETURN[Level.SERIES], ()), STUDY: (study,)}
+            found = ask(self._peer, association, Level.SERIES, series_keys, deadline)
+            series = {one.first(SERIES): one.first(MODALITY) for one in found if one.first(SERIES)}
             for uid in series:
-                image_keys = {**dict.fromkeys(_RETURN[Level.IMAGE], ()), _STUDY: (study_instance_uid,), _SERIES: (uid,)}
-                for one in self._ask(association, Level.IMAGE, image_keys, deadline):
-                    instances.append(InventoriedInstance(study_instance_uid, uid, one.first(_SOP), one.first(_CLASS)))
-        finally:
-            association.release()
+                image_keys = {**dict.fromkeys(RETURN[Level.IMAGE], ()), STUDY: (study,), SERIES: (uid,)}
+                for one in ask(self._peer, association, Level.IMAGE, image_keys, deadline):
+                    instances.append(InventoriedInstance(study, uid, one.first(SOP), one.first(CLASS)))
+        except BaseException:
+            association.abort(0)
+            raise
+        association.release()
+        modalities = tuple(dict.fromkeys(series.values()))
         with self._lock:
-            self._inventories[study_instance_uid] = instances
-            self._modalities[study_instance_uid] = tuple(dict.fromkeys(series.values()))
+            self._inventories[study] = (time.monotonic(), instances, modalities)
+            self._inventories.move_to_end(study)
             while len(self._inventories) > _REMEMBERED:
-                self._modalities.pop(self._inventories.popitem(last=False)[0], None)
-        yield from instances
-
-    def _found(self, level: Level, keys: Mapping[int, tuple[str, ...]], deadline: Deadline | None) -> Iterator[Identifier]:
-        association = self._associate([(STUDY_FIND, IDENTIFIERS)])
-        try:
-            yield from self._ask(association, level, keys, deadline)
-        finally:
-            association.release()
-
-    def _ask(
-        self, association: Association, level: Level, keys: Mapping[int, tuple[str, ...]], deadline: Deadline | None
-    ) -> Iterator[Identifier]:
-        context = self._context(association, STUDY_FIND)
-        asked: Command = {
-            commands.AFFECTED_SOP_CLASS: STUDY_FIND,
-            commands.COMMAND_FIELD: Field.FIND_RQ,
-            commands.MESSAGE_ID: 1,
-            commands.PRIORITY: 0,
-        }
-        syntax = association.contexts[context].transfer_syntax
-        association.send(context, asked, [encode_identifier({**keys, _LEVEL: (level.value,)}, syntax)])
-        while True:
-            answer = _received(association, deadline)
-            status = commands.number(answer.command, commands.STATUS, 0xC000)
-            if status not in _PENDING:
-                if status:
-                    raise PeerError(self._said("C-FIND", answer), status=f"{status:04X}")
-                return
-            yield decode_identifier(answer.data or b"", syntax)
+                self._inventories.popitem(last=False)
+        return instances, modalities
 
     # -- fetching ---------------------------------------------------------------------------------------------------------
 
@@ -217,230 +162,41 @@ class DimseAdapter(PacsAdapter):
         deadline: Deadline | None = None,
     ) -> FetchReport:
         """See `PacsAdapter.fetch`."""
-        abilities = self._abilities or self.probe()
-        keys: dict[int, tuple[str, ...]] = {_LEVEL: (Level.STUDY.value,), _STUDY: (study_instance_uid,)}
+        if not self._retrieve:
+            self.probe()
+        keys: Keys = {LEVEL: (Level.STUDY.value,), STUDY: (study_instance_uid,)}
         if series_instance_uid is not None:
-            keys |= {_LEVEL: (Level.SERIES.value,), _SERIES: (series_instance_uid,)}
-        if abilities.retrieve == "move":
-            return self._move(self._batches(keys, sop_instance_uids), deliver, deadline)
-        return self._get(study_instance_uid, keys, sop_instance_uids, series_instance_uid, deliver, deadline)
-
-    @staticmethod
-    def _batches(keys: dict[int, tuple[str, ...]], sops: Sequence[str]) -> list[dict[int, tuple[str, ...]]]:
-        """Identifiers of one retrieval: one for all, or one for some hundred instances each."""
-        if not sops:
-            return [keys]
-        pieces = [tuple(sops[at : at + _UIDS_AT_ONCE]) for at in range(0, len(sops), _UIDS_AT_ONCE)]
-        return [{**keys, _LEVEL: (Level.IMAGE.value,), _SOP: piece} for piece in pieces]
-
-    def _get(
-        self,
-        study: str,
-        keys: dict[int, tuple[str, ...]],
-        sops: Sequence[str],
-        series: str | None,
-        deliver: Deliver,
-        deadline: Deadline | None,
-    ) -> FetchReport:
-        """Retrieve with one plan of presentation contexts after the other until everything wanted was delivered."""
+            keys |= {LEVEL: (Level.SERIES.value,), SERIES: (series_instance_uid,)}
+        if self._retrieve == "move":
+            report = self._moving.move(batches(keys, sop_instance_uids), deliver, deadline)
+            short = len(sop_instance_uids) - report.delivered  # many sources do not count what they do not have
+            return FetchReport(report.delivered, max(report.failed, short, 0), report.warnings, report.message)
+        instances, modalities = self._recent_inventory(study_instance_uid, deadline)
         wanted = {
             one.sop_instance_uid: one
-            for one in self._known_inventory(study)
-            if (series is None or one.series_instance_uid == series) and (not sops or one.sop_instance_uid in sops)
+            for one in instances
+            if (series_instance_uid is None or one.series_instance_uid == series_instance_uid)
+            and (not sop_instance_uids or one.sop_instance_uid in sop_instance_uids)
         }
+        asked = tuple(sop for sop in sop_instance_uids if sop in wanted)
+        absent = len(sop_instance_uids) - len(asked)
+        if not wanted:
+            return FetchReport(0, absent, message="The source does not name such instances.")
         classes = list(dict.fromkeys(one.sop_class_uid for one in wanted.values()))
-        plans = iter(known_plans(classes)) if all(classes) else unknown_plans(self._modalities.get(study, ()))
-        delivered: set[str] = set()
-        report = FetchReport(0, 0)
-        parts = self._batches(keys, sops)
-        for plan in plans:
-            report = self._get_with(plan, parts, deliver, delivered, deadline)
-            missing = [one for uid, one in wanted.items() if uid not in delivered]
-            if not missing:
-                return FetchReport(len(delivered), 0, report.warnings, report.message)
-            parts = self._by_series(missing)
-        return FetchReport(len(delivered), len(wanted) - len(delivered & wanted.keys()), report.warnings, report.message)
+        plans = known_plans(classes) if all(classes) else unknown_plans(modalities)
+        report = self._getting.get(plans, batches(keys, asked), wanted, deliver, deadline)
+        return FetchReport(report.delivered, report.failed + absent, report.warnings, report.message)
 
-    def _known_inventory(self, study: str) -> list[InventoriedInstance]:
+    def _recent_inventory(self, study: str, deadline: Deadline | None) -> tuple[list[InventoriedInstance], tuple[str, ...]]:
         with self._lock:
-            instances = self._inventories.get(study)
-        return instances if instances is not None else list(self.inventory(study))
+            made, instances, modalities = self._inventories.get(study, (-_FRESH, [], ()))
+        return (instances, modalities) if time.monotonic() - made < _FRESH else self._inventoried(study, deadline)
 
-    def _get_with(
-        self,
-        plan: Sequence[Context],
-        parts: Sequence[dict[int, tuple[str, ...]]],
-        deliver: Deliver,
-        delivered: set[str],
-        deadline: Deadline | None,
-    ) -> FetchReport:
-        classes = dict.fromkeys(uid for uid, _ in plan)
-        association = self._associate([(STUDY_GET, IDENTIFIERS), *plan], roles=[Role(uid, False, True) for uid in classes])
-        total = FetchReport(0, 0)
-        try:
-            for keys in parts:
-                total = _sum(total, self._get_once(association, keys, deliver, delivered, deadline))
-        except Exception:
-            association.abort(0)
-            raise
-        association.release()
-        return total
-
-    def _by_series(self, instances: Sequence[InventoriedInstance]) -> list[dict[int, tuple[str, ...]]]:
-        parts: list[dict[int, tuple[str, ...]]] = []
-        for study, series in dict.fromkeys((one.study_instance_uid, one.series_instance_uid) for one in instances):
-            uids = [one.sop_instance_uid for one in instances if one.series_instance_uid == series]
-            parts += self._batches({_STUDY: (study,), _SERIES: (series,)}, uids)
-        return parts
-
-    def _get_once(
-        self,
-        association: Association,
-        keys: Mapping[int, tuple[str, ...]],
-        deliver: Deliver,
-        delivered: set[str],
-        deadline: Deadline | None,
-    ) -> FetchReport:
-        context = self._context(association, STUDY_GET)
-        asked: Command = {
-            commands.AFFECTED_SOP_CLASS: STUDY_GET,
-            commands.COMMAND_FIELD: Field.GET_RQ,
-            commands.MESSAGE_ID: 1,
-            commands.PRIORITY: 0,
-        }
-        association.send(context, asked, [encode_identifier(keys, association.contexts[context].transfer_syntax)])
-        taken = 0
-        while True:
-            message = _received(association, deadline, lambda context_id, command: self._sink(association, context_id, command))
-            field = commands.number(message.command, commands.COMMAND_FIELD)
-            if field == Field.STORE_RQ:
-                if self._take(association, message, deliver):
-                    taken += 1
-                    delivered.add(commands.text(message.command, commands.AFFECTED_SOP_INSTANCE))
-            elif field == Field.GET_RSP:
-                status = commands.number(message.command, commands.STATUS, 0xC000)
-                if status not in _PENDING:
-                    return self._report(message, status, taken, "C-GET")
-            else:
-                raise ProtocolError("Something else than a C-STORE arrived during C-GET.")
-
-    def _sink(self, association: Association, context_id: int, command: Command) -> Spool | None:
-        if commands.number(command, commands.COMMAND_FIELD) != Field.STORE_RQ:
-            return None
-        return self.spool(association.contexts[context_id].transfer_syntax, command)
-
-    def spool(self, transfer_syntax_uid: str, command: Command) -> Spool:
+    def _spool(self, transfer_syntax_uid: str, command: Command) -> Spool:
         """A sink for the data set of a C-STORE from this source."""
-        source = Source("migration", self.name, f"{self._called}@{self._host}:{self._port}", self._issuer)
         uids = (commands.text(command, commands.AFFECTED_SOP_CLASS), commands.text(command, commands.AFFECTED_SOP_INSTANCE))
-        return Spool(source, transfer_syntax_uid, *uids)
-
-    @staticmethod
-    def _take(association: Association, message: Message, deliver: Deliver) -> int:
-        """Hand one instance over and answer; 1 when it was taken."""
-        spool = message.sink
-        status = 0xA700
-        if isinstance(spool, Spool) and spool.failure is None:
-            deliver(spool.finish())
-            status = 0x0000
-        answered: Command = {
-            commands.AFFECTED_SOP_CLASS: commands.text(message.command, commands.AFFECTED_SOP_CLASS),
-            commands.COMMAND_FIELD: Field.STORE_RSP,
-            commands.RESPONDED_TO: commands.number(message.command, commands.MESSAGE_ID),
-            commands.AFFECTED_SOP_INSTANCE: commands.text(message.command, commands.AFFECTED_SOP_INSTANCE),
-            commands.STATUS: status,
-        }
-        association.send(message.context_id, answered)
-        return 1 if status == 0 else 0
-
-    def _move(self, batches: list[dict[int, tuple[str, ...]]], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
-        """C-MOVE to our own listener; one retrieval at a time, because arriving instances do not say which asked for them."""
-        total = FetchReport(0, 0)
-        with self._lock:
-            if self._listener is None:
-                if self._move_address is None:
-                    raise PeerError("C-MOVE needs a port of ours that the source knows (option move_port).")
-                self._listener = MoveListener(self._move_address, self.spool)
-            listener = self._listener
-            association = self._associate([(STUDY_MOVE, IDENTIFIERS)])
-            try:
-                with listener.delivering(deliver) as count:
-                    for keys in batches:
-                        total = _sum(total, self._move_once(association, keys, count, deadline))
-            finally:
-                association.release()
-        return total
-
-    def _move_once(
-        self, association: Association, keys: Mapping[int, tuple[str, ...]], count: MoveListener.Count, deadline: Deadline | None
-    ) -> FetchReport:
-        context = self._context(association, STUDY_MOVE)
-        asked: Command = {
-            commands.AFFECTED_SOP_CLASS: STUDY_MOVE,
-            commands.COMMAND_FIELD: Field.MOVE_RQ,
-            commands.MESSAGE_ID: 1,
-            commands.PRIORITY: 0,
-            commands.MOVE_DESTINATION: self._calling,
-        }
-        before = count.taken
-        association.send(context, asked, [encode_identifier(keys, association.contexts[context].transfer_syntax)])
-        while True:
-            answer = _received(association, deadline)
-            status = commands.number(answer.command, commands.STATUS, 0xC000)
-            if status not in _PENDING:
-                count.settle()
-                return self._report(answer, status, count.taken - before, "C-MOVE")
-
-    # -- the rest ---------------------------------------------------------------------------------------------------------
-
-    def _associate(
-        self,
-        contexts: Sequence[tuple[str, tuple[str, ...]]],
-        roles: Sequence[Role] = (),
-        extended: dict[str, bytes] | None = None,
-    ) -> Association:
-        return request(
-            self._host,
-            self._port,
-            called=self._called,
-            calling=self._calling,
-            contexts=contexts,
-            roles=roles,
-            extended=extended,
-            idle_timeout=SILENCE,
-        )
-
-    def _context(self, association: Association, abstract_syntax: str) -> int:
-        for context in association.contexts.values():
-            if context.abstract_syntax == abstract_syntax:
-                return context.id
-        association.release()
-        raise PeerUnavailable(f"{self._called} does not offer the service any more.")
-
-    def _report(self, message: Message, status: int, delivered: int, what: str) -> FetchReport:
-        failed = commands.number(message.command, commands.FAILED)
-        warnings = commands.number(message.command, commands.WARNING)
-        return FetchReport(delivered, failed, warnings, "" if status == 0 else self._said(what, message))
-
-    def _said(self, what: str, message: Message) -> str:
-        status = commands.number(message.command, commands.STATUS)
-        comment = commands.text(message.command, commands.ERROR_COMMENT)
-        return f"{self._called} ended {what} with status {status:04X}" + (f" ({comment})" if comment else "")
+        return Spool(self._source, transfer_syntax_uid, *uids)
 
     def close(self) -> None:
-        """Close the listener."""
-        if self._listener is not None:
-            self._listener.close()
-
-
-def _received(association: Association, deadline: Deadline | None, sink_for: SinkFor | None = None) -> Message:
-    """The next message, if it comes before the deadline. Raises PeerUnavailable."""
-    if deadline is None:
-        return association.receive(sink_for)
-    deadline.check()
-    with deadline.waking(association.interrupt):
-        return association.receive(sink_for, max(0.001, deadline.remaining(SILENCE)))
-
-
-def _sum(a: FetchReport, b: FetchReport) -> FetchReport:
-    return FetchReport(a.delivered + b.delivered, a.failed + b.failed, a.warnings + b.warnings, b.message or a.message)
+        """See `PacsAdapter.close`."""
+        self._moving.close()

@@ -13,10 +13,14 @@ from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.acceptor import accept
 from vna_core.dicom.network.association import Association, Released
 from vna_core.dicom.network.command import Command, Field
+from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerError, VnaError
+from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver
-from vna_pacs_dimse.spool import Spool
+from vna_pacs_dimse.connection import stored
 
+_SETTLED: Final = 0.3
+"""Seconds without an arrival after which a move that brought something is over."""
 _SETTLING: Final = 2.0
 """Seconds without an arrival after which a move that reported its end is believed to be over (some report too early)."""
 
@@ -25,16 +29,22 @@ class MoveListener:
     """Accepts storage associations on a port of this machine while a delivery is set."""
 
     class Count:
-        """How many instances were taken, and when the last one came."""
+        """How many instances were taken, whether any is arriving, and what the archive said when it refused one."""
 
         def __init__(self) -> None:
             self.taken = 0
             self.busy = 0
+            self.delivering = 0
             self.last = time.monotonic()
+            self.error: Exception | None = None
 
-        def settle(self) -> None:
-            """Wait until nothing is arriving any more."""
-            while self.busy or time.monotonic() - self.last < min(_SETTLING, 0.2 if self.taken else _SETTLING):
+        def settle(self, deadline: Deadline | None) -> None:
+            """Wait until nothing is arriving any more. Raises PeerUnavailable when the deadline is over."""
+            while self.busy or time.monotonic() - self.last < (_SETTLED if self.taken else _SETTLING):
+                if self.error is not None:
+                    return
+                if deadline is not None:
+                    deadline.check()
                 time.sleep(0.02)
 
     def __init__(self, address: tuple[str, int], spool: Callable[[str, Command], Spool]) -> None:
@@ -55,13 +65,17 @@ class MoveListener:
 
     @contextlib.contextmanager
     def delivering(self, deliver: Deliver) -> Iterator[MoveListener.Count]:
-        """Take instances for as long as the block runs."""
-        self._count = MoveListener.Count()
-        self._deliver = deliver
+        """Take instances for as long as the block runs; afterwards nothing is handed over any more."""
+        count = MoveListener.Count()
+        with self._lock:
+            self._count, self._deliver = count, deliver
         try:
-            yield self._count
+            yield count
         finally:
-            self._deliver = None
+            with self._lock:
+                self._deliver = None
+            while count.delivering:
+                time.sleep(0.005)
 
     def close(self) -> None:
         """Stop listening."""
@@ -80,37 +94,58 @@ class MoveListener:
 
     def _converse(self, connection: socket.socket) -> None:
         association = Association(connection, 262_144, 300.0, 60.0)
+        arriving: list[MoveListener.Count] = []
+
+        def sink_for(context_id: int, command: Command) -> Spool:
+            arriving.append(self._begun())
+            return self._spool(association.contexts[context_id].transfer_syntax, command)
+
         try:
             accept(association, lambda proposed: proposed.transfer_syntaxes[0] if proposed.transfer_syntaxes else "")
             while True:
-                message = association.receive(
-                    lambda context_id, command: self._spool(association.contexts[context_id].transfer_syntax, command)
-                )
-                association.send(message.context_id, self._taken(message.command, message.sink))
+                message = association.receive(sink_for)
+                status = self._taken(message.command, message.sink)
+                while arriving:
+                    self._ended(arriving.pop())
+                association.send(message.context_id, {**stored(message.command, status), **_kind(message.command)})
         except (PeerError, Released):
             association.close()
+        finally:
+            while arriving:
+                self._ended(arriving.pop())
 
-    def _taken(self, asked: Command, spool: object) -> Command:
-        status, deliver = 0xA700, self._deliver
+    def _begun(self) -> MoveListener.Count:
+        with self._lock:
+            self._count.busy += 1
+            return self._count
+
+    def _ended(self, count: MoveListener.Count) -> None:
+        with self._lock:
+            count.busy -= 1
+            count.last = time.monotonic()
+
+    def _taken(self, asked: Command, spool: object) -> int:
+        """Hand an instance over; the status to answer with."""
         if commands.number(asked, commands.COMMAND_FIELD) == Field.ECHO_RQ:
-            status = 0
-        elif deliver is not None and isinstance(spool, Spool) and spool.failure is None:
+            return 0
+        with self._lock:
+            deliver, count = self._deliver, self._count
+            if deliver is None or count.error is not None or not isinstance(spool, Spool) or spool.failure is not None:
+                return 0xA700
+            count.delivering += 1
+        status = 0
+        try:
+            deliver(spool.finish())
+        except Exception as error:  # the thread that asked for the move raises it again
+            count.error = error
+            status = error.dimse_status if isinstance(error, VnaError) else 0xA700
+        finally:
             with self._lock:
-                self._count.busy += 1
-            try:
-                deliver(spool.finish())
-                status = 0
-            except VnaError as error:
-                status = error.dimse_status
-            finally:
-                with self._lock:
-                    self._count.busy -= 1
-                    self._count.taken += status == 0
-                    self._count.last = time.monotonic()
-        return {
-            commands.AFFECTED_SOP_CLASS: commands.text(asked, commands.AFFECTED_SOP_CLASS),
-            commands.COMMAND_FIELD: commands.number(asked, commands.COMMAND_FIELD) | 0x8000,
-            commands.RESPONDED_TO: commands.number(asked, commands.MESSAGE_ID),
-            commands.AFFECTED_SOP_INSTANCE: commands.text(asked, commands.AFFECTED_SOP_INSTANCE),
-            commands.STATUS: status,
-        }
+                count.delivering -= 1
+                count.taken += status == 0
+                count.last = time.monotonic()
+        return status
+
+
+def _kind(asked: Command) -> Command:
+    return {commands.COMMAND_FIELD: commands.number(asked, commands.COMMAND_FIELD) | 0x8000}

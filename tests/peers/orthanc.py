@@ -26,7 +26,7 @@ class OrthancServer:
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, **environment: str) -> Iterator[OrthancServer]:
+def orthanc(folder: Path, compress: bool = False, **environment: str) -> Iterator[OrthancServer]:
     """Run it for as long as the block runs; its data lie below `folder`."""
     binary = program("Orthanc", "orthanc")
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +36,7 @@ def orthanc(folder: Path, **environment: str) -> Iterator[OrthancServer]:
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "index"),
         "SyncStorageArea": True,
+        "StorageCompression": compress,
         "LimitFindResults": 0,
         "LimitFindInstances": 0,
         "HttpPort": http,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack_from
+from typing import Final
 
 import google_crc32c
 
+from vna_core.access.frame_indexes import FrameIndexes
 from vna_core.archival_storage.copies import SMALL, CopyReader
 from vna_core.archival_storage.keeping import verified
 from vna_core.catalogue import Catalogue
@@ -17,6 +19,9 @@ from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
 
+_FEW: Final = 4
+"""Frames up to which a small object is worth being read whole for one of them."""
+
 
 class Retriever:
     """Reads what is held. Whatever leaves the archive whole is checked against its digest while it streams."""
@@ -24,7 +29,8 @@ class Retriever:
     def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._local = frozenset(name for name, store in stores.items() if store.abilities().local)
-        self._copies = CopyReader(stores, self._copy_damaged)
+        self._frames = FrameIndexes()
+        self._copies = CopyReader(stores, self._copy_damaged, catalogue.moved)
 
     def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
         self._catalogue.set_location_state(held.pk, location, "bad")
@@ -67,25 +73,40 @@ class Retriever:
             raise DigestMismatch("The octets as received do not come back from the stored copy: it is damaged.") from error
 
     def frame_ranges(self, held: HeldInstance) -> tuple[ByteRange, ...]:
-        """Ranges of the frames inside the stored object, in order."""
+        """Ranges of the frames inside the stored object, in order. Known ones are not read again: objects never change."""
         count = held.number_of_frames
         if not count:
             return ()
-        size = 16 * count + 4
-        index = self._copies.read(held, ByteRange(held.size - size, size))
+        known = self._frames.get(held.sha256)
+        if known is None:
+            size = 16 * count + 4
+            known = self._parsed(held, self._copies.read(held, ByteRange(held.size - size, size)))
+            self._frames.put(held.sha256, known)
+        return known
+
+    def _parsed(self, held: HeldInstance, index: bytes) -> tuple[ByteRange, ...]:
         if google_crc32c.value(index[:-4]) != int.from_bytes(index[-4:], "little"):
             self._copies.is_intact(held)  # marks the copy
             raise DigestMismatch("The frame index of a stored copy is damaged.")
-        pairs = unpack_from(f"<{2 * count}Q", index)
+        pairs = unpack_from(f"<{2 * held.number_of_frames}Q", index)
         return tuple(ByteRange(offset, length) for offset, length in zip(pairs[::2], pairs[1::2], strict=True))
 
     def frames(self, held: HeldInstance, numbers: Sequence[int]) -> Iterator[bytes]:
-        """Frames by their 1-based numbers (PS3.18 section 10.4.1.1.3), as stored. Raises NotFound for one that is not there."""
-        ranges = self.frame_ranges(held)
+        """Frames by their 1-based numbers (PS3.18 section 10.4.1.1.3), as stored. Raises NotFound for one that is not there.
+
+        One range read each; a small object of few frames is read whole, with the index at its end, and verified.
+        """
+        whole = b""
+        if held.size <= SMALL and 0 < held.number_of_frames <= _FEW:
+            whole = self._copies.whole(held)
+            ranges = self._parsed(held, whole[-16 * held.number_of_frames - 4 :])
+        else:
+            ranges = self.frame_ranges(held)
         if any(not 1 <= number <= len(ranges) for number in numbers):
             raise NotFound(f"The instance has {len(ranges)} frames.", frames=len(ranges))
         for number in numbers:
-            yield self._copies.read(held, ranges[number - 1])
+            one = ranges[number - 1]
+            yield whole[one.offset : one.end] if whole else self._copies.read(held, one)
 
     def range(self, held: HeldInstance, byte_range: ByteRange) -> bytes:
         """A range of the stored object, in memory; verified when it is a good part of a small object.

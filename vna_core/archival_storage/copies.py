@@ -25,6 +25,10 @@ _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Damaged = Callable[[HeldInstance, Location], None]
+Moved = Callable[[HeldInstance], HeldInstance]
+
+_MOVES: Final = 3
+"""How often in a row a copy may have moved while it was about to be read."""
 
 
 class CopyReader:
@@ -34,11 +38,14 @@ class CopyReader:
     ----------
     on_damage
         Told about every copy that is missing, short or not what its digest says.
+    moved
+        Asked where an object is now whose copy was not found: it may have gone into a pack since `held` was read.
     """
 
-    def __init__(self, stores: Mapping[str, Store], on_damage: Damaged) -> None:
+    def __init__(self, stores: Mapping[str, Store], on_damage: Damaged, moved: Moved | None = None) -> None:
         self._stores = stores
         self._on_damage = on_damage
+        self._moved = moved
 
     def whole(self, held: HeldInstance) -> bytes:
         """A small object, verified, in memory. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
@@ -98,7 +105,7 @@ class CopyReader:
             self._damaged(held, location, "truncated")
             raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
 
-    def is_intact(self, held: HeldInstance) -> bool:
+    def is_intact(self, held: HeldInstance, moves: int = _MOVES) -> bool:
         """Whether some copy has exactly the octets its digest says. Every copy found bad is reported."""
         for location, store in self._usable(held):
             digest = hashlib.sha256()
@@ -106,6 +113,9 @@ class CopyReader:
                 for piece in store.chunks(location.key, ByteRange(location.offset, location.length)):
                     digest.update(piece)
             except (ObjectMissing, DigestMismatch) as error:
+                elsewhere = self._elsewhere(held, location, error, moves)
+                if elsewhere is not None:
+                    return self.is_intact(elsewhere, moves - 1)
                 self._damaged(held, location, error.code)
                 continue
             if digest.hexdigest() == held.sha256:
@@ -135,18 +145,28 @@ class CopyReader:
         if sum(map(len, pieces)) != held.size or not proof.holds:
             raise DigestMismatch("A stored copy is damaged; it is not served.", store=location.store, key=location.key)
 
-    def _first(self, held: HeldInstance, read: Callable[[HeldInstance, Location, Store], T]) -> T:
+    def _first(self, held: HeldInstance, read: Callable[[HeldInstance, Location, Store], T], moves: int = _MOVES) -> T:
         """What the first usable copy gives."""
         failure: StorageError | None = None
         for location, store in self._usable(held):
             try:
                 return read(held, location, store)
             except (ObjectMissing, DigestMismatch) as error:
+                elsewhere = self._elsewhere(held, location, error, moves)
+                if elsewhere is not None:
+                    return self._first(elsewhere, read, moves - 1)
                 self._damaged(held, location, error.code)
                 failure = failure or error
             except StorageError as error:
                 failure = failure or error
         raise failure or ObjectMissing("No copy of the object is left.")
+
+    def _elsewhere(self, held: HeldInstance, location: Location, error: StorageError, moves: int) -> HeldInstance | None:
+        """The object where it is now, when it left a location; None when the copy should have been there."""
+        if self._moved is None or not moves or not isinstance(error, ObjectMissing):
+            return None
+        now = self._moved(held)
+        return now if now.locations and location not in now.locations else None
 
     def _usable(self, held: HeldInstance) -> list[tuple[Location, Store]]:
         found = [(location, self._stores[location.store]) for location in held.locations if location.store in self._stores]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,6 +23,7 @@ from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.outbox import Outbox, OutboxItem
+from vna_core.catalogue.packs import Packs
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
@@ -69,6 +70,8 @@ class Catalogue:
         Objects made again of the same octets, and the ledger of the runs that made them.
     identity
         Which Patient IDs mean one person.
+    packs
+        Sealed series: what can be sealed, and where members are.
     labelling, emergencies
         Labels by which departments see instances, and who sees all of them for the moment.
     """
@@ -87,6 +90,7 @@ class Catalogue:
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
         self.generations = Generations(database, departments)
+        self.packs = Packs(database)
         self.labelling = Labelling(database, departments)
         self.emergencies = Emergencies(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
@@ -152,6 +156,17 @@ class Catalogue:
     def held(self, pk: int) -> HeldInstance:
         """One version by its key. Raises NotFound."""
         return self._reader.by_pk(pk)
+
+    def moved(self, held: HeldInstance) -> HeldInstance:
+        """The same object where it is now: read after a copy was not found where it was when `held` was read.
+
+        Raises NotFound for a version that is gone. Without locations the object itself is held no more.
+        """
+        now = self._reader.by_pk(held.pk)
+        if now.sha256 == held.sha256:
+            return replace(held, locations=now.locations)
+        earlier = [one.location for one in self.generations.of_version(held.pk) if one.sha256 == held.sha256]
+        return replace(held, locations=tuple(earlier))
 
     def replace_copy(self, pk: int, entry: IndexEntry) -> HeldInstance:
         """Point a version whose copy was bad or missing at the object just stored from the same octets."""

@@ -181,9 +181,9 @@ class Generations:
         """Objects that a run made, by the primary key of their version."""
         return self._listed((generations.c.run == run_id) & (generations.c.instance_fk > after), limit)
 
-    def knows(self, key: str) -> bool:
-        """Whether an object under this key is listed, current or not."""
-        return bool(self._listed(generations.c.key == to_stored(key), 1))
+    def knows(self, key: str, offset: int = 0) -> bool:
+        """Whether an object under this key, at this offset of it, is listed, current or not."""
+        return bool(self._listed((generations.c.key == to_stored(key)) & (generations.c.offset == offset), 1))
 
     def _listed(self, condition: ColumnElement[bool], limit: int = 10_000) -> list[Generation]:
         columns = generations.c
@@ -200,7 +200,7 @@ class Generations:
                 row[5],
                 row[6],
                 row[7],
-                Location(from_stored(row[8]), from_stored(row[9]), 0, row[7]),
+                Location(from_stored(row[8]), from_stored(row[9]), row[10], row[7]),
             )
             for row in rows
         ]
@@ -261,10 +261,10 @@ def _list_first(session: Session, pk: int) -> None:
     if session.run(select(generations.c.generation).where(generations.c.instance_fk == pk).limit(1)).fetchone() is not None:
         return
     columns = (instances.c.received_at, instances.c.rule_set, instances.c.sha256, instances.c.size)
-    place = (locations.c.store, locations.c.key)
+    place = (locations.c.store, locations.c.key, locations.c.offset)
     joined = instances.outerjoin(locations, locations.c.instance_fk == instances.c.pk)
     statement = select(*columns, *place).select_from(joined).where(instances.c.pk == pk).order_by(locations.c.ordinal).limit(1)
-    at, rule_set, sha256, size, store, key = session.run(statement).fetchone()
+    at, rule_set, sha256, size, store, key, offset = session.run(statement).fetchone()
     session.run(
         insert(generations).values(
             instance_fk=pk,
@@ -277,6 +277,7 @@ def _list_first(session: Session, pk: int) -> None:
             size=size,
             store=store or "",
             key=key or "",
+            offset=offset or 0,
         )
     )
 
@@ -298,6 +299,7 @@ def _list(session: Session, pk: int, entry: IndexEntry, *, is_current: bool) -> 
             size=entry.size,
             store=to_stored(entry.location.store),
             key=to_stored(entry.location.key),
+            offset=entry.location.offset,
         )
     )
 

@@ -216,6 +216,7 @@ generations = Table(
     Column("size", BigInteger, nullable=False),
     Column("store", TEXT, nullable=False),
     Column("key", TEXT, nullable=False),
+    Column("offset", BigInteger, nullable=False, server_default="0"),
     Index(None, "run", "instance_fk"),
     Index(None, "key"),
     sqlite_with_rowid=False,

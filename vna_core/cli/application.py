@@ -23,12 +23,15 @@ from vna_core.cli import (
     keys,
     migrate,
     normalize,
+    pack,
+    patient,
     plugin,
     plugins,
     quarantine,
     rebuild,
     serve,
     stats,
+    testing,
 )
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
@@ -51,12 +54,15 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
+app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(testing.app, name="testing")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")
 app.add_typer(audit.app, name="audit")
+app.add_typer(patient.app, name="patient")
 
 
 @app.callback(invoke_without_command=True)

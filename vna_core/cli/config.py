@@ -16,6 +16,7 @@ from vna_core.configuration import load_settings
 from vna_core.ingest.normalize import SiteRules
 
 _SECRET = re.compile("secret|token|password|passphrase|connection_string|account_key|sas", re.IGNORECASE)
+_SECRET_IN_URL = re.compile(r"((?:^[a-z+]+://[^/@?#:]*:)(?=[^/@?#]*@)|[?&](?:token|password|secret)=)[^&#@]+", re.IGNORECASE)
 HIDDEN = "(hidden)"
 
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
@@ -23,11 +24,14 @@ app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True
 
 @app.command("show", epilog="Example:\n\n`vna config show --config /etc/vna.yaml`")
 def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Print every setting as file, environment and flags make it. Secrets of stores are hidden."""
+    """Print every setting as file, environment and flags make it. Secrets of stores and sources are hidden."""
     settings = load_settings(config, {"data": str(data) if data is not None else None})
     document = json.loads(settings.model_dump_json(by_alias=True))
     for store in document["stores"].values():
         store["options"] = _without_secrets(store["options"])
+    for source in document["sources"].values():
+        source["options"] = _without_secrets(source["options"])
+        source["url"] = _SECRET_IN_URL.sub(rf"\1{HIDDEN}", source["url"])
     if as_json:
         print_json(document)
     else:

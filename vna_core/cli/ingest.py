@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vna_core.bootstrap import Archive
-from vna_core.cli.offered_files import OfferedFile, offered_files
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.dicom.offered_files import OfferedFile, offered_files
 from vna_core.domain.errors import EmptyPayload, OutOfResources, VnaError
 from vna_core.domain.octets import CHUNK, Source
 from vna_core.domain.outcome import IngestResult, Outcome

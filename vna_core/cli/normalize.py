@@ -19,9 +19,9 @@ from rich.table import Table
 from vna_core.bootstrap import Archive, renormalizer
 from vna_core.catalogue import NormalizationRun, Scope
 from vna_core.cli import normalize_report
-from vna_core.cli.offered_files import OfferedFile, offered_files
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration import load_settings
+from vna_core.dicom.offered_files import OfferedFile, offered_files
 from vna_core.domain.errors import InvalidRequest, VnaError
 from vna_core.domain.octets import CHUNK, Source
 from vna_core.ingest.normalize import SiteRules

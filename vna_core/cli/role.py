@@ -21,6 +21,7 @@ from vna_core.logging_setup import set_up_logging
 _MODULES: Final = (
     "vna_core.gateways.dimse",
     "vna_core.gateways.dicomweb.app",
+    "vna_core.gateways.hl7.server",
     "vna_core.gateways.web_server",
     "vna_core.bootstrap_jobs",
 )
@@ -38,7 +39,7 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
     Parameters
     ----------
     kind
-        ``dimse``, ``web`` or ``worker``.
+        ``dimse``, ``web``, ``hl7`` or ``worker``.
     listener
         Descriptor of the listening socket; -1 for none.
     ready
@@ -59,7 +60,7 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
         if kind == "worker":
             _worker(archive, name, stop)
         else:
-            (_dimse if kind == "dimse" else _web)(archive, socket.socket(fileno=listener), stop)
+            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, socket.socket(fileno=listener), stop)
         archive.audit.note(_activity(APPLICATION_STOP, name, settings))
     if kind == "web":
         # The web server's native threads must not meet the end of the interpreter: they abort the process there.
@@ -84,6 +85,17 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
     serving.start()
     while serving.is_alive() and not stop.wait(0.5):
         continue
+    server.stop()
+    serving.join(6.0)
+
+
+def _hl7(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
+    from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
+
+    server = MllpServer(archive.settings, archive.catalogue, archive.audit)
+    serving = threading.Thread(target=server.serve, args=(listener,), name="hl7", daemon=True)
+    serving.start()
+    stop.wait()
     server.stop()
     serving.join(6.0)
 

@@ -29,6 +29,13 @@ def key_segment(identifier: str) -> str:
     return f"~{raw.hex()}" if len(raw) <= 63 else f"~~{hashlib.sha256(raw).hexdigest()}"
 
 
+def identifier_of_segment(segment: str) -> str:
+    """The identifier that `key_segment` wrote so; empty where it kept a digest only."""
+    if segment.startswith("~~"):
+        return ""
+    return bytes.fromhex(segment[1:]).decode("utf-8", "surrogateescape") if segment.startswith("~") else segment
+
+
 def mint_uid(original_sha256: str, level: str) -> str:
     """A UID under 2.25 (PS3.5 annex B.2) that follows from the octets as received and the level's name alone.
 

@@ -83,7 +83,7 @@ class IngestPipeline:
         self._after_room = after_room
         self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
         self.quarantine = Quarantine(landing, catalogue, settings)
-        copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged)
+        copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged, catalogue.moved)
         self._reconcile = partial(reconcile, catalogue=catalogue, copies=copies)
         self._place = partial(place, landing=landing)
         self._index = partial(index, catalogue=catalogue, landing=landing)

@@ -187,6 +187,10 @@ class PacsAdapter(ABC):
         """What happened behind the cursor `since` (empty: from the beginning), oldest first, up to now. Raises as `find`."""
         raise NotOffered(f"{self.name} has no change feed.")
 
+    def change_cursor(self) -> str:
+        """The cursor of the feed's present end: take it before an inventory, then follow what changed since. Raises as `find`."""
+        raise NotOffered(f"{self.name} has no change feed.")
+
     def statistics(self) -> SourceStatistics:
         """What the source says it holds in all. Raises as `find`."""
         raise NotOffered(f"{self.name} has no statistics.")

@@ -12,14 +12,18 @@ import structlog
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.delivery_notes import deliveries
-from vna_core.archival_storage.keys import DELIVERIES, QUARANTINE, STUDIES, digest_of_key
+from vna_core.archival_storage.keys import DELIVERIES, PACKS, QUARANTINE, STUDIES, digest_of_key, digest_of_pack
+from vna_core.archival_storage.packs import PackMember
 from vna_core.catalogue import Catalogue, QuarantineEntry, Replacement
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
+from vna_core.domain.identifiers import identifier_of_segment
 from vna_core.domain.instance import HeldInstance, IndexEntry
 from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.outcome import Outcome
+from vna_core.domain.packs import PackedObject
 from vna_core.domain.renormalization import Renormalization
 from vna_core.ports.storage import Store, StoredObject
+from vna_core.stewardship.found_packs import packs_of
 from vna_core.stewardship.stored_entry import proven_entry, undone_runs
 
 _log = structlog.get_logger(__name__)
@@ -36,10 +40,30 @@ class RebuildReport:
     damaged: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One canonical object that a store holds, loose or in a pack."""
+
+    store: Store
+    key: str
+    size: int
+    offset: int = 0
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """How a report names it."""
+        return f"{self.store.name}:{self.key}" + (f"@{self.offset}" if self.sha256 else "")
+
+    def entry(self) -> IndexEntry:
+        """What is recorded about it, proven. Raises what `proven_entry` does."""
+        return proven_entry(self.store, self.key, self.size, self.offset, self.sha256)
+
+
 def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callable[[], object] = lambda: None) -> RebuildReport:
     """Record everything the stores hold. What the catalogue knows already stays, so an interrupted rebuild is run again.
 
-    Every object is read and compared with the digest in its key.
+    Every object is read and compared with its digest.
 
     Raises
     ------
@@ -47,24 +71,24 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
         A part does not answer.
     """
     report = RebuildReport()
-    copies = CopyReader(stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"))
-    made_again: list[tuple[Renormalization, Store, StoredObject]] = []
+    work = _Rebuilding(stores, catalogue, report)
+    for store in stores.values():
+        for pack in packs_of(store, report.damaged, work.distrusted):
+            for member in pack.contents.members:
+                work.take_up(_Found(store, pack.key, member.range.length, member.range.offset, member.sha256))
+                progress()
     for store in stores.values():
         for stored in store.list(STUDIES):
             if stored.key.endswith(".dcm"):
-                report.objects += 1
-                made = _take_up(store, stored, catalogue, copies, report)
-                if made is not None:
-                    made_again.append((made, store, stored))
+                work.take_up(_Found(store, stored.key, stored.size))
                 progress()
         for stored in store.list(QUARANTINE):
             if stored.key.endswith(".bin"):
                 report.objects += 1
                 _list_again(store, stored, catalogue, report)
                 progress()
-    undone = undone_runs(stores)
-    for _, store, stored in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[2].key)):
-        _take_up_again(store, stored, catalogue, undone, report)
+    work.take_up_again()
+    work.list_packs()
     for store in stores.values():
         _deliver_again(store, catalogue, report)
     return report
@@ -82,64 +106,107 @@ def _deliver_again(store: Store, catalogue: Catalogue, report: RebuildReport) ->
         report.damaged.append(f"{store.name}:{DELIVERIES}")
 
 
-def _take_up(
-    store: Store, stored: StoredObject, catalogue: Catalogue, copies: CopyReader, report: RebuildReport
-) -> Renormalization | None:
-    """Record one object, or answer how it was made again of octets that an earlier object holds as well: those come last."""
-    try:
-        entry = proven_entry(store, stored.key, stored.size)
-    except (DigestMismatch, Unarchivable) as error:
-        _log.error("stored-object-damaged", store=store.name, key=stored.key, code=error.code)
-        report.damaged.append(f"{store.name}:{stored.key}")
-        return None
-    versions = catalogue.versions(entry.sop_instance_uid)
-    known = any(location.key == stored.key for held in versions for location in held.locations)
-    if known or catalogue.generations.knows(stored.key):
-        report.known += 1
-        return None
-    if entry.renormalization is not None:
-        return entry.renormalization
-    _record(entry, store, stored, versions, catalogue, copies, report)
-    return None
+class _Rebuilding:
+    """One pass over the stores."""
 
+    def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue, report: RebuildReport) -> None:
+        self._stores = stores
+        self._catalogue = catalogue
+        self._report = report
+        self._copies = CopyReader(
+            stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"), catalogue.moved
+        )
+        self._again: list[tuple[Renormalization, _Found]] = []
+        self.distrusted: set[str] = set()
 
-def _record(
-    entry: IndexEntry,
-    store: Store,
-    stored: StoredObject,
-    versions: tuple[HeldInstance, ...],
-    catalogue: Catalogue,
-    copies: CopyReader,
-    report: RebuildReport,
-) -> None:
-    new = _compared(entry, lambda wanted: store.chunks(stored.key, wanted))
-    classification = {held.pk: classify(_held(held, copies), new) for held in versions}
-    recorded = catalogue.record(entry, classification)
-    if recorded.outcome is Outcome.DUPLICATE and all(location.key != stored.key for location in recorded.held.locations):
-        report.known += 1
-    else:
+    def take_up(self, found: _Found) -> None:
+        """Record one object; those made again of octets that an earlier object holds as well come last."""
+        report, catalogue = self._report, self._catalogue
+        report.objects += 1
+        try:
+            entry = found.entry()
+        except (DigestMismatch, Unarchivable) as error:
+            _log.error("stored-object-damaged", store=found.store.name, key=found.key, offset=found.offset, code=error.code)
+            report.damaged.append(found.name)
+            self.distrusted.add(digest_of_pack(found.key))
+            return
+        versions = catalogue.versions(entry.sop_instance_uid)
+        if catalogue.generations.knows(found.key, found.offset) or any(_is_at(held, found) for held in versions):
+            report.known += 1
+        elif entry.renormalization is not None:
+            self._again.append((entry.renormalization, found))
+        else:
+            self._record(entry, found, versions)
+
+    def _record(self, entry: IndexEntry, found: _Found, versions: tuple[HeldInstance, ...]) -> None:
+        new = _compared(entry, lambda wanted: found.store.chunks(found.key, _inside(found, wanted)))
+        classification = {held.pk: classify(_held(held, self._copies), new) for held in versions}
+        recorded = self._catalogue.record(entry, classification)
+        if recorded.outcome is not Outcome.DUPLICATE or _is_at(recorded.held, found):
+            self._report.recorded += 1
+            return
+        self._report.known += 1
+        self._leave_if_packed(recorded.held, entry, found)
+
+    def _leave_if_packed(self, held: HeldInstance, entry: IndexEntry, found: _Found) -> None:
+        """A loose object that lies in a pack of the same store as well was not removed yet: it is removed later."""
+        packed = [one for one in held.locations if one.store == found.store.name and one.key.startswith(PACKS)]
+        if packed and held.sha256 == entry.sha256 and not found.sha256:
+            self._catalogue.packs.leave(found.store.name, [(found.key, held.pk)], 0.0)
+
+    def take_up_again(self) -> None:
+        """Record objects that were made again: they stand for the version of the same octets, unless their run was undone."""
+        undone = undone_runs(self._stores)
+        for _, found in sorted(self._again, key=lambda one: (one[0].at, one[0].generation, one[1].key)):
+            self._take_up_again(found, undone)
+
+    def _take_up_again(self, found: _Found, undone: frozenset[str]) -> None:
+        catalogue, report = self._catalogue, self._report
+        if catalogue.generations.knows(found.key, found.offset):  # its copy in another store was taken up
+            report.known += 1
+            return
+        entry = found.entry()
+        made = entry.renormalization
+        assert made is not None
+        versions = [*catalogue.versions(made.replaced), *catalogue.versions(entry.sop_instance_uid)]
+        version = next((held for held in versions if held.original_sha256 == entry.original_sha256), None)
+        if version is not None and any(one.sha256 == entry.sha256 for one in catalogue.generations.of_version(version.pk)):
+            report.known += 1  # it lies loose and in a pack, or in two packs
+            self._leave_if_packed(version, entry, found)
+            return
         report.recorded += 1
+        if version is None:  # the object it was made from is gone; this one holds the octets as well
+            catalogue.record(entry)
+        elif made.run in undone:
+            catalogue.generations.list_only(version.pk, entry)
+        else:
+            catalogue.generations.replace([Replacement(version.pk, entry)])
+
+    def list_packs(self) -> None:
+        """List packs that something points at now, in each store that has them."""
+        catalogue = self._catalogue
+        for store in self._stores.values():
+            for pack in packs_of(store, [], self.distrusted):
+                if catalogue.packs.listed(key=pack.key):
+                    catalogue.packs.record_copy(pack.key, store.name)
+                    continue
+                members = [_member(catalogue, pack.key, one) for one in pack.contents.members]
+                if any(one.instance for one in members):
+                    catalogue.packs.list_found(pack.listed(members), store.name)
 
 
-def _take_up_again(
-    store: Store, stored: StoredObject, catalogue: Catalogue, undone: frozenset[str], report: RebuildReport
-) -> None:
-    """Record an object that was made again: it stands for the version of the same octets, unless its run was undone."""
-    if catalogue.generations.knows(stored.key):  # its copy in another store was taken up
-        report.known += 1
-        return
-    entry = proven_entry(store, stored.key, stored.size)
-    made = entry.renormalization
-    assert made is not None
-    report.recorded += 1
-    versions = [*catalogue.versions(made.replaced), *catalogue.versions(entry.sop_instance_uid)]
-    version = next((held for held in versions if held.original_sha256 == entry.original_sha256), None)
-    if version is None:  # the object it was made from is gone; this one holds the octets as well
-        catalogue.record(entry)
-    elif made.run in undone:
-        catalogue.generations.list_only(version.pk, entry)
-    else:
-        catalogue.generations.replace([Replacement(version.pk, entry)])
+def _member(catalogue: Catalogue, key: str, member: PackMember) -> PackedObject:
+    uid = identifier_of_segment(member.name.rsplit(".", 2)[0])
+    instance = catalogue.packs.instance_at(key, member.range.offset, uid)
+    return PackedObject(instance, member.sha256, member.range.offset, member.range.length)
+
+
+def _inside(found: _Found, wanted: ByteRange) -> ByteRange:
+    return ByteRange(found.offset + wanted.offset, wanted.length)
+
+
+def _is_at(held: HeldInstance, found: _Found) -> bool:
+    return any(one.key == found.key and one.offset == found.offset for one in held.locations)
 
 
 def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], Iterator[bytes | memoryview]]) -> ComparedObject:

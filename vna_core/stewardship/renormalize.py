@@ -103,7 +103,9 @@ class Renormalizer:
         self._make = make
         self._rule_set = rule_set
         self._after_step = after_step
-        self._copies = CopyReader(stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"))
+        self._copies = CopyReader(
+            stores, lambda held, location: catalogue.set_location_state(held.pk, location, "bad"), catalogue.moved
+        )
 
     def check(self, scope: Scope) -> Iterator[Examined]:
         """Every version of a scope, by primary key. Nothing is written.
@@ -212,11 +214,11 @@ class Renormalizer:
             for one in self._catalogue.generations.of_version(made.instance)
             if one.number < made.number and one.run not in undone
         ]
-        found = before[-1].location
+        earlier, found = before[-1], before[-1].location
         store = self._stores.get(found.store)
         if store is None:
             raise InvalidRequest(f"The earlier object is in a store that is not configured: {found.store}.")
-        return Replacement(made.instance, proven_entry(store, found.key, found.length))
+        return Replacement(made.instance, proven_entry(store, found.key, found.length, found.offset, earlier.sha256))
 
     def _examined(self, held: HeldInstance) -> Examined:
         try:

@@ -17,8 +17,13 @@ from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
 
 
-def stored_entry(store: Store, key: str, size: int) -> IndexEntry:
+def stored_entry(store: Store, key: str, size: int, offset: int = 0, sha256: str = "") -> IndexEntry:
     """The index entry of a stored object, read back with a few range reads; its digest is the one its key carries.
+
+    Parameters
+    ----------
+    offset, sha256
+        Where the object is in a pack, whose key carries another digest, and its own.
 
     Raises
     ------
@@ -27,28 +32,28 @@ def stored_entry(store: Store, key: str, size: int) -> IndexEntry:
     ObjectMissing, StoreUnavailable
         It cannot be read.
     """
-    fields: IndexEntryFields = index_entry_fields(lambda offset, length: store.read(key, ByteRange(offset, length)), size)
+    fields: IndexEntryFields = index_entry_fields(lambda at, length: store.read(key, ByteRange(offset + at, length)), size)
     issuer = fields.attributes.get(0x00100021, ("",))[0] or fields.source.issuer
     names = IndexEntryFields.__dataclass_fields__
     return IndexEntry(
         patient=PatientKey(issuer, fields.attributes.get(0x00100020, ("",))[0]),
-        location=Location(store.name, key, 0, size),
-        sha256=digest_of_key(key),
+        location=Location(store.name, key, offset, size),
+        sha256=sha256 or digest_of_key(key),
         **{name: getattr(fields, name) for name in names},
     )
 
 
-def proven_entry(store: Store, key: str, size: int) -> IndexEntry:
-    """The same after the whole object was read and found to be what its key says, with its checksum.
+def proven_entry(store: Store, key: str, size: int, offset: int = 0, sha256: str = "") -> IndexEntry:
+    """The same after the whole object was read and found to be what its digest says, with its checksum.
 
     Raises what `stored_entry` does.
     """
-    digest, content = hashlib.sha256(), Checksummed(lambda: store.chunks(key))
+    digest, content = hashlib.sha256(), Checksummed(lambda: store.chunks(key, ByteRange(offset, size)))
     for piece in content():
         digest.update(piece)
-    if digest.hexdigest() != digest_of_key(key):
-        raise DigestMismatch("The object is not what its key says.", store=store.name, key=key)
-    return replace(stored_entry(store, key, size), crc32c=content.crc32c)
+    if digest.hexdigest() != (sha256 or digest_of_key(key)):
+        raise DigestMismatch("The object is not what its digest says.", store=store.name, key=key)
+    return replace(stored_entry(store, key, size, offset, sha256), crc32c=content.crc32c)
 
 
 def undone_runs(stores: Mapping[str, Store]) -> frozenset[str]:

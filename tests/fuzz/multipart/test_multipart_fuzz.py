@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vna_core.dicom.multipart import MultipartReader, PartBegins, PartEnds, PartOctets
 from vna_core.domain.errors import VnaError
-from vna_core.gateways.dicomweb.multipart import MultipartReader, PartBegins, PartEnds, PartOctets
 
 BOUNDARY = "a-b"
 PIECES = st.sampled_from(

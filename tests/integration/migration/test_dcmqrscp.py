@@ -59,12 +59,10 @@ def test_only_what_is_missing_is_fetched(tmp_path: Path) -> None:
 def test_a_source_without_c_get_moves_to_us(tmp_path: Path) -> None:
     with dcmqrscp(tmp_path / "pacs") as pacs:
         from vna_core.domain.octets import ReceivedInstance
-        from vna_core.ports.pacs import PacsAbilities
         from vna_pacs_dimse.adapter import DimseAdapter
 
         fill("127.0.0.1", pacs.port, "OLDPACS", phantoms.series(5))
-        adapter = DimseAdapter.open("old", f"{pacs.source}?calling=VNA&move_port={pacs.move_port}", {})
-        adapter._abilities = PacsAbilities("move", False, 1)
+        adapter = DimseAdapter.open("old", f"{pacs.source}?calling=VNA&move_port={pacs.move_port}&retrieve=move", {})
         arrived: list[str] = []
 
         def deliver(received: ReceivedInstance) -> None:

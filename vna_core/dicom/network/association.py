@@ -102,6 +102,8 @@ class Association:
         self.max_pdu = max_pdu
         self.contexts: dict[int, Context] = {}
         self.peer_limit = 16384
+        self.peer_extended: dict[str, bytes] = {}
+        self.peer_product = ""
         self._idle_timeout = idle_timeout
         self._network_timeout = network_timeout
         self._buffer = bytearray(max(2 * max_pdu + 64, 1 << 17))

@@ -67,6 +67,8 @@ def request(
         association.close()
         raise
     association.peer_limit = answer.max_length
+    association.peer_extended = answer.extended
+    association.peer_product = answer.implementation_version or answer.implementation_class_uid
     accepted_roles = {role.sop_class_uid: role for role in answer.roles}
     by_id = {context.id: context for context in proposed}
     for given in answer.results:

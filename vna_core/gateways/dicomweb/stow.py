@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from vna_core.dicom.multipart import Event, MultipartReader, PartBegins, PartEnds, PartOctets
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, UnsupportedMediaType, VnaError
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
 from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
-from vna_core.gateways.dicomweb.multipart import Event, MultipartReader, PartBegins, PartEnds, PartOctets
 from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
 from vna_core.gateways.web.exchange import ClientGone, Exchange
 from vna_core.ingest.identify import identify

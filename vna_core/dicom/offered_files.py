@@ -25,12 +25,26 @@ class OfferedFile:
     """One item: where it is (``archive.zip!member`` inside an archive), and how to open it.
 
     `open` is None where `error` says why it cannot be read at all.
+
+    Attributes
+    ----------
+    member
+        Name inside the archive `container`; empty for a file of its own.
+    offset
+        First octet in an archive that is not compressed (0-based); -1: unknown.
     """
 
     path: str
     size: int
     open: Callable[[], AbstractContextManager[IO[bytes]]] | None
     error: VnaError | None = None
+    member: str = ""
+    offset: int = -1
+
+    @property
+    def container(self) -> str:
+        """Path of the file or archive on disk."""
+        return self.path.removesuffix(f"!{self.member}") if self.member else self.path
 
 
 def offered_files(paths: list[Path]) -> Iterator[OfferedFile]:
@@ -73,6 +87,11 @@ def _may_be_tar(head: bytes) -> bool:
     return head[257:262] == b"ustar" or head[:3] in (b"\x1f\x8b\x08", b"BZh") or head[:6] == b"\xfd7zXZ\x00"
 
 
+def _is_plain_tar(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(512)[257:262] == b"ustar"
+
+
 def _zip_members(path: Path) -> Iterator[OfferedFile]:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -87,7 +106,7 @@ def _zip_members(path: Path) -> Iterator[OfferedFile]:
                 name, member.file_size, None, Unarchivable("The member unfolds to more than a real image would: a ZIP bomb.")
             )
         else:
-            yield OfferedFile(name, member.file_size, _zip_opener(path, member.filename))
+            yield OfferedFile(name, member.file_size, _zip_opener(path, member.filename), member=member.filename)
 
 
 def _zip_opener(path: Path, member: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
@@ -101,11 +120,13 @@ def _tar_members(path: Path) -> Iterator[OfferedFile]:
     """Members one after the other: a compressed TAR is read once, in order, so a member must be read before the next is asked for."""
     try:
         with tarfile.open(path, "r:*") as archive:
+            plain = _is_plain_tar(path)
             for member in archive:
                 if member.isfile():
                     stream = archive.extractfile(member)
                     assert stream is not None
-                    yield OfferedFile(f"{path}!{member.name}", member.size, _given(stream))
+                    offset = member.offset_data if plain and not member.issparse() else -1
+                    yield OfferedFile(f"{path}!{member.name}", member.size, _given(stream), member=member.name, offset=offset)
     except (tarfile.TarError, EOFError, OSError) as error:
         yield OfferedFile(str(path), 0, None, Unarchivable(f"The TAR file is damaged: {error}.", path=str(path)))
 

@@ -1,0 +1,121 @@
+"""QIDO-RS (PS3.18 section 10.6): a query as parameters, and pages until one is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote
+
+from vna_core.dicom.answers import KEY_OF, contradicts, first_value, single_questions
+from vna_core.dicom.network.web_client import WebClient
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import AnswerCapped, PeerError
+from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.ports.pacs import DicomJson
+
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+_ABOVE: Final = {Level.SERIES: (_STUDY,), Level.IMAGE: (_STUDY, _SERIES)}
+_UIDS_AT_ONCE: Final = 50
+"""UIDs in one question, so that its address stays short enough for every server."""
+_MANY: Final = ("exceeded", "maximum", "more results", "limit")
+"""Words of a Warning header field (PS3.18 section 8.3.4.4) that says that there are more answers."""
+
+
+class Search:
+    """Questions to one source."""
+
+    def __init__(self, client: WebClient, page: int) -> None:
+        self._client = client
+        self._page = page
+
+    def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
+        """Every match once. Raises AnswerCapped where the source has more and does not turn pages."""
+        questions = [part for one in single_questions(query) for part in _in_parts(one)]
+        seen: set[str] | None = set() if len(questions) > 1 else None
+        skipped = given = 0
+        for question in questions:
+            alone = len(questions) == 1
+            for answer in self._pages(question, attributes, query.offset if alone else 0, query.limit, deadline):
+                if seen is not None:
+                    key = first_value(answer, KEY_OF[query.level])
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                if not alone and skipped < query.offset:
+                    skipped += 1
+                    continue
+                if query.limit is not None and given >= query.limit:
+                    return
+                given += 1
+                yield answer
+
+    def _pages(
+        self, query: Query, attributes: tuple[int, ...], offset: int, limit: int | None, deadline: Deadline | None
+    ) -> Iterator[DicomJson]:
+        path, parameters = question(query, attributes)
+        before: set[str] = set()
+        given = 0
+        size = self._page if limit is None else min(self._page, max(limit, 1))
+        while limit is None or given < limit:
+            rows, warned = self._one_page(path, [*parameters, ("limit", str(size)), ("offset", str(offset))], deadline)
+            keys = {first_value(one, KEY_OF[query.level]) for one in rows}
+            if not rows:
+                return
+            if keys <= before:  # the source gives the same page again: it does not know of offsets
+                if warned or len(rows) >= size:
+                    raise AnswerCapped("The source has more answers and turns no pages: ask in smaller parts.", answers=given)
+                return
+            yield from (one for one in rows if not contradicts(one, query.conditions))
+            if len(rows) > size:  # a source without pages gives everything at once
+                return
+            before, given, offset = keys, given + len(rows), offset + len(rows)
+
+    def _one_page(self, path: str, parameters: list[tuple[str, str]], deadline: Deadline | None) -> tuple[list[DicomJson], bool]:
+        rows, answer = self._client.document_and_answer(path, parameters, accept="application/dicom+json", deadline=deadline)
+        if rows is None:
+            return [], False
+        if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
+            raise PeerError("The source answered a search with something else than a list of DICOM JSON objects.")
+        warned = any(word in text.lower() for text in answer.headers("Warning") for word in _MANY)
+        return rows, warned
+
+
+def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple[str, str]]]:
+    """Path and parameters of a query; unique keys of the levels above become part of the path."""
+    conditions = list(query.conditions)
+    path = ""
+    for tag, name in ((_STUDY, "studies"), (_SERIES, "series")):
+        if tag not in _ABOVE.get(query.level, ()):
+            break
+        known = next((one for one in conditions if isinstance(one, Equals) and one.tag == tag and len(one.values) == 1), None)
+        if known is None or not known.values[0]:
+            break
+        conditions.remove(known)
+        path += f"/{name}/{quote(known.values[0], safe='')}"
+    path += {Level.STUDY: "/studies", Level.SERIES: "/series", Level.IMAGE: "/instances"}[query.level]
+    parameters = [(f"{one.tag:08X}", _value(one)) for one in conditions]
+    if any(isinstance(one, Wildcard) and one.fuzzy for one in conditions):
+        parameters.append(("fuzzymatching", "true"))
+    parameters += [("includefield", f"{tag:08X}") for tag in attributes]
+    return path, parameters
+
+
+def _value(one: Condition) -> str:
+    if isinstance(one, Equals):
+        return ",".join(one.values)
+    if isinstance(one, Between):
+        return f"{one.low}-{one.high}"
+    return one.pattern
+
+
+def _in_parts(query: Query) -> Iterator[Query]:
+    """The query with long lists of UIDs in parts."""
+    for number, one in enumerate(query.conditions):
+        if isinstance(one, Equals) and len(one.values) > _UIDS_AT_ONCE:
+            for at in range(0, len(one.values), _UIDS_AT_ONCE):
+                part = Equals(one.tag, one.values[at : at + _UIDS_AT_ONCE])
+                yield from _in_parts(
+                    Query(query.level, (*query.conditions[:number], part, *query.conditions[number + 1 :]), query.limit)
+                )
+            return
+    yield query

@@ -1,0 +1,177 @@
+"""The adapter: a medium, a folder or an archive file that is read in place."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+import structlog
+
+from vna_core.dicom.offered_files import OfferedFile, offered_files
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import ConfigurationError, PeerUnavailable, VnaError
+from vna_core.domain.octets import Source
+from vna_core.domain.query import Level, Query
+from vna_core.ports.pacs import (
+    Deliver,
+    DicomJson,
+    FetchReport,
+    InventoriedInstance,
+    PacsAbilities,
+    PacsAdapter,
+    SourceStatistics,
+)
+from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
+from vna_core.ports.parallel_fetch import ParallelFetch
+from vna_pacs_media.fetching import Fetching
+from vna_pacs_media.index import Index, Place
+from vna_pacs_media.reading import indexed, is_attachment, unreadable
+
+_log = structlog.get_logger(__name__)
+_BOTHERED: Final = 1000
+"""Files looked at between two looks at the deadline."""
+
+
+class MediaOptions(PacsOptions):
+    """Options of a medium or folder."""
+
+
+class MediaAdapter(PacsAdapter):
+    """Find, inventory and fetch what lies in files.
+
+    The files are looked at once, at the first question; what appears later is seen when the source is opened again.
+    """
+
+    def __init__(self, name: str, path: Path, options: MediaOptions) -> None:
+        self.name = name
+        self._path = path
+        self._options = options
+        self._index: Index | None = None
+        self._lock = threading.Lock()
+        self._fetching = Fetching(Source("migration", name, str(path), options.issuer))
+        self._parallel = ParallelFetch(options.concurrency, "media")
+
+    @classmethod
+    def open(cls, name: str, url: str, options: Mapping[str, Any]) -> MediaAdapter:
+        """Factory for a path or ``file:///media/cdrom?issuer=HOSPITAL``. Raises ConfigurationError."""
+        query, path = "", url
+        if url.lower().startswith("file:"):
+            address = source_address(name, url)
+            if address.hostname not in (None, "", "localhost"):
+                raise ConfigurationError("A folder is given as a path or as file:///PATH.", source=name)
+            query, path = address.query, unquote(address.path)
+        checked = source_options(MediaOptions, name, query, options)
+        if not path or not Path(path).exists():
+            raise ConfigurationError(f"{path or url}: no such file or folder.", source=name)
+        return cls(name, Path(path), checked)
+
+    def probe(self, thorough: bool = False) -> PacsAbilities:
+        """See `PacsAdapter.probe`. Looks at every file."""
+        self._indexed(None)
+        return PacsAbilities(
+            "file",
+            True,
+            self._options.concurrency,
+            levels=frozenset(Level),
+            retrieve_modes=("file",),
+            pages=True,
+            as_stored=True,
+            statistics=True,
+            product="files",
+        )
+
+    def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
+        """See `PacsAdapter.find`. `attributes` beyond those that are kept of every file are not answered."""
+        yield from self._indexed(deadline).answers(query)
+
+    def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
+        """See `PacsAdapter.inventory`. A file that says it is DICOM and cannot be read is an instance with minted UIDs."""
+        for one in self._indexed(deadline).instances(study_instance_uid):
+            size = -1 if one.place.folded else one.place.size
+            yield InventoriedInstance(
+                one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid, size=size
+            )
+
+    def fetch(
+        self,
+        study_instance_uid: str,
+        deliver: Deliver,
+        series_instance_uid: str | None = None,
+        sop_instance_uids: tuple[str, ...] = (),
+        *,
+        deadline: Deadline | None = None,
+    ) -> FetchReport:
+        """See `PacsAdapter.fetch`."""
+        wanted = frozenset(sop_instance_uids)
+        found = [
+            one
+            for one in self._indexed(deadline).instances(study_instance_uid, series_instance_uid)
+            if not wanted or one.sop_instance_uid in wanted
+        ]
+        absent = len(wanted - {one.sop_instance_uid for one in found})
+        report = self._parallel.run(self._fetching.units(found), lambda unit: self._fetching.fetch(unit, deliver, deadline))
+        return FetchReport(report.delivered, report.failed + absent, report.warnings, report.message)
+
+    def statistics(self) -> SourceStatistics:
+        """See `PacsAdapter.statistics`."""
+        return self._indexed(None).statistics()
+
+    def close(self) -> None:
+        """See `PacsAdapter.close`."""
+        self._parallel.close()
+        with self._lock:
+            index, self._index = self._index, None
+        if index is not None:
+            index.close()
+
+    # -- looking at the files ---------------------------------------------------------------------------------------------
+
+    def _indexed(self, deadline: Deadline | None) -> Index:
+        with self._lock:
+            if self._index is None:
+                index = Index()
+                try:
+                    self._fill(index, deadline)
+                except BaseException:
+                    index.close()
+                    raise
+                self._index = index
+            return self._index
+
+    def _fill(self, index: Index, deadline: Deadline | None) -> None:
+        counts: Counter[str] = Counter()
+        attachments = 0
+        if not self._path.exists():
+            raise PeerUnavailable(f"{self._path} is not there (any more): mount it, then try again.")
+        for number, item in enumerate(offered_files([self._path])):
+            if deadline is not None and number % _BOTHERED == 0:
+                deadline.check()
+            attachment = not item.member and is_attachment(item.path)
+            attachments += attachment
+            counts[_take(index, item, attachment)] += 1
+        partial = index.drop_partial_attachments() if attachments else 0
+        _log.info("medium-indexed", source=self.name, partial=partial, **counts)
+
+
+def _take(index: Index, item: OfferedFile, attachment: bool) -> str:
+    """Index one file; in one word, what it is."""
+    found = None
+    try:
+        if item.open is not None:
+            with item.open() as stream:
+                found = indexed(item.path, stream)
+            if found is None:
+                return "others"
+    except (VnaError, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
+        _log.warning("file-unreadable", file=item.path, error=type(error).__name__)
+    if found is None:
+        found = unreadable(item.path)
+    # What must not be opened (a ZIP bomb, a file that is not there) gets a place that cannot be opened either.
+    place = Place(item.path) if item.open is None else Place(item.container, item.member, item.offset, item.size, found.folded)
+    index.add(found, place, attachment)
+    return "instances" if found.readable else "unreadable"

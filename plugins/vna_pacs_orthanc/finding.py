@@ -1,0 +1,151 @@
+"""Orthanc's ``/tools/find``: queries as JSON, answers with the main DICOM tags of a resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+from vna_core.dicom.answers import contradicts, single_questions
+from vna_core.dicom.json_header import encode_attributes
+from vna_core.dicom.network.web_client import WebClient
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import PeerError
+from vna_core.domain.query import Between, Condition, Equals, Level, Query
+from vna_core.ports.pacs import DicomJson
+
+_NAMES: Final = {Level.PATIENT: "Patient", Level.STUDY: "Study", Level.SERIES: "Series", Level.IMAGE: "Instance"}
+_REMEMBERED: Final = 1024
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInstance:
+    """An instance, and Orthanc's own identifier of it."""
+
+    identifier: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    size: int
+
+
+class Finder:
+    """Questions to one Orthanc."""
+
+    def __init__(self, client: WebClient, page: int) -> None:
+        self._client = client
+        self._page = page
+
+    def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
+        """Every match once, as DICOM JSON."""
+        seen: set[str] = set()
+        parents: dict[str, Mapping[str, Any]] = {}
+        skipped = given = 0
+        for question in single_questions(query):
+            for resource in self._resources(query.level, question.conditions, deadline):
+                identifier = str(resource.get("ID", ""))
+                if identifier in seen:
+                    continue
+                answer = self._answer(query.level, resource, parents, deadline)
+                if contradicts(answer, question.conditions):
+                    continue
+                seen.add(identifier)
+                if skipped < query.offset:
+                    skipped += 1
+                    continue
+                if query.limit is not None and given >= query.limit:
+                    return
+                given += 1
+                yield answer
+
+    def instances(self, study: str, series: str | None, deadline: Deadline | None) -> Iterator[FoundInstance]:
+        """The instances of a study or series."""
+        conditions: tuple[Condition, ...] = (Equals(_STUDY, (study,)),)
+        if series is not None:
+            conditions = (*conditions, Equals(_SERIES, (series,)))
+        names = {
+            str(one.get("ID", "")): _tags(one).get("SeriesInstanceUID", "")
+            for one in self._resources(Level.SERIES, conditions, deadline)
+        }
+        if not names:
+            return
+        for one in self._resources(Level.IMAGE, conditions, deadline):
+            size = one.get("FileSize")
+            yield FoundInstance(
+                str(one.get("ID", "")),
+                names.get(str(one.get("ParentSeries", "")), ""),
+                _tags(one).get("SOPInstanceUID", ""),
+                size if isinstance(size, int) else -1,
+            )
+
+    def _resources(
+        self, level: Level, conditions: tuple[Condition, ...], deadline: Deadline | None
+    ) -> Iterator[Mapping[str, Any]]:
+        asked = {
+            "Level": _NAMES[level],
+            "Expand": True,
+            "CaseSensitive": False,
+            "Query": {keyword_for_tag(one.tag) or f"{one.tag:08x}": _value(one) for one in conditions},
+            "Limit": self._page,
+        }
+        since = 0
+        while True:
+            found = self._client.document("/tools/find", body={**asked, "Since": since}, deadline=deadline)
+            if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+                raise PeerError("Orthanc answered a search with something else than a list of resources.")
+            yield from found
+            # A page can be shorter than asked for because Orthanc is configured so: only an empty one is the end.
+            if not found:
+                return
+            since += len(found)
+
+    def _answer(
+        self, level: Level, resource: Mapping[str, Any], parents: dict[str, Mapping[str, Any]], deadline: Deadline | None
+    ) -> DicomJson:
+        tags = {**_strings(resource.get("PatientMainDicomTags")), **_tags(resource)}
+        if level is Level.SERIES and "ParentStudy" in resource:
+            tags = {**_main_tags(self._parent(f"/studies/{_safe(resource['ParentStudy'])}", parents, deadline)), **tags}
+        elif level is Level.IMAGE and "ParentSeries" in resource:
+            series = self._parent(f"/series/{_safe(resource['ParentSeries'])}", parents, deadline)
+            study = self._parent(f"/studies/{_safe(series.get('ParentStudy', ''))}", parents, deadline)
+            tags = {**_main_tags(study), **_tags(series), **tags}
+        values = {number: tuple(text.split("\\")) for name, text in tags.items() if (number := tag_for_keyword(name))}
+        return encode_attributes(values)
+
+    def _parent(self, path: str, parents: dict[str, Mapping[str, Any]], deadline: Deadline | None) -> Mapping[str, Any]:
+        """A series or study, asked for once as long as its neighbours follow one another."""
+        if path not in parents:
+            if len(parents) >= _REMEMBERED:
+                parents.clear()
+            found = self._client.document(path, deadline=deadline)
+            parents[path] = found if isinstance(found, dict) else {}
+        return parents[path]
+
+
+def _value(one: Condition) -> str:
+    if isinstance(one, Equals):
+        return "\\".join(one.values)
+    return f"{one.low}-{one.high}" if isinstance(one, Between) else one.pattern
+
+
+def _tags(resource: Mapping[str, Any]) -> dict[str, str]:
+    return _strings(resource.get("MainDicomTags"))
+
+
+def _main_tags(study: Mapping[str, Any]) -> dict[str, str]:
+    """Main tags of a study, its patient's among them."""
+    return {**_strings(study.get("PatientMainDicomTags")), **_tags(study)}
+
+
+def _strings(tags: object) -> dict[str, str]:
+    return {str(name): str(text) for name, text in tags.items() if text} if isinstance(tags, Mapping) else {}
+
+
+def _safe(identifier: object) -> str:
+    """An identifier of Orthanc in a path: hexadecimal digits and hyphens only."""
+    text = str(identifier)
+    if not text or not all(one in "0123456789abcdef-" for one in text):
+        raise PeerError("Orthanc gave an identifier that is none.")
+    return text

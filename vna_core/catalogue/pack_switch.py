@@ -1,0 +1,139 @@
+"""What is written about packs: each function is a part of one transaction, so that an object is always where the catalogue says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, func, insert, select, update
+
+from vna_core.catalogue.database import Session
+from vna_core.catalogue.pack_contents import is_pointed_at, loose_is_pointed_at
+from vna_core.catalogue.schema import generations, locations
+from vna_core.catalogue.schema_packs import pack_copies, pack_leftovers, pack_members, packs
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.packs import NewPack, StoredVersion
+
+
+def list_pack(session: Session, new: NewPack, now: int) -> int:
+    """Add a pack with its members, unless it is listed; its key."""
+    known = session.run(select(packs.c.pk).where(packs.c.key == to_stored(new.key))).fetchone()
+    if known is not None:
+        return int(known[0])
+    session.run(
+        insert(packs).values(
+            key=to_stored(new.key),
+            sha256=new.sha256,
+            size=new.size,
+            study_instance_uid=identifier(new.study_instance_uid),
+            series_instance_uid=identifier(new.series_instance_uid),
+            frames=new.frames,
+            sealed_at=now,
+        )
+    )
+    (pk,) = session.run(select(packs.c.pk).where(packs.c.key == to_stored(new.key))).fetchone()
+    for ordinal, one in enumerate(new.members):
+        session.run(
+            insert(pack_members).values(
+                pack_fk=pk, ordinal=ordinal, instance_fk=one.instance, sha256=one.sha256, offset=one.offset, length=one.length
+            )
+        )
+    return int(pk)
+
+
+def add_copy(session: Session, pack: int, store: str, now: int) -> None:
+    """Note that a store has a proven copy of a pack."""
+    session.run(delete(pack_copies).where(pack_copies.c.pack_fk == pack, pack_copies.c.store == to_stored(store)))
+    session.run(insert(pack_copies).values(pack_fk=pack, store=to_stored(store), verified_at=now))
+
+
+def point_into(session: Session, new: NewPack, store: str, moved: Iterable[StoredVersion]) -> None:
+    """Point versions and generations that were elsewhere in the store at members of a pack. What moved on meanwhile stays there."""
+    offsets = {(one.instance, one.sha256): one.offset for one in new.members}
+    for one in moved:
+        offset = offsets[one.held.pk, one.sha256]
+        for table in (locations, generations):
+            there = (table.c.instance_fk == one.held.pk) & (table.c.store == to_stored(store))
+            there &= (table.c.key == to_stored(one.location.key)) & (table.c.offset == one.location.offset)
+            session.run(update(table).where(there).values(key=to_stored(new.key), offset=offset))
+
+
+def leave(session: Session, store: str, objects: Iterable[tuple[str, int]], not_before: int) -> None:
+    """Have objects (key and version, 0 for a pack) removed later."""
+    for key, instance in objects:
+        here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
+        if session.run(select(pack_leftovers.c.key).where(here)).fetchone() is None:
+            session.run(
+                insert(pack_leftovers).values(
+                    store=to_stored(store), key=to_stored(key), instance_fk=instance, not_before=not_before
+                )
+            )
+
+
+def leave_empty_packs(session: Session, store: str, study: str, series: str, not_before: int) -> None:
+    """Forget copies of packs in a store that nothing points at any more, and have them removed later."""
+    here = select(packs.c.pk, packs.c.key).join(pack_copies, pack_copies.c.pack_fk == packs.c.pk)
+    of_series = (packs.c.study_instance_uid == identifier(study)) & (packs.c.series_instance_uid == identifier(series))
+    for pk, key in session.run(here.where(of_series, pack_copies.c.store == to_stored(store))).fetchall():
+        live = select(pack_members.c.ordinal).join(packs, packs.c.pk == pack_members.c.pack_fk)
+        if session.run(live.where(packs.c.pk == pk, is_pointed_at(store)).limit(1)).fetchone() is not None:
+            continue
+        session.run(delete(pack_copies).where(pack_copies.c.pack_fk == pk, pack_copies.c.store == to_stored(store)))
+        leave(session, store, [(from_stored(key), 0)], not_before)
+        (copies,) = session.run(select(func.count()).where(pack_copies.c.pack_fk == pk)).fetchone()
+        if not copies:
+            session.run(delete(pack_members).where(pack_members.c.pack_fk == pk))
+            session.run(delete(packs).where(packs.c.pk == pk))
+
+
+def copy_everything(session: Session, pack: int, key: str, store: str) -> list[tuple[str, int]]:
+    """Point versions at a pack's copy in another store, instead of their loose objects there; those, as (key, version)."""
+    listed = session.run(select(pack_members).where(pack_members.c.pack_fk == pack)).fetchall()
+    left: list[tuple[str, int]] = []
+    for _, _, instance, sha256, offset, length in listed:
+        left += _copy_one(session, (instance, sha256, offset, length), key, store)
+    return left
+
+
+def _copy_one(session: Session, member: tuple[int, str, int, int], key: str, store: str) -> list[tuple[str, int]]:
+    instance, sha256, offset, length = member
+    columns = (locations.c.ordinal, locations.c.store, locations.c.key, locations.c.offset)
+    rows = session.run(select(*columns).where(locations.c.instance_fk == instance)).fetchall()
+    if not any(from_stored(row[2]) == key and row[3] == offset for row in rows):
+        return _copy_generation(session, member, key, store)
+    others = [row for row in rows if from_stored(row[1]) == store and (from_stored(row[2]), row[3]) != (key, offset)]
+    for row in others:
+        session.run(delete(locations).where(locations.c.instance_fk == instance, locations.c.ordinal == row[0]))
+    if not any(from_stored(row[1]) == store and row not in others for row in rows):
+        number = max(row[0] for row in rows) + 1
+        session.run(
+            insert(locations).values(
+                instance_fk=instance, ordinal=number, store=to_stored(store), key=to_stored(key), offset=offset, length=length
+            )
+        )
+    return [(from_stored(row[2]), instance if row[3] == 0 else 0) for row in others]
+
+
+def _copy_generation(session: Session, member: tuple[int, str, int, int], key: str, store: str) -> list[tuple[str, int]]:
+    """An earlier generation is listed in one store only: it moves where that is this one."""
+    instance, sha256, offset, _ = member
+    here = (generations.c.instance_fk == instance) & (generations.c.sha256 == sha256) & (generations.c.store == to_stored(store))
+    row = session.run(select(generations.c.key, generations.c.offset).where(here)).fetchone()
+    if row is None or (from_stored(row[0]), row[1]) == (key, offset):
+        return []
+    session.run(update(generations).where(here).values(key=to_stored(key), offset=offset))
+    return [(from_stored(row[0]), instance if row[1] == 0 else 0)]
+
+
+def leftover_is_free(session: Session, store: str, key: str, instance: int) -> bool:
+    """Whether nothing points at an object that is to be removed."""
+    if instance:
+        return not loose_is_pointed_at(session, instance, store, key)
+    live = select(pack_members.c.ordinal).join(packs, packs.c.pk == pack_members.c.pack_fk)
+    return session.run(live.where(packs.c.key == to_stored(key), is_pointed_at(store)).limit(1)).fetchone() is None
+
+
+def forget_leftovers(session: Session, store: str, keys: Sequence[str]) -> None:
+    """They are gone, or in use again."""
+    for key in keys:
+        here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
+        session.run(delete(pack_leftovers).where(here))

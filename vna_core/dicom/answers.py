@@ -1,0 +1,97 @@
+"""DICOM JSON answers of a source: their values, and whether they match what was asked (PS3.4 C.2.2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
+from typing import Any, Final
+
+from vna_core.dicom.dictionary import vr_of
+from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+
+KEY_OF: Final = {Level.PATIENT: 0x00100020, Level.STUDY: 0x0020000D, Level.SERIES: 0x0020000E, Level.IMAGE: 0x00080018}
+"""Unique key of each level (PS3.4 C.6.1.1)."""
+_MODALITIES_IN_STUDY: Final = 0x00080061
+LISTS: Final = 512
+"""Most single questions that lists of values in one query may make."""
+
+
+def values_of(answer: Mapping[str, Any], tag: int) -> tuple[str, ...]:
+    """Values of an attribute as text; a person's name by its alphabetic group. Empty when absent or of another shape."""
+    element = answer.get(f"{tag:08X}")
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    if not isinstance(values, list):
+        return ()
+    return tuple(_text(value) for value in values)
+
+
+def first_value(answer: Mapping[str, Any], tag: int) -> str:
+    """The first value of an attribute; empty when there is none."""
+    values = values_of(answer, tag)
+    return values[0] if values else ""
+
+
+def single_questions(query: Query) -> Iterator[Query]:
+    """The query as questions whose conditions have one value each, except lists of UIDs, which every source understands."""
+    choices: list[list[Condition]] = []
+    for one in query.conditions:
+        if isinstance(one, Equals) and len(one.values) > 1 and vr_of(one.tag) != "UI":
+            choices.append([Equals(one.tag, (value,)) for value in one.values])
+        else:
+            choices.append([one])
+    for number, picked in enumerate(product(*choices)):
+        if number >= LISTS:
+            return
+        yield replace(query, conditions=picked)
+
+
+def matches(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
+    """Whether an answer fulfils every condition; an attribute that is absent fulfils none but an empty one."""
+    return all(_fulfils(values_of(answer, one.tag), one) for one in conditions)
+
+
+def contradicts(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
+    """Whether an answer shows that the source did not match as asked: a value meant literally was taken for a pattern."""
+    return any(
+        isinstance(one, Equals)
+        and any("*" in value or "?" in value for value in one.values)
+        and bool(values_of(answer, one.tag))
+        and not _fulfils(values_of(answer, one.tag), one)
+        for one in conditions
+    )
+
+
+def _fulfils(values: tuple[str, ...], condition: Condition) -> bool:
+    name = vr_of(condition.tag) == "PN"
+    if isinstance(condition, Between):
+        return any(_within(value, condition) for value in values if value)
+    if isinstance(condition, Wildcard):
+        pattern = _pattern(condition.pattern, name)
+        return not condition.pattern.strip("*") or any(pattern.fullmatch(value) is not None for value in values)
+    wanted = {_folded(value, name) for value in condition.values}
+    return wanted <= {""} or any(_folded(value, name) in wanted for value in values)
+
+
+def _within(value: str, span: Between) -> bool:
+    low, high = span.low.replace(":", ""), span.high.replace(":", "")
+    value = value.replace(":", "").replace(".", "") if vr_of(span.tag) == "DA" else value.replace(":", "")
+    return (not low or value >= low or value.startswith(low)) and (not high or value <= high or value.startswith(high))
+
+
+def _folded(value: str, name: bool) -> str:
+    return value.rstrip("^ ").casefold() if name else value.strip(" ")
+
+
+@lru_cache(maxsize=256)
+def _pattern(text: str, name: bool) -> re.Pattern[str]:
+    inner = "".join(".*" if one == "*" else "." if one == "?" else re.escape(one) for one in text)
+    return re.compile(inner + (r"\^*" if name else ""), re.DOTALL | (re.IGNORECASE if name else 0))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("Alphabetic") or "")
+    return "" if value is None else str(value)

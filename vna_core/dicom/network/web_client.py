@@ -1,0 +1,259 @@
+"""A client for sources that speak HTTP (PS3.18, and vendors' own interfaces): persistent connections, streams, everything bounded.
+
+It stands on the standard library's client, because its sockets can be interrupted when a deadline is cancelled. Redirects are not
+followed and no environment is read: a source must not be able to send our credentials elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from queue import Empty, LifoQueue
+from typing import Any, Final
+from urllib.parse import SplitResult, quote, urlencode
+
+from vna_core.domain.deadline import Deadline, seconds_left
+from vna_core.domain.errors import ConfigurationError, LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable
+
+CONNECT: Final = 10.0
+SILENCE: Final = 300.0
+"""Seconds that a source may think before it says something."""
+LARGEST_DOCUMENT: Final = 256 << 20
+"""Longest document that is read into memory, in octets."""
+PIECE: Final = 1 << 18
+_LEFT_OVER: Final = 1 << 16
+"""Octets of an unread answer that are read to keep its connection; beyond that it is closed."""
+_DOWN: Final = frozenset((408, 425, 429, 502, 503, 504))
+
+
+class Answer:
+    """The answer to one request, read piece by piece."""
+
+    def __init__(self, response: http.client.HTTPResponse, deadline: Deadline | None) -> None:
+        self._response = response
+        self._deadline = deadline
+        self.status = response.status
+
+    def header(self, name: str) -> str:
+        """A header field; empty when absent."""
+        return self._response.headers.get(name) or ""
+
+    def headers(self, name: str) -> list[str]:
+        """Every header field of that name."""
+        return self._response.headers.get_all(name) or []
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body. Raises PeerUnavailable where it ends before its time."""
+        try:
+            while piece := self._response.read1(PIECE):
+                yield piece
+                if self._deadline is not None:
+                    self._deadline.check()
+            if self._response.length:  # the standard library tells a short body of known length only to whoever reads it whole
+                raise PeerUnavailable("The source cut its answer short.")
+        except http.client.IncompleteRead as error:
+            raise PeerUnavailable("The source cut its answer short.") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+
+    def whole(self, maximum: int = LARGEST_DOCUMENT) -> bytes:
+        """The body in memory. Raises LimitExceeded."""
+        body = bytearray()
+        for piece in self.pieces():
+            body += piece
+            if len(body) > maximum:
+                raise LimitExceeded("A document of the source is too long.", limit="document", maximum=maximum)
+        return bytes(body)
+
+
+class WebClient:
+    """Requests to one source. May be used by several threads.
+
+    Parameters
+    ----------
+    address
+        Scheme ``http`` or ``https``, host and port; the path is put before every path that is asked for.
+    headers
+        Sent with every request (authorization).
+    ca_file
+        Certificates to trust for ``https`` instead of the system's.
+    """
+
+    def __init__(self, address: SplitResult, headers: Mapping[str, str], ca_file: str = "") -> None:
+        self._host, self._port = address.hostname or "", address.port
+        self._prefix = address.path.rstrip("/")
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "vna", **headers}
+        self._context: ssl.SSLContext | None = None
+        if address.scheme == "https":
+            try:
+                self._context = ssl.create_default_context(cafile=ca_file or None)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigurationError(f"The certificates in {ca_file!r} cannot be read: {error}.") from error
+        self._idle: LifoQueue[http.client.HTTPConnection] = LifoQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def document(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        *,
+        body: object = None,
+        accept: str = "application/json",
+        deadline: Deadline | None = None,
+    ) -> Any:
+        """A JSON document, or None for an answer without content. Raises as `request`, and PeerError for what is no JSON."""
+        return self.document_and_answer(path, parameters, body=body, accept=accept, deadline=deadline)[0]
+
+    def document_and_answer(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        *,
+        body: object = None,
+        accept: str = "application/json",
+        deadline: Deadline | None = None,
+    ) -> tuple[Any, Answer]:
+        """The same, with the answer's header fields."""
+        pairs = list(parameters.items()) if isinstance(parameters, Mapping) else parameters or []
+        # What RFC 3986 section 3.4 allows stays as it is: some services do not decode what they would not have to.
+        query = urlencode(pairs, quote_via=quote, safe="*?,:@!$'()/~")
+        target = f"{path}?{query}" if query else path
+        with self.request(target, body=body, accept=accept, deadline=deadline) as answer:
+            raw = answer.whole()
+        if not raw.strip():
+            return None, answer
+        try:
+            return json.loads(raw), answer
+        except (ValueError, RecursionError) as error:
+            raise PeerError("The source answered with something that is no JSON document.") from error
+
+    @contextlib.contextmanager
+    def request(
+        self, target: str, *, body: object = None, accept: str = "*/*", deadline: Deadline | None = None
+    ) -> Iterator[Answer]:
+        """GET, or POST of a JSON document, with a good answer.
+
+        Raises
+        ------
+        PeerUnavailable
+            No connection, no answer in time, or the source asks to come again later.
+        NotFound, NotOffered, PeerError
+            404 or 410; 405, 406, 415 or 501; every other answer that is not 2xx.
+        """
+        encoded = None if body is None else json.dumps(body).encode("utf-8")
+        headers = {**self._headers, "Accept": accept, **({"Content-Type": "application/json"} if encoded is not None else {})}
+        connection, response = self._answered(self._prefix + target, encoded, headers, deadline)
+        keep = False
+        wake = connection.sock
+        with deadline.waking(lambda: _interrupt(wake)) if deadline is not None else contextlib.nullcontext():
+            try:
+                _check_status(response)
+                yield Answer(response, deadline)
+                keep = _read_out(response)
+            except (NotFound, NotOffered):
+                keep = _read_out(response)
+                raise
+            finally:
+                if keep and not response.will_close and not self._closed:
+                    self._idle.put(connection)
+                else:
+                    connection.close()
+
+    def close(self) -> None:
+        """Close what is idle; requests that run close their connections themselves."""
+        self._closed = True
+        with contextlib.suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+    def _answered(
+        self, target: str, body: bytes | None, headers: Mapping[str, str], deadline: Deadline | None
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """Send the request; once more over a new connection where an idle one turns out to be closed."""
+        while True:
+            if deadline is not None:
+                deadline.check()
+            connection, fresh = self._connection()
+            try:
+                connection.timeout = max(0.001, seconds_left(deadline, CONNECT))
+                if connection.sock is None:
+                    connection.connect()
+                wake: socket.socket = connection.sock
+                wake.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                wake.settimeout(max(0.001, seconds_left(deadline, SILENCE)))
+                with deadline.waking(lambda sock=wake: _interrupt(sock)) if deadline is not None else contextlib.nullcontext():  # type: ignore[misc]
+                    connection.request("GET" if body is None else "POST", target, body, dict(headers))
+                    return connection, connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if fresh or isinstance(error, TimeoutError):
+                    raise _broken(error) from error
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+        try:
+            return self._idle.get_nowait(), False
+        except Empty:
+            if self._context is None:
+                return http.client.HTTPConnection(self._host, self._port), True
+            return http.client.HTTPSConnection(self._host, self._port, context=self._context), True
+
+
+def authorization(address: SplitResult, token: str, user: str, password: str) -> dict[str, str]:
+    """The Authorization header field for a bearer token, or for a name and a password (also those in the address)."""
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    name, secret = user or address.username or "", password or address.password or ""
+    if not name:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode("ascii")}
+
+
+def _check_status(response: http.client.HTTPResponse) -> None:
+    status = response.status
+    if 200 <= status < 300:
+        if (response.headers.get("Content-Encoding") or "identity").lower() != "identity":
+            raise PeerError("The source compressed its answer though it was not asked to.")
+        return
+    if status in (404, 410):
+        raise NotFound("The source does not have it.")
+    if status in (405, 406, 415, 501):
+        raise NotOffered(f"The source does not offer this (HTTP {status}).", status=status)
+    if status in (401, 403):
+        raise PeerError(f"The source refuses us (HTTP {status}): check token, user and password.", status=status)
+    if status in _DOWN:
+        raise PeerUnavailable(f"The source asks to come again later (HTTP {status}).", status=status)
+    raise PeerError(f"The source answered with HTTP {status}.", status=status)
+
+
+def _read_out(response: http.client.HTTPResponse) -> bool:
+    """Whether the answer is over, so that its connection can be used again."""
+    try:
+        left = _LEFT_OVER
+        while not response.isclosed() and left > 0:
+            piece = response.read1(left)
+            if not piece:
+                break
+            left -= len(piece)
+    except (OSError, http.client.HTTPException):
+        return False
+    return response.isclosed()
+
+
+def _interrupt(connection: socket.socket | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _broken(error: Exception) -> PeerUnavailable:
+    if isinstance(error, TimeoutError):
+        return PeerUnavailable("The source was silent for too long.")
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return PeerUnavailable(f"The connection to the source failed: {reason}.")

@@ -1,0 +1,97 @@
+"""Keeps the octets of one instance that arrives from a source: in memory, or in an unnamed file when they are many."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from typing import IO, Final
+
+from vna_core.domain.digest import StreamDigest
+from vna_core.domain.errors import LimitExceeded, OutOfResources, VnaError
+from vna_core.domain.octets import Octets, ReceivedInstance, Source
+
+IN_MEMORY: Final = 4 << 20
+"""Octets after which a file takes them."""
+LARGEST: Final = 16 << 30
+"""Most octets of one instance."""
+
+
+class Spool:
+    """A sink for one instance. A failure is remembered in `failure`, and the octets that follow it are let pass.
+
+    Parameters
+    ----------
+    transfer_syntax_uid, sop_class_uid, sop_instance_uid
+        What the source said outside the octets; hints.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        transfer_syntax_uid: str = "",
+        sop_class_uid: str = "",
+        sop_instance_uid: str = "",
+        maximum: int = LARGEST,
+    ) -> None:
+        self._source = source
+        self._hints = (transfer_syntax_uid, sop_class_uid, sop_instance_uid)
+        self._maximum = maximum
+        self._digest = StreamDigest()
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        self.size = 0
+        self.failure: VnaError | None = None
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Take the next octets. Never raises."""
+        if self.failure is not None:
+            return
+        self.size += len(piece)
+        if self.size > self._maximum:
+            self._fail(LimitExceeded("An instance of the source is too large.", limit="instance", maximum=self._maximum))
+            return
+        self._digest.update(piece)
+        try:
+            if self._file is None and self.size > IN_MEMORY:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish and discard
+                self._file.write(self._memory)
+                self._memory = bytearray()
+            if self._file is not None:
+                self._file.write(piece)
+            else:
+                self._memory += piece
+        except OSError as error:
+            self._fail(_no_space(error))
+
+    def finish(self) -> ReceivedInstance:
+        """The instance; whoever takes it closes its octets. Raises the failure where there was one."""
+        if self.failure is not None:
+            raise self.failure
+        if self._file is None:
+            octets = Octets(self.size, self._digest.hexdigest(), memory=self._memory)
+        else:
+            try:
+                self._file.flush()
+                octets = Octets(self.size, self._digest.hexdigest(), descriptor=os.dup(self._file.fileno()))
+            except OSError as error:
+                raise _no_space(error) from error
+            self._file.close()
+        return ReceivedInstance(octets, self._source, datetime.now(UTC), *self._hints)
+
+    def discard(self) -> None:
+        """Drop everything. May be called twice, and after `finish`."""
+        self._digest.abandon()
+        self._memory = bytearray()
+        if self._file is not None:
+            self._file.close()
+
+    def _fail(self, error: VnaError) -> None:
+        self.failure = error
+        self.discard()
+
+
+def _no_space(error: OSError) -> OutOfResources:
+    return OutOfResources(
+        f"The spool cannot be written ({error.strerror}): free space, then fetch again.", limit="data", maximum="disk space"
+    )

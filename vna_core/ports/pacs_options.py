@@ -1,0 +1,58 @@
+"""Options of a PACS adapter as a typed model, taken from the query of its URL and from the configuration."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vna_core.domain.errors import ConfigurationError
+
+
+class PacsOptions(BaseModel):
+    """What every adapter takes. Base of an adapter's own options: frozen, and closed to names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    issuer: str = ""
+    """Assigning authority of Patient IDs that carry none."""
+    concurrency: int = Field(4, ge=1, le=256)
+    """Retrievals at once."""
+
+
+OptionsT = TypeVar("OptionsT", bound=PacsOptions)
+
+
+def source_address(name: str, url: str) -> SplitResult:
+    """A source's URL taken apart; its port is good. Raises ConfigurationError."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, parts.hostname
+    except ValueError as error:
+        raise ConfigurationError(f"{url!r} is not a source: {error}.", source=name) from error
+    return parts
+
+
+def source_options(model: type[OptionsT], name: str, query: str, options: Mapping[str, Any]) -> OptionsT:
+    """The options of source `name`: those of its URL's query, and over them those configured.
+
+    Raises
+    ------
+    ConfigurationError
+        The first option that is unknown, missing or wrong, with the nearest known name. Never the value: it may be a secret.
+    """
+    try:
+        return model.model_validate({**dict(parse_qsl(query)), **options})
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        option = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(option, model.model_fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(model.model_fields))}."
+            message = f"unknown option {option!r}; {hint}"
+        else:
+            message = f"option {option!r}: {problem['msg'].removeprefix('Value error, ')}."
+        raise ConfigurationError(f"Source {name!r}: {message}", source=name) from None
