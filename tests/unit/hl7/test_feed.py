@@ -57,8 +57,7 @@ class Feed:
         self.thread.start()
 
     def connection(self) -> socket.socket:
-        connection = socket.create_connection(self.listener.getsockname()[:2], timeout=20)
-        return connection
+        return socket.create_connection(self.listener.getsockname()[:2], timeout=20)
 
     def send(self, *messages: bytes) -> list[str]:
         """Codes of the acknowledgements, over one connection."""
