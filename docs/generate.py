@@ -231,8 +231,19 @@ def cli() -> str:
 
 
 def rules() -> str:
-    rows = [(f"`{entry.id}`", entry.layer.name.lower(), entry.confidence, entry.summary) for entry in RULE_BOOK]
-    return f"Rule set `{RULE_SET}`.\n\n" + table(("rule", "layer", "confidence", "what is found, and what becomes of it"), rows)
+    rows = [
+        (f"`{one.id}`", str(one.version), one.layer.name.lower(), one.confidence, one.summary, vendors_of(one.id))
+        for one in RULE_BOOK
+    ]
+    titles = ("rule", "version", "layer", "confidence", "what is found, and what becomes of it", "vendors")
+    return f"Rule set `{RULE_SET}`.\n\n" + table(titles, rows)
+
+
+def vendors_of(rule: str) -> str:
+    """Links to the vendors' pages that name a rule."""
+    pages = sorted(path for path in (DOCS / "reference" / "vendors").glob("*.md") if path.stem != "README")
+    named = [path for path in pages if f"`{rule}`" in path.read_text(encoding="utf-8")]
+    return ", ".join(f"[{path.stem}](vendors/{path.name})" for path in named)
 
 
 # -- faces ----------------------------------------------------------------------------------------------------------------

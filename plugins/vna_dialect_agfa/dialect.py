@@ -14,6 +14,8 @@ _OWN: Final = Markers(
     uids=("1.3.51.0.7.",),
 )
 
+FRAMES: Final = 0x52009230
+
 USUAL_BLOCKS: Final[Mapping[tuple[int, str], int]] = {
     (0x0021, "SIEMENS MR SDS 01"): 0x10,
     (0x0021, "SIEMENS MR SDI 02"): 0x11,
@@ -34,6 +36,7 @@ class AgfaDialect(MarkedDialect):
         manufacturers=_OWN.manufacturers,
         creators=(*_OWN.creators, "SIEMENS MR ", "Philips MR ", "Philips Imaging "),
         uids=_OWN.uids,
+        tags=(FRAMES,),  # the blocks of enhanced images stand in their functional groups, with no creator at the top level
     )
 
     def recognize(self, facts: DialectFacts) -> Recognition | None:

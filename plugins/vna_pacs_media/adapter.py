@@ -29,7 +29,7 @@ from vna_core.ports.pacs import (
 from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
 from vna_core.ports.parallel_fetch import ParallelFetch
 from vna_pacs_media.fetching import Fetching
-from vna_pacs_media.index import Index, Place
+from vna_pacs_media.index import CLOSED, Index, Place
 from vna_pacs_media.reading import indexed, is_attachment, unreadable
 
 _log = structlog.get_logger(__name__)
@@ -92,10 +92,8 @@ class MediaAdapter(PacsAdapter):
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`. A file that says it is DICOM and cannot be read is an instance with minted UIDs."""
         for one in self._indexed(deadline).instances(study_instance_uid):
-            size = -1 if one.place.folded else one.place.size
-            yield InventoriedInstance(
-                one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid, size=size
-            )
+            uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid)
+            yield InventoriedInstance(*uids, size=one.place.size)
 
     def fetch(
         self,
@@ -171,7 +169,9 @@ def _take(index: Index, item: OfferedFile, attachment: bool) -> str:
         _log.warning("file-unreadable", file=item.path, error=type(error).__name__)
     if found is None:
         found = unreadable(item.path)
-    # What must not be opened (a ZIP bomb, a file that is not there) gets a place that cannot be opened either.
-    place = Place(item.path) if item.open is None else Place(item.container, item.member, item.offset, item.size, found.folded)
+    size = found.unfolded_size if found.folded else item.size
+    # What must not be opened: a ZIP bomb, a file outside the folder of its DICOMDIR, one that is not there.
+    offset = CLOSED if item.open is None else item.offset
+    place = Place(item.container, item.member, offset, size, found.folded)
     index.add(found, place, attachment)
     return "instances" if found.readable else "unreadable"

@@ -7,7 +7,10 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import IO, Final
+
+import structlog
 
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import VnaError
@@ -15,9 +18,11 @@ from vna_core.domain.octets import CHUNK, Source
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, FetchReport
 from vna_core.ports.parallel_fetch import added
-from vna_pacs_media.index import Place, Placed
+from vna_pacs_media.index import CLOSED, Place, Placed
 from vna_pacs_media.reading import unfolded
 
+_log = structlog.get_logger(__name__)
+_MEMBERS_AT_ONCE: Final = 64
 _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 
 
@@ -29,36 +34,48 @@ class Fetching:
 
     @staticmethod
     def units(found: Sequence[Placed]) -> Iterator[list[Placed]]:
-        """What is read in one go: a file, a member, or everything wanted from one compressed TAR file, which has to be read in order."""
-        in_order: dict[str, list[Placed]] = defaultdict(list)
+        """What is read in one go: a file; some members of a ZIP file; everything wanted from a compressed TAR file, which is read in order."""
+        archives: dict[str, list[Placed]] = defaultdict(list)
         for one in found:
-            if one.place.member and one.place.offset < 0 and not zipfile.is_zipfile(one.place.path):
-                in_order[one.place.path].append(one)
+            if one.place.member and one.place.offset == -1:
+                archives[one.place.path].append(one)
             else:
                 yield [one]
-        yield from in_order.values()
+        for path, members in archives.items():
+            step = _MEMBERS_AT_ONCE if _is_zip(path) else len(members)
+            yield from (members[at : at + step] for at in range(0, len(members), step))
 
     def fetch(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
         """Deliver one unit. What cannot be read any more is reported as failed."""
-        if len(unit) > 1 or (unit[0].place.member and unit[0].place.offset < 0 and not zipfile.is_zipfile(unit[0].place.path)):
-            return self._from_compressed_tar(unit, deliver, deadline)
-        return self._one(unit[0], lambda: _opened(unit[0].place), unit[0].place.offset, deliver, deadline)
+        place = unit[0].place
+        if place.offset == CLOSED:
+            return FetchReport(0, len(unit), message="A file cannot be opened, or must not be.")
+        if not place.member or place.offset >= 0:
+            return self._one(unit[0], lambda: open(place.path, "rb"), place.offset, deliver, deadline)
+        return (self._from_zip if _is_zip(place.path) else self._from_compressed_tar)(unit, deliver, deadline)
+
+    def _from_zip(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
+        try:
+            archive = zipfile.ZipFile(unit[0].place.path)
+        except (OSError, zipfile.BadZipFile) as error:
+            return FetchReport(0, len(unit), message=f"The ZIP file is damaged: {error}.")
+        total = FetchReport(0, 0)
+        with archive:
+            for one in unit:
+                total = added(total, self._one(one, partial(archive.open, one.place.member), -1, deliver, deadline))
+        return total
 
     def _from_compressed_tar(self, unit: list[Placed], deliver: Deliver, deadline: Deadline | None) -> FetchReport:
         wanted: dict[str, list[Placed]] = defaultdict(list)
         for one in unit:
             wanted[one.place.member].append(one)
         total = FetchReport(0, 0)
-        try:
-            with tarfile.open(unit[0].place.path, "r:*") as archive:
-                for member in archive:
-                    if member.isfile() and wanted.get(member.name):
-                        one, stream = wanted[member.name].pop(0), archive.extractfile(member)
-                        if stream is not None:
-                            total = added(total, self._one(one, lambda: stream, -1, deliver, deadline))  # noqa: B023 - called at once
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            total = added(total, FetchReport(0, 0, message=f"The TAR file is damaged: {error}."))
-        return FetchReport(total.delivered, len(unit) - total.delivered, message=total.message)
+        for name, stream in _members(unit[0].place.path):
+            if wanted.get(name):
+                total = added(total, self._one(wanted[name].pop(0), partial(_given, stream), -1, deliver, deadline))
+        lost = sum(map(len, wanted.values()))
+        message = "The TAR file is damaged or was changed." if lost else total.message
+        return FetchReport(total.delivered, total.failed + lost, message=message)
 
     def _one(
         self, one: Placed, opened: Callable[[], IO[bytes]], offset: int, deliver: Deliver, deadline: Deadline | None
@@ -81,10 +98,27 @@ class Fetching:
             spool.discard()
 
 
-def _opened(place: Place) -> IO[bytes]:
-    if place.member and place.offset < 0:
-        return zipfile.ZipFile(place.path).open(place.member)
-    return open(place.path, "rb")
+def _members(path: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Files of a TAR file in order, as far as it can be read."""
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream is not None:
+                    yield member.name, stream
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        _log.warning("tar-damaged", file=path, error=type(error).__name__)
+
+
+def _given(stream: IO[bytes]) -> IO[bytes]:
+    return stream
+
+
+def _is_zip(path: str) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except OSError:
+        return False
 
 
 def _pieces(stream: IO[bytes], place: Place, offset: int) -> Iterator[bytes]:

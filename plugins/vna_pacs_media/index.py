@@ -30,6 +30,9 @@ _BELOW_STUDY: Final = frozenset((SERIES, SOP, CLASS, _MODALITY, 0x00080070, 0x00
 _BELOW_SERIES: Final = frozenset((SOP, CLASS, 0x00200013))
 
 
+CLOSED: Final = -2
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where one instance lies.
@@ -39,9 +42,10 @@ class Place:
     member
         Its name inside the archive at `path`; empty for a file of its own.
     offset
-        First octet of it in an archive that can be read from anywhere; -1: open the archive and look for the member.
+        First octet of it in an archive that can be read from anywhere; -1: open the archive and look for the member;
+        `CLOSED`: it must not be opened.
     size
-        Octets there; -1: not known.
+        Octets of the instance; -1: not known.
     folded
         Compressed as Orthanc does it.
     """

@@ -40,12 +40,13 @@ class IndexedFile:
     readable
         The header was understood.
     folded
-        The file is compressed as Orthanc does it (eight octets of length, then zlib).
+        The file is compressed as Orthanc does it (eight octets of length, then zlib); `unfolded_size` is what it says of its length.
     """
 
     values: Mapping[int, tuple[str, ...]]
     readable: bool = True
     folded: bool = False
+    unfolded_size: int = -1
 
     def first(self, tag: int) -> str:
         """First value of an attribute; empty when there is none."""
@@ -79,7 +80,8 @@ def indexed(place: str, stream: IO[bytes]) -> IndexedFile | None:
         return None
     if not found.values.get(SOP):
         return unreadable(place, folded) if plain[128:132] == b"DICM" else None
-    return IndexedFile({**_minted(place, found.values), **found.values}, True, folded)
+    size = min(int.from_bytes(head[:8], "little"), _LARGEST_INFLATED) if folded else -1
+    return IndexedFile({**_minted(place, found.values), **found.values}, True, folded, size)
 
 
 def unfolded(stream: IO[bytes]) -> Iterator[bytes]:

@@ -42,6 +42,7 @@ def plain() -> Iterator[None]:
         mock.patch.object(room, "describe_pixels", lambda *_: False),
         mock.patch.object(room, "describe_dialects", lambda *_: ()),
         mock.patch.object(room, "note_domains", lambda *_: None),
+        mock.patch.object(room, "note_implausible", lambda *_: None),
     ):
         yield
 

@@ -115,6 +115,12 @@ class TestFolder(PacsConformance):
         (folder / "empty").touch()
         return MediaAdapter.open("folder", str(folder), {})
 
+    def unreachable(self, folder: Path) -> PacsAdapter:
+        (folder / "unmounted").mkdir()
+        adapter = MediaAdapter.open("folder", str(folder / "unmounted"), {})
+        (folder / "unmounted").rmdir()
+        return adapter
+
 
 class TestZip(PacsConformance):
     """A ZIP file."""

@@ -21,7 +21,9 @@ from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
 from vna_core.ingest.normalize import container, encoding, identifiers
+from vna_core.ingest.normalize.rule_book import RULE_BOOK
 from vna_core.ports import hookspecs
+from vna_core.testing.quirks import ENTRIES, NOT_ONE_FILE
 
 PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = PROJECT / "docs" / "reference"
@@ -127,8 +129,27 @@ def test_every_rule_is_documented() -> None:
     assert not missing(registered, page("normalization-rules"))
 
 
+def test_every_deviation_of_the_catalogue_is_a_rule_or_a_decision() -> None:
+    catalogue = set(ENTRIES) | set(NOT_ONE_FILE)
+    assert len(catalogue) == 138
+    assert sorted(catalogue - {entry.id for entry in RULE_BOOK}) == []
+    assert not missing(catalogue, page("normalization-rules"))
+    decided = {entry.id for entry in RULE_BOOK if entry.confidence == "none"}
+    assert set(NOT_ONE_FILE) <= decided, "what no file can show is a decision"
+
+
+def test_every_rule_stands_with_its_version_and_the_pages_of_its_vendors() -> None:
+    text = page("normalization-rules")
+    assert all(entry.version >= 1 and entry.summary.endswith(".") for entry in RULE_BOOK)
+    for vendor in (PROJECT / "docs/reference/vendors").glob("*.md"):
+        if vendor.stem == "README":
+            continue
+        for id_ in re.findall(r"`([FENPITDV][0-9]{2})`", vendor.read_text(encoding="utf-8")):
+            assert re.search(rf"^\| `{id_}` .*vendors/{vendor.stem}\.md", text, re.MULTILINE), (vendor.stem, id_)
+
+
 def test_every_rule_id_that_the_code_names_is_documented() -> None:
-    named = re.compile(r"\"([FENPITV][0-9]{2})\"")
+    named = re.compile(r"\"([FENPITDV][0-9]{2})\"")
     folders = ("vna_core/dicom", "vna_core/ingest", "plugins")
     ids = {
         id_

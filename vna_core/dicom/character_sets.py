@@ -187,6 +187,15 @@ def decode_whole(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> tuple[
         return _decode(raw, vr, plan), False
 
 
+def designated(raw: bytes) -> frozenset[str]:
+    """Codecs of what the escape sequences in a text designate; ``ascii`` for ISO-IR 6 and 14."""
+    found, position = set(), raw.find(_ESCAPE)
+    while position >= 0:
+        found.add(_escape(raw, position + 1)[2])
+        position = raw.find(_ESCAPE, position + 1)
+    return frozenset(found)
+
+
 def is_understood(name: str) -> bool:
     """Whether a name, misspelt or not, means a set that this module decodes."""
     term = term_of(name)

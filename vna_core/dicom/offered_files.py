@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -93,27 +94,21 @@ def _is_plain_tar(path: Path) -> bool:
 
 
 def _zip_members(path: Path) -> Iterator[OfferedFile]:
+    """Members while the archive is open: its directory is read once, so a member must be opened before the next is asked for."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()][:_DEEPEST_ARCHIVE]
+        archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         yield OfferedFile(str(path), 0, None, Unarchivable(f"The ZIP file is damaged: {error}.", path=str(path)))
         return
-    for member in members:
-        name = f"{path}!{member.filename}"
-        if member.file_size > _FREE and member.file_size > LARGEST_RATIO * max(member.compress_size, 1):
-            yield OfferedFile(
-                name, member.file_size, None, Unarchivable("The member unfolds to more than a real image would: a ZIP bomb.")
-            )
-        else:
-            yield OfferedFile(name, member.file_size, _zip_opener(path, member.filename), member=member.filename)
-
-
-def _zip_opener(path: Path, member: str) -> Callable[[], AbstractContextManager[IO[bytes]]]:
-    def opener() -> IO[bytes]:
-        return zipfile.ZipFile(path).open(member)
-
-    return opener
+    with archive:
+        for member in [one for one in archive.infolist() if not one.is_dir()][:_DEEPEST_ARCHIVE]:
+            name = f"{path}!{member.filename}"
+            if member.file_size > _FREE and member.file_size > LARGEST_RATIO * max(member.compress_size, 1):
+                yield OfferedFile(
+                    name, member.file_size, None, Unarchivable("The member unfolds to more than a real image would: a ZIP bomb.")
+                )
+            else:
+                yield OfferedFile(name, member.file_size, partial(archive.open, member), member=member.filename)
 
 
 def _tar_members(path: Path) -> Iterator[OfferedFile]:

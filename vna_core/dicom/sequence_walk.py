@@ -233,7 +233,8 @@ class SequenceWalk(ABC):
         if vr != "SQ":
             vr = "SQ"
             if sequence.speculative:
-                self.notes.insert(sequence.notes, Note("E01", sequence.start, "sequence under UN", sequence.tag))
+                rule = "E06" if not sequence.parent.explicit else "E01" if sequence.parent.little_endian else "E04"
+                self.notes.insert(sequence.notes, Note(rule, sequence.start, "sequence under UN", sequence.tag))
         parent = sequence.parent
         parent.elements.append(_new_element(Element, (sequence.tag, vr, sequence.start, end - sequence.start, sequence.items)))
         self.remaining -= 1

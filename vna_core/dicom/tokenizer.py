@@ -243,7 +243,8 @@ class _Walker(RepairingWalk):
             else:
                 self._open(tag, vr, start, length)
         elif length == UNDEFINED:
-            self._note("E02" if vr == "UN" else "E05", start, tag, f"undefined length under {vr}")
+            rule = "E05" if vr != "UN" else "E02" if self.data_set.explicit else "E06"
+            self._note(rule, start, tag, f"undefined length under {vr}")
             self._open(tag, vr, start, length)
         elif vr == "UN" and length >= 8 and head in _ITEMS:
             self._open(tag, vr, start, length, speculative=True)

@@ -118,10 +118,10 @@ def test_a_sequence_under_unknown_in_the_other_byte_order() -> None:
     big = Form(explicit=False, big_endian=True)
     value = item(data_set(((0x00080100, "SH", "T-D3000"),), big), big)
     start = image("E07").put(0x00E10010, "LO", "ELSCINT1")
-    for form, syntax in ((Form(), "1.2.840.10008.1.2.1"), (IMPLICIT, "1.2.840.10008.1.2")):
+    for rule, form, syntax in (("E01", Form(), "1.2.840.10008.1.2.1"), ("E06", IMPLICIT, "1.2.840.10008.1.2")):
         parsed = read(start.put(0x00E11042, "", header(0x00E11042, "UN", len(value), form) + value).part10(syntax, form))
         assert items(parsed, 0x00E11042) == [[0x00080100]]
-        assert rules(parsed) == {"E01", "E07"}
+        assert rules(parsed) == {rule, "E07"}
 
 
 def test_private_elements_whose_implicit_length_looks_like_a_representation() -> None:
@@ -194,7 +194,7 @@ ALTERNATING = {
 @pytest.mark.parametrize("name", ALTERNATING)
 def test_damage_everywhere_takes_time_in_proportion(name: str) -> None:
     one = ALTERNATING[name]
-    octets = one * ((1 << 20) // len(one)) + b"\1"
+    octets = one * ((1 << 19) // len(one)) + b"\1"
     began = time.process_time()
     with suppress(Unarchivable):
         tokenize(octets, 0, len(octets), explicit=name != "zeros", little_endian=True)

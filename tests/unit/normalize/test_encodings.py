@@ -44,6 +44,7 @@ def image(order: str = "<", **encoding: bool) -> bytes:
         identification(extra=element(0x00100010, "PN", b"Doe^Jane", **encoding), **encoding)
         + description(8, 8, **encoding)
         + element(0x00281052, "DS", b"-1024 ", **encoding)
+        + element(0x00281053, "DS", b"1 ", **encoding)
         + sequence(0x00400275, [item(step, big=big), item(b"", big=big)], **encoding)
         + sequence(0x0040A730, [], **encoding)
         + element(0x00700022, "FL", struct.pack(order + "2f", 1.5, -2.25), **encoding)

@@ -15,6 +15,7 @@ from tests.unit.normalize.handmade import (
     RLE,
     assert_reversible_and_stable,
     data_set,
+    description,
     element,
     file,
     fragments,
@@ -471,3 +472,12 @@ def test_every_width_of_samples_passes(bits: int) -> None:
 def test_samples_in_private_elements_are_flagged() -> None:
     private = element(0x07A10010, "LO", b"ELSCINT1") + element(0x07A1100A, "OW", bytes(8))
     assert "P20" in [finding.rule for finding in offer(file(identification() + private)).findings]
+
+
+@pytest.mark.parametrize("number", [b"0 ", b"\0 ", b"x "])
+@pytest.mark.parametrize("extra", [0, 1, 4, 8, 10])
+def test_octets_of_zero_behind_a_frame_without_a_number_are_settled_at_once(number: bytes, extra: int) -> None:
+    pixels = element(0x7FE00010, "OB", b"\1\2\3\4" + bytes(extra + (extra & 1)))
+    octets = file(identification() + description(2, 2, 8, frames=1).replace(b"IS\2\0001 ", b"IS\2\0" + number) + pixels)
+    assert b"IS\2\0" + number in octets
+    assert_reversible_and_stable(octets, offer(octets))

@@ -208,3 +208,13 @@ def test_rows_and_columns_of_another_width_are_read_by_their_octets() -> None:
     wide = CLEAN + description(2, 2, 8).replace(number(0x00280010, 2), element(0x00280010, "UL", b"\2\0\0\0")) + pixels
     canonical = offer(file(wide))
     assert len(canonical.frames.ranges) == 1 and canonical.frames.ranges[0].length == 4
+
+
+@pytest.mark.parametrize("tag", [0xFFFE0000, 0xFFFF0010, 0x00010010, 0x00070000])
+def test_an_element_with_an_illegal_tag_is_told_without_standing_anywhere_again(tag: int) -> None:
+    elements = [(0x00080060, element(0x00080060, "CS", b"CT")), (tag, element(tag, "LO", b"ACME"))]
+    first = b"".join(octets for number, octets in sorted(elements) if number < 0x0020000D)
+    octets = file(identification(extra=first) + (elements[1][1] if tag > 0x0020000D else b""))
+    canonical = offer(octets)
+    assert "E33" in rules(canonical)
+    assert_reversible_and_stable(octets, canonical)

@@ -153,18 +153,43 @@ def test_undeclared_octets_that_are_not_utf_8_are_not_guessed() -> None:
     assert_reversible_and_stable(octets, canonical)
 
 
-def test_octets_that_the_declared_set_does_not_have_are_kept_as_octets() -> None:
-    raw = "王小东".encode("gb18030") + b"\xff"
-    octets = declared(b"GB18030", text(0x00081030, "LO", raw))
+BEYOND = [
+    (b"GB18030 ", "王小东".encode("gb18030") + b"\xff"),
+    (b"ISO_IR 192", "Müller".encode("latin-1")),
+    (b"ISO_IR 100", "山田^太郎".encode("shift_jis")),
+    (b"ISO_IR 100", b"M\x93\xfcller\x94"),
+    (b"ISO_IR 127", b"\xa1\xff"),
+    (b"ISO_IR 13 ", b"\xfe\xfdab"),
+]
+
+
+@pytest.mark.parametrize(("name", "raw"), BEYOND)
+def test_octets_that_the_declared_set_does_not_have_are_not_guessed(name: bytes, raw: bytes) -> None:
+    octets = declared(name, text(0x00081030, "LO", raw), text(0x00081090, "LO", b"X"))
+    canonical = offer(octets)
+    assert rules(canonical) == []
+    assert noticed(canonical) == ["T06"]
+    assert text(0x00081030, "LO", raw) in data_set(canonical)
+    assert_reversible_and_stable(octets, canonical)
+
+
+WIDER = [
+    (b"ISO_IR 13 ", "表示^ソ".encode("shift_jis"), "表示^ソ"),
+    (b"\\ISO 2022 IR 149", "홍^길동".encode("euc_kr"), "홍^길동"),
+    (b"ISO_IR 100", b"\x1b$B;3ED\x1b(B", "山田"),
+]
+
+
+@pytest.mark.parametrize(("name", "raw", "shown"), WIDER)
+def test_the_one_wider_set_is_inferred_and_the_octets_before_are_told(name: bytes, raw: bytes, shown: str) -> None:
+    octets = declared(name, text(0x00081030, "LO", raw))
     canonical = offer(octets)
     ds = read(canonical)
-    assert ds.StudyDescription.startswith("王小东")
-    assert "T06" in rules(canonical)
-    told = {
-        one.SelectorAttribute: one.NonconformingDataElementValue
-        for one in ds.OriginalAttributesSequence[0].NonconformingModifiedAttributesSequence
-    }
-    assert told[0x00081030].startswith(raw)
+    assert shown == ds.StudyDescription
+    (change,) = [one for one in canonical.transformations if one.rule == "T06" and one.tag == "00081030"]
+    assert change.confidence.value == "inferred"
+    told = [item for record in ds.OriginalAttributesSequence for item in record.NonconformingModifiedAttributesSequence]
+    assert any(one.SelectorAttribute == 0x00081030 and one.NonconformingDataElementValue.startswith(raw) for one in told)
     assert_reversible_and_stable(octets, canonical)
 
 

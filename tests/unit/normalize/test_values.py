@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pydicom
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.normalize.handmade import (
+    LIMITS,
     assert_reversible_and_stable,
     data_set,
     element,
@@ -18,12 +20,18 @@ from tests.unit.normalize.handmade import (
     identification,
     item,
     offer,
+    received,
     rules,
     sequence,
     stored,
 )
+from vna_core.dicom.elements import Element
 from vna_core.domain.instance import CanonicalInstance
-from vna_core.ingest.normalize.values import VALUE_RULES
+from vna_core.ingest.identify import identify
+from vna_core.ingest.normalize.encoding import revise
+from vna_core.ingest.normalize.engine import Journal
+from vna_core.ingest.normalize.original_attributes import Label, record_amendments
+from vna_core.ingest.normalize.values import VALUE_RULES, survey
 
 TAGS = {
     "AS": 0x00101010, "CS": 0x00080060, "DA": 0x00080020, "DS": 0x00180050, "DT": 0x0008002A, "IS": 0x00200013, "LO": 0x00081030,
@@ -65,6 +73,7 @@ CORRECTED = [
     ("D06", "AS", b"9m", b"009M"),
     ("D07", "DS", b"0.10000000000000001 ", b"0.1 "),
     ("D08", "DS", b"0,5 ", b"0.5 "),
+    ("D08", "DS", b"0,500 ", b"0.500 "),
     ("D08", "DS", b"1.5D+00 ", b"1.5E+00 "),
     ("D09", "IS", b"12.0", b"12"),
     ("T12", "CS", b"ct", b"CT"),
@@ -95,6 +104,8 @@ def test_the_octets_before_stand_in_the_original_attributes(rule: str, vr: str, 
 
 
 KEPT = [
+    ("D04", "TM", b"20240101"), ("D04", "TM", b"20240101123456"), ("D04", "TM", b"10:20:30:5"), ("D05", "DT", b"20240101 +9900"),
+    ("D05", "DT", b"2024010110203055"), ("D08", "DS", b"+1,500"), ("D08", "DS", b"12,345"),
     ("D02", "DA", b"02/03/1995"), ("D02", "DA", b"Jan 1995"), ("D04", "TM", b"24:00:00"), ("D05", "DT", b"soon"), ("D06", "AS", b"45"),
     ("D07", "DS", b"-0.123456789012345678 "), ("D08", "DS", b"nan "), ("D08", "DS", b"5 mm"), ("D09", "IS", b"1A"), ("D09", "IS", b"99999999999 "),
     ("I01", "UI", b"1.2.00.4"), ("I02", "UI", b"1.2.x\0"), ("I02", "UI", b"1." * 40), ("T09", "PN", b"a^b^c^d^e^f "), ("T11", "SH", b"12345678901234567890"),
@@ -219,3 +230,60 @@ class Strict:
 
     def __exit__(self, *_: object) -> None:
         pydicom.config.settings.reading_validation_mode = self._before
+
+
+ODD = {
+    "AS": b"0123456789 YMDWymdw", "CS": b"cCtTmMrR_ \0\xe9-", "DA": b"0123456789./- T:*UNKOWA", "DS": b"0123456789.,+-eEdD ",
+    "DT": b"0123456789.: -+TZ", "IS": b"0123456789.+- eA", "LO": b"aB\0\n\r\t\x1b \\^=\xe9\xc3\x82$()BJI", "PN": b"aB\0\n\x1b \\^=\xe9\xc3\x82$)C(J",
+    "SH": b"ab \0\\\xff", "TM": b"0123456789.: ,APMapm", "UI": b"0123. a\0\\",
+}  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_value_is_changed_twice_or_into_itself(data: st.DataObject) -> None:
+    vrs = data.draw(st.lists(st.sampled_from(sorted(ODD)), min_size=1, max_size=4, unique=True))
+    elements = {TAGS[vr]: (vr, bytes(data.draw(st.lists(st.sampled_from(ODD[vr]), max_size=20)))) for vr in vrs}
+    extra = b"".join(element(tag, vr, raw) for tag, (vr, raw) in sorted(elements.items()) if tag < 0x0020000D)
+    octets = file(identification(extra=extra))
+    canonical = offer(octets)
+    assert_reversible_and_stable(octets, canonical)
+    for change in canonical.transformations:
+        assert change.original is None or change.original != change.canonical or change.rule == "T10"
+
+
+@pytest.mark.parametrize(
+    ("vr", "raw", "wanted"), [("UL", b"\6\0\0\0", b"\6\0"), ("SS", b"\6\0", b"\6\0"), ("UL", b"\0\0\1\0", b"")]
+)
+def test_an_integer_of_another_size_becomes_the_standards_where_it_fits(vr: str, raw: bytes, wanted: bytes) -> None:
+    octets = file(identification() + element(0x00280010, vr, raw))
+    canonical = offer(octets)
+    expected = element(0x00280010, "US", wanted) if wanted else element(0x00280010, vr, raw)
+    assert expected in data_set(canonical)
+    assert "E24" in (rules(canonical) if wanted else [finding.rule for finding in canonical.findings])
+    assert_reversible_and_stable(octets, canonical)
+
+
+def test_telling_what_was_before_takes_time_in_proportion() -> None:
+    """Thousands of corrected values behind very many other elements: places are found by bisection."""
+    before = b"".join(
+        element((0x0021 + 2 * (number // 0xE000)) << 16 | (0x1000 + number % 0xE000), "SH", b"") for number in range(60_000)
+    )
+    items = [item(element(0x00080020, "DA", b"2024.01.%02d" % (number % 28 + 1))) for number in range(2_000)]
+    octets = file(identification() + before + sequence(0x00400275, items))
+    examined = 0
+
+    class Counting(list[Element]):
+        def __iter__(self) -> Iterator[Element]:
+            nonlocal examined
+            examined += len(self)
+            return super().__iter__()
+
+    one = received(octets)
+    parsed = identify(one, LIMITS)
+    amender = revise(parsed, Journal())
+    survey(amender)
+    amender.revised.data_set.elements = Counting(amender.revised.data_set.elements)
+    record_amendments(amender.revised, amender.amendments, one.source, Label("test", one.received_at))
+    assert len(amender.amendments) == 2_000
+    assert examined == 0

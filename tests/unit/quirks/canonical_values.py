@@ -94,9 +94,12 @@ class Reading:
         text = text.removesuffix("\0") if vr == "UI" else text.rstrip(" ")
         return () if not text else (text,) if vr in UNSPLIT else tuple(one.rstrip(" ") for one in text.split("\\"))
 
-    def samples(self) -> np.ndarray[Any, Any]:
-        """Stored values, masked to Bits Stored, of shape (frames, rows, columns[, samples])."""
-        decoder = DECODERS.get(self.root.file_meta.TransferSyntaxUID)
+    def samples(self, syntax: str = "") -> np.ndarray[Any, Any]:
+        """Stored values, masked to Bits Stored, of shape (frames, rows, columns[, samples]).
+
+        With `syntax` by the decoder for that transfer syntax, which may turn colours where that for the real one does not.
+        """
+        decoder = DECODERS.get(syntax or self.root.file_meta.TransferSyntaxUID)
         found = pixel_array(self.root, raw=True) if decoder is None else self._decoded(decoder)
         expected = 3 if self.root.SamplesPerPixel == 1 else 4
         shaped = found[np.newaxis] if found.ndim < expected else found

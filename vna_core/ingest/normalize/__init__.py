@@ -35,6 +35,7 @@ from vna_core.ingest.normalize.original_attributes import Label, record_amendmen
 from vna_core.ingest.normalize.pixel_derivation import derive_pixels
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
 from vna_core.ingest.normalize.pixel_labels import describe_pixels
+from vna_core.ingest.normalize.plausibility import note_implausible
 from vna_core.ingest.normalize.site_actions import apply_site_rules
 from vna_core.ingest.normalize.site_rules import SiteRules, day_first, first_set
 from vna_core.ingest.normalize.text import unify_text
@@ -103,6 +104,7 @@ def _amend(received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, am
     apply_site_rules(amender, site, rules, source, text_is_unified=is_unified)
     note_domains(amender.revised, source, amender.journal)
     note_private_class(amender.revised, amender.journal)
+    note_implausible(amender.revised, amender.journal)
 
 
 def _normalize(

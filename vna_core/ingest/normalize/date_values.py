@@ -17,11 +17,16 @@ _DATE_AND_TIME: Final = re.compile(rb"([0-9]{8})[ T]?([0-9]{2}:?[0-9]{2}(?::?[0-
 _NO_DATE: Final = re.compile(
     rb"0+|000[01].*|0{4}[-/.]0{2}[-/.]0{2}|[*?.-]+|UNKNOWN|UNK|NONE|N/?A|NULL|NOT ?AVAILABLE", re.IGNORECASE
 )
-_CLOCK: Final = re.compile(rb"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,:]([0-9]*))?)? ?([AP]\.?M\.?)?", re.IGNORECASE)
-_DIGITS: Final = re.compile(rb"([0-9]{2})([0-9]{2})([0-9]{2})\.?([0-9]*)")
-_HALF_DAY: Final = re.compile(rb"([0-9]{1,2})([0-9]{2})([0-9]{2})?() ?([AP]\.?M\.?)", re.IGNORECASE)
+_CLOCK: Final = re.compile(
+    rb"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]*)|:([0-9]{3}))?)? ?([AP]\.?M\.?)?", re.IGNORECASE
+)
+_DIGITS: Final = re.compile(rb"([0-9]{2})([0-9]{2})(?:([0-9]{2})(?:\.([0-9]*)|([0-9]{3}|[0-9]{6}))?)?")
+"""Without the point only milliseconds and microseconds: eight or fourteen digits are a date, with or without its time."""
+
+_HALF_DAY: Final = re.compile(rb"([0-9]{1,2})([0-9]{2})([0-9]{2})?()() ?([AP]\.?M\.?)", re.IGNORECASE)
 _ISO_8601: Final = re.compile(
-    rb"([0-9]{4})[-.]?([0-9]{2})[-.]?([0-9]{2})(?:[T ]?([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,]?([0-9]*))?)?)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+    rb"([0-9]{4})[-.]?([0-9]{2})[-.]?([0-9]{2})"
+    rb"(?:[T ]?([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]*)|([0-9]{3}|[0-9]{6}))?)?)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _AGE: Final = re.compile(rb"([0-9]{1,3}) ?([DWMYdwmy])")
 _BARE_AGE: Final = re.compile(rb"0*([0-9]{1,3})")
@@ -123,14 +128,14 @@ def _time(value: bytes) -> bytes | None:
     if not match:
         return None
     hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
-    half = match[5][:1].upper() if len(match.groups()) > 4 and match[5] else b""
+    half = match[6][:1].upper() if len(match.groups()) > 5 and match[6] else b""
     if half:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + (12 if half == b"P" else 0)
     if hour > 23 or minute > 59 or second > 60:
         return None
-    fraction = (match[4] or b"")[:6]
+    fraction = (match[4] or match[5] or b"")[:6]
     written = b"%02d%02d" % (hour, minute)
     if match[3]:
         written += b"%02d" % second + (b"." + fraction if fraction else b"")
@@ -151,11 +156,11 @@ def _date_time(value: bytes) -> bytes | None:
         return None
     written = day
     if match[4]:
-        clock = _time(match[4] + match[5] + (match[6] or b"00") + b"." + (match[7] or b""))
+        clock = _time(match[4] + match[5] + (match[6] or b"00") + b"." + (match[7] or match[8] or b""))
         if clock is None:
             return None
         written += clock if match[6] else clock[:4]
-    zone = (match[8] or b"").replace(b":", b"")
+    zone = (match[9] or b"").replace(b":", b"")
     return written + (b"+0000" if zone == b"Z" else zone)
 
 

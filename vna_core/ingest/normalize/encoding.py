@@ -19,7 +19,7 @@ from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.amendments import Amender, Path, path_text
 from vna_core.ingest.normalize.engine import Journal, Layer, Rule, displayed
 from vna_core.ingest.normalize.private_blocks import PrivateBlocks, block_of
-from vna_core.ingest.normalize.representation import may_be, parses_as
+from vna_core.ingest.normalize.representation import may_be, parses_as, same_integers
 
 TRAILING_PADDING: Final = 0xFFFCFFFC
 PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -180,6 +180,9 @@ def _representation(suspect: Suspect) -> Revision | None:
         return Revision(suspect.element._replace(vr=wanted), detail=f"{vr} to {wanted}")
     if parses_as(suspect.revised, suspect.element, wanted):
         return Revision(suspect.element._replace(vr=wanted), detail=f"{vr} to {wanted}")
+    integers = same_integers(suspect.revised, suspect.element, wanted)
+    if integers is not None:
+        return Revision(suspect.revised.literal(tag, wanted, integers), detail=f"{vr} to {wanted}")
     return Revision(suspect.element, finding=f"Written as {vr} where {wanted} belongs; the value does not read as that.")
 
 
@@ -233,7 +236,7 @@ ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
     Rule("E29", 1, Layer.ENCODING, _PROVEN, _no_creator, "Private block without creator: kept and flagged."),
     Rule(
         "E24",
-        1,
+        2,
         Layer.ENCODING,
         _PROVEN,
         _representation,

@@ -14,12 +14,12 @@ from typing import Generic, TypeVar
 from vna_core.dicom import dictionary
 from vna_core.domain.transformation import Confidence, Finding, Transformation
 
-RULE_SET = "2026.11.1"
+RULE_SET = "2026.11.2"
 """Version of all rules together; recorded with every object."""
 
 _SHOWN = 128
 _DISTINCT = 512
-"""Entries with values of their own; further changes are counted by rule."""
+"""Entries with values of their own; further changes are counted by rule and detail, and beyond twice as many by rule alone."""
 
 Subject = TypeVar("Subject")
 Verdict = TypeVar("Verdict")
@@ -78,6 +78,8 @@ class Journal:
         original, canonical = shortened(original), shortened(canonical)
         if len(self._changes) >= _DISTINCT:
             original = canonical = None
+            if len(self._changes) >= 2 * _DISTINCT:
+                detail = ""
         key = (rule, detail, original, canonical)
         known = self._changes.get(key)
         if known is not None:

@@ -11,6 +11,9 @@ from vna_core.ingest.normalize.value_verdicts import SuspectValue, Verdict, each
 
 _DECIMAL: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _COMMA: Final = re.compile(rb"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]{1,4})?")
+_THOUSANDS: Final = re.compile(rb"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
+"""Where a comma may group digits as well: 1,500 is one and a half or fifteen hundred."""
+
 _FORTRAN: Final = re.compile(rb"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))[dD]([+-]?[0-9]{1,4})")
 _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,11}")
 _WHOLE: Final = re.compile(rb"([+-]?[0-9]{1,10})\.0{0,32}")
@@ -52,27 +55,39 @@ def _compact(text: str) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa.removesuffix(".0")
 
 
-def odd_decimal(suspect: SuspectValue) -> Verdict | None:
+def fortran_decimal(suspect: SuspectValue) -> Verdict | None:
     if suspect.vr != "DS":
         return None
-    least, most = dictionary.value_multiplicity_of(suspect.place.tag)
-    number = len(suspect.values)
-    if b"," in suspect.raw and not least == most == number:
-        return Verdict(finding="A comma that may divide values or decimals.")
 
     def change(value: bytes) -> bytes | None:
-        if _COMMA.fullmatch(value):
-            value = value.replace(b",", b".")
-            value = value.replace(b".", b"0.", 1) if value.lstrip(b"+-").startswith(b".") else value
-        else:
-            match = _FORTRAN.fullmatch(value)
-            if not match:
-                return None
-            value = match[1] + b"E" + match[2]
-        return value if len(value) <= _LONGEST_DECIMAL else _shortened(value)
+        match = _FORTRAN.fullmatch(value)
+        return _fitting(match[1] + b"E" + match[2]) if match else None
+
+    written = each_value(suspect, change)
+    return None if written is None else Verdict(written)
+
+
+def decimal_comma(suspect: SuspectValue) -> Verdict | None:
+    if suspect.vr != "DS":
+        return None
+    if b"," not in suspect.raw:
+        return Verdict(finding="Not a decimal string.")
+    least, most = dictionary.value_multiplicity_of(suspect.place.tag)
+    if not least == most == len(suspect.values) or any(_THOUSANDS.fullmatch(value) for value in suspect.values):
+        return Verdict(finding="A comma that may divide values, digits or decimals.")
+
+    def change(value: bytes) -> bytes | None:
+        if not _COMMA.fullmatch(value):
+            return None
+        value = value.replace(b",", b".")
+        return _fitting(value.replace(b".", b"0.", 1) if value.lstrip(b"+-").startswith(b".") else value)
 
     written = each_value(suspect, change)
     return Verdict(finding="Not a decimal string.") if written is None else Verdict(written)
+
+
+def _fitting(value: bytes) -> bytes | None:
+    return value if len(value) <= _LONGEST_DECIMAL else _shortened(value)
 
 
 def odd_integer(suspect: SuspectValue) -> Verdict | None:

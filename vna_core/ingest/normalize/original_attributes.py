@@ -69,9 +69,7 @@ def record_amendments(revised: RevisedDataSet, amendments: Sequence[Amendment], 
         modified = [_before(revised, one) for one in legal] if not number else []
         told = octets[number : number + 1]
         named = {element.tag for element in modified}
-        modified += [
-            _empty(revised, one.tag) for one in told if not one.path and one.tag not in named and dictionary.is_known(one.tag)
-        ]
+        modified += [_empty(revised, one.tag) for one in told if not one.path and one.tag not in named and _may_be_named(one.tag)]
         sequences = [_sequence(MODIFIED_ATTRIBUTES, sorted(modified, key=_tag_of))]
         sequences += [_sequence(NONCONFORMING, _nonconforming(revised, one)) for one in told]
         _append(revised, DataSet([*sequences, *origin]))
@@ -93,6 +91,11 @@ def _before(revised: RevisedDataSet, amendment: Amendment) -> Element:
     if vr == "SQ":
         return Element(amendment.tag, "SQ", -1, 0, [])
     return revised.literal(amendment.tag, vr, _even(amendment.original or b"", vr))
+
+
+def _may_be_named(tag: int) -> bool:
+    """Whether an attribute may stand in an item: group lengths and the tags of items and delimiters are known, and may not."""
+    return dictionary.is_known(tag) and bool(tag & 0xFFFF) and 0x0008 <= tag >> 16 < 0xFFFC
 
 
 def _empty(revised: RevisedDataSet, tag: int) -> Element:
@@ -129,30 +132,41 @@ def _way(revised: RevisedDataSet, path: Path) -> list[tuple[DataSet, int]]:
         if data_set is None:
             break
         way.append((data_set, sequence))
-        items = next((element.items for element in data_set.elements if element.tag == sequence), None) or []
-        data_set = items[item] if item < len(items) else None
+        data_set = _item(data_set, sequence, item)
     return way
 
 
 def _innermost(revised: RevisedDataSet, path: Path) -> DataSet:
     data_set = revised.data_set
-    for sequence, item in path:
-        items = next((element.items for element in data_set.elements if element.tag == sequence), None) or []
-        if item >= len(items):
+    for sequence, number in path:
+        item = _item(data_set, sequence, number)
+        if item is None:
             return DataSet([])
-        data_set = items[item]
+        data_set = item
     return data_set
+
+
+def _item(data_set: DataSet, sequence: int, number: int) -> DataSet | None:
+    found = _element(data_set, sequence)
+    items = found.items or [] if found is not None else []
+    return items[number] if number < len(items) else None
+
+
+def _element(data_set: DataSet, tag: int) -> Element | None:
+    """By bisection, since there may be very many attributes to tell of in a very large data set."""
+    elements = data_set.elements
+    index = bisect_left(elements, tag, key=_tag_of)
+    return elements[index] if index < len(elements) and elements[index].tag == tag else None
 
 
 def _creator(data_set: DataSet, tag: int, revised: RevisedDataSet) -> str:
     """Private creator that reserves a tag's block; empty for a standard tag."""
     if not tag & 0x10000 or tag & 0xFFFF < 0x1000:
         return ""
-    wanted = (tag & 0xFFFF0000) | (tag >> 8 & 0xFF)
-    for element in data_set.elements:
-        if element.tag == wanted and element.items is None:
-            return revised.value(element).decode("ascii", "replace").strip(" \0")
-    return ""
+    element = _element(data_set, (tag & 0xFFFF0000) | (tag >> 8 & 0xFF))
+    if element is None or element.items is not None:
+        return ""
+    return revised.value(element).decode("ascii", "replace").strip(" \0")
 
 
 def _append(revised: RevisedDataSet, item: DataSet) -> None:

@@ -202,7 +202,9 @@ def trailing_octets(image: PixelImage) -> LabelVerdict | None:
         return None
     octets = (bits + 7) // 8
     extra = image.pixel.value.length - octets
-    if not image.unpacked and extra <= TRIMMED and is_zero(image, octets):
+    unnumbered = image.declared_frames is not None and image.declared_frames < 1
+    black_frames = unnumbered and not extra * 8 % image.frame_bits  # as likely as padding where no number of frames is told
+    if not image.unpacked and extra <= TRIMMED and not black_frames and is_zero(image, octets):
         return LabelVerdict(keep=octets, detail=f"{extra} octets of zero behind the last frame")
     return LabelVerdict(finding=f"{extra} octets follow the last frame; they are kept.")
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from vna_core.dicom.codestream import NATIVE, VIDEO
 from vna_core.dicom.codestream_header import RGB, unpacked_run_length
+from vna_core.dicom.frame_index import RLE_LOSSLESS
 from vna_core.ingest.normalize.pixel_image import (
     ALLOCATED,
     COLUMNS,
@@ -165,6 +166,8 @@ def jpeg_ls_parameters(image: PixelImage) -> LabelVerdict | None:
 def run_length_segments(image: PixelImage) -> LabelVerdict | None:
     """P19: segments of an RLE frame that cannot be those of the image (PS3.5 annex G)."""
     stream, fragments = image.stream, image.pixel.fragments
+    if stream is None and fragments and image.transfer_syntax_uid == RLE_LOSSLESS:
+        return LabelVerdict(finding="RLE: the frame does not begin with a header whose first segment follows it.")
     if stream is None or not stream.segments or not fragments:
         return None
     offsets, faults = stream.segments, []

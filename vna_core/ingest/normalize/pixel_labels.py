@@ -1,4 +1,4 @@
-"""Layer 3: how pixels are described (P01 to P10, P18 to P28, F23). Samples and codestreams stay what they are.
+"""Layer 3: how pixels are described (P01 to P10, P18 to P28, E23, F23). Samples and codestreams stay what they are.
 
 A label changes only where the codestream, an offset table or arithmetic proves what is true. Whatever needs judgement is
 kept and flagged. An image that conforms is looked at once: a dozen numbers, and the header of the first codestream.
@@ -13,6 +13,7 @@ from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize import pixel_arithmetic as arithmetic
 from vna_core.ingest.normalize import pixel_codestream as stream
 from vna_core.ingest.normalize import pixel_missing as missing
+from vna_core.ingest.normalize import pixel_order as order
 from vna_core.ingest.normalize import pixel_overlays as overlays
 from vna_core.ingest.normalize.amendments import Amender, Place, Record
 from vna_core.ingest.normalize.engine import Layer, Rule
@@ -53,10 +54,11 @@ LABEL_RULES: Final[tuple[LabelRule, ...]] = (
     _rule("P23", _PROVEN, arithmetic.planar_colour, "Planar Configuration that is not possible: kept and flagged."),
     _rule("P22", _INFERRED, arithmetic.native_frames, "Number of Frames against the number of octets: as many as there are, else kept and flagged."),
     _rule("P22", _PROVEN, arithmetic.codestream_frames, "Number of Frames against the number of codestreams: as many as there are, else kept and flagged."),
-    _rule("P22", _PROVEN, arithmetic.empty_number, "Number of Frames is 0 or no number over one frame: 1."),
     _rule("F23", _PROVEN, arithmetic.short_samples, "Native samples end before the last frame does: kept and flagged."),
     _rule("P25", _PROVEN, arithmetic.trailing_octets, "Octets behind the last frame: padding is left out, anything else kept and flagged."),
+    _rule("P22", _PROVEN, arithmetic.empty_number, "Number of Frames is 0 or no number over one frame: 1."),
     _rule("P04", _PROVEN, overlays.embedded_overlays, "Overlay in unused bits of the samples: copied to Overlay Data; the samples stay."),
+    _rule("E23", _INFERRED, order.other_order, "Samples of 16 bits that make an image in the other byte order only: kept and flagged."),
     _rule("P05", _PROVEN, overlays.unused_bits, "Bits above Bits Stored are set without an overlay: kept and flagged."),
     _rule("P06", _PROVEN, stream.precision_of_wavelet, "Sign or precision of a JPEG 2000 codestream against the labels: kept and flagged."),
     _rule("P09", _PROVEN, stream.lossy_flag, "Lossy Image Compression denies what the codestream shows: 01."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Final
 
 from pydicom._dicom_dict import DicomDictionary
@@ -33,6 +34,8 @@ _PATTERNS: Final[dict[str, re.Pattern[bytes]]] = {
         "AE": rb"[\x20-\x5b\x5d-\x7e]{1,16}",
     }.items()
 }
+_INTEGERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q"}
+_MOST_INTEGERS: Final = 256
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
@@ -61,3 +64,20 @@ def parses_as(revised: RevisedDataSet, element: Element, wanted: str) -> bool:
     if pattern is not None:
         return pattern.fullmatch(text) is not None
     return _CONTROLS.search(text) is None
+
+
+def same_integers(revised: RevisedDataSet, element: Element, wanted: str) -> bytes | None:
+    """The value of an element that is written in integers of another size or sign, as `wanted`; None where one does not fit.
+
+    >>> from vna_core.dicom.elements import DataSet
+    >>> same_integers(RevisedDataSet(b"\\x06\\0\\0\\0", DataSet([])), Element(0x00280010, "UL", 0, 4, None), "US")
+    b'\\x06\\x00'
+    """
+    written, needed = _INTEGERS.get(element.vr), _INTEGERS.get(wanted)
+    if written is None or needed is None or element.length % UNIT[element.vr] or element.length > 8 * _MOST_INTEGERS:
+        return None
+    count = element.length // UNIT[element.vr]
+    try:
+        return struct.pack(f"<{count}{needed}", *struct.unpack(f"<{count}{written}", revised.value(element)))
+    except struct.error:
+        return None

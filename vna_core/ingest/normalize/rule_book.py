@@ -12,6 +12,7 @@ from vna_core.ingest.normalize.identifiers import IDENTIFIER_RULES
 from vna_core.ingest.normalize.identity_domains import DOMAIN_RULES, PADDING_RULES
 from vna_core.ingest.normalize.pixel_framing import FRAMING_RULES
 from vna_core.ingest.normalize.pixel_labels import LABEL_RULES
+from vna_core.ingest.normalize.plausibility import PLAUSIBILITY_RULES
 from vna_core.ingest.normalize.site_rules import PREFIX
 from vna_core.ingest.normalize.text import DECLARATION_RULES, TEXT_RULES
 from vna_core.ingest.normalize.values import VALUE_RULES
@@ -25,7 +26,8 @@ class RuleEntry:
     ----------
     confidence
         ``proven`` or ``inferred``; ``finding`` where nothing is changed, ``quarantined`` where the octets go there, ``kept``
-        where there is nothing to do, ``site`` where only a rule of the site does it.
+        where there is nothing to do, ``site`` where only a rule of the site does it, ``none`` where it was decided that
+        there is no rule.
     """
 
     id: str
@@ -36,14 +38,31 @@ class RuleEntry:
 
 
 _BESIDE_THE_TABLES: Final = (
+    RuleEntry("E34", Layer.ENCODING, "quarantined", "Sequences nested deeper than `ingest.max_depth` (256): the octets go to quarantine as `limit-exceeded`."),
     RuleEntry("E35", Layer.ENCODING, "quarantined", "A value ends after the last octet: the octets go to quarantine as `truncated`."),
+    RuleEntry("E36", Layer.ENCODING, "quarantined", "No plausible chain of elements: the octets go to quarantine as `not-dicom`."),
+    RuleEntry("F20", Layer.CONTAINER, "kept", "Deflated Image Frame Compression and JPEG XL: transfer syntaxes of the standard that older readers do not know."),
     RuleEntry("F23", Layer.CONTAINER, "quarantined", "Encapsulated pixel data is cut short: the octets go to quarantine as `truncated`."),
     RuleEntry("I02", Layer.VALUES, "quarantined", "An identifier is longer than 1,024 octets: the octets go to quarantine as `malformed`."),
     RuleEntry("I05", Layer.VALUES, "proven", "The command or File Meta Information names another instance than the data set: the data set counts."),
+    RuleEntry("I07", Layer.VALUES, "kept", "The same SOP Instance UID over other octets: a further version, listed as a conflict; nothing is overwritten."),
+    RuleEntry("I08", Layer.VALUES, "kept", "The same SOP Instance UID in another series or of another patient: both are kept and listed as a conflict."),
     RuleEntry("I12", Layer.VALUES, "kept", "Accession Number or Study ID that several studies share, or that is empty: studies are told apart by their UID alone."),
     RuleEntry("I15", Layer.VALUES, "site", "UIDs that a source gives out twice: a site rule maps them, references included, by one map everywhere."),
+    RuleEntry("P21", Layer.PIXELS, "kept", "Pixel Data of an icon inside a sequence: never taken for the image; of two at the top level the first counts (E27)."),
+    RuleEntry("P27", Layer.PIXELS, "kept", "Samples of 1, 32 or 64 bits and floating point samples: legal, each indexed by its own size."),
+    RuleEntry("T04", Layer.VALUES, "kept", "Specific Character Set that begins with an empty value or with ISO 2022 IR 6: legal, the default repertoire is meant."),
 )  # fmt: skip
 """What the reader and the writer of pixels decide by themselves."""
+
+_DECIDED: Final = (
+    RuleEntry("F29", Layer.CONTAINER, "none", "Papyrus holds several images in one file: no rule, since one instance received is one instance held; an importer must split it first."),
+    RuleEntry("F30", Layer.CONTAINER, "none", "Formats of scanners from before DICOM: no rule, they go to quarantine as `not-dicom` with their octets until an importer translates them."),
+    RuleEntry("P19", Layer.PIXELS, "none", "RLE segments with the low octet first: no rule, since nothing but the look of the decoded image tells."),
+    RuleEntry("P23", Layer.PIXELS, "none", "Samples by plane under a label by pixel, or the reverse: no rule, since a grey image looks the same both ways."),
+    RuleEntry("P32", Layer.PIXELS, "none", "The same acquisition as classic and as enhanced images: no rule, since neither instance is wrong; both are held and found."),
+)  # fmt: skip
+"""Deviations for which it was decided that no rule changes or flags a single instance."""
 
 _OF_DIALECTS: Final = (
     RuleEntry("E31", Layer.ENCODING, "finding", "Private blocks that an archive has moved: read by creator, left where they are."),
@@ -52,6 +71,7 @@ _OF_DIALECTS: Final = (
     RuleEntry("P29", Layer.PIXELS, "finding", "Mosaic or CSA header: kept and described."),
     RuleEntry("P30", Layer.PIXELS, "finding", "Private scaling beside the standard's: shown, never applied."),
     RuleEntry("P31", Layer.VALUES, "finding", "Image Position (Patient) differs inside a private sequence: the public one counts."),
+    RuleEntry("P33", Layer.VALUES, "none", "The same Echo Time in every echo: no rule, since one instance does not show it."),
     RuleEntry("P33", Layer.VALUES, "finding", "Sender whose orientations differ in their last digits: flagged."),
     RuleEntry("V01", Layer.VALUES, "finding", "A vendor's dialect was recognized: which, how certain, by what evidence."),
     RuleEntry("V02", Layer.VALUES, "finding", "Named private values of a dialect."),
@@ -68,7 +88,8 @@ def _entries() -> tuple[RuleEntry, ...]:
         for rule in family
     ]
     listed += [RuleEntry(rule.id, rule.layer, "finding", rule.summary, rule.version) for rule in DOMAIN_RULES]
-    return tuple(sorted((*listed, *_BESIDE_THE_TABLES, *_OF_DIALECTS), key=lambda entry: entry.id))
+    listed += [RuleEntry(rule.id, rule.layer, "finding", rule.summary, rule.version) for rule in PLAUSIBILITY_RULES]
+    return tuple(sorted((*listed, *_BESIDE_THE_TABLES, *_OF_DIALECTS, *_DECIDED), key=lambda entry: entry.id))
 
 
 RULE_BOOK: Final = _entries()

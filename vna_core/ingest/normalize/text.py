@@ -2,8 +2,9 @@
 
 A data set whose text is all ASCII keeps the set it declares, since its octets are UTF-8 already. Where any text needs more,
 all text at every level is written in UTF-8 and the one set declared is ISO_IR 192. Octets beyond ASCII under no declared set
-are taken for UTF-8 where they are valid UTF-8; what else they may be is not guessed: the data set stays as it is, unless the
-site says which set its source means.
+are taken for UTF-8 where they are valid UTF-8, and octets that the declared sets do not have for those of the one wider set
+that contains them. What else they may be is not guessed: the data set stays as it is, unless the site says which set its
+source means.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vna_core.dicom.character_sets import (
     is_understood,
     term_of,
 )
+from vna_core.dicom.declared_characters import is_within
 from vna_core.dicom.elements import DataSet
 from vna_core.domain.transformation import Confidence
 from vna_core.ingest.normalize.amendments import Amender, Place, Record
@@ -29,6 +31,10 @@ from vna_core.ingest.normalize.values import ForeignText, Survey, examine
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 UTF_8: Final = "ISO_IR 192"
+ESCAPE: Final = 0x1B
+_SINGLE_OCTET_TERMS: Final = frozenset(
+    ("", "6", "100", "101", "109", "110", "144", "127", "126", "138", "148", "203", "166", "CP1251", "CP1252")
+)
 _LATIN_TERMS: Final = frozenset(("", "6", "100", "101", "109", "110", "148", "203"))
 _PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
 Names = tuple[str, ...]
@@ -76,12 +82,12 @@ DECLARATION_RULES: Final[tuple[Rule[Declared, str], ...]] = (
 """What a declaration by itself shows. In the order they are tried; the first that answers tells what is wrong."""
 
 TEXT_RULES: Final[tuple[Rule[str, str], ...]] = tuple(
-    Rule(id_, 1, Layer.VALUES, confidence, str, summary)
-    for id_, confidence, summary in (
-        ("T02", _INFERRED, "No character set declared, the octets are UTF-8: ISO_IR 192 declared; otherwise kept and flagged."),
-        ("T03", _INFERRED, "Another character set declared than UTF-8, which the octets are: ISO_IR 192."),
-        ("T06", _INFERRED, "Octets that the declared sets do not have: read as the set's superset, else octet by octet; the octets are kept."),
-        ("N04", _PROVEN, "Another character set than UTF-8: text in UTF-8."),
+    Rule(id_, version, Layer.VALUES, confidence, str, summary)
+    for id_, version, confidence, summary in (
+        ("T02", 2, _INFERRED, "No character set declared, the octets are UTF-8: ISO_IR 192 declared; otherwise kept and flagged."),
+        ("T03", 1, _INFERRED, "Another character set declared than UTF-8, which the octets are: ISO_IR 192."),
+        ("T06", 2, _INFERRED, "Octets that the declared sets do not have: read as the one wider set that has them, else kept and flagged."),
+        ("N04", 1, _PROVEN, "Another character set than UTF-8: text in UTF-8."),
     )
 )  # fmt: skip
 """What the octets of the texts show."""
@@ -104,7 +110,7 @@ def unify_text(amender: Amender, survey: Survey, default: Names = ()) -> bool:
     Parameters
     ----------
     default
-        Character sets that the site says its source means where none are declared.
+        Character sets that the site says its source means where none are declared, or where the octets cannot be of those.
 
     Returns
     -------
@@ -117,10 +123,10 @@ def unify_text(amender: Amender, survey: Survey, default: Names = ()) -> bool:
     if not texts and all(is_defined(one) for one in (names, *(_names(amender, place) for place in survey.declaring)) if one):
         return True
     decoded = [_decode(amender, text, default) for text in texts]
-    if None in decoded:
-        amender.journal.find(
-            "T02", "Text beyond ASCII under no declared character set, and not UTF-8.", str(_undecided(texts, decoded))
-        )
+    undecided = [text for text, one in zip(texts, decoded, strict=True) if one is None]
+    if undecided:
+        for text in undecided:
+            _flag(amender, text)
         return False
     known = [one for one in decoded if one is not None]
     unknown = [name for name in names if not is_understood(name)]
@@ -162,8 +168,15 @@ def _declared_for(amender: Amender, text: ForeignText) -> Names:
     return ()
 
 
-def _undecided(texts: list[ForeignText], decoded: list[_Decoded | None]) -> Place:
-    return next(text.place for text, one in zip(texts, decoded, strict=True) if one is None)
+def _flag(amender: Amender, text: ForeignText) -> None:
+    if _declares_nothing(_declared_for(amender, text)):
+        amender.journal.find("T02", "Text beyond ASCII under no declared character set, and not UTF-8.", str(text.place))
+    else:
+        amender.journal.find("T06", "Text with octets that the declared character sets do not have.", str(text.place))
+
+
+def _declares_nothing(names: Names) -> bool:
+    return all(term_of(name) in ("", "6") for name in names)
 
 
 def _decode(amender: Amender, text: ForeignText, default: Names) -> _Decoded | None:
@@ -174,18 +187,24 @@ def _decode(amender: Amender, text: ForeignText, default: Names) -> _Decoded | N
     if vr not in CHARACTER_SET_REPRESENTATIONS:
         return _Decoded(text, vr, raw.decode("latin-1"), "", False)
     names = _declared_for(amender, text)
-    terms = [term_of(name) for name in names]
     utf_8 = _as_utf_8(raw)
-    if all(term in ("", "6") for term in terms) and 0x1B not in raw:
-        if utf_8 is not None:
-            return _Decoded(text, vr, utf_8, "T02", True)
-        if not default:
-            return None
-        return _Decoded(text, vr, decode_whole(raw, vr, default)[0], "T02", False)
-    if utf_8 is not None and terms and set(terms) <= _LATIN_TERMS:
-        return _Decoded(text, vr, utf_8, "T03", True)
-    value, exact = decode_whole(raw, vr, names)
-    return _Decoded(text, vr, value, "N04" if exact else "T06", exact)
+    if utf_8 is not None and ESCAPE not in raw and set(map(term_of, names)) <= _LATIN_TERMS:
+        return _Decoded(text, vr, utf_8, "T02" if _declares_nothing(names) else "T03", True)
+    value, decodable = decode_whole(raw, vr, names)
+    if decodable and is_within(raw, names):
+        return _Decoded(text, vr, value, "N04", True)
+    if decodable and _wider_set_decides(raw, names):
+        return _Decoded(text, vr, value, "T06", False)
+    value, decodable = decode_whole(raw, vr, default) if default else ("", False)
+    return _Decoded(text, vr, value, "T02" if _declares_nothing(names) else "T06", False) if decodable else None
+
+
+def _wider_set_decides(raw: bytes, names: Names) -> bool:
+    """Whether one set contains the declared ones and these octets: Shift-JIS, an undesignated wide set, or another designation.
+
+    Octets 80 to 9F under a Latin set may be of a Windows code page, of Shift-JIS or of a Chinese set: nothing decides.
+    """
+    return ESCAPE in raw or not _declares_nothing(names) and not {term_of(name) for name in names} <= _SINGLE_OCTET_TERMS
 
 
 def _as_utf_8(raw: bytes) -> str | None:
@@ -233,7 +252,7 @@ def _declare(amender: Amender, root: Place, names: Names, survey: Survey, known:
     wrong = next((rule for rule in DECLARATION_RULES if rule.apply(spelt)), None)
     shown = next((rule for rule in TEXT_RULES if counts[rule.id]), TEXT_RULES[-1])
     id_, confidence = (shown.id, shown.confidence) if wrong is None else (wrong.id, wrong.confidence)
-    detail = wrong.apply(spelt) if wrong is not None else f"{len(beyond)} texts" if beyond else ""
+    detail = wrong.apply(spelt) if wrong is not None else f"{counts[shown.id]} texts" if beyond else ""
     record = Record.LEGAL if is_defined(names) or not names else Record.ILLEGAL
     amender.put(root, "CS", UTF_8.encode("ascii"), id_, confidence, record=record, detail=detail)
     for rule in TEXT_RULES:

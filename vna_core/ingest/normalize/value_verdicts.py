@@ -58,7 +58,8 @@ def each_value(suspect: SuspectValue, change: Callable[[bytes], bytes | None]) -
     Returns
     -------
     bytes or None
-        The whole value when at least one was changed and none refused; None otherwise.
+        The whole value when at least one was changed and none refused; None otherwise. What `change` gives counts only where
+        it conforms: a rule that does not put a value right leaves it alone.
     """
     changed, result = False, []
     for value in suspect.values:
@@ -66,7 +67,7 @@ def each_value(suspect: SuspectValue, change: Callable[[bytes], bytes | None]) -
             result.append(value)
             continue
         new = change(value)
-        if new is None:
+        if new is None or (new and not value_conforms(suspect.vr, new)):
             return None
         changed = True
         result.append(new)

@@ -30,8 +30,8 @@ _PROVEN, _INFERRED = Confidence.PROVEN, Confidence.INFERRED
 ValueRule = Rule[SuspectValue, Verdict | None]
 
 
-def _rule(id_: str, confidence: Confidence, apply: object, summary: str) -> ValueRule:
-    return Rule(id_, 1, Layer.VALUES, confidence, apply, summary)  # type: ignore[arg-type]
+def _rule(id_: str, confidence: Confidence, apply: object, summary: str, version: int = 1) -> ValueRule:
+    return Rule(id_, version, Layer.VALUES, confidence, apply, summary)  # type: ignore[arg-type]
 
 
 VALUE_RULES: Final[tuple[ValueRule, ...]] = (
@@ -45,11 +45,12 @@ VALUE_RULES: Final[tuple[ValueRule, ...]] = (
     _rule("D03", _PROVEN, date_values.date_with_time, "Date and time in one date: the date; the time goes to its own element where that is empty."),
     _rule("D03", _INFERRED, date_values.no_date, "Something that says no date: empty."),
     _rule("D02", _INFERRED, date_values.undecided_date, "Date that several readings allow: kept and flagged."),
-    _rule("D04", _PROVEN, date_values.time, "Time as HH:MM:SS, with AM or PM, without the point or with more than six digits: HHMMSS.FFFFFF."),
-    _rule("D05", _PROVEN, date_values.date_time, "Date and time as ISO 8601 writes it: as DICOM writes it."),
+    _rule("D04", _PROVEN, date_values.time, "Time as HH:MM:SS, with AM or PM, without the point or with more than six digits: HHMMSS.FFFFFF.", 2),
+    _rule("D05", _PROVEN, date_values.date_time, "Date and time as ISO 8601 writes it: as DICOM writes it.", 2),
     _rule("D06", _PROVEN, date_values.age, "Age without leading zeros: three digits and the unit."),
     _rule("D07", _PROVEN, number_values.long_decimal, "Decimal string of more than 16 characters: the shortest that says the same number, else kept and flagged."),
-    _rule("D08", _PROVEN, number_values.odd_decimal, "Decimal comma or Fortran exponent: as DICOM writes it."),
+    _rule("D08", _PROVEN, number_values.fortran_decimal, "Decimal string with a Fortran exponent: as DICOM writes it.", 2),
+    _rule("D08", _INFERRED, number_values.decimal_comma, "Decimal comma where as many values stand as belong there: a point; else kept and flagged.", 2),
     _rule("D09", _PROVEN, number_values.odd_integer, "Integer string with a fraction of zero: without."),
     _rule("T12", _PROVEN, code_values.code_case, "Code in lower case that the standard knows in upper case: upper case."),
     _rule("T12", _PROVEN, code_values.code_illegal, "Code with characters that a code cannot have: kept and flagged."),

@@ -193,7 +193,9 @@ def boxed_jpeg_2000() -> Iterator[QuirkFile]:
 def jai_jpeg_ls() -> Iterator[QuirkFile]:
     """A stream of more than 12 bits without a preset segment or any application's: which presets count cannot be told."""
     samples = gradient(bits=16)
-    stream = codec.without_marker(codec.jpeg_ls(samples[0]), 0xE8)
+    stream = codec.jpeg_ls(samples[0])
+    stream = stream[:2] + stream[stream.index(b"\xff\xf7") :]  # without whatever the encoder says of itself before the frame
+    stream = codec.without_marker(stream, 0xF8)
     start = wrapped(image("P18-jpeg-ls-without-presets", samples, 16), [stream]).show(None)
     yield labelled(start.keep_at("7FE00010", encapsulated([even(stream)], [0])[12:-8]), codec.JPEG_LS)
 

@@ -115,7 +115,7 @@ def big_endian_pixels() -> Iterator[QuirkFile]:
 def wrong_representations() -> Iterator[QuirkFile]:
     yield image("E24-pixel-spacing-as-lo").put(PIXEL_SPACING, "LO", "0.5\\0.75").file()
     yield image("E24-study-date-as-un").odd(0x00080020, "UN", b"20050101", ("20050101",)).file()
-    yield image("E24-rows-as-ul").put(ROWS, "UL", 6).file()
+    yield image("E24-rows-as-ul").odd(ROWS, "UL", 6, ("6",)).file()
     yield image("E24-rows-as-un").odd(ROWS, "UN", b"\x06\0", ("6",)).file()
     yield sheet("E24-observation-class-as-cs").keep(0x0040A170, "CS", "DIAGNOSTIC").file()
 
