@@ -40,7 +40,7 @@ class AccessNotes:
     def queried(self, query: Query) -> None:
         """A question was asked."""
         asked = "\n".join([query.level.value, *map(_text, query.conditions)])[:_LONGEST_QUERY]
-        self._note(AuditEventId.QUERY, query=asked, often=False)
+        self._note(AuditEventId.QUERY, query=asked)
 
     def read(self, held: Sequence[HeldInstance], asked: Iterable[str | None] = (), destination: str = "") -> None:
         """Instances were found to be given out, or nothing was found under the UIDs that were `asked` for."""
@@ -85,10 +85,8 @@ class AccessNotes:
         query: str = "",
         destination: str = "",
         description: str = "",
-        often: bool = True,
     ) -> None:
-        note = self.auditor.note_access if often else self.auditor.note
-        note(
+        self.auditor.note_access(
             AuditEvent(
                 event,
                 self.principal,

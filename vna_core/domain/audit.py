@@ -100,7 +100,7 @@ class Auditor(Protocol):
         """Take an event; it is written soon. Never raises and never waits."""
 
     def note_access(self, event: AuditEvent) -> None:
-        """The same for events that come often: further ones of the same kind, principal and studies within a minute are counted."""
+        """The same for events that come often: further ones of the same kind, principal, question and studies within a minute are counted."""
 
     def note_durably(self, event: AuditEvent) -> None:
         """Return once the event is on disk. Raises AuditUnavailable: then what it is about must not be done."""

@@ -21,6 +21,7 @@ from typing import Any, Final
 NAME: Final = "chain"
 """File with the chain's name."""
 _SUFFIX: Final = ".log"
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"))
 _TAIL: Final = 1 << 20
 """Longest line; longer records are not written."""
 
@@ -80,7 +81,7 @@ class Chain:
                     bodies = [{"torn": dropped}, *bodies]
                 lines = bytearray()
                 for body in bodies:
-                    content = json.dumps({"n": head.number + 1, **body}, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+                    content = _ENCODER.encode({"n": head.number + 1, **body}).encode("ascii")
                     head = Head(head.number + 1, link(head.digest, content))
                     lines += head.digest.encode("ascii") + b" " + content + b"\n"
                 self._write(descriptor, lines)

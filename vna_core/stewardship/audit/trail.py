@@ -15,7 +15,8 @@ import socket
 import threading
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ from vna_core.stewardship.audit.records import record_of
 
 PAUSE: Final = 0.05
 WINDOW: Final = 60.0
-"""Seconds for which accesses of one principal to one study become one further record."""
+"""Seconds for which equal questions of one principal, and its accesses to one study, become one further record."""
 MOST_WAITING: Final = 100_000
 _MOST_WINDOWS: Final = 10_000
 _BATCH: Final = 1000
@@ -50,6 +51,15 @@ class _Waiter:
         self.error: OSError | None = None
 
 
+@dataclass(slots=True)
+class _Window:
+    """A minute of accesses of one kind: when it began, the first of them, and how many followed."""
+
+    begun: float
+    first: AuditEvent
+    further: int = 0
+
+
 class AuditTrail:
     """The audit trail of one data folder, as one process sees it. The writing thread starts with the first event."""
 
@@ -60,7 +70,7 @@ class AuditTrail:
         self._chain = Chain(folder, settings.segment_size, self._copy)
         self._system = f"vna@{socket.gethostname()}"
         self._queue: deque[tuple[AuditEvent, _Waiter | None]] = deque()
-        self._windows: dict[tuple[object, ...], tuple[float, AuditEvent | None]] = {}
+        self._windows: dict[tuple[object, ...], _Window] = {}
         self._changing = threading.Lock()
         self._wake = threading.Event()
         self._urgent = threading.Event()
@@ -83,21 +93,15 @@ class AuditTrail:
 
     def note_access(self, event: AuditEvent) -> None:
         """Take an event that may come often: the first of its kind is written, those of the next minute are counted."""
-        key = (
-            event.event,
-            event.principal,
-            event.outcome,
-            event.destination,
-            tuple(one.study_instance_uid for one in event.studies),
-        )
+        about = tuple([one.study_instance_uid for one in event.studies])
+        key = (event.event, event.principal, event.outcome, event.destination, event.query, about)
         with self._changing:
-            known = self._windows.get(key)
-            if known is not None:
-                begun, more = known
-                self._windows[key] = (begun, event if more is None else replace(more, count=more.count + event.count))
+            window = self._windows.get(key)
+            if window is not None:
+                window.further += event.count
                 return
             if len(self._windows) < _MOST_WINDOWS:
-                self._windows[key] = (time.monotonic(), None)
+                self._windows[key] = _Window(time.monotonic(), event)
         self._take(event, None)
 
     def note_durably(self, event: AuditEvent) -> None:
@@ -134,7 +138,8 @@ class AuditTrail:
             self._start()
         if waiter is not None:
             self._urgent.set()
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def _start(self) -> None:
         with self._changing:
@@ -164,9 +169,10 @@ class AuditTrail:
     def _end_windows(self, closing: bool) -> None:
         over = time.monotonic() - WINDOW
         with self._changing:
-            ended = [key for key, (begun, _) in self._windows.items() if closing or begun < over]
-            found = [self._windows.pop(key)[1] for key in ended]
-        self._queue.extend((event, None) for event in found if event is not None)
+            ended = [key for key, window in self._windows.items() if closing or window.begun < over]
+            found = [self._windows.pop(key) for key in ended]
+        now = datetime.now(UTC)
+        self._queue.extend((replace(one.first, count=one.further, at=now), None) for one in found if one.further)
 
     def _write_batch(self) -> bool:
         batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
