@@ -134,7 +134,10 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         )
     policy = Policy(settings)
     audit = AuditTrail(settings.audit, settings.data / "audit", landing)
-    catalogue = Catalogue.open(settings.catalogue, settings.data, departments_of(settings.departments, settings.policy))
+    delivering = {name: one.department for name, one in settings.federation.members.items()}
+    catalogue = Catalogue.open(
+        settings.catalogue, settings.data, departments_of(settings.departments, settings.policy, delivering)
+    )
     pipeline = IngestPipeline(
         landing,
         catalogue,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
 from vna_core.configuration_audit import AuditSettings
 from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration_federation import FederationSettings
 from vna_core.configuration_identity import Hl7Settings, IdentitySettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_packs import PackSettings
@@ -213,6 +214,7 @@ class Settings(Section):
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     sources: Annotated[dict[str, SourceSettings], Field(description="Archives that are not ours, by name.")] = {}
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
+    federation: FederationSettings = FederationSettings()
     jobs: JobsSettings = JobsSettings()
     packs: PackSettings = PackSettings()
     logging: LoggingSettings = LoggingSettings()

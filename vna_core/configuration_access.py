@@ -23,6 +23,7 @@ Deeds = Annotated[tuple[Deed, ...], BeforeValidator(_listed)]
 _NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
 Name = Annotated[str, Field(pattern=_NAME)]
 _INSTITUTION, _MODALITY = 0x00080080, 0x00080060
+_NOBODY: Mapping[str, str] = {}
 
 
 def _indexed(keyword: str) -> int:
@@ -105,10 +106,16 @@ class PolicySettings(Section):
     unassigned: str = Field("", description="Department of what belongs to no other; empty: administrators alone see it.")
 
 
-def departments_of(departments: Mapping[str, DepartmentSettings], policy: PolicySettings) -> Departments:
-    """The rules that decide which departments and collections an instance belongs to."""
+def departments_of(
+    departments: Mapping[str, DepartmentSettings], policy: PolicySettings, delivering: Mapping[str, str] = _NOBODY
+) -> Departments:
+    """The rules that decide which departments and collections an instance belongs to.
+
+    `delivering` names members of the federation with their departments: what they deliver belongs to these.
+    """
     members = {("dimse", title): name for name, one in departments.items() for title in one.ae_titles}
     members |= {("stow", principal): name for name, one in departments.items() for principal in one.principals}
+    members |= {("migration", name): department for name, department in delivering.items() if department in departments}
     return Departments(
         holds={name: tuple(rule.origin() for rule in one.holds) for name, one in departments.items()},
         members=members,

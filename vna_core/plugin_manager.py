@@ -18,6 +18,7 @@ from vna_core.ports.dialect import Dialect
 from vna_core.ports.hookspecs import ENTRY_POINT_GROUP, PROJECT, PacsFactory, StoreFactory
 from vna_core.ports.keys import KeyProviderFactory
 from vna_core.ports.pacs import PacsAdapter
+from vna_core.ports.pacs_options import without_secrets
 from vna_core.ports.storage import Store
 
 _log = structlog.get_logger(__name__)
@@ -111,7 +112,8 @@ class Plugins:
         if factory is None:
             known = ", ".join(f"{one}://" for one in sorted(adapters)) or "none"
             raise ConfigurationError(f"No plugin provides sources of the kind {scheme!r}. Available: {known}.", source=name)
-        return factory(name, url, options)
+        # The name stands in provenance and logs, and a caller may have made it of the URL.
+        return factory(without_secrets(name), url, options)
 
     def observers(self) -> list[Callable[[IngestResult], object]]:
         """Every implementation of ``observe_ingest``, so that one that fails does not keep the others from hearing."""

@@ -39,6 +39,8 @@ class DicomwebOptions(PacsOptions):
     """Answers asked for at once."""
     any_transfer_syntax: bool = True
     """Ask for instances as they are stored (``transfer-syntax=*``); false for services that refuse that."""
+    via: str = Field("", pattern="^[A-Za-z0-9.-]{0,64}$")
+    """Name sent in the field Via: a federation that is asked by another one does not pass the question on."""
 
 
 class DicomwebAdapter(PacsAdapter):
@@ -61,6 +63,8 @@ class DicomwebAdapter(PacsAdapter):
         checked = source_options(DicomwebOptions, name, address.query, options)
         plain = address._replace(scheme=address.scheme.removeprefix("dicomweb+"))
         headers = authorization(plain, checked.token, checked.user, checked.password)
+        if checked.via:
+            headers = {**headers, "Via": f"1.1 {checked.via}"}
         shown = f"{plain.scheme}://{plain.hostname}{f':{plain.port}' if plain.port else ''}{plain.path}"
         return cls(name, WebClient(plain, headers, checked.ca_file), shown, checked)
 

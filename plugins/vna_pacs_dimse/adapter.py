@@ -19,7 +19,7 @@ from vna_core.domain.octets import Source
 from vna_core.domain.query import Level, Query
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter
-from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
+from vna_core.ports.pacs_options import PacsOptions, source_address, source_options, without_secrets
 from vna_pacs_dimse.asking import CLASS, LEVEL, MODALITY, PATIENT_FIND, RETURN, SERIES, SOP, STUDY, STUDY_FIND, answers, ask
 from vna_pacs_dimse.connection import Peer
 from vna_pacs_dimse.getting import STUDY_GET, Getting, Keys, batches
@@ -70,7 +70,7 @@ class DimseAdapter(PacsAdapter):
         """
         address = source_address(name, url)
         if not address.hostname or not address.username:
-            raise ConfigurationError(f"{url!r} is not a source: expected dimse://CALLED@HOST:PORT.", source=name)
+            raise ConfigurationError(f"{without_secrets(url)!r} is not a source: expected dimse://CALLED@HOST:PORT.", source=name)
         checked = source_options(DimseOptions, name, address.query, options)
         called = unquote(address.username)
         return cls(name, Peer(address.hostname, address.port or 104, called, checked.calling, checked.silence), checked)

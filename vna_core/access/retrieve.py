@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import unpack_from
-from typing import Final
+from typing import Final, Protocol
 
 import google_crc32c
 
 from vna_core.access.frame_indexes import FrameIndexes
 from vna_core.archival_storage.copies import SMALL, CopyReader
 from vna_core.archival_storage.keeping import verified
-from vna_core.catalogue import Catalogue
 from vna_core.dicom.reverse_patch import rebuild
 from vna_core.dicom.stored_object import element_range
 from vna_core.domain.errors import DigestMismatch, NotFound, Unarchivable
@@ -23,10 +22,20 @@ _FEW: Final = 4
 """Frames up to which a small object is worth being read whole for one of them."""
 
 
+class CopyNotes(Protocol):
+    """Knows copies, and takes notes of those that cannot be trusted: the catalogue, or what stands before several."""
+
+    def set_location_state(self, pk: int, location: Location, state: str) -> None:
+        """Mark one copy ``ok`` or ``bad``."""
+
+    def moved(self, held: HeldInstance) -> HeldInstance:
+        """The same object where it is now. Raises NotFound."""
+
+
 class Retriever:
     """Reads what is held. Whatever leaves the archive whole is checked against its digest while it streams."""
 
-    def __init__(self, stores: Mapping[str, Store], catalogue: Catalogue) -> None:
+    def __init__(self, stores: Mapping[str, Store], catalogue: CopyNotes) -> None:
         self._catalogue = catalogue
         self._local = frozenset(name for name, store in stores.items() if store.abilities().local)
         self._frames = FrameIndexes()

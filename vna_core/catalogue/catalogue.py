@@ -16,6 +16,7 @@ from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
+from vna_core.catalogue.federated_answers import FederatedAnswers
 from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
@@ -86,6 +87,7 @@ class Catalogue:
         self._copies = Copies(database)
         self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)
         self.jobs = Jobs(database)
+        self.federated_answers = FederatedAnswers(database)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)

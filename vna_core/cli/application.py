@@ -16,6 +16,7 @@ from vna_core.cli import (
     departments,
     explain,
     export,
+    federation,
     find,
     get,
     ingest,
@@ -54,6 +55,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
+app.add_typer(federation.app, name="federation")
 app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from vna_core.bootstrap import open_source
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.campaign import CampaignRunner
 from vna_core.migration.report import CampaignReport
+from vna_core.ports.pacs_options import without_secrets
 
 app = typer.Typer(help="Fill the archive from a legacy PACS.", no_args_is_help=True)
 
@@ -36,7 +37,7 @@ def group() -> None:
 
 @app.command("run", epilog=EPILOG)
 def run(
-    source: Annotated[str, typer.Argument(help="URL of the source: dimse://CALLED@HOST:PORT")],
+    source: Annotated[str, typer.Argument(help="URL, path or configured name of the source: dimse://CALLED@HOST:PORT")],
     data: Data = None,
     config: Config = None,
     concurrency: Annotated[int | None, typer.Option(help="Retrievals at once.", min=1, max=64)] = None,
@@ -45,7 +46,7 @@ def run(
     """Inventory a source, pull what is missing, compare, and report."""
     console = Console(stderr=True)
     with archive_of(data, config) as archive:
-        adapter = archive.plugins.open_pacs(campaign_name(source), source, {})
+        adapter = open_source(archive.settings, archive.plugins, source)
         try:
             with _Shown(console, as_json) as shown:
                 runner = CampaignRunner(campaign_name(source), adapter, archive.pipeline, archive.catalogue, shown)
@@ -61,8 +62,7 @@ def run(
 
 def campaign_name(source: str) -> str:
     """The campaign's name: the source without its options."""
-    parts = urlsplit(source)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return without_secrets(source)
 
 
 class _Shown:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 from vna_core.bootstrap import Archive, open_archive
+from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.options import operator
 from vna_core.configuration import Settings
 from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
@@ -78,8 +79,16 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
 
     settings = archive.settings
+    federation = open_federation(archive)
     server = DimseServer(
-        settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder, settings.egress, archive.gate
+        settings.dimse,
+        archive.pipeline,
+        archive.catalogue,
+        archive.retriever,
+        archive.transcoder,
+        settings.egress,
+        archive.gate,
+        federation,
     )
     serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
     serving.start()
@@ -87,6 +96,8 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
         continue
     server.stop()
     serving.join(6.0)
+    if federation is not None:
+        federation.close()
 
 
 def _hl7(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
@@ -113,6 +124,7 @@ def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> No
         archive.transcoder,
         archive.stores,
         archive.gate,
+        open_federation(archive),
     )
     serve(app, listener, archive.settings.http, stop)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +24,14 @@ class PacsOptions(BaseModel):
     """Retrievals at once."""
 
 
+_PASSWORD: Final = re.compile(r"(://[^/@:?#]*):[^/@?#]*@")
+
 OptionsT = TypeVar("OptionsT", bound=PacsOptions)
+
+
+def without_secrets(source: str) -> str:
+    """A source's URL as it may be shown and recorded: without password and options. Other names are left as they are."""
+    return _PASSWORD.sub(r"\1@", source).split("?", 1)[0] if "://" in source else source
 
 
 def source_address(name: str, url: str) -> SplitResult:
@@ -32,7 +40,7 @@ def source_address(name: str, url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port, parts.hostname
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is not a source: {error}.", source=name) from error
+        raise ConfigurationError(f"{without_secrets(url)!r} is not a source: {error}.", source=name) from error
     return parts
 
 

@@ -74,6 +74,18 @@ def test_secrets_of_sources_are_not_shown(tmp_path: Path) -> None:
     assert "SECRET" not in str(lines) and "page=5" in str(lines)
 
 
+def test_a_password_in_a_url_is_neither_recorded_nor_said() -> None:
+    plugins = Plugins()
+    plugins.load()
+    url = "orthanc+http://reader:SECRET@h:1/o?token=SECRET"
+    assert plugins.open_pacs(url, url, {}).name == "orthanc+http://reader@h:1/o"
+    assert plugins.open_pacs("dimse://OLDPACS@h:1?calling=US", "dimse://OLDPACS@h:1", {}).name == "dimse://OLDPACS@h:1"
+    for wrong in ("orthanc+http://reader:SECRET@h:99999", "dimse://:SECRET@h:1"):
+        with pytest.raises(ConfigurationError) as caught:
+            plugins.open_pacs("old", wrong, {})
+        assert "SECRET" not in caught.value.message
+
+
 @pytest.mark.parametrize("hours", ["19-06", "25:00-26:00", "19:00-24:30", "", "19:00 - 06:00"])
 def test_hours_that_are_none_are_refused(hours: str) -> None:
     with pytest.raises(ValidationError):

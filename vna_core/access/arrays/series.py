@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -23,7 +21,6 @@ METADATA: Final = "zarr.json"
 MOST_FRAMES: Final = 2_000_000
 """Most frames of one series that are laid out as arrays."""
 
-_REMEMBERED: Final = 256
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -64,8 +61,6 @@ class SeriesArrays:
     def __init__(self, pictures: Sequence[Picture], retriever: Retriever, attributes: Mapping[str, Any]) -> None:
         self.pictures = tuple(pictures)
         self._retriever = retriever
-        self._ranges: OrderedDict[int, tuple[ByteRange, ...]] = OrderedDict()
-        self._lock = threading.Lock()
         collection = {"ome": {"version": OME_VERSION, "bioformats2raw.layout": 3}} if self.pictures else {}
         self._documents = {
             METADATA: document(group_document({**collection, "dicom": {**attributes, "pictures": len(self.pictures)}}))
@@ -189,15 +184,7 @@ class SeriesArrays:
             first = place.index * place.bits
             begin, end = first >> 3, first + place.bits + 7 >> 3
             return ByteRange(held.pixel_data.offset + begin, end - begin)
-        with self._lock:
-            known = self._ranges.get(held.pk)
-        if known is None:
-            known = self._retriever.frame_ranges(held)
-            with self._lock:
-                self._ranges[held.pk] = known
-                while len(self._ranges) > _REMEMBERED:
-                    self._ranges.popitem(last=False)
-        return known[place.index]
+        return self._retriever.frame_ranges(held)[place.index]
 
 
 def _part(octets: bytes, offset: int, length: int | None) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
 from vna_core.domain.access import Action
+from vna_core.federation.federation import Federation
 from vna_core.gateways.admin.health import Exposition, Health, Readiness
 from vna_core.gateways.admin.instances import Explained, Original, Versions
 from vna_core.gateways.admin.metrics import Measured, Metrics
@@ -29,6 +31,8 @@ from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
 from vna_core.gateways.arrays import array_routes
 from vna_core.gateways.dicomweb.archive import WebArchive
+from vna_core.gateways.dicomweb.federated import ROOT as FEDERATED
+from vna_core.gateways.dicomweb.federated import federated_routes
 from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
 from vna_core.gateways.web.protection import Endpoint, Handler, Protection
@@ -75,6 +79,7 @@ def create_app(
     transcoder: Transcoder | None = None,
     stores: Mapping[str, Store] | None = None,
     gate: Gate | None = None,
+    federation: Federation | None = None,
 ) -> WebApplication:
     """The application of one web process.
 
@@ -86,6 +91,8 @@ def create_app(
         Probed by ``/readyz``.
     gate
         What every route but the open ones is behind; one by the settings' policy when not given.
+    federation
+        Adds the routes below ``/federated``.
     """
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
@@ -96,6 +103,10 @@ def create_app(
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
     routes = dicomweb_routes(archive, pace, metrics, gate) + array_routes(retriever, pace, gate)
+
+    if federation is not None:
+        whole = replace(archive, retriever=federation.retriever, egress=federation.egress, root=FEDERATED)
+        routes += federated_routes(federation, whole, catalogue, pace, gate)
 
     def add(path: str, name: str, needs: Action | None, handler: Handler) -> None:
         routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=["GET"], name=name))

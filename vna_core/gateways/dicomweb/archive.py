@@ -23,7 +23,7 @@ class WebArchive:
     """What the routes are made of. The catalogue is not among it: they read it through the permit of each exchange.
 
     `threads` do what may block for a moment (catalogue, stores); `ingest_threads` wait for flushes, apart, so that writing
-    never keeps reading waiting.
+    never keeps reading waiting. `root` is where the service's URLs begin.
     """
 
     settings: Settings
@@ -34,6 +34,7 @@ class WebArchive:
     egress: Egress
     threads: ThreadPoolExecutor
     ingest_threads: ThreadPoolExecutor
+    root: str = ROOT
 
     def profile_of(self, exchange: Exchange) -> EgressProfile | None:
         """The egress profile of whoever asks; None: objects as stored."""

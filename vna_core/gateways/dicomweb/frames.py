@@ -13,7 +13,7 @@ from vna_core.access.view import CatalogueView
 from vna_core.dicom.codestream import EXPLICIT_LITTLE, is_encapsulated
 from vna_core.domain.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
-from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.held import held_under, instance_url
 from vna_core.gateways.dicomweb.media_types import FRAME_TYPES, OCTETS, TYPE_OF_SYNTAX, Wanted, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
@@ -94,7 +94,7 @@ class Frames:
         forms = frame_forms(accept, ("multipart", "single"))
         plan: FramePlan = await exchange.short(self._plan, exchange.catalogue, exchange.path_parameters, forms)
         answer = MultipartAnswer(plan.media_type)
-        pieces, media_type = self._body(plan, answer, exchange.base + ROOT)
+        pieces, media_type = self._body(plan, answer, exchange.base + self._archive.root)
         if plan.is_small:
             await exchange.octets(await exchange.short(b"".join, pieces), media_type)
         elif plan.packaging == "single":

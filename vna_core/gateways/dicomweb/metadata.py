@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
-from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.held import held_under, instance_url
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.prepared_series import PreparedSeries
@@ -26,7 +26,7 @@ class Metadata:
 
     async def __call__(self, exchange: Exchange) -> None:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
-        path, base, profile = exchange.path_parameters, exchange.base + ROOT, self._archive.profile_of(exchange)
+        path, base, profile = exchange.path_parameters, exchange.base + self._archive.root, self._archive.profile_of(exchange)
         if profile is None and "series" in path and "instance" not in path:
             content = await self._series(exchange)
             if content is not None:
@@ -45,7 +45,7 @@ class Metadata:
 
     async def _series(self, exchange: Exchange) -> bytes | None:
         """The answer for a series, which viewers ask for most: as it was prepared, or prepared now; None when it is too large."""
-        path, base = exchange.path_parameters, (exchange.base + ROOT).encode("ascii")
+        path, base = exchange.path_parameters, (exchange.base + self._archive.root).encode("ascii")
         listed, content = await exchange.short(self._prepared.known, exchange.catalogue, path["study"], path["series"], base)
         if not listed:
             raise NotFound("Nothing is held under these UIDs.")

@@ -10,7 +10,7 @@ from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.query import Equals, Level
-from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
 from vna_core.gateways.dicomweb.qido_rows import INSTANCE, SERIES, STUDY, EncodedRows, octets, row_of
@@ -83,7 +83,7 @@ class Search:
         fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
         request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
         ask = exchange.short if self._level is not Level.IMAGE and _is_narrow(request) else exchange.blocking
-        content, warnings = await ask(self._answer, exchange.catalogue, request, exchange.base + ROOT, len(fixed))
+        content, warnings = await ask(self._answer, exchange.catalogue, request, exchange.base + self._archive.root, len(fixed))
         headers = {"Warning": f'299 vna "{" ".join(warnings)}"'} if warnings else None
         await exchange.octets(content, media_type, headers=headers)
 

@@ -16,7 +16,7 @@ from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, Uns
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.gateways.admin.metrics import Metrics
-from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
 from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
 from vna_core.gateways.web.exchange import ClientGone, Exchange
@@ -207,7 +207,7 @@ class Store:
             raise InvalidRequest("The body holds no part.")
         if all(isinstance(outcome.error, UnsupportedBody) for outcome in outcomes):
             raise UnsupportedBody("Only parts of type application/dicom are taken.")
-        status, module = answer(outcomes, exchange.base + ROOT)
+        status, module = answer(outcomes, exchange.base + self._archive.root)
         headers = {"Retry-After": "5"} if status == 503 else None
         await exchange.json(module, status, DICOM_JSON, headers)
 

@@ -11,7 +11,7 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.view import CatalogueView
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
-from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
+from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.held import held_under, instance_url
 from vna_core.gateways.dicomweb.media_types import DICOM, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
@@ -61,7 +61,7 @@ class Retrieve:
         find = exchange.short if "instance" in path and profile is None else exchange.blocking
         found = await find(self._find, exchange.catalogue, path, acceptable, profile)
         if packaging != "zip" and self._is_small(found):
-            await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + ROOT))
+            await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + self._archive.root))
         elif packaging == "zip":
             members = [Member(_member_name(one.held), partial(self._file, one)) for one in found]
             name = f'attachment; filename="{key_segment(path["study"])}.zip"'
@@ -70,7 +70,7 @@ class Retrieve:
             await exchange.stream(self._file(found[0]), found[0].media_type, found[0].size)
         else:
             answer = MultipartAnswer(DICOM)
-            parts = self._parts(found, exchange.base + ROOT)
+            parts = self._parts(found, exchange.base + self._archive.root)
             await exchange.stream(answer.body(parts), answer.content_type, answer.size(parts))
 
     def _find(
@@ -89,6 +89,10 @@ class Retrieve:
             syntax = transfer_syntax_of(held, acceptable, self._archive.transcoder)
         size = egress.outgoing(held, profile).size(syntax)
         return Served(held, syntax, profile, size, profile is None and syntax == held.transfer_syntax_uid)
+
+    def part(self, held: HeldInstance, acceptable: Sequence[str], base: str) -> Part:
+        """One instance as a part of a multipart answer. Raises UnsupportedMediaType."""
+        return self._parts([self._served(held, acceptable, None)], base)[0]
 
     def _is_small(self, found: Sequence[Served]) -> bool:
         return len(found) == 1 and found[0].as_stored and found[0].held.trailer_offset <= SMALL

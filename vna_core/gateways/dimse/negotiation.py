@@ -28,9 +28,9 @@ class Refusal:
     why: str
 
 
-def refusal(asked: Associate, address: str, settings: DimseSettings) -> Refusal | None:
+def refusal(asked: Associate, address: str, settings: DimseSettings, federated_title: str = "") -> Refusal | None:
     """Why an association must be refused, or None."""
-    if settings.require_called_aet and asked.called != settings.aet:
+    if settings.require_called_aet and asked.called not in (settings.aet, federated_title or settings.aet):
         return Refusal(1, 1, 7, "called AE title is not ours")
     if settings.accept_only_peers:
         peer = settings.peers.get(asked.calling)

@@ -75,10 +75,26 @@ class _Prepared:
 
 
 class RetrieveService:
-    """Answers C-MOVE and C-GET of one association."""
+    """Answers C-MOVE and C-GET of one association.
+
+    Parameters
+    ----------
+    unavailable
+        SOP Instance UIDs that belong to what is asked for and cannot be had: they count as failed.
+    comment
+        Why, for the Error Comment.
+    """
 
     def __init__(
-        self, settings: DimseSettings, permit: Permit, policy: Policy, transcoder: Transcoder, egress: Egress, calling: str
+        self,
+        settings: DimseSettings,
+        permit: Permit,
+        policy: Policy,
+        transcoder: Transcoder,
+        egress: Egress,
+        calling: str,
+        unavailable: Sequence[str] = (),
+        comment: str = "",
     ) -> None:
         self._settings = settings
         self._catalogue = permit.catalogue
@@ -86,6 +102,15 @@ class RetrieveService:
         self._transcoder = transcoder
         self._egress = egress
         self._calling = calling
+        self._unavailable = tuple(unavailable)
+        self._comment = comment
+
+    def _counting(self, held: Sequence[HeldInstance]) -> _Progress:
+        """Counts that begin with what is known to be out of reach."""
+        progress = _Progress(len(held) + len(self._unavailable), comment=self._comment)
+        for uid in self._unavailable:
+            progress.count(None, uid)
+        return progress
 
     def move(self, association: Association, message: Message) -> None:
         """Send what is asked for to the named destination, as far as that may have it too."""
@@ -98,7 +123,7 @@ class RetrieveService:
         receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
         scope = self._policy.scope(receiver, Action.RETRIEVE)
         held = self._catalogue.only_in(scope, self._wanted(association, message, MOVE), title)
-        progress = _Progress(len(held))
+        progress = self._counting(held)
         originator: Command = {
             commands.MOVE_ORIGINATOR: self._calling,
             commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
@@ -168,7 +193,7 @@ class RetrieveService:
     def get(self, association: Association, message: Message) -> None:
         """Send what is asked for on the same association."""
         held = self._wanted(association, message, GET)
-        progress = _Progress(len(held))
+        progress = self._counting(held)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         profile = self._egress.profiles.of_title(self._calling)
         for number, one in enumerate(held, 1):

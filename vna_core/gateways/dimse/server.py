@@ -6,9 +6,9 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -28,9 +28,12 @@ from vna_core.dicom.network.pdu import ProtocolError
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import NotAuthorized, PeerError, VnaError
 from vna_core.domain.octets import Source
+from vna_core.domain.query import Level
+from vna_core.federation.federation import Federation
 from vna_core.gateways.dimse import find as find_service
 from vna_core.gateways.dimse import store as store_service
 from vna_core.gateways.dimse.commitment import CommitmentService, action_response
+from vna_core.gateways.dimse.federated import FederatedServices
 from vna_core.gateways.dimse.negotiation import Refusal, answer, refusal
 from vna_core.gateways.dimse.retrieve import RetrieveService
 from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, STORAGE_COMMITMENT, VERIFICATION, is_stored
@@ -61,6 +64,7 @@ class DimseServer:
         transcoder: Transcoder,
         egress: EgressSettings | None = None,
         gate: Gate | None = None,
+        federation: Federation | None = None,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
@@ -75,6 +79,8 @@ class DimseServer:
             _Service(Field.GET_RQ, GET, Action.RETRIEVE, lambda *asked: self._retrieval(asked[2]).get(*asked[:2])),
             _Service(Field.ACTION_RQ, (STORAGE_COMMITMENT,), Action.STORE, self._commitments.action),
         )
+        self.federated_title = "" if federation is None else federation.settings.aet
+        self.federated_services = () if federation is None else self._of_federation(federation)
         self._share = max(1, -(-settings.max_associations // settings.processes))
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -86,6 +92,26 @@ class DimseServer:
 
     def _retrieval(self, permit: Permit) -> RetrieveService:
         return RetrieveService(self._settings, permit, self.gate.policy, self._transcoder, self._egress, permit.principal.name)
+
+    def _of_federation(self, federation: Federation) -> tuple[_Service, ...]:
+        """The services under the federation's AE title."""
+        services = FederatedServices(federation)
+
+        def retrieval(models: Mapping[str, tuple[Level, ...]], *asked: Any) -> RetrieveService:
+            association, message, permit = asked
+
+            def service(brought: Permit, unavailable: Sequence[str], comment: str) -> RetrieveService:
+                known = (self._settings, brought, self.gate.policy, self._transcoder, federation.egress)
+                return RetrieveService(*known, permit.principal.name, unavailable, comment)
+
+            levels = models[association.contexts[message.context_id].abstract_syntax]
+            return services.retrieve(association, message, permit, levels, service)
+
+        return (
+            _Service(Field.FIND_RQ, FIND, Action.QUERY, services.find),
+            _Service(Field.MOVE_RQ, MOVE, Action.RETRIEVE, lambda *asked: retrieval(MOVE, *asked).move(*asked[:2])),
+            _Service(Field.GET_RQ, GET, Action.RETRIEVE, lambda *asked: retrieval(GET, *asked).get(*asked[:2])),
+        )
 
     def serve(self, listener: socket.socket) -> None:
         """Accept and serve until `stop`. Blocks."""
@@ -184,6 +210,7 @@ class _Conversation:
         self._idle = True
         self._ending = False
         self._calling = ""
+        self._called = ""
         self.established = False
 
     def finish_soon(self) -> None:
@@ -228,7 +255,7 @@ class _Conversation:
             asked = pdu.decode_associate(content)
         finally:
             watchdog.cancel()
-        refused = refusal(asked, self._address, settings)
+        refused = refusal(asked, self._address, settings, self._server.federated_title)
         if refused is None and (self._server.is_full() or self._ending):
             refused = Refusal(2, 3, 2, "too many associations (dimse.max_associations)")
         if refused is not None:
@@ -240,7 +267,7 @@ class _Conversation:
         preferred = profile.transfer_syntaxes if profile is not None else ()
         accepted, association.contexts = answer(asked, settings.max_pdu, preferred)
         association.peer_limit = asked.max_length
-        self._calling = asked.calling
+        self._calling, self._called = asked.calling, asked.called
         self.established = True
         association.send_octets([pdu.encode_associate(accepted)])
         _log.debug("association-established", calling=asked.calling, address=self._address)
@@ -299,7 +326,9 @@ class _Conversation:
 
     def _service(self, field: int, abstract: str) -> _Service | None:
         """The service that a request asks for, and what its requester must be allowed to do."""
-        return next((one for one in self._server.services if one.field == field and abstract in one.abstract_syntaxes), None)
+        server = self._server
+        services = server.federated_services if server.federated_title == self._called else server.services
+        return next((one for one in services if one.field == field and abstract in one.abstract_syntaxes), None)
 
     def _stored(self, association: Association, message: Message) -> None:
         sink, self._sink = self._sink, None

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -96,6 +96,7 @@ class Exchange:
         self._pace = pace
         self._watcher: asyncio.Task[None] | None = None
         self._permit: Permit | None = None
+        self.extra_headers: dict[str, str] = {}
 
     @property
     def method(self) -> str:
@@ -141,6 +142,10 @@ class Exchange:
         """What whoever asks may do; there is one on every route that declares an action."""
         assert self._permit is not None, "the route declares no action"
         return self._permit
+
+    def look_through(self, view: CatalogueView) -> None:
+        """Read the catalogue through another view, which goes as far as the permit does."""
+        self._permit = replace(self.permit, catalogue=view)
 
     @property
     def catalogue(self) -> CatalogueView:
@@ -246,6 +251,8 @@ class Exchange:
         fields = [_NOSNIFF, _NO_STORE, (b"content-type", media_type.encode("latin-1"))]
         if size is not None:
             fields.append((b"content-length", b"%d" % size))
+        if self.extra_headers:
+            headers = {**self.extra_headers, **(headers or {})}
         if headers:
             fields.extend((name.lower().encode("latin-1"), _field(value)) for name, value in headers.items())
         await self._send({"type": "http.response.start", "status": status, "headers": fields})

@@ -1,0 +1,250 @@
+"""One question to many archives: everything reachable once, nobody's strangers, every silent member named, on time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.federation.federated_members import Federation, federation, study, uid
+from vna_core.configuration_federation import MemberSettings
+from vna_core.domain.access import Scope
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.query import Equals, Level, Query
+from vna_core.federation.members import LOCAL, Member, Outcome
+from vna_core.federation.query import FederatedAnswer, FederatedQuery
+from vna_core.federation.rows import text
+from vna_core.federation.union import Union
+from vna_core.testing.faulty_pacs import PacsFaults
+
+NAMES = ("alpha", "beta", "gamma")
+EVERYTHING = Query(Level.STUDY)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Federation]:
+    with federation(tmp_path, NAMES) as opened:
+        yield opened
+
+
+def ask(house: Federation, query: Query = EVERYTHING, **options: object) -> FederatedAnswer:
+    return FederatedQuery(house.members, house.settings)(query, **options)  # type: ignore[arg-type]
+
+
+def found(answer: FederatedAnswer) -> list[str]:
+    return [text(row.attributes, "0020000D") for row in answer.rows]
+
+
+def outcomes(answer: FederatedAnswer) -> dict[str, str]:
+    return {report.name: report.outcome.value for report in answer.reports}
+
+
+def test_everything_is_found_once_newest_first_with_where_it_is(house: Federation) -> None:
+    house.put("alpha", *study(1, range(3)))
+    house.put("beta", *study(3))
+    house.put(LOCAL, *study(2))
+    answer = ask(house)
+    assert found(answer) == [uid(3), uid(2), uid(1)]
+    assert [row.sources for row in answer.rows] == [("beta",), (LOCAL,), ("alpha",)]
+    assert [text(row.attributes, "00201208") for row in answer.rows] == ["1", "1", "3"]
+    assert [text(row.attributes, "00100021") for row in answer.rows] == ["BETA", "HOUSE", "ALPHA"]
+    assert outcomes(answer) == dict.fromkeys((LOCAL, *NAMES), "answered")
+    assert answer.missing == ()
+
+
+def test_what_several_hold_is_one_row_with_the_counts_of_the_union(house: Federation) -> None:
+    linked = {"IssuerOfPatientID": "CITY"}
+    parts = study(1, range(6), **linked)
+    house.put("alpha", *parts[:4])
+    house.put("beta", *parts[2:])
+    house.put(LOCAL, parts[0])
+    (row,) = ask(house).rows
+    assert row.sources == (LOCAL, "alpha", "beta")
+    assert (text(row.attributes, "00201208"), text(row.attributes, "00201206")) == ("6", "1")
+    assert row.counts_are_union and row.disagreements == set()
+
+
+def test_the_same_uid_with_other_content_says_in_what_it_differs(house: Federation) -> None:
+    one = {"IssuerOfPatientID": "CITY", "PatientName": "DOE^JANE"}
+    house.put("alpha", *study(1, StudyDescription="Chest", **one))
+    house.put("beta", *study(1, StudyDescription="Head", **{**one, "PatientName": "Doe^Jane"}))
+    (row,) = ask(house).rows
+    assert row.disagreements == {"00081030"}
+    assert text(row.attributes, "00081030") == "Chest"
+    assert {name: text(copy, "00081030") for name, copy in row.copies.items()} == {"alpha": "Chest", "beta": "Head"}
+
+
+def test_the_same_uid_of_two_patients_stays_two_rows_that_say_so(house: Federation) -> None:
+    house.put("alpha", *study(1))
+    house.put("beta", *study(1))
+    rows = ask(house).rows
+    assert {(row.patient.issuer, row.patient.patient_id) for row in rows} == {("ALPHA", "P1"), ("BETA", "P1")}
+    assert all(row.disagreements == {"00100020"} for row in rows)
+
+
+def test_a_bare_id_never_makes_two_patients_one_and_an_issuer_keeps_strangers_out(house: Federation) -> None:
+    for name in NAMES:
+        house.put(name, *study(NAMES.index(name) + 1, PatientID="4711"))
+    assert len({row.patient for row in ask(house).rows}) == 3
+    asked = Query(Level.STUDY, (Equals(0x00100020, ("4711",)), Equals(0x00100021, ("BETA",))))
+    answer = ask(house, asked)
+    assert found(answer) == [uid(2)]
+    assert outcomes(answer) == {LOCAL: "answered", "alpha": "not-concerned", "beta": "answered", "gamma": "not-concerned"}
+    assert house.pacs["alpha"].calls.count("find") == 1, "it was not asked about somebody else's patient"
+
+
+def test_links_ask_each_member_by_its_own_ids(house: Federation) -> None:
+    house.put("alpha", *study(1, PatientID="A7"))
+    house.put("beta", *study(2, PatientID="B9"))
+    house.put("beta", *study(3, PatientID="A7"))
+    person = frozenset((PatientKey("ALPHA", "A7"), PatientKey("BETA", "B9")))
+    linked = lambda key: person if key in person else frozenset((key,))  # noqa: E731
+    asked = Query(Level.STUDY, (Equals(0x00100020, ("A7",)), Equals(0x00100021, ("ALPHA",))))
+    answer = FederatedQuery(house.members, house.settings, linked)(asked)
+    assert found(answer) == [uid(2), uid(1)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "outcome"),
+    [
+        (PacsFaults(fails="A database is gone."), "failed"),
+        (PacsFaults(hangs=True), "timeout"),
+        (PacsFaults(hangs=True, deaf=True), "timeout"),
+        (PacsFaults(breaks_after=1), "failed"),
+        (PacsFaults(capped_after=1), "partial"),
+    ],
+)
+def test_a_member_in_trouble_is_named_and_the_others_are_whole(tmp_path: Path, faults: PacsFaults, outcome: str) -> None:
+    with federation(tmp_path, NAMES, deadline=1.0) as house:
+        for number, name in enumerate(NAMES):
+            house.put(name, *study(2 * number + 1), *study(2 * number + 2))
+        house.pacs["beta"].faults = faults
+        answer = ask(house)
+        assert set(found(answer)) >= {uid(1), uid(2), uid(5), uid(6)}
+        assert outcomes(answer)["beta"] == outcome
+        assert [report.name for report in answer.missing] == ["beta"]
+        assert "beta" in answer.missing[0].sentence
+
+
+def test_a_slow_member_has_its_own_deadline_and_a_busy_one_is_not_asked_again(tmp_path: Path) -> None:
+    with federation(tmp_path, NAMES, deadline=30.0) as house:
+        house.put("alpha", *study(1))
+        slow = next(one for one in house.members if one.name == "gamma")
+        slow.settings = MemberSettings(url="test://", deadline=0.3, concurrency=1)
+        slow.under_way = threading.BoundedSemaphore(1)
+        house.pacs["gamma"].faults = PacsFaults(hangs=True, deaf=True)
+        assert outcomes(ask(house))["gamma"] == "timeout"
+        answer = ask(house)
+        assert outcomes(answer)["gamma"] == "busy"
+        assert found(answer) == [uid(1)]
+
+
+def test_a_member_that_fails_again_and_again_is_left_alone(tmp_path: Path) -> None:
+    with federation(tmp_path, NAMES, failures=2, pause=3600.0) as house:
+        house.pacs["alpha"].faults = PacsFaults(fails="no")
+        assert [outcomes(ask(house))["alpha"] for _ in range(3)] == ["failed", "failed", "left-alone"]
+        assert house.pacs["alpha"].calls == ["find", "find"]
+
+
+def test_a_question_of_a_member_is_answered_from_here_alone(house: Federation) -> None:
+    house.put("alpha", *study(1))
+    house.put(LOCAL, *study(2))
+    answer = ask(house, local_only=True)
+    assert found(answer) == [uid(2)] and list(outcomes(answer)) == [LOCAL]
+    assert house.pacs["alpha"].calls == []
+
+
+def test_who_may_not_ask_a_member_hears_nothing_of_it(house: Federation) -> None:
+    house.put("alpha", *study(1))
+    answer = ask(house, scope=Scope(frozenset(("beta",))))
+    assert found(answer) == [] and "alpha" not in outcomes(answer)
+    assert house.pacs["alpha"].calls == []
+
+
+def test_series_and_instances_are_united_too(house: Federation) -> None:
+    city = {"IssuerOfPatientID": "CITY"}
+    parts = study(1, range(4), **city)
+    house.put("alpha", *parts[:3])
+    house.put("beta", *parts[1:])
+    of_study = Equals(0x0020000D, (uid(1),))
+    (series,) = ask(house, Query(Level.SERIES, (of_study,))).rows
+    assert text(series.attributes, "00201209") == "4"
+    images = ask(house, Query(Level.IMAGE, (of_study,))).rows
+    assert [row.sources for row in images] == [("alpha",), ("alpha", "beta"), ("alpha", "beta"), ("beta",)]
+
+
+def test_eight_members_with_every_kind_of_trouble_are_answered_on_time(tmp_path: Path) -> None:
+    names = tuple(f"m{number}" for number in range(8))
+    faults = {
+        "m1": PacsFaults(delay=0.2),
+        "m3": PacsFaults(hangs=True),
+        "m4": PacsFaults(fails="no"),
+        "m5": PacsFaults(hangs=True, deaf=True),
+        "m6": PacsFaults(delay=0.1),
+    }
+    with federation(tmp_path, names, deadline=2.0) as house:
+        for number, name in enumerate(names):
+            house.put(name, *study(number + 1), *study(50, range(number, number + 2), IssuerOfPatientID="CITY"))
+            house.pacs[name].faults = faults.get(name, PacsFaults())
+        begun = time.monotonic()
+        answer = ask(house)
+        assert time.monotonic() - begun < 30, "it does not wait for those that hang"
+        reachable = [number for number, name in enumerate(names) if name not in ("m3", "m4", "m5")]
+        assert sorted(found(answer)) == sorted([uid(50), *(uid(number + 1) for number in reachable)])
+        assert {report.name for report in answer.missing} == {"m3", "m4", "m5"}
+        assert len(set(found(answer))) == len(answer.rows)
+
+
+copies = st.lists(
+    st.tuples(
+        st.integers(0, 3), st.integers(1, 3), st.sampled_from(["", "X", "Y"]), st.sampled_from(["1", "2"]), st.integers(0, 3)
+    ),
+    max_size=24,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(copies, st.randoms(use_true_random=False))
+def test_a_union_depends_on_what_is_held_and_not_on_who_answers_first(
+    held: list[tuple[int, int, str, str, int]], order: object
+) -> None:
+    def member(number: int) -> Member:
+        settings = MemberSettings(url="test://", issuer=("A", "B", "A", "")[number])
+        return Member(f"m{number}", None, settings, None, None)  # type: ignore[arg-type]
+
+    rows = {}
+    for number, one, issuer, patient, described in held:
+        row = {"0020000D": {"vr": "UI", "Value": [f"1.{one}"]}, "00100020": {"vr": "LO", "Value": [patient]}}
+        row["00081030"] = {"vr": "LO", "Value": [f"d{described}"]}
+        if issuer:
+            row["00100021"] = {"vr": "LO", "Value": [issuer]}
+        rows.setdefault((number, one, issuer or ("A", "B", "A", "")[number], patient), (member(number), row))
+    answers = []
+    for shuffled in (False, True):
+        union = Union(Level.STUDY, lambda key: key, lambda name: int(name[1:]))
+        listed = list(rows.values())
+        if shuffled:
+            order.shuffle(listed)  # type: ignore[attr-defined]
+        for who, row in listed:
+            union.add(who, row)
+        made = [
+            (
+                text(row.attributes, "0020000D"),
+                row.patient,
+                row.sources,
+                tuple(sorted(row.disagreements)),
+                text(row.attributes, "00081030"),
+            )
+            for row in union.rows()
+        ]
+        assert sum(len(sources) for _, _, sources, _, _ in made) == len({(key[0], key[1], key[2], key[3]) for key in rows})
+        answers.append(sorted(made, key=repr))
+    assert answers[0] == answers[1]
+    issuers = {(study_uid, patient) for study_uid, patient, *_ in answers[0]}
+    assert len(issuers) == len(answers[0]), "no patient has a study twice"
+    assert Outcome.ANSWERED.is_whole

@@ -1,0 +1,119 @@
+"""A study brought together from members: whole when the sets of UIDs are equal, and honest when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.federation.federated_members import Federation, federation, study, uid
+from vna_core.domain.instance import HeldInstance
+from vna_core.federation.fetching import Fetcher, FetchOutcome
+from vna_core.federation.locating import Located, Locator
+from vna_core.federation.members import LOCAL, Outcome
+from vna_core.testing.faulty_pacs import PacsFaults
+
+CITY = {"IssuerOfPatientID": "CITY"}
+NAMES = ("alpha", "beta", "gamma")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Federation]:
+    with federation(tmp_path, NAMES, stall=0.3) as opened:
+        yield opened
+
+
+def located(house: Federation, number: int = 1) -> Located:
+    return Locator(house.members, house.settings)(uid(number))
+
+
+def fetched(house: Federation, number: int = 1) -> tuple[list[HeldInstance], FetchOutcome]:
+    here = house.archives[LOCAL]
+
+    def held(of_study: str, sop: str) -> HeldInstance | None:
+        return next((one for one in here.catalogue.instances(sop=sop) if one.study_instance_uid == of_study), None)
+
+    where = located(house, number)
+    outcome = FetchOutcome(where.wanted())
+    fetcher = Fetcher(house.members, house.settings, here.pipeline.offer, held)
+    return list(fetcher.fetch(where, outcome.wanted, outcome)), outcome
+
+
+def test_the_union_of_all_members_comes_each_instance_once(house: Federation) -> None:
+    parts = study(1, range(9), **CITY)
+    house.put("alpha", *parts[:6])
+    house.put("beta", *parts[4:])
+    house.put(LOCAL, *parts[:2])
+    got, outcome = fetched(house)
+    assert len(got) == 9 == len({one.sop_instance_uid for one in got})
+    assert outcome.is_complete
+    assert sum(outcome.sources.values()) == 7 and set(outcome.sources) == {"alpha", "beta"}
+    again, _ = fetched(house)
+    assert len(again) == 9
+    assert [house.pacs[name].calls.count("fetch") for name in NAMES] == [1, 1, 0], "what is here is not fetched again"
+
+
+def test_a_source_that_breaks_off_is_completed_by_another_and_nothing_comes_twice(house: Federation) -> None:
+    parts = study(1, range(8), **CITY)
+    house.put("alpha", *parts)
+    house.put("beta", *parts)
+    house.pacs["alpha"].faults = PacsFaults(breaks_after=3)
+    got, outcome = fetched(house)
+    assert len(got) == 8 and outcome.is_complete
+    assert outcome.sources == {"alpha": 3, "beta": 5}
+    assert "broke" in outcome.reasons["alpha"]
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_source_that_stalls_is_overtaken(house: Federation, deaf: bool) -> None:
+    parts = study(1, range(4), **CITY)
+    house.put("alpha", *parts)
+    house.put("beta", *parts)
+    where = located(house)
+    house.pacs["alpha"].faults = PacsFaults(hangs=True, deaf=deaf)
+    here = house.archives[LOCAL]
+    outcome = FetchOutcome(where.wanted())
+
+    def held(_: str, sop: str) -> HeldInstance | None:
+        return next(iter(here.catalogue.instances(sop=sop)), None)
+
+    fetcher = Fetcher(house.members, house.settings, here.pipeline.offer, held)
+    assert len(list(fetcher.fetch(where, outcome.wanted, outcome))) == 4
+    assert outcome.sources == {"beta": 4}
+
+
+def test_what_no_member_delivers_is_named_with_the_reason(house: Federation) -> None:
+    house.put("alpha", *study(1, range(5), **CITY))
+    house.pacs["alpha"].faults = PacsFaults(breaks_after=2)
+    got, outcome = fetched(house)
+    assert (len(got), len(outcome.missing), outcome.is_complete) == (2, 3, False)
+    assert outcome.reasons == {"alpha": "The connection broke."}
+
+
+def test_a_member_that_cannot_be_asked_is_reported_by_the_locator(house: Federation) -> None:
+    house.put("alpha", *study(1, **CITY))
+    house.pacs["beta"].faults = PacsFaults(fails="no")
+    where = located(house)
+    assert where.holders.keys() == {"alpha"}
+    assert [report.name for report in where.missing] == ["beta"]
+    assert where.missing[0].outcome is Outcome.FAILED
+
+
+def test_that_a_member_holds_nothing_is_remembered_but_not_for_ever(house: Federation) -> None:
+    now = [0.0]
+    locator = Locator(house.members, house.settings, lambda: now[0])
+    locator(uid(1))
+    locator(uid(1))
+    assert house.pacs["gamma"].calls == ["inventory"]
+    house.put("gamma", *study(1, **CITY))
+    now[0] = house.settings.negative + 1
+    assert locator(uid(1)).holders.keys() == {"gamma"}
+
+
+def test_a_series_or_some_instances_are_fetched_alone(house: Federation) -> None:
+    house.put("alpha", *study(1, range(3), **CITY), *study(1, range(5, 7), SeriesInstanceUID="1.2.3.4", **CITY))
+    where = located(house)
+    assert len(where.wanted("1.2.3.4")) == 2
+    chosen = frozenset(list(where.wanted("1.2.3.4"))[:1])
+    assert where.wanted("1.2.3.4", chosen) == set(chosen)

@@ -1,0 +1,113 @@
+"""``vna federation``: members and how they are, and one question to all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vna_core.bootstrap import Archive
+from vna_core.bootstrap_federation import open_federation
+from vna_core.cli.find import condition_of
+from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
+from vna_core.domain.query import Level, Query
+from vna_core.federation.federation import Federation
+from vna_core.federation.members import LOCAL, Member
+from vna_core.federation.rows import text
+from vna_core.gateways.federated_rows import described
+
+app = typer.Typer(help="Archives that are asked together with this one.", no_args_is_help=True)
+
+INCOMPLETE = 3
+
+
+def _federation(archive: Archive) -> Federation:
+    federation = open_federation(archive)
+    if federation is None:
+        raise ConfigurationError("No members are configured. Name them under `federation.members`.", setting="federation.members")
+    return federation
+
+
+@app.command("status", epilog="Example:\n\n`vna federation status --json`")
+def status(data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
+    """Ask every member whether it answers, and show what it can do. Exit code 3 when one does not."""
+    failed = 0
+    table = Table("member", "department", "issuer", "may be asked for", "answers", "what")
+    with archive_of(data, config) as archive:
+        federation = _federation(archive)
+        for one in federation.members:
+            said = _probed(one)
+            failed += not said["answers"]
+            if as_json:
+                print_json(said)
+            else:
+                allowed = ", ".join(said["allow"])
+                answers = "yes" if said["answers"] else "no"
+                table.add_row(one.name, said["department"], said["issuer"], allowed, answers, said["product"] or said["error"])
+        federation.close()
+    if not as_json:
+        Console().print(table)
+    return INCOMPLETE if failed else 0
+
+
+def _probed(one: Member) -> dict[str, Any]:
+    said = {
+        "name": one.name,
+        "department": one.settings.department,
+        "issuer": one.settings.issuer,
+        "allow": sorted(one.settings.allow),
+        "answers": True,
+        "retrieve": "",
+        "product": "",
+        "error": "",
+    }
+    try:
+        abilities = one.adapter.probe()
+        said |= {"retrieve": abilities.retrieve, "product": abilities.product}
+    except VnaError as error:
+        said |= {"answers": False, "error": error.message}
+    return said
+
+
+@app.command(
+    "find",
+    epilog="Examples:\n\n`vna federation find PatientID=4711 IssuerOfPatientID=CITY`\n\n`vna federation find StudyDate=20260101- --json`",
+)
+def find(
+    keys: Annotated[list[str] | None, typer.Argument(help="KEYWORD=VALUE, as `vna find` takes them.")] = None,
+    level: Annotated[str, typer.Option(help="patient, study, series or image.")] = "study",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Ask all members at once. Exit code 3 when one did not answer in full; it is named."""
+    try:
+        wanted = Level(level.upper().replace("INSTANCE", "IMAGE"))
+    except ValueError as error:
+        raise InvalidRequest(f"--level {level!r}: patient, study, series or image.") from error
+    conditions = tuple(one for one in (condition_of(key) for key in keys or ()) if one is not None)
+    console = Console(stderr=True)
+    table = Table("patient", "issuer", "date", "description", "instances", "held by", "differs in", "UID")
+    with archive_of(data, config) as archive:
+        federation = _federation(archive)
+        answer = federation.query(Query(wanted, conditions))
+        federation.close()
+    for row in answer.rows:
+        if as_json:
+            print_json(described(row, archive.settings.federation.aet))
+            continue
+        cells = [text(row.attributes, tag) for tag in ("00080020", "00081030", "00201208")]
+        names = ", ".join(name if name != LOCAL else "here" for name in row.sources)
+        uid = text(row.attributes, "00080018") or text(row.attributes, "0020000E") or text(row.attributes, "0020000D")
+        table.add_row(row.patient.patient_id, row.patient.issuer, *cells, names, ", ".join(sorted(row.disagreements)), uid)
+    if not as_json:
+        Console().print(table)
+    for report in answer.reports:
+        if as_json:
+            print_json({"member": report.as_dict()})
+        elif not report.outcome.is_whole:
+            console.print(f"The member {report.sentence}.", style="yellow", markup=False)
+    return INCOMPLETE if answer.missing else 0

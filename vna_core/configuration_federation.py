@@ -1,0 +1,53 @@
+"""The section ``federation``: archives that are asked together with this one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vna_core.configuration_section import Section
+
+
+class MemberSettings(Section):
+    """One archive that takes part."""
+
+    url: str = Field(
+        description="Where it is, as for a migration: `dicomweb+http://HOST/dicom-web`, `dimse://TITLE@HOST:PORT`, `orthanc+http://HOST`."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the adapter.")
+    department: str = Field("", description="Department it belongs to; shown, and decided on by departments' rights.")
+    issuer: str = Field("", description="Assigning authority of Patient IDs that it answers without one.")
+    aet: str = Field(
+        "",
+        description="Title under which it calls us: what it asks is answered from here alone, so that no question goes in circles.",
+    )
+    deadline: float = Field(0.0, ge=0, description="Seconds it may take for a query; 0: as long as the whole answer may take.")
+    priority: int = Field(50, ge=0, le=1000, description="Smaller is preferred when several hold the same.")
+    allow: tuple[Literal["query", "retrieve"], ...] = Field(("query", "retrieve"), description="What it may be asked for.")
+    concurrency: int = Field(
+        4, ge=1, le=64, description="Questions and retrievals at once per process; further ones are not sent."
+    )
+    rows: int = Field(
+        5000, ge=1, description="Most answers taken from it for one query; what is more is told as a partial answer."
+    )
+
+
+class FederationSettings(Section):
+    """Archives that are asked together with this one."""
+
+    members: dict[str, MemberSettings] = Field(default_factory=dict, description="Name to member.")
+    aet: str = Field(
+        "FEDERATED", min_length=1, max_length=16, description="Called AE title under which DIMSE questions go to all members."
+    )
+    deadline: float = Field(5.0, gt=0, description="Seconds after which a query is answered with what has come.")
+    retrieve_deadline: float = Field(600.0, gt=0, description="Seconds a retrieval may take.")
+    stall: float = Field(3.0, gt=0, description="Seconds without an instance after which a second member is asked for the rest.")
+    write_through: bool = Field(False, description="Keep what is retrieved from members in this archive for good.")
+    keep: float = Field(3600.0, ge=60, description="Seconds for which it is kept otherwise, to be served again without asking.")
+    negative: float = Field(
+        30.0, ge=0, description="Seconds for which a member's answer that it does not hold a study is believed."
+    )
+    snapshot: float = Field(600.0, ge=10, description="Seconds for which the pages of one answer stay the same.")
+    failures: int = Field(3, ge=1, description="Failures in a row after which a member is left alone for a while.")
+    pause: float = Field(30.0, gt=0, description="Seconds for which it is left alone; then one question tries it again.")

@@ -1,0 +1,110 @@
+"""Whatever is to be retrieved through the federation is brought here first, as far as members deliver it; then it is served as what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vna_core.access.gate import Permit
+from vna_core.access.view import CatalogueView
+from vna_core.catalogue import Catalogue
+from vna_core.configuration_federation import FederationSettings
+from vna_core.domain.access import Scope
+from vna_core.domain.instance import HeldInstance
+from vna_core.federation.fetching import Fetcher, FetchOutcome
+from vna_core.federation.locating import Located, Locator
+from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
+from vna_core.federation.memory import Memory
+from vna_core.federation.view import FederatedView
+from vna_core.ingest.pipeline import IngestPipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """One thing to be retrieved.
+
+    Attributes
+    ----------
+    located
+        Where its instances are.
+    outcome
+        What there is to be, and, once everything has been brought, what is missing and why.
+    view
+        The catalogue as whoever asks sees it, with what was brought.
+    """
+
+    located: Located
+    outcome: FetchOutcome
+    view: FederatedView
+
+    @property
+    def silent(self) -> tuple[MemberReport, ...]:
+        """Members that did not say what they hold."""
+        return self.located.missing
+
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever asks must know; empty when the answer is whole."""
+        said = [f"{report.sentence}: instances may be missing." for report in self.silent]
+        if self.outcome.missing:
+            reasons = "; ".join(f"{name}: {why}" for name, why in sorted(self.outcome.reasons.items()))
+            said.append(
+                f"{len(self.outcome.missing)} of {len(self.outcome.wanted)} instances could not be had. {reasons}".strip()
+            )
+        return said
+
+
+class Bringing:
+    """Brings studies, series and instances.
+
+    Parameters
+    ----------
+    memory
+        Where they go that this archive does not keep; None: they are kept here for good.
+    """
+
+    def __init__(
+        self,
+        members: Members,
+        settings: FederationSettings,
+        catalogue: Catalogue,
+        pipeline: IngestPipeline,
+        memory: Memory | None,
+    ) -> None:
+        self._members = members
+        self._settings = settings
+        self._catalogue = catalogue
+        self._pipeline = pipeline
+        self._memory = memory
+        self._locate = Locator(members, settings)
+
+    def begin(
+        self, permit: Permit, study: str, series: str | None = None, sops: Sequence[str] = (), *, local_only: bool = False
+    ) -> Retrieval:
+        """Find out where what is asked for is. Nothing is fetched before `instances` is read."""
+        scope = permit.catalogue.scope
+        view = self.view(scope)
+        located = self._locate(study, may_ask=lambda member: may_ask(scope, member), local_only=local_only)
+        visible = {one.sop_instance_uid for one in view.instances(study=study)}
+        held_here = located.holders.get(LOCAL, set())
+        elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
+        wanted = located.wanted(series, frozenset(sops)) - (held_here - visible - elsewhere)
+        permit.catalogue.notes.described(study, bool(wanted))
+        return Retrieval(located, FetchOutcome(wanted), view)
+
+    def instances(self, retrieval: Retrieval) -> Iterator[HeldInstance]:
+        """The instances as they are at hand. Read to its end, `retrieval.outcome` tells what is missing."""
+        brought = None if self._memory is None else self._memory.present()
+        offer = self._pipeline.offer if brought is None else brought.pipeline.offer
+        view = retrieval.view
+
+        def held(study: str, sop: str) -> HeldInstance | None:
+            return next(iter(view.instances(study=study, sop=sop)), None)
+
+        fetcher = Fetcher(self._members, self._settings, offer, held)
+        return fetcher.fetch(retrieval.located, retrieval.outcome.wanted, retrieval.outcome)
+
+    def view(self, scope: Scope) -> FederatedView:
+        """This archive and what was brought, as far as a scope goes."""
+        brought = None if self._memory is None else CatalogueView(self._memory.present().catalogue, scope)
+        return FederatedView(self._catalogue, scope, brought=brought)

@@ -1,0 +1,174 @@
+"""One question to many members at once: answers come as they are given, and nobody waits for the slowest beyond the deadline.
+
+Each member works in a thread of its own, and the number of its questions under way is bounded: a member that hangs keeps a few threads
+of its own and slows nobody else.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import AnswerCapped, PeerError, PeerUnavailable, VnaError
+from vna_core.federation.members import Member, MemberReport, Outcome
+
+T = TypeVar("T")
+Work = Callable[[Member, Deadline], Iterable[T]]
+
+_WAITING: Final = 20_000
+"""Answers that wait to be taken; members wait when there are more."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Generic[T]):
+    """One answer of one member, or (`report`) the end of its answers."""
+
+    member: Member
+    answer: T | None = None
+    report: MemberReport | None = None
+
+
+class FanOut:
+    """Asks members."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+
+    def ask(self, members: Iterable[Member], work: Work[T], seconds: float, most: Callable[[Member], int]) -> Iterator[Said[T]]:
+        """Answers as they come, and for each member at last its report; over after `seconds` at the latest.
+
+        Parameters
+        ----------
+        work
+            Asks one member; runs in a thread.
+        most
+            How many answers of a member are taken.
+        """
+        ends = self._clock() + seconds
+        said: queue.Queue[Said[T]] = queue.Queue(_WAITING)
+        pending: dict[str, tuple[Member, Deadline, float]] = {}
+        for one in members:
+            refused = self._refusal(one)
+            if refused is not None:
+                yield Said(one, report=refused)
+                continue
+            own = min(seconds, one.settings.deadline or seconds)
+            deadline = Deadline(own)
+            pending[one.name] = (one, deadline, self._clock() + own)
+            ask = _Ask(one, deadline, work, most(one), said, self._clock)
+            threading.Thread(target=ask.run, name=f"ask-{one.name}", daemon=True).start()
+        try:
+            yield from self._collected(pending, said, ends)
+        finally:
+            for _, deadline, _ in pending.values():
+                deadline.cancel()
+
+    def _refusal(self, one: Member) -> MemberReport | None:
+        if not one.under_way.acquire(blocking=False):
+            return one.report(Outcome.BUSY)
+        if not one.breaker.may_ask():
+            one.under_way.release()
+            return one.report(Outcome.LEFT_ALONE, error=one.breaker.health.error)
+        return None
+
+    def _collected(
+        self, pending: dict[str, tuple[Member, Deadline, float]], said: queue.Queue[Said[T]], ends: float
+    ) -> Iterator[Said[T]]:
+        counted: dict[str, int] = dict.fromkeys(pending, 0)
+        begun = self._clock()
+        while pending:
+            now = self._clock()
+            for name, (one, deadline, own) in list(pending.items()):
+                if now >= min(own, ends) and said.empty():
+                    del pending[name]
+                    deadline.cancel()
+                    one.breaker.failed("did not answer in time")
+                    yield Said(one, report=one.report(Outcome.TIMEOUT, counted[name], now - begun))
+            if not pending:
+                return
+            nearest = min(min(own for _, _, own in pending.values()), ends)
+            try:
+                got = said.get(timeout=max(0.0, nearest - now))
+            except queue.Empty:
+                continue
+            if got.member.name not in pending:
+                continue
+            if got.report is not None:
+                del pending[got.member.name]
+            else:
+                counted[got.member.name] += 1
+            yield got
+
+
+class _Ask(Generic[T]):
+    """One member asked, in its thread."""
+
+    def __init__(
+        self,
+        one: Member,
+        deadline: Deadline,
+        work: Work[T],
+        most: int,
+        said: queue.Queue[Said[T]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._member, self._deadline, self._work, self._most = one, deadline, work, most
+        self._said, self._clock = said, clock
+        self._begun = clock()
+        self._count = 0
+
+    def run(self) -> None:
+        """Ask, hand on, report."""
+        one = self._member
+        outcome, error = Outcome.FAILED, ""
+        try:
+            outcome = self._answers()
+        except AnswerCapped:
+            outcome = Outcome.PARTIAL
+        except PeerUnavailable as failure:
+            error = failure.code
+            outcome = Outcome.TIMEOUT if self._deadline.over else Outcome.FAILED
+        except VnaError as failure:
+            error = failure.code
+        except Exception as failure:  # noqa: BLE001 - a fault of one adapter must not cost the other members' answers
+            _log.exception("member-crashed", member=one.name)
+            error = type(failure).__name__
+        finally:
+            one.under_way.release()
+        seconds = self._clock() - self._begun
+        if outcome in (Outcome.ANSWERED, Outcome.PARTIAL):
+            one.breaker.succeeded(seconds)
+        elif not self._deadline.over:  # what came too late was counted by whoever waited for it
+            one.breaker.failed(error)
+        self._hand_on(Said(one, report=one.report(outcome, self._count, seconds, error)))
+
+    def _answers(self) -> Outcome:
+        for answer in self._work(self._member, self._deadline):
+            if self._count >= self._most:
+                return Outcome.PARTIAL
+            if not self._hand_on(Said(self._member, answer)):
+                raise PeerUnavailable("Nobody waits for the answer any more.")
+            self._count += 1
+        return Outcome.ANSWERED
+
+    def _hand_on(self, one: Said[Any]) -> bool:
+        """Whether somebody took it."""
+        while True:
+            try:
+                self._said.put(one, timeout=0.5)
+                return True
+            except queue.Full:
+                if self._deadline.over:
+                    return False
+
+
+__all__ = ["FanOut", "PeerError", "Said", "Work"]

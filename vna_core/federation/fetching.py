@@ -1,0 +1,240 @@
+"""A study brought together from its members: best source first, another one when it stalls, until the set of UIDs is whole.
+
+What a member delivers goes through the rooms of the way in, as everything does, into the archive or into its memory of what members hold.
+Each instance is asked for again only where it is missing, and the end is decided by the set of UIDs, never by what a source says.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from vna_core.configuration_federation import FederationSettings
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import VnaError
+from vna_core.domain.instance import HeldInstance
+from vna_core.domain.octets import ReceivedInstance
+from vna_core.domain.outcome import IngestResult
+from vna_core.federation.locating import Located
+from vna_core.federation.members import LOCAL, Member, Members
+
+_log = structlog.get_logger(__name__)
+
+_ROUND: Final = 0.25
+
+
+class Offer(Protocol):
+    """Takes one instance through the rooms of the way in."""
+
+    def __call__(self, received: ReceivedInstance) -> IngestResult:
+        """How it ended. Raises what the archive cannot take now."""
+
+
+@dataclass(slots=True)
+class FetchOutcome:
+    """How a retrieval ended.
+
+    Attributes
+    ----------
+    wanted, got
+        SOP Instance UIDs that were to be there, and that are.
+    sources
+        Member name to the number of instances that came from it.
+    reasons
+        Member name to why it did not deliver everything.
+    """
+
+    wanted: set[str]
+    got: set[str] = field(default_factory=set)
+    sources: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> set[str]:
+        """What is not there."""
+        return self.wanted - self.got
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the sets are equal."""
+        return not self.missing
+
+
+class Fetcher:
+    """Brings instances here.
+
+    Parameters
+    ----------
+    offer
+        Where they go.
+    held
+        The current version of an instance of a study, where it is held already.
+    """
+
+    def __init__(
+        self,
+        members: Members,
+        settings: FederationSettings,
+        offer: Offer,
+        held: Callable[[str, str], HeldInstance | None],
+    ) -> None:
+        self._members = members
+        self._settings = settings
+        self._offer = offer
+        self._held = held
+
+    def fetch(self, located: Located, wanted: set[str], outcome: FetchOutcome) -> Iterator[HeldInstance]:
+        """The wanted instances as they are at hand: those that are here first, then the others as they come.
+
+        `outcome` is filled while it goes on, and tells at the end what is missing and why.
+        """
+        for sop in sorted(wanted):
+            one = self._held(located.study, sop)
+            if one is not None:
+                outcome.got.add(sop)
+                yield one
+        if not outcome.is_complete:
+            yield from _Gathering(self, located, outcome).run()
+
+    def sources(self, located: Located, missing: set[str]) -> list[tuple[Member, set[str]]]:
+        """Members that hold something of what is missing: who holds most first, then who is preferred, then who answers quicker."""
+        found = []
+        for one in self._members:
+            share = located.holders.get(one.name, set()) & missing
+            if one.name != LOCAL and share:
+                found.append((one, share))
+        rank = self._members.rank
+        return sorted(found, key=lambda each: (-len(each[1]), rank(each[0].name), each[0].breaker.health.latency))
+
+
+class _Gathering:
+    """One retrieval under way."""
+
+    def __init__(self, fetcher: Fetcher, located: Located, outcome: FetchOutcome) -> None:
+        self._fetcher = fetcher
+        self._located = located
+        self._outcome = outcome
+        self._settings = fetcher._settings
+        self._arrived: queue.Queue[HeldInstance | str] = queue.Queue()
+        self._deadline = Deadline(self._settings.retrieve_deadline)
+        self._running: dict[str, Deadline] = {}
+        self._tried: set[str] = set()
+        self._lock = threading.Lock()
+        self._claimed: set[str] = set(outcome.got)
+
+    def run(self) -> Iterator[HeldInstance]:
+        """Instances as they come."""
+        try:
+            self._start_next()
+            last = time.monotonic()
+            while not self._outcome.is_complete and self._running and not self._deadline.over:
+                try:
+                    got = self._arrived.get(timeout=min(_ROUND, self._settings.stall))
+                except queue.Empty:
+                    if time.monotonic() - last > self._settings.stall and self._start_next():
+                        last = time.monotonic()
+                    continue
+                if isinstance(got, HeldInstance):
+                    last = time.monotonic()
+                    if got.sop_instance_uid not in self._outcome.got:
+                        self._outcome.got.add(got.sop_instance_uid)
+                        yield got
+                else:
+                    self._running.pop(got, None)
+                    if not self._outcome.is_complete and not self._running:
+                        self._start_next()
+                        last = time.monotonic()
+        finally:
+            self._deadline.cancel()
+            for deadline in self._running.values():
+                deadline.cancel()
+
+    def _start_next(self) -> bool:
+        """Ask the best member that was not tried yet for what is missing. False: there is none."""
+        for one, share in self._fetcher.sources(self._located, self._outcome.missing):
+            if one.name in self._tried:
+                continue
+            self._tried.add(one.name)
+            if not one.under_way.acquire(blocking=False):
+                self._outcome.reasons[one.name] = "busy"
+                continue
+            if not one.breaker.may_ask():
+                one.under_way.release()
+                self._outcome.reasons[one.name] = "left alone after failures"
+                continue
+            deadline = Deadline(self._deadline.remaining(self._settings.retrieve_deadline))
+            self._running[one.name] = deadline
+            threading.Thread(target=self._take, args=(one, share, deadline), name=f"fetch-{one.name}", daemon=True).start()
+            return True
+        return False
+
+    def _take(self, one: Member, share: set[str], deadline: Deadline) -> None:
+        """Fetch a member's share, in its thread."""
+        begun = time.monotonic()
+        try:
+            for series, sops, whole in self._parts(share):
+                report = one.adapter.fetch(
+                    self._located.study,
+                    lambda received: self._deliver(one, received, deadline),
+                    series,
+                    () if whole else tuple(sorted(sops)),
+                    deadline=deadline,
+                )
+                if report.message:
+                    self._outcome.reasons[one.name] = report.message
+            one.breaker.succeeded(time.monotonic() - begun)
+        except VnaError as error:
+            self._outcome.reasons[one.name] = error.message
+            if not deadline.over:
+                one.breaker.failed(error.code)
+        except Exception as error:  # noqa: BLE001 - a fault of one adapter must not end a retrieval that others can finish
+            _log.exception("member-crashed", member=one.name)
+            self._outcome.reasons[one.name] = type(error).__name__
+            one.breaker.failed(type(error).__name__)
+        finally:
+            one.under_way.release()
+            self._arrived.put(one.name)
+
+    def _parts(self, share: set[str]) -> Iterator[tuple[str | None, set[str], bool]]:
+        """Series, instances, and whether that is all of the series; the whole study in one where nothing is left out."""
+        instances = self._located.instances
+        if share == set(instances):
+            yield None, share, True
+            return
+        of_series: dict[str, set[str]] = {}
+        for sop, one in instances.items():
+            of_series.setdefault(one.series_instance_uid, set()).add(sop)
+        for series in sorted({instances[sop].series_instance_uid for sop in share}):
+            wanted = of_series[series] & share
+            yield series, wanted, wanted == of_series[series]
+
+    def _deliver(self, one: Member, received: ReceivedInstance, deadline: Deadline) -> None:
+        """Take one instance over, unless another member delivered it meanwhile."""
+        sop = received.sop_instance_uid
+        with self._lock:
+            taken = bool(sop) and sop in self._claimed
+        if taken or deadline.over:
+            received.octets.close()
+            deadline.check()
+            return
+        result = self._fetcher._offer(received)
+        if not result.outcome.acknowledged:
+            why = result.error.message if result.error is not None else result.outcome.value
+            self._outcome.reasons[one.name] = f"an instance could not be taken over: {why}"
+            return
+        held = self._fetcher._held(self._located.study, result.sop_instance_uid)
+        if held is None or held.sop_instance_uid not in self._outcome.wanted:
+            self._outcome.reasons[one.name] = "it delivered an instance of another study, or one that was not asked for"
+            return
+        with self._lock:
+            if held.sop_instance_uid in self._claimed:
+                return
+            self._claimed.add(held.sop_instance_uid)
+            self._outcome.sources[one.name] = self._outcome.sources.get(one.name, 0) + 1
+        self._arrived.put(held)

@@ -1,0 +1,72 @@
+"""Answers of members as rows of DICOM JSON: what one value is, and to whom a row belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.query import Level
+
+Row = Mapping[str, Any]
+
+PATIENT_ID, ISSUER = "00100020", "00100021"
+STUDY, SERIES, SOP = "0020000D", "0020000E", "00080018"
+RETRIEVE_AE_TITLE, AVAILABILITY, RETRIEVE_URL = "00080054", "00080056", "00081190"
+MODALITIES, SOP_CLASSES = "00080061", "00080062"
+COUNTS: Final[Mapping[Level, tuple[str, ...]]] = {
+    Level.PATIENT: ("00201200", "00201202", "00201204"),
+    Level.STUDY: ("00201206", "00201208"),
+    Level.SERIES: ("00201209",),
+    Level.IMAGE: (),
+}
+"""Numbers of what is below, by level: of the union only a union can tell."""
+
+ABOUT_THE_COPY: Final = frozenset(
+    (
+        RETRIEVE_AE_TITLE,
+        AVAILABILITY,
+        RETRIEVE_URL,
+        MODALITIES,
+        SOP_CLASSES,
+        "00080052",
+        "00080005",
+        "00080201",
+        "00091001",
+        "00090010",
+    )
+).union(*COUNTS.values())
+"""Attributes that may differ between copies of the same."""
+
+_UIDS: Final = {Level.PATIENT: (), Level.STUDY: (STUDY,), Level.SERIES: (STUDY, SERIES), Level.IMAGE: (STUDY, SERIES, SOP)}
+
+
+def text(row: Row, tag: str) -> str:
+    """The first value as text; names as their groups joined with ``=``."""
+    values = row.get(tag, {}).get("Value") if isinstance(row.get(tag), Mapping) else None
+    value = values[0] if isinstance(values, list) and values else ""
+    if isinstance(value, Mapping):
+        return "=".join(str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
+    return "" if value is None else str(value)
+
+
+def texts(row: Row, tag: str) -> list[str]:
+    """All values as text."""
+    values = row.get(tag, {}).get("Value") if isinstance(row.get(tag), Mapping) else None
+    return [str(value) for value in values if value is not None] if isinstance(values, list) else []
+
+
+def uids(row: Row, level: Level) -> tuple[str, ...]:
+    """The unique keys of the levels down to this one."""
+    return tuple(text(row, tag).rstrip("\0 ") for tag in _UIDS[level])
+
+
+def patient_of(row: Row, issuer: str) -> PatientKey:
+    """To whom a row belongs; `issuer` is that of the member where the row names none."""
+    return PatientKey(text(row, ISSUER).strip() or issuer, text(row, PATIENT_ID).strip())
+
+
+def significant(row: Row, tag: str) -> str:
+    """A value as two copies are compared: names by their letters, everything without padding."""
+    value = text(row, tag).strip()
+    return " ".join(value.replace("^", " ").split()).casefold() if row.get(tag, {}).get("vr") == "PN" else value

@@ -1,0 +1,162 @@
+"""The union of what members answer: one row for each patient, study, series or instance, wherever it is held.
+
+Rows are one when their UIDs are, and when the patients they name are the same or linked. The same UID with other content stays one row
+that says in what its copies disagree; the same UID under patients that nobody has linked stays several rows, each saying so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.query import Level
+from vna_core.federation.members import Member
+from vna_core.federation.rows import (
+    ABOUT_THE_COPY,
+    AVAILABILITY,
+    COUNTS,
+    ISSUER,
+    MODALITIES,
+    PATIENT_ID,
+    RETRIEVE_URL,
+    SOP_CLASSES,
+    Row,
+    patient_of,
+    significant,
+    texts,
+    uids,
+)
+
+_AVAILABILITIES: Final = ("ONLINE", "NEARLINE", "OFFLINE", "UNAVAILABLE")
+_PATIENT_GROUP: Final = "0010"
+
+Canonical = Callable[[PatientKey], PatientKey]
+"""One and the same key for all IDs that are linked."""
+
+
+@dataclass(slots=True)
+class FederatedRow:
+    """One row of a federated answer.
+
+    Attributes
+    ----------
+    attributes
+        DICOM JSON: of the preferred copy, completed by the others.
+    copies
+        Member names with the row that each gave, in the order of preference.
+    disagreements
+        Tags in which copies differ.
+    counts_are_union
+        Whether the numbers of what is below are those of the union; else they are the largest that a member told.
+    """
+
+    patient: PatientKey
+    attributes: dict[str, Any]
+    copies: dict[str, Row] = field(default_factory=dict)
+    disagreements: set[str] = field(default_factory=set)
+    counts_are_union: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the members that hold it."""
+        return tuple(self.copies)
+
+
+class Union:
+    """Takes rows of members and makes one answer of them."""
+
+    def __init__(self, level: Level, canonical: Canonical, rank: Callable[[str], int]) -> None:
+        self._level = level
+        self._canonical = canonical
+        self._rank = rank
+        self._rows: dict[tuple[str, ...], dict[PatientKey, dict[str, tuple[PatientKey, Row]]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    def add(self, member: Member, row: Row) -> None:
+        """Take one row over; one without the unique keys of its level says nothing and is passed over."""
+        key = uids(row, self._level)
+        patient = patient_of(row, member.settings.issuer)
+        if self._level is Level.PATIENT:
+            if not patient.patient_id:
+                return
+        elif not all(key):
+            return
+        copies = self._rows.setdefault(key, {}).setdefault(self._canonical(patient), {})
+        copies.setdefault(member.name, (patient, row))
+
+    def holders(self, key: tuple[str, ...]) -> list[str]:
+        """Members that gave rows of these UIDs."""
+        return [name for copies in self._rows.get(key, {}).values() for name in copies]
+
+    def rows(self) -> Iterator[FederatedRow]:
+        """Every row once. Called when nothing more is added."""
+        for patients in self._rows.values():
+            merged = [self._merged(copies) for copies in _attached(patients)]
+            for one in merged:
+                if len(merged) > 1:
+                    one.disagreements.add(PATIENT_ID)
+                yield one
+
+    def _merged(self, copies: dict[str, tuple[PatientKey, Row]]) -> FederatedRow:
+        ordered = sorted(copies, key=self._rank)
+        patient, first = copies[ordered[0]]
+        made = FederatedRow(patient, dict(first), {name: copies[name][1] for name in ordered})
+        for name in ordered[1:]:
+            self._complete(made, copies[name][1], copies[name][0] == patient)
+        if patient.issuer and not texts(made.attributes, ISSUER):
+            made.attributes[ISSUER] = {"vr": "LO", "Value": [patient.issuer]}
+        for tag in (MODALITIES, SOP_CLASSES):
+            together = sorted({value for row in made.copies.values() for value in texts(row, tag)})
+            if together:
+                made.attributes[tag] = {"vr": "CS" if tag == MODALITIES else "UI", "Value": together}
+        made.attributes.pop(RETRIEVE_URL, None)
+        self._count(made)
+        told = {value for row in made.copies.values() for value in texts(row, AVAILABILITY)[:1]}
+        best = next((one for one in _AVAILABILITIES if one in told), "ONLINE")
+        made.attributes[AVAILABILITY] = {"vr": "CS", "Value": [best]}
+        return made
+
+    @staticmethod
+    def _complete(made: FederatedRow, other: Row, same_id: bool) -> None:
+        """Add what the preferred copy does not say, and note in what the other differs."""
+        for tag, element in other.items():
+            if tag in ABOUT_THE_COPY:
+                continue
+            if not texts(made.attributes, tag):
+                made.attributes[tag] = element
+            elif tag in (PATIENT_ID, ISSUER):
+                continue  # linked IDs are the same person's
+            elif not texts(other, tag) or significant(made.attributes, tag) == significant(other, tag):
+                continue
+            elif same_id or not tag.startswith(_PATIENT_GROUP):
+                made.disagreements.add(tag)
+
+    def _count(self, made: FederatedRow) -> None:
+        """Numbers of one member are right; of several only the largest is known to be reached."""
+        for tag in COUNTS[self._level]:
+            told = [int(value) for row in made.copies.values() for value in texts(row, tag)[:1] if value.isdigit()]
+            if told:
+                made.attributes[tag] = {"vr": "IS", "Value": [max(told)]}
+        made.counts_are_union = len(made.copies) == 1
+
+
+def _attached(patients: dict[PatientKey, dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Copies by patient; those that name no issuer or no ID belong to the only patient who is named in full, if there is just one."""
+    full = [key for key in patients if key.issuer and key.patient_id]
+    if len(full) != 1:
+        return list(patients.values())
+    (only,) = full
+    made: dict[str, Any] = dict(patients[only])
+    apart: list[dict[str, Any]] = []
+    for key, copies in sorted(patients.items(), key=lambda one: (one[0].issuer, one[0].patient_id)):
+        if key == only:
+            continue
+        if key.patient_id in ("", only.patient_id) and not key.issuer and not made.keys() & copies.keys():
+            made = {**copies, **made}
+        else:
+            apart.append(copies)
+    return [made, *apart]

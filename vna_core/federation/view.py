@@ -1,0 +1,91 @@
+"""What is held here and what was brought from members, seen as one for the time of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from vna_core.access.view import CatalogueView
+from vna_core.catalogue import InstanceHeader, ListedHeader
+from vna_core.domain.access import Scope
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.instance import HeldInstance
+
+BROUGHT: Final = "federation"
+"""Name of the store of what members delivered and this archive does not keep."""
+
+_SOP: Final = 3
+"""Place of the SOP Instance UID in a listed header."""
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedView(CatalogueView):
+    """This archive's view, completed by that of what members delivered. An instance that both have is taken from here."""
+
+    brought: CatalogueView | None = None
+    _listed: set[ListedHeader] = field(default_factory=set)
+
+    def instances(
+        self,
+        *,
+        patient: PatientKey | None = None,
+        study: str | None = None,
+        series: str | None = None,
+        sop: str | None = None,
+    ) -> list[HeldInstance]:
+        """Current versions that fulfil everything given, those of this archive first."""
+        here = CatalogueView.instances(self, patient=patient, study=study, series=series, sop=sop)
+        if self.brought is None:
+            return here
+        known = {(one.study_instance_uid, one.sop_instance_uid) for one in here}
+        more = self.brought.instances(patient=patient, study=study, series=series, sop=sop)
+        return here + [one for one in more if (one.study_instance_uid, one.sop_instance_uid) not in known]
+
+    def instances_by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
+        """Current versions of many instances; unknown UIDs are passed over."""
+        known = set()
+        for one in CatalogueView.instances_by_uid_list(self, sop_instance_uids):
+            known.add(one.sop_instance_uid)
+            yield one
+        if self.brought is not None:
+            yield from self.brought.instances_by_uid_list([one for one in sop_instance_uids if one not in known])
+
+    def headers(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[tuple[HeldInstance, bytes]]:
+        """Current versions with their DICOM JSON."""
+        known = set()
+        for held, header in CatalogueView.headers(self, study=study, series=series, sop=sop):
+            known.add(held.sop_instance_uid)
+            yield held, header
+        if self.brought is not None:
+            for held, header in self.brought.headers(study=study, series=series, sop=sop):
+                if held.sop_instance_uid not in known:
+                    yield held, header
+
+    def listed_headers(self, study: str, series: str) -> tuple[ListedHeader, ...]:
+        """What `metadata_of` would read for a series."""
+        here = CatalogueView.listed_headers(self, study, series)
+        if self.brought is None:
+            return here
+        known = {one[_SOP] for one in here}
+        more = tuple(one for one in self.brought.listed_headers(study, series) if one[_SOP] not in known)
+        self._listed.update(more)
+        return here + more
+
+    def metadata_of(self, listed: Sequence[ListedHeader]) -> Iterator[InstanceHeader]:
+        """DICOM JSON of versions that were listed by this view."""
+        yield from CatalogueView.metadata_of(self, [one for one in listed if one not in self._listed])
+        if self.brought is not None:
+            yield from self.brought.metadata_of([one for one in listed if one in self._listed])
+
+    def only_in(self, scope: Scope, held: Sequence[HeldInstance], receiver: str) -> list[HeldInstance]:
+        """Those that lie in another scope as well: that of whoever is to receive them."""
+        if self.brought is None:
+            return CatalogueView.only_in(self, scope, held, receiver)
+        here = {one.pk for one in CatalogueView.only_in(self, scope, [one for one in held if not _is_brought(one)], receiver)}
+        there = {one.pk for one in self.brought.only_in(scope, [one for one in held if _is_brought(one)], receiver)}
+        return [one for one in held if one.pk in (there if _is_brought(one) else here)]
+
+
+def _is_brought(held: HeldInstance) -> bool:
+    return any(location.store == BROUGHT for location in held.locations)

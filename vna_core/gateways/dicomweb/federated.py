@@ -1,0 +1,263 @@
+"""DICOMweb over the whole federation, below ``/federated/dicom-web``: the same services, answered by every member who may be asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import zstandard
+from starlette.routing import Route
+
+from vna_core.access.gate import Gate
+from vna_core.catalogue import Catalogue
+from vna_core.domain.access import Action
+from vna_core.domain.errors import NotFound, PeerError
+from vna_core.domain.query import Level
+from vna_core.federation.bringing import Retrieval
+from vna_core.federation.federation import Federation
+from vna_core.federation.members import VIA, MemberReport, Outcome
+from vna_core.gateways.dicomweb.archive import WebArchive
+from vna_core.gateways.dicomweb.bulkdata import BulkData
+from vna_core.gateways.dicomweb.frames import Frames
+from vna_core.gateways.dicomweb.held import quoted
+from vna_core.gateways.dicomweb.media_types import DICOM, choose_json, parse_accept
+from vna_core.gateways.dicomweb.metadata import Metadata
+from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
+from vna_core.gateways.dicomweb.negotiation import object_form
+from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
+from vna_core.gateways.dicomweb.rendered import Rendered
+from vna_core.gateways.dicomweb.wado import Retrieve
+from vna_core.gateways.federated_rows import described
+from vna_core.gateways.web.exchange import Exchange, Pace
+from vna_core.gateways.web.protection import Endpoint, Handler
+
+ROOT: Final = "/federated/dicom-web"
+TOKEN: Final = "consistencytoken"
+"""Query parameter with the token of an answer whose further pages are wanted."""
+
+_STEPS: Final = (("studies", "0020000D"), ("series", "0020000E"), ("instances", "00080018"))
+_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
+_UIDS: Final = {"study": 0x0020000D, "series": 0x0020000E, "instance": 0x00080018}
+_STUDY: Final = f"{ROOT}/studies/{{study}}"
+_SERIES: Final = _STUDY + "/series/{series}"
+_INSTANCE: Final = _SERIES + "/instances/{instance}"
+_FRAMES: Final = _INSTANCE + "/frames/{frames}"
+
+
+def asked_by_federation(exchange: Exchange) -> bool:
+    """Whether a question was passed on already: it is not passed on again, so that it does not go in circles."""
+    return VIA in (exchange.header(b"via") or "")
+
+
+def warning(sentences: Sequence[str]) -> str:
+    """A Warning field (RFC 7234 section 5.5) with a warning for each sentence."""
+    plain = (
+        "".join(one if one.isprintable() and one.isascii() and one not in '"\\' else "?" for one in said) for said in sentences
+    )
+    return ", ".join(f'299 vna "{said[:300]}"' for said in plain)
+
+
+class FederatedSearch:
+    """QIDO-RS of studies, series or instances, asked of every member."""
+
+    def __init__(self, federation: Federation, catalogue: Catalogue, level: Level, page_limit: int) -> None:
+        self._federation = federation
+        self._answers = catalogue.federated_answers
+        self._level = level
+        self._page_limit = page_limit
+
+    async def __call__(self, exchange: Exchange) -> None:
+        media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
+        parameters = [one for one in exchange.query if one[0] != TOKEN]
+        request = parse_search(self._level, parameters, fixed, self._page_limit)
+        token = exchange.parameter(TOKEN) or ""
+        token, rows, reports = await exchange.blocking(self._answer, exchange, request, token)
+        offset, limit = request.query.offset, request.query.limit
+        page = rows[offset:] if limit is None else rows[offset : offset + limit]
+        base = exchange.base + ROOT
+        for row in page:
+            row["00081190"] = {"vr": "UR", "Value": [_url(base, row, self._level)]}
+        missing = [MemberReport(**{**one, "outcome": Outcome(one["outcome"])}) for one in reports]
+        sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
+        if request.ignored:
+            sentences.append(f"Ignored: {', '.join(request.ignored[:32])}.")
+        headers = {"VNA-Members": json.dumps(reports, separators=(",", ":")), "VNA-Consistency-Token": token}
+        if sentences:
+            headers["Warning"] = warning(sentences)
+        await exchange.json(page, media_type=media_type, headers=headers)
+
+    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[Any], list[Any]]:
+        """Token, rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one."""
+        question = self._question(exchange, request)
+        seconds = self._federation.settings.snapshot
+        if token or request.query.offset:
+            known = self._answers.find(question, seconds, token)
+            if known is not None:
+                content = json.loads(zstandard.decompress(known[1], 1 << 30))
+                return known[0], content["rows"], content["reports"]
+            if token:
+                raise NotFound("This answer is not kept any more: ask again from the first page.")
+        exchange.catalogue.notes.queried(request.query)
+        answer = self._federation.query(
+            request.query,
+            tuple(sorted(request.include)),
+            scope=exchange.catalogue.scope,
+            local_only=asked_by_federation(exchange),
+        )
+        rows = [described(row, self._federation.settings.aet) for row in answer.rows]
+        reports = [report.as_dict() for report in answer.reports]
+        token = secrets.token_urlsafe(18)
+        limit = request.query.limit
+        if limit is not None and len(rows) > limit:
+            content = json.dumps({"rows": rows, "reports": reports}, separators=(",", ":")).encode("utf-8", "surrogatepass")
+            self._answers.keep(token, question, zstandard.compress(content, 3), seconds)
+        return token, rows, reports
+
+    def _question(self, exchange: Exchange, request: SearchRequest) -> str:
+        """What makes an answer that of another question or of somebody else."""
+        asked = (exchange.asker.kind, exchange.principal, exchange.catalogue.scope.text, asked_by_federation(exchange))
+        query = replace(request.query, limit=None, offset=0)
+        return hashlib.sha256(repr((asked, query, sorted(request.include))).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _url(base: str, row: dict[str, Any], level: Level) -> str:
+    for step, tag in _STEPS[: _DEPTH[level]]:
+        base += f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}"
+    return base
+
+
+class Brought:
+    """A handler of the Studies Service, before which what it is about is brought from the members that hold it."""
+
+    def __init__(self, federation: Federation, handler: Handler) -> None:
+        self._federation = federation
+        self._handler = handler
+
+    async def __call__(self, exchange: Exchange) -> None:
+        retrieval = await exchange.blocking(self._begin, exchange)
+        await exchange.blocking(self._bring, retrieval)
+        _note(exchange, retrieval)
+        exchange.look_through(retrieval.view)
+        await self._handler(exchange)
+
+    def _begin(self, exchange: Exchange) -> Retrieval:
+        path = exchange.path_parameters
+        sops = (path["instance"],) if "instance" in path else ()
+        local_only = asked_by_federation(exchange)
+        return self._federation.bringing.begin(exchange.permit, path["study"], path.get("series"), sops, local_only=local_only)
+
+    def _bring(self, retrieval: Retrieval) -> None:
+        for _ in self._federation.bringing.instances(retrieval):
+            continue
+        refuse_nothing(retrieval)
+
+
+class FederatedRetrieve(Brought):
+    """WADO-RS of a study or series: parts go out as members deliver them."""
+
+    def __init__(self, federation: Federation, archive: WebArchive) -> None:
+        super().__init__(federation, Retrieve(archive))
+        self._archive = archive
+
+    async def __call__(self, exchange: Exchange) -> None:
+        accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
+        packaging, acceptable = object_form(accept, ("multipart", "zip"))
+        if packaging == "zip" or self._archive.profile_of(exchange) is not None:
+            await super().__call__(exchange)
+            return
+        retrieval = await exchange.blocking(self._begin, exchange)
+        _note(exchange, retrieval)
+        retrieve = Retrieve(self._archive)
+        answer = MultipartAnswer(DICOM)
+        parts = self._parts(retrieval, retrieve, acceptable, exchange.base + ROOT)
+        await exchange.stream(answer.body(parts), answer.content_type, None)
+
+    def _parts(self, retrieval: Retrieval, retrieve: Retrieve, acceptable: Sequence[str], base: str) -> Iterator[Part]:
+        """Parts as their instances are at hand. An end that is not whole breaks the answer off, so that nobody takes it for whole."""
+        for held in self._federation.bringing.instances(retrieval):
+            yield retrieve.part(held, acceptable, base)
+        refuse_nothing(retrieval)
+        if retrieval.outcome.missing:
+            raise PeerError(" ".join(retrieval.warnings), missing=len(retrieval.outcome.missing))
+
+
+def refuse_nothing(retrieval: Retrieval) -> None:
+    """Raises NotFound when nobody holds what is asked for, PeerError when nobody delivered any of it."""
+    if not retrieval.outcome.got:
+        if retrieval.outcome.wanted or retrieval.silent:
+            raise PeerError(" ".join(retrieval.warnings), members=[one.name for one in retrieval.silent])
+        raise NotFound("No member holds anything under these UIDs.")
+
+
+def _note(exchange: Exchange, retrieval: Retrieval) -> None:
+    """Say in the answer's head what is missing."""
+    reports = [report.as_dict() for report in retrieval.located.reports]
+    exchange.extra_headers["VNA-Members"] = json.dumps(reports, separators=(",", ":"))
+    if retrieval.warnings:
+        exchange.extra_headers["Warning"] = warning(retrieval.warnings)
+
+
+class MemberStates:
+    """GET ``/federated/members``: members, what they may be asked for, and how they are."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation = federation
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.json([state_of(one) for one in self._federation.members])
+
+
+def state_of(one: Any) -> dict[str, Any]:
+    """One member as people and programs see it."""
+    health = one.breaker.health
+    return {
+        "name": one.name,
+        "department": one.settings.department,
+        "issuer": one.settings.issuer,
+        "allow": sorted(one.settings.allow),
+        "state": health.state.value,
+        "failures": health.failures,
+        "latency": None if health.latency < 0 else round(health.latency, 3),
+        "error": health.error,
+    }
+
+
+def federated_routes(federation: Federation, archive: WebArchive, catalogue: Catalogue, pace: Pace, gate: Gate) -> list[Route]:
+    """Every route below ``/federated``; `archive` reads what is held here and what was brought."""
+    routes: list[Route] = []
+
+    def add(path: str, name: str, needs: Action, handler: Handler) -> None:
+        routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=["GET"], name=f"federated-{name}"))
+
+    bring = partial(Brought, federation)
+    limit = archive.settings.http.page_limit
+    studies, series, instances = (
+        FederatedSearch(federation, catalogue, one, limit) for one in (Level.STUDY, Level.SERIES, Level.IMAGE)
+    )
+    metadata, retrieve = bring(Metadata(archive)), FederatedRetrieve(federation, archive)
+    rendered, thumbnail = bring(Rendered(archive, thumbnail=False)), bring(Rendered(archive, thumbnail=True))
+    add(f"{ROOT}/studies", "search-studies", Action.QUERY, studies)
+    add(f"{ROOT}/series", "search-series", Action.QUERY, series)
+    add(f"{ROOT}/instances", "search-instances", Action.QUERY, instances)
+    add(_STUDY + "/series", "search-study-series", Action.QUERY, series)
+    add(_STUDY + "/instances", "search-study-instances", Action.QUERY, instances)
+    add(_SERIES + "/instances", "search-series-instances", Action.QUERY, instances)
+    add(_STUDY, "retrieve-study", Action.RETRIEVE, retrieve)
+    add(_SERIES, "retrieve-series", Action.RETRIEVE, retrieve)
+    add(_INSTANCE, "retrieve-instance", Action.RETRIEVE, bring(Retrieve(archive)))
+    add(_FRAMES, "retrieve-frames", Action.RETRIEVE, bring(Frames(archive)))
+    for path, name in ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance")):
+        add(path + "/metadata", f"{name}-metadata", Action.RETRIEVE, metadata)
+        add(path + "/thumbnail", f"{name}-thumbnail", Action.RETRIEVE, thumbnail)
+    for path, name in ((_INSTANCE, "instance"), (_FRAMES, "frame")):
+        add(path + "/rendered", f"{name}-rendered", Action.RETRIEVE, rendered)
+    add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, bring(BulkData(archive)))
+    add("/federated/members", "members", Action.MONITOR, MemberStates(federation))
+    return routes

@@ -1,0 +1,134 @@
+"""C-FIND, C-MOVE and C-GET over the whole federation, under a called AE title of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from vna_core.access.gate import Permit
+from vna_core.dicom.network import command as commands
+from vna_core.dicom.network.association import Association, Message
+from vna_core.dicom.network.identifier import QUERY_RETRIEVE_LEVEL, Identifier, decode_identifier, encode_identifier
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.query import Equals, Level, Query
+from vna_core.federation.bringing import Retrieval
+from vna_core.federation.federation import Federation
+from vna_core.federation.members import MemberReport
+from vna_core.federation.rows import text
+from vna_core.gateways.dimse.find import CANCELLED, PENDING, conditions_of, level_of, response
+from vna_core.gateways.dimse.retrieve import RetrieveService
+from vna_core.gateways.dimse.sop_classes import FIND
+from vna_core.gateways.federated_rows import described, dimse_values
+
+INCOMPLETE: Final = 0xB000
+"""Final status of a C-FIND when a member was silent; its name is in the Error Comment."""
+
+_STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
+_PATIENT_ID: Final = 0x00100020
+
+Service = Callable[[Permit, Sequence[str], str], RetrieveService]
+"""Makes the service that sends what was brought: permit, what is unavailable, and why."""
+
+
+class FederatedServices:
+    """Answers requests to the federation's AE title."""
+
+    def __init__(self, federation: Federation) -> None:
+        self._federation = federation
+
+    def find(self, association: Association, message: Message, permit: Permit) -> None:
+        """Answer one C-FIND: rows when everybody has answered or the deadline is over, then who was silent."""
+        context = association.contexts[message.context_id]
+        identifier = decode_identifier(message.data or b"", context.transfer_syntax)
+        level = level_of(identifier, FIND[context.abstract_syntax])
+        query = Query(level, conditions_of(identifier))
+        permit.catalogue.notes.queried(query)
+        answer = self._federation.query(
+            query,
+            tuple(sorted(identifier.values)),
+            scope=permit.catalogue.scope,
+            local_only=self._is_member(permit),
+        )
+        sequences = dict.fromkeys(identifier.items, ())
+        pending = response(message.command, PENDING)
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+        for row in answer.rows:
+            if association.is_cancelled(message_id):
+                association.send(message.context_id, response(message.command, CANCELLED, "Cancelled."))
+                return
+            known = dimse_values(described(row, self._federation.settings.aet))
+            values = {tag: known.get(tag, ()) for tag in identifier.values}
+            values |= {QUERY_RETRIEVE_LEVEL: (level.value,), 0x00080054: known[0x00080054], 0x00080056: known[0x00080056]}
+            association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences)])
+        status = INCOMPLETE if answer.missing else 0x0000
+        association.send(message.context_id, response(message.command, status, silent(answer.missing)))
+
+    def retrieve(
+        self, association: Association, message: Message, permit: Permit, levels: tuple[Level, ...], service: Service
+    ) -> RetrieveService:
+        """Bring what a C-MOVE or C-GET names; the service that sends it. Raises InvalidRequest, PeerError."""
+        context = association.contexts[message.context_id]
+        identifier = decode_identifier(message.data or b"", context.transfer_syntax)
+        level = level_of(identifier, levels)
+        retrievals = [
+            self._federation.bringing.begin(permit, study, series, sops, local_only=self._is_member(permit))
+            for study, series, sops in self._wanted(identifier, level, permit)
+        ]
+        missing: list[str] = []
+        for one in retrievals:
+            for _ in self._federation.bringing.instances(one):
+                continue
+            missing += sorted(one.outcome.missing)
+        view = self._federation.bringing.view(permit.catalogue.scope)
+        return service(replace(permit, catalogue=view), missing, _comment(retrievals))
+
+    def _wanted(self, identifier: Identifier, level: Level, permit: Permit) -> list[tuple[str, str | None, tuple[str, ...]]]:
+        """Studies, each with a series and instances where the level goes below."""
+        studies = [uid for uid in identifier.values.get(_STUDY, ()) if uid]
+        if level is Level.PATIENT:
+            studies = self._studies_of_patient(identifier, permit)
+        if not studies:
+            raise InvalidRequest("A retrieval from the federation names the study that it is about.")
+        if level in (Level.PATIENT, Level.STUDY):
+            return [(study, None, ()) for study in studies]
+        series = [uid for uid in identifier.values.get(_SERIES, ()) if uid]
+        if level is Level.SERIES:
+            if not series:
+                raise InvalidRequest("The identifier has no unique key of level SERIES.")
+            return [(studies[0], one, ()) for one in series]
+        sops = tuple(uid for uid in identifier.values.get(_SOP, ()) if uid)
+        if not sops:
+            raise InvalidRequest("The identifier has no unique key of level IMAGE.")
+        return [(studies[0], series[0] if series else None, sops)]
+
+    def _studies_of_patient(self, identifier: Identifier, permit: Permit) -> list[str]:
+        patient = identifier.first(_PATIENT_ID)
+        if not patient:
+            raise InvalidRequest("The identifier has no unique key of level PATIENT.")
+        conditions = [Equals(_PATIENT_ID, (patient,))]
+        issuer = identifier.first(0x00100021)
+        if issuer:
+            conditions.append(Equals(0x00100021, (issuer,)))
+        answer = self._federation.query(
+            Query(Level.STUDY, tuple(conditions)), scope=permit.catalogue.scope, local_only=self._is_member(permit)
+        )
+        if len({row.patient for row in answer.rows}) > 1 and not issuer:
+            raise InvalidRequest("Several patients have this ID: name the Issuer of Patient ID.")
+        return [text(row.attributes, "0020000D") for row in answer.rows]
+
+    def _is_member(self, permit: Permit) -> bool:
+        return self._federation.members.is_member(permit.principal.name)
+
+
+def silent(missing: Sequence[MemberReport]) -> str:
+    """Names of members because of which something may be missing, as an Error Comment may carry them (LO, 64 characters)."""
+    return f"No whole answer from: {', '.join(one.name for one in missing)}" if missing else ""
+
+
+def _comment(retrievals: Sequence[Retrieval]) -> str:
+    reports = {report.name: report for one in retrievals for report in one.silent}
+    if reports:
+        return silent(list(reports.values()))
+    reasons = sorted({f"{name}: {why}" for one in retrievals for name, why in one.outcome.reasons.items() if one.outcome.missing})
+    return "; ".join(reasons)
