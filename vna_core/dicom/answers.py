@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
+from math import prod
 from typing import Any, Final
 
 from vna_core.dicom.dictionary import vr_of
+from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
 
 KEY_OF: Final = {Level.PATIENT: 0x00100020, Level.STUDY: 0x0020000D, Level.SERIES: 0x0020000E, Level.IMAGE: 0x00080018}
@@ -35,16 +37,19 @@ def first_value(answer: Mapping[str, Any], tag: int) -> str:
 
 
 def single_questions(query: Query) -> Iterator[Query]:
-    """The query as questions whose conditions have one value each, except lists of UIDs, which every source understands."""
+    """The query as questions whose conditions have one value each, except lists of UIDs, which every source understands.
+
+    Raises InvalidRequest where that makes too many questions: what is not asked must not look like what is not held.
+    """
     choices: list[list[Condition]] = []
     for one in query.conditions:
         if isinstance(one, Equals) and len(one.values) > 1 and vr_of(one.tag) != "UI":
             choices.append([Equals(one.tag, (value,)) for value in one.values])
         else:
             choices.append([one])
-    for number, picked in enumerate(product(*choices)):
-        if number >= LISTS:
-            return
+    if prod(map(len, choices)) > LISTS:
+        raise InvalidRequest("The lists of the query make too many questions.", limit="query.lists", maximum=LISTS)
+    for picked in product(*choices):
         yield replace(query, conditions=picked)
 
 

@@ -17,6 +17,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from vna_core.bootstrap import Archive, open_archive
+from vna_core.bootstrap_federation import open_federation
 from vna_core.configuration import Settings
 from vna_core.domain.octets import Source
 from vna_core.gateways.dicomweb.app import WebApplication, create_app
@@ -44,6 +45,10 @@ def hospital(data: Path) -> Settings:
                 "radiology": {"principals": "rad", "ae_titles": "RAD"},
                 "cardiology": {"principals": "card", "ae_titles": "CARD"},
                 "emergency-room": {"principals": "emergency", "ae_titles": "EMERGENCY"},
+            },
+            "federation": {
+                "failures": 1_000_000,
+                "members": {"heart": {"url": "dicomweb+http://127.0.0.1:1/dicom-web", "department": "cardiology"}},
             },
             "policy": {
                 "grants": [{"to": "cardiology", "of": "board", "may": ["query", "retrieve"]}],
@@ -93,13 +98,16 @@ def the_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]
     settings = hospital(tmp_path_factory.mktemp("hospital"))
     stop = threading.Event()
     with open_archive(settings) as archive:
+        federation = open_federation(archive)
+        assert federation is not None
         app = create_app(
             settings, archive.pipeline, archive.catalogue, archive.retriever, archive.renderer, archive.transcoder,
-            archive.stores, archive.gate,
+            archive.stores, archive.gate, federation,
         )  # fmt: skip
         server = DimseServer(
-            settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder, gate=archive.gate
-        )
+            settings.dimse, archive.pipeline, archive.catalogue, archive.retriever, archive.transcoder, gate=archive.gate,
+            federation=federation,
+        )  # fmt: skip
         web, dimse = socket.create_server(("127.0.0.1", 0), backlog=64), socket.create_server(("127.0.0.1", 0), backlog=64)
         threads = [
             threading.Thread(target=serve, args=(app, web, settings.http, stop)),
@@ -120,3 +128,4 @@ def the_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]
             thread.join()
         web.close()
         dimse.close()
+        federation.close()

@@ -132,11 +132,11 @@ def test_broken_glass_opens_all_departments_to_those_it_is_for(the_hospital: Hos
 STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 
 
-def asking(hospital: Hospital, title: str) -> Association:
+def asking(hospital: Hospital, title: str, called: str = "VNA") -> Association:
     """An association of a calling title with every service."""
     services = [(uid, (EXPLICIT,)) for uid in (*FIND, *MOVE, *GET, STORAGE_COMMITMENT, VERIFICATION, CT)]
     roles = [Role(CT, True, True), Role(STORAGE_COMMITMENT, True, True)]
-    return request("127.0.0.1", hospital.dimse_port, called="VNA", calling=title, contexts=services, roles=roles)
+    return request("127.0.0.1", hospital.dimse_port, called=called, calling=title, contexts=services, roles=roles)
 
 
 def ask(association: Association, uid: str, field: Field, data: bytes | None, **more: int | str) -> list[Command]:
@@ -201,14 +201,17 @@ def committed(association: Association, number: int) -> tuple[int, int]:
 
 def test_every_service_is_behind_the_gate(the_hospital: Hospital) -> None:
     behind = {(service.field, uid) for service in the_hospital.server.services for uid in service.abstract_syntaxes}
+    federated = {(service.field, uid) for service in the_hospital.server.federated_services for uid in service.abstract_syntaxes}
+    assert federated == behind
     expected = {(Field.FIND_RQ, uid) for uid in FIND} | {(Field.MOVE_RQ, uid) for uid in MOVE}
     assert behind == expected | {(Field.GET_RQ, uid) for uid in GET} | {(Field.ACTION_RQ, STORAGE_COMMITMENT)}
     assert {service for service in SERVICES if service != VERIFICATION} == {uid for _, uid in behind}
 
 
+@pytest.mark.parametrize("called", ["VNA", "FEDERATED"])
 @pytest.mark.parametrize("title", ["STRANGER", "UNDECIDED"])
-def test_a_title_of_no_department_is_refused_by_every_service(the_hospital: Hospital, title: str) -> None:
-    association = asking(the_hospital, title)
+def test_a_title_of_no_department_is_refused_by_every_service(the_hospital: Hospital, title: str, called: str) -> None:
+    association = asking(the_hospital, title, called)
     assert status_of(ask(association, VERIFICATION, Field.ECHO_RQ, None)) == 0
     for field, services in ((Field.FIND_RQ, FIND), (Field.MOVE_RQ, MOVE), (Field.GET_RQ, GET)):
         for uid in services:

@@ -111,6 +111,7 @@ class DimseServer:
             _Service(Field.FIND_RQ, FIND, Action.QUERY, services.find),
             _Service(Field.MOVE_RQ, MOVE, Action.RETRIEVE, lambda *asked: retrieval(MOVE, *asked).move(*asked[:2])),
             _Service(Field.GET_RQ, GET, Action.RETRIEVE, lambda *asked: retrieval(GET, *asked).get(*asked[:2])),
+            _Service(Field.ACTION_RQ, (STORAGE_COMMITMENT,), Action.STORE, self._commitments.action),
         )
 
     def serve(self, listener: socket.socket) -> None:
