@@ -11,13 +11,13 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Final, TypeVar
 
-from vna_core.domain.digest import StreamDigest
 from vna_core.domain.errors import (
     ConfigurationError,
     DigestMismatch,
@@ -32,6 +32,7 @@ from vna_core.domain.errors import (
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.domain.storage_keys import checked_key
 from vna_core.ports.storage import Abilities, Content, Key, NewObject, Store, StoredObject
+from vna_storage_filesystem.hashing import ObjectDigest
 
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _READ_AHEAD: Final = 8 << 20
@@ -51,12 +52,12 @@ class _Written:
 
     descriptor: int
     temporary: str | None
-    key: str = ""
-    path: str = ""
+    wanted: NewObject
+    digest: ObjectDigest
     size: int = 0
-    sha256: str = ""
 
     def close(self) -> None:
+        self.digest.abandon()
         os.close(self.descriptor)
         if self.temporary is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -83,6 +84,7 @@ class FilesystemStore(Store):
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
         self._known_folders: set[str] = set()
+        self._hashing = ThreadPoolExecutor(2, "digest")
         try:
             self._root = os.path.realpath(root)
             _make_durable(self._root)
@@ -147,14 +149,13 @@ class FilesystemStore(Store):
 
     def _write_unnamed(self, wanted: NewObject, begin_writing: bool) -> _Written:
         descriptor, temporary = self._open_temporary()
-        one = _Written(descriptor, temporary)
+        one = _Written(descriptor, temporary, wanted, ObjectDigest(self._hashing))
         try:
-            one.size, digest = self._write(descriptor, wanted.content)
-            if wanted.sha256 is not None and digest != wanted.sha256:
+            one.size = self._write(descriptor, wanted.content, one.digest)
+            if wanted.sha256 is not None and one.digest.hexdigest() != wanted.sha256:
                 raise DigestMismatch("The content is not what its digest says; nothing was stored.", store=self.name)
-            one.sha256 = digest
-            one.key = wanted.key if isinstance(wanted.key, str) else wanted.key(digest)
-            one.path = self._path(one.key)
+            if isinstance(wanted.key, str):
+                self._path(wanted.key)  # what cannot be named need not be flushed
             if begin_writing:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write, and waits for nothing
         except BaseException:
@@ -164,10 +165,13 @@ class FilesystemStore(Store):
 
     def _name(self, one: _Written) -> _Named:
         os.fdatasync(one.descriptor)
-        folder = os.path.dirname(one.path)
+        sha256, named = one.digest.hexdigest(), one.wanted.key
+        key = named if isinstance(named, str) else named(sha256)
+        path = self._path(key)
+        folder = os.path.dirname(path)
         self._make_folder(folder)
-        self._link(one.descriptor, one.temporary, one.path, one.key)
-        return _Named(folder, StoredObject(one.key, one.size, one.sha256))
+        self._link(one.descriptor, one.temporary, path, key)
+        return _Named(folder, StoredObject(key, one.size, sha256))
 
     def _open_temporary(self) -> tuple[int, str | None]:
         if self._unnamed:
@@ -187,23 +191,21 @@ class FilesystemStore(Store):
         return True
 
     @staticmethod
-    def _write(descriptor: int, content: Content) -> tuple[int, str]:
-        digest, size, begun = StreamDigest(), 0, 0
-        try:
-            for chunk in content:
-                digest.update(chunk)
-                view = memoryview(chunk)
-                while len(view):
-                    written = os.write(descriptor, view)
-                    size += written
-                    view = view[written:]
-                if size - begun >= _WRITE_BEHIND:
-                    # The kernel begins to write what it is told not to keep; what is not written yet stays in memory.
-                    os.posix_fadvise(descriptor, begun, size - begun, os.POSIX_FADV_DONTNEED)
-                    begun = size
-            return size, digest.hexdigest()
-        finally:
-            digest.abandon()
+    def _write(descriptor: int, content: Content, digest: ObjectDigest) -> int:
+        size, begun = 0, 0
+        for chunk in content:
+            digest.update(chunk)
+            view = memoryview(chunk)
+            while len(view):
+                written = os.write(descriptor, view)
+                size += written
+                view = view[written:]
+            if size - begun >= _WRITE_BEHIND:
+                # The kernel begins to write what it is told not to keep; what is not written yet stays in memory.
+                os.posix_fadvise(descriptor, begun, size - begun, os.POSIX_FADV_DONTNEED)
+                begun = size
+        digest.complete()
+        return size
 
     def _link(self, descriptor: int, temporary: str | None, path: str, key: str) -> None:
         try:

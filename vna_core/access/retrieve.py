@@ -59,6 +59,10 @@ class Retriever:
         """
         return self._copies.verified_chunks(held, held.trailer_offset)
 
+    def small_part10(self, held: HeldInstance) -> memoryview:
+        """The same in one piece, for an object of at most `SMALL` octets. Raises as `part10`."""
+        return self._copies.beginning(held, held.trailer_offset)
+
     def data_set(self, held: HeldInstance) -> Iterator[bytes]:
         """The same without preamble and file meta information, as a C-STORE sends it."""
         skip = held.data_set_offset

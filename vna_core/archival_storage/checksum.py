@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import google_crc32c
 
 from vna_core.ports.storage import Content
+
+_STEP: Final = 1 << 16
+"""Octets that are copied at a time where the library takes nothing but `bytes`: a copy of this size stays in the cache."""
 
 
 class Checksummed:
@@ -34,4 +38,9 @@ class Checksummed:
 
 def extended(checksum: int, piece: bytes | bytearray | memoryview) -> int:
     """The checksum of what `checksum` is of, followed by `piece`."""
-    return int(google_crc32c.extend(checksum, piece if isinstance(piece, bytes) else bytes(piece)))
+    if isinstance(piece, bytes):
+        return int(google_crc32c.extend(checksum, piece))
+    with memoryview(piece) as view:
+        for begin in range(0, len(view), _STEP):
+            checksum = google_crc32c.extend(checksum, bytes(view[begin : begin + _STEP]))
+    return int(checksum)

@@ -123,6 +123,16 @@ class CopyReader:
             self._damaged(held, location, "other octets than its digest says")
         return False
 
+    def beginning(self, held: HeldInstance, until: int) -> memoryview:
+        """A small object up to an offset, verified whole, without a copy. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
+
+        def read(held: HeldInstance, location: Location, store: Store) -> memoryview:
+            content = store.read(location.key, ByteRange(location.offset, location.length))
+            self._prove(held, location, content)
+            return memoryview(content)[:until]
+
+        return self._first(held, read)
+
     def _beginning(self, held: HeldInstance, until: int) -> bytes:
         """The verified object up to an offset. What follows is read apart: cutting it off would copy everything before it."""
 

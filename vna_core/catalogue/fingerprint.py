@@ -23,7 +23,7 @@ from vna_core.catalogue.schema import (
     totals,
 )
 from vna_core.catalogue.schema_departments import audiences
-from vna_core.catalogue.schema_packs import pack_copies, pack_members, packs
+from vna_core.catalogue.schema_packs import pack_members, packs
 
 
 def fingerprint(database: Database) -> dict[str, Any]:
@@ -51,7 +51,6 @@ def fingerprint(database: Database) -> dict[str, Any]:
         ),
         "packs": select(*_own(packs, "sealed_at")),
         "pack_members": select(packs.c.key, *_own(pack_members)).join(pack_members, pack_members.c.pack_fk == packs.c.pk),
-        "pack_copies": select(packs.c.key, pack_copies.c.store).join(pack_copies, pack_copies.c.pack_fk == packs.c.pk),
         "labels": select(instances.c.sop_instance_uid, instances.c.sha256, audiences.c.labels).join(
             audiences, audiences.c.pk == instances.c.audience
         ),

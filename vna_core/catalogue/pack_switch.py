@@ -80,7 +80,8 @@ def leave_empty_packs(session: Session, store: str, study: str, series: str, not
         session.run(delete(pack_copies).where(pack_copies.c.pack_fk == pk, pack_copies.c.store == to_stored(store)))
         leave(session, store, [(from_stored(key), 0)], not_before)
         (copies,) = session.run(select(func.count()).where(pack_copies.c.pack_fk == pk)).fetchone()
-        if not copies:
+        elsewhere = session.run(live.where(packs.c.pk == pk, is_pointed_at()).limit(1)).fetchone()
+        if not copies and elsewhere is None:
             session.run(delete(pack_members).where(pack_members.c.pack_fk == pk))
             session.run(delete(packs).where(packs.c.pk == pk))
 

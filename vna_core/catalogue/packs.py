@@ -262,7 +262,9 @@ def _listed(session: Session, row: Any) -> ListedPack:
     pk, key, sha256, size, study, series_uid, frames, sealed_at = row
     members = select(func.count()).select_from(pack_members).where(pack_members.c.pack_fk == pk)
     live = select(func.count()).select_from(pack_members.join(packs, packs.c.pk == pack_members.c.pack_fk))
-    stores = select(pack_copies.c.store).where(pack_copies.c.pack_fk == pk).order_by(pack_copies.c.store)
+    proven = session.run(select(pack_copies.c.store).where(pack_copies.c.pack_fk == pk)).fetchall()
+    copied = select(locations.c.store).join(pack_members, pack_members.c.instance_fk == locations.c.instance_fk).distinct()
+    copied = copied.where(pack_members.c.pack_fk == pk, locations.c.key == key)
     return ListedPack(
         pk=pk,
         key=from_stored(key),
@@ -273,6 +275,6 @@ def _listed(session: Session, row: Any) -> ListedPack:
         frames=frames,
         members=session.run(members).fetchone()[0],
         live=session.run(live.where(packs.c.pk == pk, is_pointed_at())).fetchone()[0],
-        stores=tuple(from_stored(one[0]) for one in session.run(stores).fetchall()),
+        stores=tuple(sorted({from_stored(one[0]) for one in (*proven, *session.run(copied).fetchall())})),
         sealed_at=moment(sealed_at),
     )

@@ -77,7 +77,10 @@ def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEven
 
 def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
+    from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
+    keep_pieces()
+    leave_in_peace()
     settings = archive.settings
     federation = open_federation(archive)
     server = DimseServer(

@@ -52,9 +52,16 @@ def character_sets_of(revised: RevisedDataSet) -> tuple[str, ...]:
     return character_set_names(revised.value(element)) if element is not None and element.items is None else ()
 
 
-def indexed_attributes(revised: RevisedDataSet) -> Mapping[int, tuple[str, ...]]:
-    """Values of the indexed top-level elements by tag; absent and empty elements are left out."""
-    character_sets = character_sets_of(revised)
+def indexed_attributes(revised: RevisedDataSet, character_sets: tuple[str, ...] | None = None) -> Mapping[int, tuple[str, ...]]:
+    """Values of the indexed top-level elements by tag; absent and empty elements are left out.
+
+    Parameters
+    ----------
+    character_sets
+        Specific Character Set that holds for them (None: the one that the data set declares).
+    """
+    if character_sets is None:
+        character_sets = character_sets_of(revised)
     found: dict[int, tuple[str, ...]] = {}
     indexed, buffer, literals = INDEXED, revised.buffer, revised.literals
     for tag, vr, start, length, items in revised.data_set.elements:

@@ -103,21 +103,32 @@ def to_json(revised: RevisedDataSet) -> bytes:
 
     Raises nothing: text that cannot be decoded, numbers that are none and values that are not finite become strings.
     """
-    scopes = _scopes(revised)
-    done: dict[int, str] = {}
-    for element, items, _ in reversed(scopes):
-        texts = [_object(revised, item, sets, path, done) for item, sets, path in items]
-        done[id(element[4])] = f'{_opening(element[0], "SQ")},"Value":[{",".join(texts)}]}}'
-    return _object(revised, revised.data_set, _sets(revised, revised.data_set, ()), "", done).encode("utf-8", "replace")
+    return _written(revised, (revised.data_set, _sets(revised, revised.data_set, ()), ""))
+
+
+def member(revised: RevisedDataSet, element: Element, character_sets: tuple[str, ...]) -> bytes:
+    """One top-level element as it stands in the object of `to_json`, under the character sets of its data set."""
+    alone = DataSet([element])
+    if element[4]:
+        return _written(revised, (alone, character_sets, ""))[1:-1]
+    return _object(revised, alone, character_sets, "", {})[1:-1].encode("utf-8", "replace")
 
 
 _Scope = tuple[DataSet, tuple[str, ...], str]
 
 
-def _scopes(revised: RevisedDataSet) -> list[tuple[Element, list[_Scope], str]]:
+def _written(revised: RevisedDataSet, root: _Scope) -> bytes:
+    done: dict[int, str] = {}
+    for element, items, _ in reversed(_scopes(revised, root)):
+        texts = [_object(revised, item, sets, path, done) for item, sets, path in items]
+        done[id(element[4])] = f'{_opening(element[0], "SQ")},"Value":[{",".join(texts)}]}}'
+    return _object(revised, *root, done).encode("utf-8", "replace")
+
+
+def _scopes(revised: RevisedDataSet, root: _Scope) -> list[tuple[Element, list[_Scope], str]]:
     """Every sequence with its items, the character sets that hold in each and its path; outer ones first."""
     found: list[tuple[Element, list[_Scope], str]] = []
-    pending: list[_Scope] = [(revised.data_set, _sets(revised, revised.data_set, ()), "")]
+    pending: list[_Scope] = [root]
     while pending:
         data_set, character_sets, path = pending.pop()
         for element in data_set.elements:

@@ -245,7 +245,7 @@ def _compressor() -> zstandard.ZstdCompressor:
 
 
 def _compress(literals: bytes, dictionary: bytes) -> bytes:
-    if not dictionary:
+    if not dictionary or not literals:
         return _compressor().compress(literals)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL, source_size=len(literals), dict_size=len(dictionary), write_content_size=1, write_checksum=0, write_dict_id=0

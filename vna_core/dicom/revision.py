@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from vna_core.dicom.elements import Buffer, DataSet, Element, PixelElement
 from vna_core.domain.octets import ByteRange
+
+_tag_of = itemgetter(0)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +70,3 @@ class RevisedDataSet:
         """An element with a value of its own; the caller puts it into a data set."""
         self.literals.append(value)
         return Element(tag, vr, -len(self.literals), len(value), None)
-
-
-def _tag_of(element: Element) -> int:
-    return element[0]

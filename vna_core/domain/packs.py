@@ -83,7 +83,7 @@ class ListedPack:
     live
         Members that something points at; the others were deleted or replaced, and go when the pack is compacted.
     stores
-        Where it was read back and found right.
+        Where it was read back and found right, or versions are read from it.
     """
 
     pk: int

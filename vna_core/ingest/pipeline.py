@@ -22,7 +22,7 @@ from vna_core.domain.renormalization import Renormalization
 from vna_core.ingest.announce import Observer, announce, notify
 from vna_core.ingest.identify import identify
 from vna_core.ingest.index import index
-from vna_core.ingest.normalize import Label, SiteRules, normalize
+from vna_core.ingest.normalize import KnownElements, Label, SiteRules, normalize
 from vna_core.ingest.normalize.assembly import close_payloads
 from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
@@ -77,6 +77,7 @@ class IngestPipeline:
         self._settings = settings
         self.site = site or SiteRules()
         self._dialects = dialects
+        self._known = KnownElements()
         self._spool = data / "spool"
         self._catalogue = catalogue
         self._observers = tuple(observers)
@@ -215,7 +216,7 @@ class IngestPipeline:
                 raise Truncated("The sender broke off before the end of the instance.")
             parsed = identify(received, self._settings)
             self._left("identify", parsed)
-            canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects)
+            canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects, known=self._known)
         except EmptyPayload as error:
             return self._ended(IngestResult(Outcome.REFUSED, error=error, source=received.source))
         except OutOfResources:

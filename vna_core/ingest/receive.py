@@ -23,6 +23,9 @@ from vna_core.domain.errors import LimitExceeded, OutOfResources
 from vna_core.domain.octets import Octets, ReceivedInstance, Source
 
 _STEP: Final = 1 << 20
+_HASHED_AT_ONCE: Final = 1 << 17
+"""Octets in memory that are hashed together: while they are, the sender goes on sending; fewer would not be worth giving the
+interpreter lock away."""
 
 
 class ByteBudget:
@@ -75,6 +78,8 @@ class Reception:
         self._budget = budget
         self._hints = (transfer_syntax_uid, sop_class_uid, sop_instance_uid)
         self._memory = bytearray()
+        self._hash = hashlib.sha256()
+        self._hashed = 0
         self._digest: StreamDigest | None = None
         self._descriptor = -1
         self._reserved = 0
@@ -105,12 +110,20 @@ class Reception:
         if self._digest is not None:
             self._spool(piece)
             self._digest.update(piece)
-        else:  # hashed in one go at the end: every small update would give the interpreter lock away
+        else:
             while size > self._reserved:
                 self._budget.take(_STEP)
                 self._reserved += _STEP
             self._memory += piece
+            if size - self._hashed >= _HASHED_AT_ONCE:
+                self._hash_rest()
         self.size = size
+
+    def _hash_rest(self) -> None:
+        """Hash what is in memory and was not hashed yet."""
+        with memoryview(self._memory) as view:
+            self._hash.update(view[self._hashed :])
+            self._hashed = len(view)
 
     def finish(self) -> ReceivedInstance:
         """All octets are here. Whoever takes the result closes its octets; the budget is given back with them."""
@@ -118,7 +131,8 @@ class Reception:
             octets: Octets = Octets(self.size, self._digest.hexdigest(), descriptor=self._descriptor)
             self._descriptor, self._digest = -1, None
         else:
-            octets = _BudgetedOctets(self.size, hashlib.sha256(self._memory).hexdigest(), memory=self._memory)
+            self._hash_rest()
+            octets = _BudgetedOctets(self.size, self._hash.hexdigest(), memory=self._memory)
             octets.lend(self._budget, self._reserved)
             self._reserved = 0
             self._memory = bytearray()

@@ -16,6 +16,7 @@ from vna_core.domain.errors import StorageError, VnaError
 from vna_core.domain.octets import ByteRange
 
 Content = Iterable[bytes | bytearray | memoryview]
+"""An object's octets in pieces. Each piece stays as it is until the store has taken the whole object: it may look at it again."""
 Key = str | Callable[[str], str]
 """A key, or a function that makes it from the SHA-256 (lower-case hexadecimal) of the content just written."""
 

@@ -112,7 +112,7 @@ class Frames:
             raise UnsupportedMediaType("Several frames are served as multipart/related.")
         return plan
 
-    def _body(self, plan: FramePlan, answer: MultipartAnswer, base: str) -> tuple[Iterator[bytes], str]:
+    def _body(self, plan: FramePlan, answer: MultipartAnswer, base: str) -> tuple[Iterator[bytes | memoryview], str]:
         """Pieces of the answer and its media type."""
         named = f"{plan.media_type}; transfer-syntax={plan.transfer_syntax_uid}"
         octets = self._octets(plan)

@@ -13,7 +13,7 @@ class Part:
 
     media_type: str
     size: int | None
-    octets: Callable[[], Iterator[bytes]]
+    octets: Callable[[], Iterator[bytes | memoryview]]
     location: str = ""
 
 
@@ -45,7 +45,7 @@ class MultipartAnswer:
             total += len(self._head(part, number == 0)) + part.size
         return total
 
-    def body(self, parts: Iterable[Part]) -> Iterator[bytes]:
+    def body(self, parts: Iterable[Part]) -> Iterator[bytes | memoryview]:
         """The whole body. Small pieces are joined to their neighbours."""
         held = bytearray()
         first = True

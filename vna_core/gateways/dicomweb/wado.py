@@ -100,12 +100,18 @@ class Retrieve:
     def _whole(self, found: Sequence[Served], packaging: str, base: str) -> tuple[bytes, str]:
         """The answer's body and media type, for one small instance as it is stored."""
         if packaging == "single":
-            return b"".join(self._file(found[0])), found[0].media_type
+            return b"".join(self._pieces(found[0])), found[0].media_type
         answer = MultipartAnswer(DICOM)
         return b"".join(answer.body(self._parts(found, base))), answer.content_type
 
     def _parts(self, found: Sequence[Served], base: str) -> list[Part]:
-        return [Part(one.media_type, one.size, partial(self._file, one), instance_url(base, one.held)) for one in found]
+        return [Part(one.media_type, one.size, partial(self._pieces, one), instance_url(base, one.held)) for one in found]
+
+    def _pieces(self, served: Served) -> Iterator[bytes | memoryview]:
+        """The file's octets for somebody who joins them to others: what is small and goes out as stored is not copied before."""
+        if served.as_stored and served.held.size <= SMALL:
+            return iter((self._archive.retriever.small_part10(served.held),))
+        return self._file(served)
 
     def _file(self, served: Served) -> Iterator[bytes]:
         return self._archive.egress.outgoing(served.held, served.profile).part10(served.transfer_syntax_uid)

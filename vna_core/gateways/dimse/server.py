@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -44,6 +45,10 @@ GRACE: Final = 5.0
 
 UNANSWERED: Final = 4
 """Connections that have not asked for an association yet, as a multiple of the associations allowed."""
+
+_HESITATION: Final = 0.002
+_LONGEST_HESITATION: Final = 0.01
+"""Seconds before a connection is accepted: for each association served already, and at most."""
 
 _COMMITMENT_ROUND: Final = 5.0
 _UNRECOGNIZED_OPERATION: Final = 0x0211
@@ -119,11 +124,16 @@ class DimseServer:
         self._listener = listener
         reporter = threading.Thread(target=self._report_commitments, name="commitments", daemon=True)
         reporter.start()
-        listener.settimeout(0.5)  # inherited by several processes: another one may take the connection that woke us
+        listener.setblocking(False)  # inherited by several processes: another one may take the connection that woke us
+        asked = select.poll()
+        asked.register(listener, select.POLLIN)
         while not self._stop.is_set():
+            if not asked.poll(500):
+                continue
+            self._let_idler_processes_go_first()
             try:
                 connection, address = listener.accept()
-            except TimeoutError:
+            except BlockingIOError:
                 continue
             except OSError as error:
                 if self._stop.is_set():
@@ -134,6 +144,10 @@ class DimseServer:
             connection.setblocking(True)
             self._begin(connection, address[0])
         reporter.join(1.0)
+
+    def _let_idler_processes_go_first(self) -> None:
+        """Wait the longer, the more associations this process serves: a new one wakes all processes, and the first takes it."""
+        self._stop.wait(min(len(self._serving) * _HESITATION, _LONGEST_HESITATION))
 
     def stop(self) -> None:
         """Take nothing new, let messages under way end, then close. Returns within seconds."""

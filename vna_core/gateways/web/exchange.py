@@ -215,7 +215,12 @@ class Exchange:
         await self.octets(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), media_type, status, headers)
 
     async def stream(
-        self, pieces: Iterator[bytes], media_type: str, size: int | None, status: int = 200, headers: Headers | None = None
+        self,
+        pieces: Iterator[bytes | memoryview],
+        media_type: str,
+        size: int | None,
+        status: int = 200,
+        headers: Headers | None = None,
     ) -> None:
         """Answer with pieces that are made while they are sent.
 
@@ -273,16 +278,16 @@ class Exchange:
             continue
 
 
-def _next(pieces: Iterator[bytes]) -> bytes:
+def _next(pieces: Iterator[bytes | memoryview]) -> bytes:
     """The next piece that is worth a hand-over to a thread and one to the server: each costs more than joining; empty at the end."""
-    batch: list[bytes] = []
+    batch: list[bytes | memoryview] = []
     size = 0
     for piece in pieces:
         batch.append(piece)
         size += len(piece)
         if size >= BATCH:
             break
-    return batch[0] if len(batch) == 1 else b"".join(batch)
+    return batch[0] if len(batch) == 1 and isinstance(batch[0], bytes) else b"".join(batch)
 
 
 def _field(value: str) -> bytes:

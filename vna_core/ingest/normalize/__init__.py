@@ -35,14 +35,15 @@ from vna_core.ingest.normalize.original_attributes import Label, record_amendmen
 from vna_core.ingest.normalize.pixel_derivation import derive_pixels
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
 from vna_core.ingest.normalize.pixel_labels import describe_pixels
+from vna_core.ingest.normalize.plain import KnownElements, PlainDataSet
 from vna_core.ingest.normalize.plausibility import note_implausible
 from vna_core.ingest.normalize.site_actions import apply_site_rules
 from vna_core.ingest.normalize.site_rules import SiteRules, day_first, first_set
 from vna_core.ingest.normalize.text import unify_text
-from vna_core.ingest.normalize.values import survey
+from vna_core.ingest.normalize.values import Survey, survey
 from vna_core.ports.dialect import Dialect
 
-__all__ = ["RULE_SET", "Label", "SiteRules", "normalize"]
+__all__ = ["RULE_SET", "KnownElements", "Label", "SiteRules", "normalize"]
 
 _NO_SITE_RULES: Final = SiteRules()
 
@@ -57,6 +58,7 @@ def normalize(
     label: Label | None = None,
     renormalization: Renormalization | None = None,
     dialects: tuple[Dialect, ...] = (),
+    known: KnownElements | None = None,
 ) -> CanonicalInstance:
     """Make the canonical object.
 
@@ -75,6 +77,8 @@ def normalize(
         Which run makes the object once more.
     dialects
         Vendors' dialects; what they find odd is recorded.
+    known
+        Elements that were looked at before; the result is the same without it.
 
     Raises
     ------
@@ -87,17 +91,19 @@ def normalize(
     """
     try:
         label = label or Label(site.rule_set, received.received_at)
-        return _normalize(received, parsed, limits, spool, site, label, renormalization, dialects)
+        return _normalize(received, parsed, limits, spool, site, label, renormalization, dialects, known)
     finally:
         received.octets.release_pages()
 
 
-def _amend(received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, amender: Amender) -> None:
+def _amend(
+    received: ReceivedInstance, parsed: ParsedOctets, site: SiteRules, amender: Amender, plain: PlainDataSet | None
+) -> None:
     """Everything that is done to what the data set says, its pixels apart."""
     write_as_dicom(amender)
     source = received.source
     rules = site.applying_to(source, amender.revised)
-    surveyed = survey(amender, day_first(rules))
+    surveyed = Survey([], []) if plain is not None and plain.stands(amender) else survey(amender, day_first(rules))
     is_unified = unify_text(amender, surveyed, first_set(rules))
     apply_identifier_rules(amender, parsed, received)
     trim_patient_id(amender)
@@ -116,13 +122,15 @@ def _normalize(
     label: Label,
     renormalization: Renormalization | None,
     dialects: tuple[Dialect, ...],
+    known: KnownElements | None,
 ) -> CanonicalInstance:
     journal = Journal()
     apply_container_rules(parsed, journal)
-    amender = revise(parsed, journal)
+    plain = known.read(parsed, journal) if known is not None else None
+    amender = plain.amender(journal) if plain is not None else revise(parsed, journal)
     revised = amender.revised
     recognized = describe_dialects(revised, parsed, dialects, journal)
-    _amend(received, parsed, site, amender)
+    _amend(received, parsed, site, amender, plain)
     identity = identity_of(revised)
     transfer_syntax_uid = canonical_transfer_syntax(parsed)
     pixels = derive_pixels(amender, parsed, recognized)
@@ -130,7 +138,10 @@ def _normalize(
     layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool, packed=packed)
     record_amendments(revised, amender.amendments, received.source, label)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
-    written = write_data_set(revised, layout.pieces if layout is not None else ())
+    pixel_pieces = layout.pieces if layout is not None else ()
+    if plain is not None and not plain.stands(amender):
+        plain = None
+    written = plain.written(pixel_pieces) if plain is not None else write_data_set(revised, pixel_pieces)
     assembled = assemble(head, written.pieces, parsed)
     if assembled.size > limits.max_instance + (1 << 20):
         raise LimitExceeded(
@@ -171,8 +182,8 @@ def _normalize(
         sop_instance_uid=identity.sop_instance_uid,
         sop_class_uid=identity.sop_class_uid,
         transfer_syntax_uid=transfer_syntax_uid,
-        attributes=indexed_attributes(revised),
-        json_header=to_json(revised),
+        attributes=plain.attributes if plain is not None else indexed_attributes(revised),
+        json_header=plain.json if plain is not None else to_json(revised),
         transformations=transformations,
         findings=findings,
         rule_set=label.rule_set,

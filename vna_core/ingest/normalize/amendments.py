@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import itemgetter
 from typing import Final
 
 from vna_core.dicom.canonical_writer import SHORT_MAXIMUM, padding
@@ -18,6 +19,7 @@ Path = tuple[tuple[int, int], ...]
 """Where a data set is: for each level the tag of the sequence and the item (0-based); empty for the top level."""
 
 _SHOWN: Final = 256
+_tag_of = itemgetter(0)
 
 
 class Record(Enum):
@@ -176,7 +178,3 @@ def _display(value: bytes, vr: str) -> str:
 
 def _index(place: Place) -> int:
     return bisect_left(place.data_set.elements, place.tag, key=_tag_of)
-
-
-def _tag_of(element: Element) -> int:
-    return element[0]

@@ -159,7 +159,7 @@ def make_patch(assembled: Assembled, received: ReceivedInstance, parsed: ParsedO
     canonical = _Canonical(assembled.segments, received)
     literals = _literals(original, assembled.copies, received.octets.size)
     dictionary = b""
-    if parsed.unfolded != "inflate":
+    if literals and parsed.unfolded != "inflate":
         ranges = reverse_patch.dictionary_ranges(assembled.copies, assembled.size)
         dictionary = b"".join(canonical.read(begin, stop - begin) for begin, stop in ranges)
     flags = reverse_patch.SWAB16 if parsed.unfolded == "swab16" else 0

@@ -210,6 +210,18 @@ def _undefined_length(suspect: Suspect) -> Revision | None:
     return None
 
 
+def is_undisputed(tag: int, vr: str, length: int) -> bool:
+    """Whether no rule below has anything to say of an element that is written so, little endian and in ascending order.
+
+    A private element is so only where a creator reserves its block.
+    """
+    if length & 1 or length >= 0xFFFF or not _FIRST <= tag < TRAILING_PADDING or not tag & 0xFFFF or tag in PIXEL_TAGS:
+        return False
+    if tag & 0x10000:
+        return tag > _FIRST_PRIVATE and (0x10 <= tag & 0xFFFF <= 0xFF or tag & 0xFFFF >= 0x1000)
+    return dictionary.vr_of(tag) in (vr, "UN") or may_be(tag, vr)
+
+
 ELEMENT_RULES: Final[tuple[ElementRule, ...]] = (
     Rule("F21", 1, Layer.CONTAINER, _PROVEN, _trailing_padding, "Data Set Trailing Padding: left out."),
     Rule("F28", 1, Layer.CONTAINER, _PROVEN, _foreign_group, "Command or file meta elements inside the data set: left out."),

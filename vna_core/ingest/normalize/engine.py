@@ -89,6 +89,11 @@ class Journal:
         keyword = dictionary.keyword_of(int(path[-8:], 16)) if path else ""
         self._changes[key] = Transformation(rule, confidence, path, keyword, original, canonical, count, detail)
 
+    @property
+    def number_of_changes(self) -> int:
+        """How many changes were told so far; it grows with each."""
+        return sum(change.count for change in self._changes.values())
+
     def find(self, rule: str, message: str, tag: int | str = "") -> None:
         """Record something that was noticed and left as it is."""
         known = self._findings.get((rule, message))
