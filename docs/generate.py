@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -57,6 +57,11 @@ _INSIDE = {
     "sources": ".<NAME>",
     "sources.<NAME>.windows": "[]",
     "site_rules": "[]",
+    "placement.rules": "[]",
+    "placement.rules[].copies": "[]",
+    "placement.rules[].copies[].tiers": "[]",
+    "placement.prices": ".<NAME>",
+    "placement.prices.<NAME>.tiers": ".<TIER>",
     "egress.profiles": ".<NAME>",
     "departments": ".<NAME>",
     "departments.<NAME>.holds": "[]",
@@ -81,7 +86,8 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
             if field.default is PydanticUndefined and field.default_factory is None
             else _default(field.get_default(call_default_factory=True))
         )
-        yield f"`{dotted}`", _type(annotation), default, field.description or ""
+        kind = "number" if dotted.startswith("placement.prices.") and annotation is float else _type(annotation)
+        yield f"`{dotted}`", kind, default, field.description or ""
         if below is not None:
             yield from settings_rows(below, f"{dotted}{_INSIDE.get(dotted, '')}.")
         if dotted == "stores.<NAME>.wrap":
@@ -91,6 +97,8 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
 
 def _type(annotation: object) -> str:
     arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _type(arguments[0])
     if get_origin(annotation) is tuple:
         return "text or list of texts" if arguments[0] is str else "list"
     if get_origin(annotation) is Literal:

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from vna_core.access.availability import Availability, StoreWatch
 from vna_core.access.gate import Gate
 from vna_core.access.policy import Policy
 from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
+from vna_core.archival_storage.placement import PlacementPolicy, check_abilities
 from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration_access import departments_of
 from vna_core.configuration_sources import SourceSettings
 from vna_core.domain.errors import ConfigurationError
+from vna_core.domain.placement import PLACE
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
@@ -43,6 +46,7 @@ class Archive:
     retriever: Retriever
     renderer: Renderer
     transcoder: Transcoder
+    availability: Availability
     gate: Gate
     audit: AuditTrail
 
@@ -120,7 +124,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     StoreUnavailable, CatalogueUnavailable
         A part does not answer.
     """
-    site = SiteRules.of(settings)
+    site, placement = SiteRules.of(settings), PlacementPolicy.of(settings)
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -132,12 +136,16 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
             f"The landing store {settings.landing!r} cannot keep what it acknowledges (it must create exclusively and durably).",
             setting="landing",
         )
+    check_abilities(settings, {name: store.abilities() for name, store in stores.items()})
     policy = Policy(settings)
     audit = AuditTrail(settings.audit, settings.data / "audit", landing)
     delivering = {name: one.department for name, one in settings.federation.members.items()}
     catalogue = Catalogue.open(
         settings.catalogue, settings.data, departments_of(settings.departments, settings.policy, delivering)
     )
+    if placement.digest:
+        catalogue.follow_ups.follow(PLACE, delay=settings.placement.settle)
+    watch = StoreWatch(stores, catalogue.placements.know_stores(list(stores)))
     pipeline = IngestPipeline(
         landing,
         catalogue,
@@ -160,6 +168,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         retriever=Retriever(stores, catalogue),
         renderer=renderer,
         transcoder=Transcoder(settings.decode, renderer.pool),
+        availability=Availability(catalogue, watch, settings.placement, placement),
         gate=Gate(policy, catalogue, audit),
         audit=audit,
     )

@@ -7,19 +7,33 @@ import socket
 from collections.abc import Mapping
 
 from vna_core.bootstrap import Archive, pack_keeper
+from vna_core.domain.jobs import BACKGROUND
+from vna_core.domain.placement import PLACE, RECALL
 from vna_core.jobs import EmbeddedEngine
 from vna_core.ports.jobs import Handler
 from vna_core.stewardship.pack_jobs import ensure_pack_jobs, pack_handlers
+from vna_core.stewardship.placement_rounds import SCAN, SWEEP, PlacementScan, PlacementSweep, ask_for_scan
+from vna_core.stewardship.placing import Placer
+from vna_core.stewardship.recalling import Recaller
 
 
 def job_handlers(archive: Archive) -> Mapping[str, Handler]:
     """Kind of job to what does it, for this archive."""
-    settings = archive.settings
-    return {**pack_handlers(pack_keeper(archive), archive.catalogue, settings.packs)}
+    settings, stores, catalogue, policy = archive.settings, archive.stores, archive.catalogue, archive.availability.policy
+    return {
+        **pack_handlers(pack_keeper(archive), catalogue, settings.packs),
+        PLACE: Placer(stores, catalogue, policy),
+        SCAN: PlacementScan(catalogue, policy),
+        SWEEP: PlacementSweep(stores, catalogue, settings.placement.sweep),
+        RECALL: Recaller(stores, catalogue, settings.placement.recall),
+    }
 
 
 def ensure_periodic_jobs(archive: Archive) -> None:
     """Ask for the work that is done again and again, where it is not there yet. Called when a worker starts."""
+    if archive.availability.policy.digest:
+        ask_for_scan(archive.catalogue, archive.availability.policy)
+        archive.catalogue.jobs.ensure(SWEEP, "", priority=BACKGROUND)
     ensure_pack_jobs(archive.catalogue, archive.settings.packs)
 
 

@@ -19,6 +19,7 @@ from vna_core.configuration_federation import FederationSettings
 from vna_core.configuration_identity import Hl7Settings, IdentitySettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_packs import PackSettings
+from vna_core.configuration_placement import PlacementSettings
 from vna_core.configuration_section import Section
 from vna_core.configuration_sources import SourceSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
@@ -214,6 +215,7 @@ class Settings(Section):
     landing: str = Field("landing", description="Name of the store where every instance is written first.")
     sources: Annotated[dict[str, SourceSettings], Field(description="Archives that are not ours, by name.")] = {}
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
+    placement: PlacementSettings = PlacementSettings()
     federation: FederationSettings = FederationSettings()
     jobs: JobsSettings = JobsSettings()
     packs: PackSettings = PackSettings()

@@ -16,6 +16,7 @@ from vna_core.dicom.stored_object import element_range
 from vna_core.domain.errors import DigestMismatch, NotFound, Unarchivable
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
+from vna_core.domain.placement import COLD
 from vna_core.ports.storage import Store
 
 _FEW: Final = 4
@@ -26,7 +27,7 @@ class CopyNotes(Protocol):
     """Knows copies, and takes notes of those that cannot be trusted: the catalogue, or what stands before several."""
 
     def set_location_state(self, pk: int, location: Location, state: str) -> None:
-        """Mark one copy ``ok`` or ``bad``."""
+        """Mark one copy ``ok``, ``bad`` or ``cold``."""
 
     def moved(self, held: HeldInstance) -> HeldInstance:
         """The same object where it is now. Raises NotFound."""
@@ -38,8 +39,9 @@ class Retriever:
     def __init__(self, stores: Mapping[str, Store], catalogue: CopyNotes) -> None:
         self._catalogue = catalogue
         self._local = frozenset(name for name, store in stores.items() if store.abilities().local)
+        self.stores = stores
         self._frames = FrameIndexes()
-        self._copies = CopyReader(stores, self._copy_damaged, catalogue.moved)
+        self._copies = CopyReader(stores, self._copy_damaged, catalogue.moved, self._copy_archived)
 
     def _copy_damaged(self, held: HeldInstance, location: Location) -> None:
         self._catalogue.set_location_state(held.pk, location, "bad")
@@ -47,6 +49,10 @@ class Retriever:
     def is_local(self, held: HeldInstance) -> bool:
         """Whether reading costs no network: not worth a thread of its own."""
         return all(location.store in self._local for location in held.locations[:1])
+
+    def _copy_archived(self, held: HeldInstance, location: Location) -> None:
+        """A rule of the store itself put the object away, or its recall is over: who asks again has it recalled."""
+        self._catalogue.set_location_state(held.pk, location, COLD)
 
     def served_size(self, held: HeldInstance) -> int:
         """Octets of the Part 10 file that `part10` gives."""

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import google_crc32c
 import structlog
 
-from vna_core.domain.errors import CatalogueError, DigestMismatch, ObjectMissing, StorageError, StoreUnavailable
+from vna_core.domain.errors import CatalogueError, DigestMismatch, ObjectArchived, ObjectMissing, StorageError, StoreUnavailable
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
@@ -40,11 +40,21 @@ class CopyReader:
         Told about every copy that is missing, short or not what its digest says.
     moved
         Asked where an object is now whose copy was not found: it may have gone into a pack since `held` was read.
+    on_archived
+        Told about every copy that must be recalled before it is read.
     """
 
-    def __init__(self, stores: Mapping[str, Store], on_damage: Damaged, moved: Moved | None = None) -> None:
+    def __init__(
+        self,
+        stores: Mapping[str, Store],
+        on_damage: Damaged,
+        moved: Moved | None = None,
+        on_archived: Damaged | None = None,
+    ) -> None:
         self._stores = stores
+        self._local = frozenset(name for name, store in stores.items() if store.abilities().local)
         self._on_damage = on_damage
+        self._on_archived = on_archived
         self._moved = moved
 
     def whole(self, held: HeldInstance) -> bytes:
@@ -106,7 +116,12 @@ class CopyReader:
             raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
 
     def is_intact(self, held: HeldInstance, moves: int = _MOVES) -> bool:
-        """Whether some copy has exactly the octets its digest says. Every copy found bad is reported."""
+        """Whether some copy has exactly the octets its digest says. Every copy found bad is reported.
+
+        A copy that cannot be read without recalling it was right when it was put away, and counts as right.
+        """
+        failure: StorageError | None = None
+        archived = False
         for location, store in self._usable(held):
             digest = hashlib.sha256()
             try:
@@ -118,10 +133,18 @@ class CopyReader:
                     return self.is_intact(elsewhere, moves - 1)
                 self._damaged(held, location, error.code)
                 continue
+            except ObjectArchived:
+                archived = True
+                continue
+            except StorageError as error:
+                failure = failure or error
+                continue
             if digest.hexdigest() == held.sha256:
                 return True
             self._damaged(held, location, "other octets than its digest says")
-        return False
+        if failure is not None and not archived:
+            raise failure
+        return archived
 
     def beginning(self, held: HeldInstance, until: int) -> memoryview:
         """A small object up to an offset, verified whole, without a copy. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
@@ -167,6 +190,10 @@ class CopyReader:
                     return self._first(elsewhere, read, moves - 1)
                 self._damaged(held, location, error.code)
                 failure = failure or error
+            except ObjectArchived as error:
+                if self._on_archived is not None:
+                    self._on_archived(held, location)
+                failure = failure or error
             except StorageError as error:
                 failure = failure or error
         raise failure or ObjectMissing("No copy of the object is left.")
@@ -179,7 +206,10 @@ class CopyReader:
         return now if now.locations and location not in now.locations else None
 
     def _usable(self, held: HeldInstance) -> list[tuple[Location, Store]]:
+        """Copies in stores that are configured, local ones first."""
         found = [(location, self._stores[location.store]) for location in held.locations if location.store in self._stores]
+        if len(found) > 1:
+            found.sort(key=lambda one: one[0].store not in self._local)
         if not found:
             if held.locations:
                 names = sorted({location.store for location in held.locations})

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import select
 
+from vna_core.catalogue.availability import Availabilities
 from vna_core.catalogue.campaigns import Campaign, Campaigns, Uids
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
@@ -18,6 +19,7 @@ from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.federated_answers import FederatedAnswers
 from vna_core.catalogue.fingerprint import fingerprint
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.identity import Identity
@@ -25,6 +27,7 @@ from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.packs import Packs
+from vna_core.catalogue.placements import Placements
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
@@ -67,6 +70,12 @@ class Catalogue:
         The ledger of durable work.
     outbox, commitments, campaigns
         Ledgers of things to do later, of storage commitment requests, and of migrations.
+    follow_ups
+        Jobs that are asked for whenever versions are added or replaced.
+    placements
+        Copies as placement makes, moves and drops them, and the ledger of it.
+    availabilities
+        How readily matches can be read.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
     identity
@@ -84,16 +93,20 @@ class Catalogue:
         self.identity = Identity(database)
         self._search = Search(database, self.identity)
         self._quarantine = Quarantine(database)
-        self._copies = Copies(database)
-        self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(Recorder(database).groups)
+        self.follow_ups = FollowUps(database)
+        self._copies = Copies(database, self.follow_ups)
+        recorder = Recorder(database, self.follow_ups)
+        self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(recorder.groups)
         self.jobs = Jobs(database)
         self.federated_answers = FederatedAnswers(database)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
-        self.generations = Generations(database, departments)
+        self.generations = Generations(database, self.follow_ups, departments)
         self.packs = Packs(database)
-        self.labelling = Labelling(database, departments)
+        self.placements = Placements(database)
+        self.availabilities = Availabilities(database)
+        self.labelling = Labelling(database, self.follow_ups, departments)
         self.emergencies = Emergencies(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 

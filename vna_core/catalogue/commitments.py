@@ -16,12 +16,16 @@ from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """One request: the peer that asked, and the SOP Class and Instance UIDs it wants committed."""
+    """One request: the peer that asked, and the SOP Class and Instance UIDs it wants committed.
+
+    `requested_at` counts seconds since 1970.
+    """
 
     transaction_uid: str
     peer: str
     instances: tuple[tuple[str, str], ...]
     attempts: int = 0
+    requested_at: float = 0.0
 
 
 class Commitments:
@@ -43,11 +47,14 @@ class Commitments:
         """Requests whose report is due, oldest first."""
         due = (commitments.c.state == "pending") & (commitments.c.not_before <= time.time_ns() // 1000)
         with self._database.session() as session:
-            columns = (commitments.c.transaction_uid, commitments.c.peer, commitments.c.instances, commitments.c.attempts)
+            names = ("transaction_uid", "peer", "instances", "attempts", "requested_at")
+            columns = tuple(commitments.c[name] for name in names)
             rows = session.run(select(*columns).where(due).order_by(commitments.c.requested_at).limit(limit)).fetchall()
         return [
-            Commitment(from_stored(uid), from_stored(peer), tuple((one, two) for one, two in json.loads(content)), attempts)
-            for uid, peer, content, attempts in rows
+            Commitment(
+                from_stored(uid), from_stored(peer), tuple((one, two) for one, two in json.loads(content)), attempts, at / 1e6
+            )
+            for uid, peer, content, attempts, at in rows
         ]
 
     def reported(self, transaction_uid: str, peer: str) -> None:

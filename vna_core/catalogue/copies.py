@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, select, update
 
-from vna_core.catalogue.database import Database
+from vna_core.catalogue.availability import refresh_series
+from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import held_by_pk
 from vna_core.catalogue.schema import headers, instances, locations, totals
 from vna_core.catalogue.stored_text import to_stored
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.placement import BAD
 
 
 class Copies:
     """Changes what is known about copies."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps) -> None:
         self._database = database
+        self._follow_ups = follow_ups
 
     def replace(self, pk: int, form: EntryForm) -> HeldInstance:
         """Make the object of `form` the first copy of version `pk`; good copies of the same digest stay. Raises NotFound."""
@@ -30,7 +34,7 @@ class Copies:
             of_version = locations.c.instance_fk == pk
             same_object = (locations.c.store == store) & (locations.c.key == key) & (locations.c.offset == offset)
             of_other_content = [] if row[1] == entry.sha256 else [of_version]
-            session.run(delete(locations).where(*(of_other_content or [of_version, (locations.c.state != "ok") | same_object])))
+            session.run(delete(locations).where(*(of_other_content or [of_version, (locations.c.state == BAD) | same_object])))
             session.run(update(locations).where(of_version).values(ordinal=locations.c.ordinal + 1000))
             session.run(
                 insert(locations).values(
@@ -55,6 +59,7 @@ class Copies:
             )
             session.run(update(headers).where(headers.c.instance_fk == pk).values(json=form.header, provenance=form.provenance))
             session.run(update(totals).where(totals.c.pk == 1).values(bytes=totals.c.bytes + entry.size - row[0]))
+            self._changed(session, pk)
             return held_by_pk(self._database, session, pk)
 
     def set_state(self, pk: int, location: Location, state: str) -> None:
@@ -67,3 +72,11 @@ class Copies:
         )
         with self._database.transaction() as session:
             session.run(update(locations).where(this).values(state=state))
+            self._changed(session, pk)
+
+    def _changed(self, session: Session, pk: int) -> None:
+        """A copy changed: availability is another one, and there may be something to copy again."""
+        row = session.run(select(instances.c.series_fk).where(instances.c.pk == pk)).fetchone()
+        if row is not None:
+            refresh_series(session, row[0])
+            self._follow_ups.ask(session, (row[0],))

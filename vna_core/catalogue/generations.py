@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
+from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm, entry_form, microseconds, moment
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import held_rows, held_statement
 from vna_core.catalogue.labelling import delivered
 from vna_core.catalogue.parent_changes import ParentChanges
@@ -106,10 +108,10 @@ class Replacement:
 class Generations:
     """Changes and reads which objects stand for versions."""
 
-    def __init__(self, database: Database, departments: Departments = UNDIVIDED) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps, departments: Departments = UNDIVIDED) -> None:
         self._database = database
         self._departments = departments
-        self._recorder = Recorder(database)
+        self._recorder = Recorder(database, follow_ups)
 
     def save(self, run: NormalizationRun) -> None:
         """Add a run, or change its state, position and counts."""
@@ -323,6 +325,9 @@ class _Replacing:
         for series_pk, uid in sorted(self._chains):
             self._order(series_pk, uid)
         self._bring_parents_up_to_date()
+        for series_pk in sorted(self._series):
+            refresh_series(self._session, series_pk)
+        self._batch.touched |= self._series
         self._batch.finish()
         self._session.run(update(totals).where(totals.c.pk == 1).values(changes_of_parents=totals.c.changes_of_parents + 1))
 

@@ -15,6 +15,7 @@ from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.octets import ByteRange
+from vna_core.domain.placement import COLD, OK
 from vna_core.domain.query import Level
 
 _ATTRIBUTES: Final = BY_LEVEL[Level.IMAGE][2:]
@@ -116,7 +117,8 @@ def held_rows(rows: Iterable[Sequence[Any]]) -> list[HeldInstance]:
 
 
 def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstance:
-    good = tuple(location for location, state in copies if state == "ok")
+    good = tuple(location for location, state in copies if state == OK)
+    cold = tuple(location for location, state in copies if state == COLD)
     return HeldInstance(
         pk=row[0],
         patient=PatientKey(from_stored(row[1]), from_stored(row[2])),
@@ -127,7 +129,7 @@ def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstanc
         transfer_syntax_uid=row[7],
         version=row[8],
         current=bool(row[9]),
-        locations=good or tuple(location for location, _ in copies),
+        locations=good or cold or tuple(location for location, _ in copies),
         sha256=row[10],
         size=row[11],
         data_set_offset=row[12],
@@ -138,6 +140,7 @@ def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstanc
         original_size=row[18],
         attributes=_StoredAttributes(row),
         crc32c=row[19],
+        nearline=bool(cold) and not good,
     )
 
 

@@ -87,7 +87,7 @@ class Jobs:
         postpone
             Take the later of both moments instead: for work that waits until something has been quiet for `delay` seconds.
         """
-        session.run(_ask(self._database.is_postgresql, kind, key, payload or {}, priority, delay, postpone))
+        session.run(asking(self._database.is_postgresql, kind, key, payload or {}, priority, delay, postpone))
 
     def ensure(self, kind: str, key: str, payload: Mapping[str, Any] | None = None, *, priority: int = NORMAL) -> None:
         """Ask for a job unless there is one of this kind and key already: for periodic work, at every start."""
@@ -218,7 +218,7 @@ def _row(kind: str, key: str, payload: Mapping[str, Any], priority: int, free_at
     }
 
 
-def _ask(
+def asking(
     on_postgresql: bool, kind: str, key: str, payload: Mapping[str, Any], priority: int, delay: float, postpone: bool
 ) -> ClauseElement:
     """The statement that asks for a job, or asks again for the one that is there."""

@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import decompress, source_digest
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.header_attributes import header_attributes
 from vna_core.catalogue.held import OF_INSTANCE
 from vna_core.catalogue.recording import Recorder, RecordingBatch
@@ -46,10 +47,10 @@ def delivered(session: Session, pks: Sequence[int]) -> dict[int, tuple[Source, .
 class Labelling:
     """Gives versions and their parents the labels that the rules say."""
 
-    def __init__(self, database: Database, departments: Departments) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps, departments: Departments) -> None:
         self._database = database
         self._departments = departments
-        self._recorder = Recorder(database)
+        self._recorder = Recorder(database, follow_ups)
 
     def widens(self, pk: int, source: Source) -> bool:
         """Whether it would give a version further labels that another source delivered its octets. Writes nothing."""
@@ -124,6 +125,7 @@ class Labelling:
         above = select(series.c.pk, series.c.study_fk, studies.c.patient_fk).join(studies, studies.c.pk == series.c.study_fk)
         below = select(instances.c.series_fk).where(instances.c.pk.in_(list(new)))
         rows = batch.session.run(above.where(series.c.pk.in_(below))).fetchall()
+        batch.touched |= {row[0] for row in rows}
         for level, table in enumerate((series, studies, patients)):
             for pk in sorted({row[level] for row in rows}):
                 sets.refresh(batch, table, pk)

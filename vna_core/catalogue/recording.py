@@ -11,6 +11,7 @@ from sqlalchemy import Table, bindparam, insert, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm, Stamp
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import held_by_pk, held_from_entry
 from vna_core.catalogue.outbox import append_statement
 from vna_core.catalogue.parents import Parents
@@ -60,8 +61,9 @@ class _Version:
 class Recorder:
     """Records batches of entries."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps) -> None:
         self.database = database
+        self.follow_ups = follow_ups
         self.parents = Parents(database)
         self.source_keys: dict[str, int] = {}
         self.changes_of_parents = -1
@@ -149,6 +151,7 @@ class RecordingBatch:
             recorder.changes_of_parents = changes
         self.more = dict.fromkeys(_COUNTED, 0)
         self.more_in_series: dict[int, int] = {}
+        self.touched: set[int] = set()
         self.versions: dict[str, list[_Version]] = {}
         self.results: list[Recorded | tuple[Outcome, int]] = []
 
@@ -212,6 +215,7 @@ class RecordingBatch:
             self.more_in_series[series_pk] = self.more_in_series.get(series_pk, 0) + 1
         outcome = self._outcome(form, versions, siblings, new)
         self._add_rows(form, new)
+        self.touched.add(series_pk)
         versions.append(new)
         if outcome is Outcome.HELD:
             self.results.append(Recorded(outcome, held_from_entry(new.pk, new.version, new.current, entry)))
@@ -309,6 +313,7 @@ class RecordingBatch:
         self.session.executemany(
             count.sql, [count.arrange({"wanted": pk, "more": more}) for pk, more in sorted(self.more_in_series.items())]
         )
+        recorder.follow_ups.ask(self.session, self.touched)
         values: Mapping[str, Any] = {"to": self.last_pk, "pk_1": 1} | {f"more_{name}": more for name, more in self.more.items()}
         self.session.execute(recorder.write_totals.sql, recorder.write_totals.arrange(values))
         return [

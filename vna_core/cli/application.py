@@ -26,10 +26,12 @@ from vna_core.cli import (
     normalize,
     pack,
     patient,
+    place,
     plugin,
     plugins,
     quarantine,
     rebuild,
+    recall,
     serve,
     stats,
     testing,
@@ -55,6 +57,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(normalize.app, name="normalize")
 app.add_typer(export.app, name="export")
+app.add_typer(place.app, name="place")
+app.add_typer(recall.app, name="recall")
 app.add_typer(federation.app, name="federation")
 app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")

@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from vna_core.access.policy import Policy
+from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.cli.options import AsJson, Config, Data, print_json
 from vna_core.configuration import load_settings
 from vna_core.ingest.normalize import SiteRules
@@ -44,6 +45,7 @@ def check(config: Config = None) -> None:
     settings = load_settings(config)
     SiteRules.of(settings)
     Policy(settings)
+    PlacementPolicy.of(settings)
     sys.stdout.write("The configuration is right.\n")
 
 

@@ -92,6 +92,7 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
         settings.egress,
         archive.gate,
         federation,
+        archive.availability,
     )
     serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
     serving.start()
@@ -128,6 +129,7 @@ def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> No
         archive.stores,
         archive.gate,
         open_federation(archive),
+        archive.availability,
     )
     serve(app, listener, archive.settings.http, stop)
 

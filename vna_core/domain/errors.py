@@ -23,6 +23,7 @@
     │   ├── ObjectMissing           the key is not there
     │   ├── ObjectExists            the key is there already (create-if-absent)
     │   ├── ObjectArchived          the object lies in a cold tier and must be recalled first
+    │   │   └── RecallPending       it is being recalled: ask again later; transient
     │   ├── DigestMismatch          the octets are not those the digest was made of
     │   ├── KeyUnavailable          the key that encrypts an object is not at hand; the object may be whole
     │   └── StoreUnavailable        the store does not answer; transient
@@ -211,6 +212,14 @@ class ObjectArchived(StorageError):
 
     code = "object-archived"
     http_status = 503
+
+
+class RecallPending(ObjectArchived):
+    """The object lies in a cold tier and is being recalled: ask again later. ``fields`` carry ``retry_after`` in seconds."""
+
+    code = "recall-pending"
+    dimse_status = 0xA702
+    transient = True
 
 
 class DigestMismatch(StorageError):

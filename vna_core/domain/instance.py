@@ -138,6 +138,8 @@ class HeldInstance:
         Whether this version answers queries and retrievals (the first to arrive, until somebody decides otherwise).
     crc32c
         CRC-32C of the stored object; None for what was recorded without one: its reads are checked by SHA-256.
+    nearline
+        Every good copy is in an archive tier: it must be recalled before it is read.
     """
 
     pk: int
@@ -160,3 +162,4 @@ class HeldInstance:
     original_size: int
     attributes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     crc32c: int | None = None
+    nearline: bool = False

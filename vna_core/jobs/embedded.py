@@ -57,10 +57,16 @@ class EmbeddedEngine(JobEngine):
         for run in self._current():
             run.thread.join(max(0.0, deadline - time.monotonic()))
 
-    def run_until_idle(self) -> int:
-        """Do everything that is free now, one job after the other in this thread, and what it brings; how many were done."""
+    def run_until_idle(self, most: int | None = None) -> int:
+        """Do everything that is free now, one job after the other in this thread, and what it brings; how many were done.
+
+        Parameters
+        ----------
+        most
+            Stop after so many.
+        """
         done = 0
-        while jobs := self._take(1):
+        while (most is None or done < most) and (jobs := self._take(1)):
             run = _Run(jobs[0], self, threading.current_thread())
             with self._lock:
                 self._running[run.job.pk] = run

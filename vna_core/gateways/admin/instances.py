@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
+from vna_core.access.availability import Availability
 from vna_core.access.retrieve import Retriever
 from vna_core.access.view import CatalogueView
 from vna_core.configuration import IngestSettings
@@ -15,6 +16,7 @@ from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import spooled
+from vna_core.gateways.admin.placement import placement_json
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.differences import element_differences
 from vna_core.ingest.normalize.rule_book import evidence_of
@@ -55,9 +57,10 @@ def version_json(held: HeldInstance) -> dict[str, Any]:
 class Explained:
     """GET ``/api/v1/instances/{sop}``; with ``?elements=true`` also every element that is not as it was received."""
 
-    def __init__(self, retriever: Retriever, limits: IngestSettings) -> None:
+    def __init__(self, retriever: Retriever, limits: IngestSettings, availability: Availability) -> None:
         self._retriever = retriever
         self._limits = limits
+        self._availability = availability
 
     async def __call__(self, exchange: Exchange) -> None:
         sop, version = exchange.path_parameters["sop"], exchange.parameter("version")
@@ -102,10 +105,7 @@ class Explained:
                 for one in explanation.findings
             ],
             **({"elements": self._elements(held)} if elements else {}),
-            "locations": [
-                {"store": where.store, "key": where.key, "offset": where.offset, "length": where.length}
-                for where in held.locations
-            ],
+            **placement_json(self._availability, held),
             "versions": [version_json(one) for one in versions],
         }
 

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from vna_core.access.availability import Availability
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.gate import Gate
 from vna_core.access.policy import Policy
@@ -28,6 +29,7 @@ from vna_core.gateways.admin.instances import Explained, Original, Versions
 from vna_core.gateways.admin.metrics import Measured, Metrics
 from vna_core.gateways.admin.openapi import Description
 from vna_core.gateways.admin.overview import Conflicts, Totals
+from vna_core.gateways.admin.placement import PlacementStatus, Recall
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
 from vna_core.gateways.arrays import array_routes
 from vna_core.gateways.dicomweb.archive import WebArchive
@@ -80,6 +82,7 @@ def create_app(
     stores: Mapping[str, Store] | None = None,
     gate: Gate | None = None,
     federation: Federation | None = None,
+    availability: Availability | None = None,
 ) -> WebApplication:
     """The application of one web process.
 
@@ -91,6 +94,8 @@ def create_app(
         Probed by ``/readyz``.
     gate
         What every route but the open ones is behind; one by the settings' policy when not given.
+    availability
+        Without it everything that needs no recall is told as online, and no copies are asked for.
     federation
         Adds the routes below ``/federated``.
     """
@@ -98,7 +103,8 @@ def create_app(
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
     transcoder = transcoder or Transcoder(settings.decode, renderer.pool)
     egress = Egress(settings.egress, retriever, transcoder)
-    archive = WebArchive(settings, pipeline, retriever, renderer, transcoder, egress, threads, ingest_threads)
+    availability = availability or Availability(catalogue)
+    archive = WebArchive(settings, pipeline, retriever, renderer, transcoder, egress, threads, ingest_threads, availability)
     gate = gate or Gate(Policy(settings), catalogue)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
@@ -115,12 +121,15 @@ def create_app(
     add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}, gate.auditor))
     add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, metrics))
     add(f"{API}/statistics", "statistics", Action.MONITOR, Totals(catalogue))
-    add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest))
+    add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest, availability))
     add(f"{API}/instances/{{sop}}/original", "instance-original", Action.RETRIEVE, Original(retriever))
     add(f"{API}/instances/{{sop}}/versions", "instance-versions", Action.RETRIEVE, Versions())
     add(f"{API}/quarantine", "quarantine", Action.ADMINISTER, Listed(catalogue))
     add(f"{API}/quarantine/{{id}}", "quarantine-entry", Action.ADMINISTER, Shown(catalogue))
     add(f"{API}/quarantine/{{id}}/original", "quarantine-original", Action.ADMINISTER, Octets(catalogue, pipeline.quarantine))
+    add(f"{API}/placement", "placement", Action.MONITOR, PlacementStatus(catalogue, availability.policy))
+    recall = Endpoint(Recall(availability), pace, gate, Action.RETRIEVE)
+    routes.append(Route(f"{API}/studies/{{study}}/recall", recall, methods=["POST"], name="study-recall"))
     add(f"{API}/conflicts", "conflicts", Action.ADMINISTER, Conflicts(catalogue))
     add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
     return WebApplication(routes, settings, metrics, archive)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from vna_core.access.availability import Availability
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.render import Renderer
@@ -34,6 +35,7 @@ class WebArchive:
     egress: Egress
     threads: ThreadPoolExecutor
     ingest_threads: ThreadPoolExecutor
+    availability: Availability
     root: str = ROOT
 
     def profile_of(self, exchange: Exchange) -> EgressProfile | None:

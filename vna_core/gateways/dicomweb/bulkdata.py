@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
 from vna_core.domain.octets import ByteRange
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.held import held_under
 from vna_core.gateways.dicomweb.media_types import MULTIPART, OCTETS, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
+from vna_core.gateways.dicomweb.recalled import readable_under, when_recalled
 from vna_core.gateways.web.exchange import Exchange
 
 _PATH: Final = re.compile(r"[0-9A-Fa-f]{8}(/[0-9]{1,6}/[0-9A-Fa-f]{8}){0,64}")
@@ -56,7 +57,8 @@ class BulkData:
         if not _PATH.fullmatch(path["element"]):
             raise InvalidRequest("The path names no element.")
         packaging = _packaging(exchange)
-        pieces, size, selected = await exchange.short(self._value, exchange.catalogue, path, exchange.header(b"range"))
+        value = partial(exchange.short, self._value, exchange.catalogue, path, exchange.header(b"range"))
+        pieces, size, selected = await when_recalled(self._archive, value)
         headers = {"Accept-Ranges": "bytes"}
         if selected is not None:
             headers["Content-Range"] = f"bytes {selected.offset}-{selected.end - 1}/{size}"
@@ -71,7 +73,7 @@ class BulkData:
     def _value(
         self, catalogue: CatalogueView, path: dict[str, str], field: str | None
     ) -> tuple[Iterator[bytes], int, ByteRange | None]:
-        held = held_under(catalogue, path)[0]
+        held = readable_under(self._archive, catalogue, path)[0]
         size = self._archive.retriever.element(held, path["element"].upper())[0].length
         selected = byte_range(field, size)
         return self._archive.retriever.element_value(held, path["element"].upper(), selected), size, selected

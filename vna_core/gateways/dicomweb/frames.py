@@ -14,10 +14,11 @@ from vna_core.dicom.codestream import EXPLICIT_LITTLE, is_encapsulated
 from vna_core.domain.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.held import held_under, instance_url
+from vna_core.gateways.dicomweb.held import instance_url
 from vna_core.gateways.dicomweb.media_types import FRAME_TYPES, OCTETS, TYPE_OF_SYNTAX, Wanted, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import frame_forms
+from vna_core.gateways.dicomweb.recalled import readable_under, when_recalled
 from vna_core.gateways.web.exchange import Exchange
 
 MAX_FRAMES: Final = 10_000
@@ -92,7 +93,8 @@ class Frames:
     async def __call__(self, exchange: Exchange) -> None:
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         forms = frame_forms(accept, ("multipart", "single"))
-        plan: FramePlan = await exchange.short(self._plan, exchange.catalogue, exchange.path_parameters, forms)
+        make = partial(exchange.short, self._plan, exchange.catalogue, exchange.path_parameters, forms)
+        plan: FramePlan = await when_recalled(self._archive, make)
         answer = MultipartAnswer(plan.media_type)
         pieces, media_type = self._body(plan, answer, exchange.base + self._archive.root)
         if plan.is_small:
@@ -103,7 +105,7 @@ class Frames:
             await exchange.stream(pieces, media_type, None)
 
     def _plan(self, catalogue: CatalogueView, path: dict[str, str], forms: Sequence[Wanted]) -> FramePlan:
-        held = held_under(catalogue, path)[0]
+        held = readable_under(self._archive, catalogue, path)[0]
         if held.pixel_data is None:
             raise NotFound("The instance has no frames.")
         numbers = frame_numbers(path["frames"], max(1, held.number_of_frames))

@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any, Final
 
+from vna_core.access.availability import ONLINE
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
 from vna_core.domain.indexed_attributes import INDEXED
@@ -93,11 +94,12 @@ class Search:
             return b"[]", []
         answer = catalogue.search(request.query)
         names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
+        found = self._with_availability(list(answer.matches))
         if self._level is Level.IMAGE:
-            rows = [octets(_instance(catalogue, match, names, request, base)) for match in answer.matches]
+            rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
         else:
             root = base.encode("ascii")
-            rows = [self._rows.encoded(match, names, root) for match in answer.matches]
+            rows = [self._rows.encoded(match, names, root, available) for match, available in found]
         warnings = []
         ignored = [*request.ignored, *(f"{tag:08X}" for tag in answer.unmatched)]
         if ignored:
@@ -110,11 +112,15 @@ class Search:
             )
         return b"[" + b",".join(rows) + b"]", warnings
 
+    def _with_availability(self, matches: list[Match]) -> list[tuple[Match, str]]:
+        known = self._archive.availability.of(self._level, [match.pk for match in matches])
+        return [(match, known.get(match.pk, ONLINE)) for match in matches]
+
 
 def _instance(
-    catalogue: CatalogueView, match: Match, names: frozenset[int] | None, request: SearchRequest, base: str
+    catalogue: CatalogueView, match: Match, names: frozenset[int] | None, request: SearchRequest, base: str, available: str
 ) -> dict[str, Any]:
-    row = row_of(match, names, base)
+    row = row_of(match, names, base, available)
     _from_header(catalogue, row, match, request)
     return row
 

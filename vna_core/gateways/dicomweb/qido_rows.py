@@ -34,7 +34,7 @@ class EncodedRows:
         self._changing = threading.Lock()
         self._known: dict[_Key, tuple[bytes, bytes]] = {}
 
-    def encoded(self, match: Match, names: frozenset[int] | None, base: bytes) -> bytes:
+    def encoded(self, match: Match, names: frozenset[int] | None, base: bytes, available: str) -> bytes:
         """One row as DICOM JSON.
 
         Parameters
@@ -43,11 +43,13 @@ class EncodedRows:
             Tags to return; None for all.
         base
             The service's root URL, of characters that need no escape in JSON.
+        available
+            Instance Availability (0008,0056).
         """
-        key = (match.row, names)
+        key = (match.row, names, available)
         halves = self._known.get(key)
         if halves is None:
-            halves = _halves(row_of(match, names, ""))
+            halves = _halves(row_of(match, names, "", available))
             self._keep(key, halves)
         return halves[0] + base + halves[1]
 
@@ -62,7 +64,7 @@ class EncodedRows:
                 self._size -= len(before) + len(after)
 
 
-def row_of(match: Match, names: frozenset[int] | None, base: str) -> dict[str, Any]:
+def row_of(match: Match, names: frozenset[int] | None, base: str, available: str) -> dict[str, Any]:
     """One row as a JSON object; its last member is the Retrieve URL (0008,1190) below `base`."""
     attributes: Mapping[int, tuple[str, ...]] = match.attributes
     url = base
@@ -71,7 +73,7 @@ def row_of(match: Match, names: frozenset[int] | None, base: str) -> dict[str, A
     row: dict[str, Any] = dict(
         encode_attributes(attributes if names is None else {tag: attributes[tag] for tag in attributes if tag in names})
     )
-    row["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
+    row["00080056"] = {"vr": "CS", "Value": [available]}
     row["00081190"] = {"vr": "UR", "Value": [url]}
     return row
 

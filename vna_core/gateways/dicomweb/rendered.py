@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final
 
 from vna_core.access.render_request import Rendering
@@ -13,6 +14,7 @@ from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.frames import frame_numbers
 from vna_core.gateways.dicomweb.held import held_under
 from vna_core.gateways.dicomweb.media_types import choose, parse_accept
+from vna_core.gateways.dicomweb.recalled import when_recalled
 from vna_core.gateways.web.exchange import Exchange
 
 MEDIA_TYPES: Final = ("image/jpeg", "image/png")
@@ -83,7 +85,7 @@ class Rendered:
         window = window_of(exchange.parameter("window"))
         quality = quality_of(exchange.parameter("quality"))
         path = exchange.path_parameters
-        held = await exchange.blocking(_shown, exchange.catalogue, path)
+        held = await when_recalled(self._archive, partial(exchange.blocking, self._shown, exchange.catalogue, path))
         numbers = frame_numbers(path.get("frames", "1"), max(1, held.number_of_frames))
         if len(numbers) != 1:
             raise UnsupportedMediaType("One frame is rendered at a time.")
@@ -91,10 +93,11 @@ class Rendered:
         picture = await exchange.blocking(self._archive.renderer.render, held, self._archive.retriever, rendering)
         await exchange.octets(picture, media_type)
 
-
-def _shown(catalogue: CatalogueView, path: dict[str, str]) -> HeldInstance:
-    """The instance of the path; for a series or study the one in its middle that has pixels."""
-    found = [held for held in held_under(catalogue, path) if held.pixel_data is not None]
-    if not found:
-        raise UnsupportedMediaType("There are no pixels to render.")
-    return found[len(found) // 2] if "instance" not in path else found[0]
+    def _shown(self, catalogue: CatalogueView, path: dict[str, str]) -> HeldInstance:
+        """The instance of the path; for a series or study the one in its middle that has pixels."""
+        found = [held for held in held_under(catalogue, path) if held.pixel_data is not None]
+        if not found:
+            raise UnsupportedMediaType("There are no pixels to render.")
+        shown = found[len(found) // 2] if "instance" not in path else found[0]
+        self._archive.availability.ensure([shown])
+        return shown

@@ -12,10 +12,11 @@ from vna_core.access.view import CatalogueView
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.held import held_under, instance_url
+from vna_core.gateways.dicomweb.held import instance_url
 from vna_core.gateways.dicomweb.media_types import DICOM, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import adapted_transfer_syntax, object_form, transfer_syntax_of
+from vna_core.gateways.dicomweb.recalled import readable_under, when_recalled
 from vna_core.gateways.dicomweb.zip_answer import Member, zip_body
 from vna_core.gateways.web.exchange import Exchange
 
@@ -59,7 +60,8 @@ class Retrieve:
         packaging, acceptable = object_form(accept, packagings)
         profile = self._archive.profile_of(exchange)
         find = exchange.short if "instance" in path and profile is None else exchange.blocking
-        found = await find(self._find, exchange.catalogue, path, acceptable, profile)
+        look = partial(find, self._find, exchange.catalogue, path, acceptable, profile)
+        found = await when_recalled(self._archive, look)
         if packaging != "zip" and self._is_small(found):
             await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + self._archive.root))
         elif packaging == "zip":
@@ -77,7 +79,7 @@ class Retrieve:
         self, catalogue: CatalogueView, path: dict[str, str], acceptable: Sequence[str], profile: EgressProfile | None
     ) -> list[Served]:
         """Instances with the transfer syntaxes they are served in. With a profile, whatever it refuses is refused here."""
-        held = held_under(catalogue, path)
+        held = readable_under(self._archive, catalogue, path)
         return [self._served(one, acceptable, profile) for one in held]
 
     def _served(self, held: HeldInstance, acceptable: Sequence[str], profile: EgressProfile | None) -> Served:

@@ -1,8 +1,13 @@
-"""Storage Commitment Push Model as SCP (PS3.4 annex J): what is promised was read back and compared with its digest."""
+"""Storage Commitment Push Model as SCP (PS3.4 annex J): what is promised was read back and compared with its digest.
+
+Where a placement policy asks for copies, a request waits until they are there; what still lacks one when the wait is over is
+reported as failed.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Final
 
 import structlog
@@ -21,6 +26,7 @@ from vna_core.dicom.network.pdu import Role
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, PeerError, StorageError
+from vna_core.gateways.dimse.commitment_policy import PlacementPromises
 from vna_core.gateways.dimse.sop_classes import IDENTIFIER_SYNTAXES, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 
 _TRANSACTION_UID: Final = 0x00081195
@@ -30,19 +36,26 @@ _CLASS, _INSTANCE, _REASON = 0x00081150, 0x00081155, 0x00081197
 NO_SUCH_INSTANCE: Final = 0x0112
 CLASS_CONFLICT: Final = 0x0119
 PROCESSING_FAILURE: Final = 0x0110
+RESOURCE_LIMITATION: Final = 0x0213
 _MOST: Final = 100_000
+_LOOK_AGAIN: Final = 5.0
+"""Seconds between looks at copies that a request waits for."""
 
 _log = structlog.get_logger(__name__)
 
 References = list[tuple[str, str]]
+Judged = tuple[References, list[tuple[str, str, int]]]
 
 
 class CommitmentService:
     """Takes commitment requests and reports on them, on the same association or on one of our own."""
 
-    def __init__(self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever, policy: Policy) -> None:
+    def __init__(
+        self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever, policy: Policy, promises: PlacementPromises
+    ) -> None:
         self._settings = settings
         self._policy = policy
+        self._promises = promises
         self._catalogue = catalogue
         self._retriever = retriever
 
@@ -57,8 +70,12 @@ class CommitmentService:
             raise InvalidRequest("The commitment request names no transaction or no instances.")
         self._catalogue.commitments.record(transaction, calling, references)
         association.send(message.context_id, action_response(message.command, 0))
+        judged = self._judged(references, time.time(), permit.catalogue)
+        if judged is None:
+            self._catalogue.commitments.postpone(transaction, calling, _LOOK_AGAIN)
+            return
         try:
-            status = self._report(association, message.context_id, transaction, references, permit.catalogue)
+            status = self._report(association, message.context_id, transaction, judged)
         except PeerError:
             self._catalogue.commitments.postpone(transaction, calling, 1.0)
             raise
@@ -77,6 +94,11 @@ class CommitmentService:
                 _log.warning("commitment-peer-unknown", peer=one.peer)
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 3600.0)
                 continue
+            scope = self._policy.scope(Principal(PrincipalKind.AE_TITLE, one.peer, peer.host), Action.STORE)
+            judged = self._judged(list(one.instances), one.requested_at, CatalogueView(self._catalogue, scope))
+            if judged is None:
+                self._catalogue.commitments.postpone(one.transaction_uid, one.peer, _LOOK_AGAIN)
+                continue
             try:
                 association = request(
                     peer.host,
@@ -94,10 +116,7 @@ class CommitmentService:
             try:
                 if not association.contexts:
                     raise PeerError("The peer does not take commitment reports.")
-                scope = self._policy.scope(Principal(PrincipalKind.AE_TITLE, one.peer, peer.host), Action.STORE)
-                view = CatalogueView(self._catalogue, scope)
-                context_id = next(iter(association.contexts))
-                status = self._report(association, context_id, one.transaction_uid, list(one.instances), view)
+                status = self._report(association, next(iter(association.contexts)), one.transaction_uid, judged)
                 association.release()
                 if status == 0:
                     self._catalogue.commitments.reported(one.transaction_uid, one.peer)
@@ -108,11 +127,9 @@ class CommitmentService:
                 _log.warning("commitment-report-failed", peer=one.peer, code=error.code)
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 60.0)
 
-    def _report(
-        self, association: Association, context_id: int, transaction: str, references: References, catalogue: CatalogueView
-    ) -> int:
+    def _report(self, association: Association, context_id: int, transaction: str, judged: Judged) -> int:
         """N-EVENT-REPORT; the peer's status."""
-        committed, failed = self._judged(references, catalogue)
+        committed, failed = judged
         items = {_REFERENCED: [{_CLASS: (c,), _INSTANCE: (i,)} for c, i in committed]}
         if failed:
             items[_FAILED] = [{_CLASS: (c,), _INSTANCE: (i,), _REASON: (str(reason),)} for c, i, reason in failed]
@@ -130,25 +147,39 @@ class CommitmentService:
             if commands.number(answer.command, commands.COMMAND_FIELD) == Field.EVENT_REPORT_RSP:
                 return commands.number(answer.command, commands.STATUS, PROCESSING_FAILURE)
 
-    def _judged(self, references: References, catalogue: CatalogueView) -> tuple[References, list[tuple[str, str, int]]]:
-        """Which instances are held in a copy that reads back right, and why the others are not committed."""
+    def _judged(self, references: References, requested_at: float, catalogue: CatalogueView) -> Judged | None:
+        """Which instances are held in a copy that reads back right, and why the others are not committed; None: wait for copies.
+
+        What is in an archive tier is not read: it was, before it was put there.
+        """
         committed: References = []
         failed: list[tuple[str, str, int]] = []
+        unmet = self._unmet(references, catalogue)
+        if unmet and self._promises.may_wait(requested_at):
+            return None
         for sop_class, sop_instance in references:
             held = catalogue.instances(sop=sop_instance)
             if not held:
                 failed.append((sop_class, sop_instance, NO_SUCH_INSTANCE))
             elif all(one.sop_class_uid != sop_class for one in held):
                 failed.append((sop_class, sop_instance, CLASS_CONFLICT))
+            elif any(one.pk in unmet for one in held):
+                failed.append((sop_class, sop_instance, RESOURCE_LIMITATION))
             else:
                 try:
                     for one in held:
+                        if one.nearline:
+                            continue
                         for _ in self._retriever.part10(one):
                             pass
                     committed.append((sop_class, sop_instance))
                 except StorageError:
                     failed.append((sop_class, sop_instance, PROCESSING_FAILURE))
         return committed, failed
+
+    def _unmet(self, references: References, catalogue: CatalogueView) -> set[int]:
+        uids = [sop_instance for _, sop_instance in references]
+        return self._promises.unmet(held.pk for held in catalogue.instances_by_uid_list(uids))
 
 
 def action_response(request_: Command, status: int, comment: str = "") -> Command:

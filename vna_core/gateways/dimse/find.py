@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
+from vna_core.access.availability import ONLINE, Availability
 from vna_core.access.view import CatalogueView
+from vna_core.catalogue import Match
 from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.matching_keys import condition
 from vna_core.dicom.network import command as commands
@@ -30,6 +33,8 @@ _AVAILABILITY: Final = 0x00080056
 _TIMEZONE: Final = 0x00080201
 _NOT_MATCHED: Final = frozenset((SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, _RETRIEVE_AE_TITLE, _AVAILABILITY, _TIMEZONE))
 _CHECK_EVERY: Final = 16
+_AT_ONCE: Final = 256
+"""Matches whose availability is looked up together."""
 
 
 def response(request: Command, status: int, comment: str = "") -> Command:
@@ -45,7 +50,7 @@ def response(request: Command, status: int, comment: str = "") -> Command:
     return answered
 
 
-def find(association: Association, message: Message, catalogue: CatalogueView, aet: str) -> None:
+def find(association: Association, message: Message, catalogue: CatalogueView, aet: str, availability: Availability) -> None:
     """Answer one C-FIND. Raises InvalidRequest and CatalogueError for the caller to answer; lost connections pass through."""
     context = association.contexts[message.context_id]
     identifier = decode_identifier(message.data or b"", context.transfer_syntax)
@@ -54,16 +59,23 @@ def find(association: Association, message: Message, catalogue: CatalogueView, a
     unsupported = set(answer.unmatched) | {tag for tag in identifier.items if identifier.items[tag]}
     status = PENDING_KEYS_IGNORED if unsupported else PENDING
     message_id = commands.number(message.command, commands.MESSAGE_ID)
-    constant = {QUERY_RETRIEVE_LEVEL: (level.value,), _RETRIEVE_AE_TITLE: (aet,), _AVAILABILITY: ("ONLINE",)}
+    constant = {QUERY_RETRIEVE_LEVEL: (level.value,), _RETRIEVE_AE_TITLE: (aet,)}
     pending = response(message.command, status)
-    for count, match in enumerate(answer.matches):
+    for count, (match, available) in enumerate(_with_availability(answer.matches, level, availability)):
         if count % _CHECK_EVERY == 0 and association.is_cancelled(message_id):
             association.send(message.context_id, response(message.command, CANCELLED, "Cancelled."))
             return
-        values = _returned(identifier, match.attributes, constant)
+        values = _returned(identifier, match.attributes, {**constant, _AVAILABILITY: (available,)})
         sequences = dict.fromkeys(identifier.items, ())
         association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences)])
     association.send(message.context_id, response(message.command, 0))
+
+
+def _with_availability(matches: Iterator[Match], level: Level, availability: Availability) -> Iterator[tuple[Match, str]]:
+    """Matches with their Instance Availability, some looked up at once."""
+    while page := list(islice(matches, _AT_ONCE)):
+        known = availability.of(level, [match.pk for match in page])
+        yield from ((match, known.get(match.pk, ONLINE)) for match in page)
 
 
 def level_of(identifier: Identifier, allowed: tuple[Level, ...]) -> Level:

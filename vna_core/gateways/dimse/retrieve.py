@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from vna_core.access.availability import Availability
 from vna_core.access.egress.outgoing import Egress, Outgoing
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.gate import Permit
@@ -22,7 +23,7 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import InvalidRequest, NotAdaptable, PeerError, VnaError
+from vna_core.domain.errors import InvalidRequest, NotAdaptable, PeerError, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.gateways.dimse.find import level_of
@@ -37,6 +38,8 @@ _FAILED_UIDS: Final = 0x00080058
 _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
 _STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
 _REPORT_EVERY: Final = 0.5
+_RECALL_LOOK: Final = 1.0
+"""Seconds between looks at a recall that a retrieval waits for; the peer hears a pending response each time."""
 _CONTEXTS: Final = 128
 
 _log = structlog.get_logger(__name__)
@@ -95,12 +98,14 @@ class RetrieveService:
         calling: str,
         unavailable: Sequence[str] = (),
         comment: str = "",
+        availability: Availability | None = None,
     ) -> None:
         self._settings = settings
         self._catalogue = permit.catalogue
         self._policy = policy
         self._transcoder = transcoder
         self._egress = egress
+        self._availability = availability
         self._calling = calling
         self._unavailable = tuple(unavailable)
         self._comment = comment
@@ -124,6 +129,10 @@ class RetrieveService:
         scope = self._policy.scope(receiver, Action.RETRIEVE)
         held = self._catalogue.only_in(scope, self._wanted(association, message, MOVE), title)
         progress = self._counting(held)
+        held = self._recalled(association, message, held, progress)
+        if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
+            association.send(message.context_id, self._response(message, CANCELLED, progress))
+            return
         originator: Command = {
             commands.MOVE_ORIGINATOR: self._calling,
             commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
@@ -194,6 +203,7 @@ class RetrieveService:
         """Send what is asked for on the same association."""
         held = self._wanted(association, message, GET)
         progress = self._counting(held)
+        held = self._recalled(association, message, held, progress)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         profile = self._egress.profiles.of_title(self._calling)
         for number, one in enumerate(held, 1):
@@ -204,6 +214,34 @@ class RetrieveService:
             progress.count(status, one.sop_instance_uid)
             self._report(association, message, progress)
         self._finish(association, message, progress)
+
+    def _recalled(
+        self, association: Association, message: Message, held: Sequence[HeldInstance], progress: _Progress
+    ) -> list[HeldInstance]:
+        """What can be sent now. What is archived is recalled, waited for as long as the settings say, and counted as failed."""
+        if self._availability is None:
+            return list(held)
+        give_up = time.monotonic() + self._availability.settings.wait_dimse
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+        while True:
+            try:
+                self._availability.ensure(held)
+                return list(held)
+            except RecallPending as error:
+                if time.monotonic() >= give_up or association.is_cancelled(message_id):
+                    return self._without_archived(held, progress, error)
+            association.send(message.context_id, self._response(message, PENDING, progress))
+            time.sleep(min(_RECALL_LOOK, max(0.0, give_up - time.monotonic())))
+            pks = [one.pk for one in held]
+            again = {one.pk: one for one in self._catalogue.instances_by_uid_list([one.sop_instance_uid for one in held])}
+            held = [again.get(pk, one) for pk, one in zip(pks, held, strict=True)]
+
+    def _without_archived(self, held: Sequence[HeldInstance], progress: _Progress, error: RecallPending) -> list[HeldInstance]:
+        for one in held:
+            if one.nearline:
+                progress.count(None, one.sop_instance_uid)
+        progress.comment = error.message
+        return [one for one in held if not one.nearline]
 
     # -- one sub-operation ------------------------------------------------------------------------------------------------
 
@@ -225,7 +263,7 @@ class RetrieveService:
         except VnaError as error:
             fields = {name: error.fields[name] for name in ("tag", "profile") if name in error.fields}
             _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code, **fields)
-            if isinstance(error, NotAdaptable):
+            if isinstance(error, NotAdaptable | RecallPending):
                 progress.comment = error.message
             return None
         if prepared is None:

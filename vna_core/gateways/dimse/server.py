@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from vna_core.access.availability import Availability
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.gate import Gate, Permit
 from vna_core.access.policy import Policy
@@ -34,6 +35,7 @@ from vna_core.federation.federation import Federation
 from vna_core.gateways.dimse import find as find_service
 from vna_core.gateways.dimse import store as store_service
 from vna_core.gateways.dimse.commitment import CommitmentService, action_response
+from vna_core.gateways.dimse.commitment_policy import PlacementPromises
 from vna_core.gateways.dimse.federated import FederatedServices
 from vna_core.gateways.dimse.negotiation import Refusal, answer, refusal
 from vna_core.gateways.dimse.retrieve import RetrieveService
@@ -70,6 +72,7 @@ class DimseServer:
         egress: EgressSettings | None = None,
         gate: Gate | None = None,
         federation: Federation | None = None,
+        availability: Availability | None = None,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
@@ -77,7 +80,9 @@ class DimseServer:
         self._retriever = retriever
         self._transcoder = transcoder
         self._egress = Egress(egress or EgressSettings(), retriever, transcoder)
-        self._commitments = CommitmentService(settings, catalogue, retriever, self.gate.policy)
+        self._availability = availability or Availability(catalogue)
+        promises = PlacementPromises(catalogue, self._availability)
+        self._commitments = CommitmentService(settings, catalogue, retriever, self.gate.policy, promises)
         self.services = (
             _Service(Field.FIND_RQ, FIND, Action.QUERY, self._find),
             _Service(Field.MOVE_RQ, MOVE, Action.RETRIEVE, lambda *asked: self._retrieval(asked[2]).move(*asked[:2])),
@@ -93,10 +98,11 @@ class DimseServer:
         self._listener: socket.socket | None = None
 
     def _find(self, association: Association, message: Message, permit: Permit) -> None:
-        find_service.find(association, message, permit.catalogue, self._settings.aet)
+        find_service.find(association, message, permit.catalogue, self._settings.aet, self._availability)
 
     def _retrieval(self, permit: Permit) -> RetrieveService:
-        return RetrieveService(self._settings, permit, self.gate.policy, self._transcoder, self._egress, permit.principal.name)
+        known = (self._settings, permit, self.gate.policy, self._transcoder, self._egress)
+        return RetrieveService(*known, permit.principal.name, availability=self._availability)
 
     def _of_federation(self, federation: Federation) -> tuple[_Service, ...]:
         """The services under the federation's AE title."""

@@ -17,7 +17,8 @@ def problem_of(error: BaseException) -> Problem:
     """How an exception is answered. Whatever is not ours is an internal error without details."""
     status = getattr(error, "status_code", None)  # Starlette's HTTPException: no such route or method
     if isinstance(error, VnaError):
-        headers = {"Retry-After": str(RETRY_AFTER)} if isinstance(error, OutOfResources) or error.transient else {}
+        after = str(error.fields.get("retry_after", RETRY_AFTER))
+        headers = {"Retry-After": after} if isinstance(error, OutOfResources) or error.transient else {}
         return getattr(error, "answered_with", error.http_status), error.as_dict(), headers
     if isinstance(status, int):
         code = {404: "not-found", 405: "method-not-allowed"}.get(status, "invalid-request")

@@ -1,0 +1,119 @@
+"""One object copied from store to store, and believed only when it was read back and has the right digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import structlog
+
+from vna_core.archival_storage.wrappers.caching import CachingStore
+from vna_core.domain.errors import ConfigurationError, DigestMismatch, ObjectExists, ObjectMissing, StoreUnavailable
+from vna_core.ports.storage import Store
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+
+def copy_object(source: Store, target: Store, key: str, sha256: str = "") -> int:
+    """Copy one object under the same key, read it back there and compare it with its digest; its octets.
+
+    May be called again after any failure: an object that is there already is read, and replaced where it is damaged.
+
+    Parameters
+    ----------
+    sha256
+        What the object must have; empty: what is read from the source.
+
+    Raises
+    ------
+    ObjectMissing, ObjectArchived
+        The source cannot give it.
+    DigestMismatch
+        The source is damaged, or what was written does not read back right: ``fields["store"]`` says where. Nothing was left at
+        the target.
+    OutOfResources
+        The target is full.
+    StoreUnavailable
+        One of both does not answer, or does not accept our credentials any more.
+    StorageError
+        The target refuses.
+    """
+    measured = _Measured(source, key)
+    uncached = _beneath_caches(target)
+    try:
+        with_answer(target, lambda: target.create(key, measured.pieces(sha256), sha256 or None))
+    except ObjectExists:
+        wanted = sha256 or measured.digest_of_source()
+        there, size = with_answer(target, lambda: _digest(uncached, key))
+        if there == wanted:
+            return size
+        _log.error("stored-copy-damaged", store=target.name, key=key, how="other octets than its key says")
+        with_answer(target, lambda: target.delete(key))
+        with_answer(target, lambda: target.create(key, measured.pieces(sha256), sha256 or None))
+    found, size = with_answer(target, lambda: _digest(uncached, key))
+    if found != measured.sha256 or size != measured.size:
+        with_answer(target, lambda: target.delete(key))
+        raise DigestMismatch("What was copied does not read back right; it was deleted.", store=target.name, key=key)
+    return size
+
+
+def with_answer(store: Store, call: Callable[[], T]) -> T:
+    """The result of a call on a store. Credentials that are refused at this moment are a passing fault: somebody mends them."""
+    try:
+        return call()
+    except ConfigurationError as error:
+        raise StoreUnavailable(f"Store {store.name!r} refuses: {error.message}", store=store.name) from error
+
+
+class _Measured:
+    """The octets of a source as they go by."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store, self._key = store, key
+        self.sha256, self.size = "", 0
+
+    def pieces(self, expected: str) -> Iterator[bytes]:
+        """The object; the last piece comes only when its digest is right, so that a damaged one is never complete elsewhere."""
+        digest, size, withheld = hashlib.sha256(), 0, b""
+        try:
+            for piece in self._store.chunks(self._key):
+                digest.update(piece)
+                size += len(piece)
+                if withheld:
+                    yield withheld
+                withheld = piece
+        except (DigestMismatch, ObjectMissing) as error:
+            raise type(error)(error.message, store=self._store.name, key=self._key) from error
+        self.sha256, self.size = digest.hexdigest(), size
+        if expected not in ("", self.sha256):
+            raise DigestMismatch("A stored copy is damaged.", store=self._store.name, key=self._key)
+        if withheld:
+            yield withheld
+
+    def digest_of_source(self) -> str:
+        """SHA-256 of the whole object."""
+        for _ in self.pieces(""):
+            continue
+        return self.sha256
+
+
+def _digest(store: Store, key: str) -> tuple[str, int]:
+    """Digest and size of what is there; an object that a store calls damaged, or has lost, has neither."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        for piece in store.chunks(key):
+            digest.update(piece)
+            size += len(piece)
+    except (DigestMismatch, ObjectMissing):
+        return "", -1
+    return digest.hexdigest(), size
+
+
+def _beneath_caches(store: Store) -> Store:
+    """The store without caches around it: what is read to be verified must come from where it is."""
+    while isinstance(store, CachingStore):
+        store = store.inner
+    return store
