@@ -66,6 +66,7 @@ _INSIDE = {
     "departments": ".<NAME>",
     "departments.<NAME>.holds": "[]",
     "policy.grants": "[]",
+    "retention.rules": "[]",
     "policy.collections": ".<NAME>",
     "policy.collections.<NAME>.holds": "[]",
     "egress.profiles.<NAME>.values": "[]",

@@ -11,6 +11,7 @@ from vna_core.domain.jobs import BACKGROUND
 from vna_core.domain.placement import PLACE, RECALL
 from vna_core.jobs import EmbeddedEngine
 from vna_core.ports.jobs import Handler
+from vna_core.stewardship.duties import Duties
 from vna_core.stewardship.pack_jobs import ensure_pack_jobs, pack_handlers
 from vna_core.stewardship.placement_rounds import SCAN, SWEEP, PlacementScan, PlacementSweep, ask_for_scan
 from vna_core.stewardship.placing import Placer
@@ -25,6 +26,7 @@ def job_handlers(archive: Archive) -> Mapping[str, Handler]:
         PLACE: Placer(stores, catalogue, policy),
         SCAN: PlacementScan(catalogue, policy),
         SWEEP: PlacementSweep(stores, catalogue, settings.placement.sweep),
+        **_duties(archive).handlers(),
         RECALL: Recaller(stores, catalogue, settings.placement.recall),
     }
 
@@ -35,6 +37,12 @@ def ensure_periodic_jobs(archive: Archive) -> None:
         ask_for_scan(archive.catalogue, archive.availability.policy)
         archive.catalogue.jobs.ensure(SWEEP, "", priority=BACKGROUND)
     ensure_pack_jobs(archive.catalogue, archive.settings.packs)
+    _duties(archive).ensure()
+
+
+def _duties(archive: Archive) -> Duties:
+    settings = archive.settings
+    return Duties(archive.stores, archive.landing, archive.catalogue, settings.scrub, settings.retention)
 
 
 def job_engine(archive: Archive, name: str) -> EmbeddedEngine:

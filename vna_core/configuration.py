@@ -22,6 +22,7 @@ from vna_core.configuration_packs import PackSettings
 from vna_core.configuration_placement import PlacementSettings
 from vna_core.configuration_section import Section
 from vna_core.configuration_sources import SourceSettings
+from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
 from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
@@ -219,6 +220,8 @@ class Settings(Section):
     federation: FederationSettings = FederationSettings()
     jobs: JobsSettings = JobsSettings()
     packs: PackSettings = PackSettings()
+    scrub: ScrubSettings = ScrubSettings()
+    retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     egress: EgressSettings = EgressSettings()
     departments: dict[Name, DepartmentSettings] = Field(

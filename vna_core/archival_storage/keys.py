@@ -18,6 +18,13 @@ DELIVERIES: Final = "deliveries/"
 UNDONE_RUNS: Final = "normalization/"
 """Notes that a run of re-normalization was undone: what it made is not current, whatever a rebuild finds."""
 
+HOLDS: Final = "holds/"
+"""Notes about legal holds and their release."""
+DELETIONS: Final = "deletions/"
+"""Notes about deletions, and that they were taken back or purged."""
+NOTES: Final = (HOLDS, DELETIONS, UNDONE_RUNS, DELIVERIES)
+"""Where what a rebuild must know besides the objects lies, in every store."""
+
 
 def instance_key(study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> Callable[[str], str]:
     """Key of a canonical object, once its SHA-256 is known: ``studies/<2 hex>/<study>/<series>/<instance>.<sha256>.dcm``."""
@@ -101,3 +108,8 @@ def audit_segment_key(chain: str, segment: str, sha256: str) -> str:
 def undone_run_key(run: str) -> str:
     """Key of the note about one run."""
     return f"{UNDONE_RUNS}{key_segment(run)}.undone.json"
+
+
+def note_key(prefix: str, identifier: str, what: str = "") -> str:
+    """Key of a note about a hold or a deletion; `what` happened to it afterwards, if anything."""
+    return f"{prefix}{key_segment(identifier)}{f'.{what}' if what else ''}.json"

@@ -9,12 +9,15 @@ from typing import Any, Final, Self
 
 from sqlalchemy import select
 
+from vna_core.catalogue.ages import Ages
 from vna_core.catalogue.availability import Availabilities
 from vna_core.catalogue.campaigns import Campaign, Campaigns, Uids
+from vna_core.catalogue.checks import Checks
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.database import Database
+from vna_core.catalogue.deletions import Deletions
 from vna_core.catalogue.deviations import Deviations, deviations
 from vna_core.catalogue.entry_form import EntryForm, entry_form
 from vna_core.catalogue.federated_answers import FederatedAnswers
@@ -22,6 +25,7 @@ from vna_core.catalogue.fingerprint import fingerprint
 from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
+from vna_core.catalogue.holds import Holds
 from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
@@ -78,6 +82,8 @@ class Catalogue:
         How readily matches can be read.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
+    holds, deletions, checks, ages
+        What may not be deleted, what was, when each stored object was read last, and how old studies are.
     identity
         Which Patient IDs mean one person.
     packs
@@ -108,6 +114,10 @@ class Catalogue:
         self.availabilities = Availabilities(database)
         self.labelling = Labelling(database, self.follow_ups, departments)
         self.emergencies = Emergencies(database)
+        self.holds = Holds(database)
+        self.deletions = Deletions(database)
+        self.checks = Checks(database)
+        self.ages = Ages(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
@@ -186,6 +196,10 @@ class Catalogue:
     def replace_copy(self, pk: int, entry: IndexEntry) -> HeldInstance:
         """Point a version whose copy was bad or missing at the object just stored from the same octets."""
         return self._copies.replace(pk, entry_form(entry, {}))
+
+    def add_copy(self, pk: int, location: Location) -> bool:
+        """List a further copy of a version; False for one that is listed already. Raises NotFound."""
+        return self._copies.add(pk, location)
 
     def set_location_state(self, pk: int, location: Location, state: str) -> None:
         """Mark one copy ``ok`` or ``bad``. An unknown location is passed over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
@@ -61,6 +61,21 @@ class Copies:
             session.run(update(totals).where(totals.c.pk == 1).values(bytes=totals.c.bytes + entry.size - row[0]))
             self._changed(session, pk)
             return held_by_pk(self._database, session, pk)
+
+    def add(self, pk: int, location: Location) -> bool:
+        """List a further copy of a version; False for one that is listed already, which stays as it is. Raises NotFound."""
+        place = {"store": to_stored(location.store), "key": to_stored(location.key), "offset": location.offset}
+        of_version = locations.c.instance_fk == pk
+        with self._database.transaction() as session:
+            if session.run(select(instances.c.pk).where(instances.c.pk == pk)).fetchone() is None:
+                raise NotFound("The catalogue holds no such version.", pk=pk)
+            there = [of_version, *(locations.c[name] == value for name, value in place.items())]
+            if session.run(select(locations.c.ordinal).where(*there)).fetchone() is not None:
+                return False
+            (last,) = session.run(select(func.max(locations.c.ordinal)).where(of_version)).fetchone()
+            ordinal = 0 if last is None else last + 1
+            session.run(insert(locations).values(instance_fk=pk, ordinal=ordinal, **place, length=location.length, state="ok"))
+        return True
 
     def set_state(self, pk: int, location: Location, state: str) -> None:
         """Mark one copy ``ok`` or ``bad``."""

@@ -24,6 +24,7 @@ from vna_core.catalogue.schema import (
 )
 from vna_core.catalogue.schema_departments import audiences
 from vna_core.catalogue.schema_packs import pack_members, packs
+from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions, holds
 
 
 def fingerprint(database: Database) -> dict[str, Any]:
@@ -49,6 +50,10 @@ def fingerprint(database: Database) -> dict[str, Any]:
         "quarantine": select(quarantine.c.id, quarantine.c.sha256, quarantine.c.size, quarantine.c.code).where(
             quarantine.c.resolution == ""
         ),
+        "holds": select(*_own(holds, "noted")),
+        "deletions": select(*_own(deletions, "noted")),
+        "deleted_versions": select(*deleted_versions.c),
+        "deleted_objects": select(*deleted_objects.c),
         "packs": select(*_own(packs, "sealed_at")),
         "pack_members": select(packs.c.key, *_own(pack_members)).join(pack_members, pack_members.c.pack_fk == packs.c.pk),
         "labels": select(instances.c.sop_instance_uid, instances.c.sha256, audiences.c.labels).join(

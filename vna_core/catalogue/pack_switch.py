@@ -10,8 +10,10 @@ from vna_core.catalogue.database import Session
 from vna_core.catalogue.pack_contents import is_pointed_at, loose_is_pointed_at
 from vna_core.catalogue.schema import generations, locations
 from vna_core.catalogue.schema_packs import pack_copies, pack_leftovers, pack_members, packs
+from vna_core.catalogue.schema_stewardship import deleted_objects, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.packs import NewPack, StoredVersion
+from vna_core.domain.stewardship import HIDDEN, UNDOING
 
 
 def list_pack(session: Session, new: NewPack, now: int) -> int:
@@ -126,7 +128,11 @@ def _copy_generation(session: Session, member: tuple[int, str, int, int], key: s
 
 
 def leftover_is_free(session: Session, store: str, key: str, instance: int) -> bool:
-    """Whether nothing points at an object that is to be removed."""
+    """Whether nothing points at an object that is to be removed, nor may point at it again once a deletion is taken back."""
+    here = (deleted_objects.c.store == to_stored(store)) & (deleted_objects.c.key == to_stored(key))
+    hidden = select(deletions.c.id).join(deleted_objects, deleted_objects.c.deletion == deletions.c.id).where(here)
+    if session.run(hidden.where((deletions.c.state == HIDDEN) | (deletions.c.state == UNDOING)).limit(1)).fetchone() is not None:
+        return False
     if instance:
         return not loose_is_pointed_at(session, instance, store, key)
     live = select(pack_members.c.ordinal).join(packs, packs.c.pk == pack_members.c.pack_fk)

@@ -148,6 +148,7 @@ class RecordingBatch:
         self.last_pk, changes = row
         if changes != recorder.changes_of_parents:  # some process moved versions to other parents
             recorder.parents.clear()
+            recorder.source_keys.clear()
             recorder.changes_of_parents = changes
         self.more = dict.fromkeys(_COUNTED, 0)
         self.more_in_series: dict[int, int] = {}

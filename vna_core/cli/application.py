@@ -13,12 +13,14 @@ from vna_core import __version__
 from vna_core.cli import (
     audit,
     config,
+    delete,
     departments,
     explain,
     export,
     federation,
     find,
     get,
+    hold,
     ingest,
     jobs,
     keys,
@@ -32,6 +34,8 @@ from vna_core.cli import (
     quarantine,
     rebuild,
     recall,
+    retention,
+    scrub,
     serve,
     stats,
     testing,
@@ -51,7 +55,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins):
+for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins, scrub, delete):
     _module.add_to(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(migrate.app, name="migrate")
@@ -63,6 +67,9 @@ app.add_typer(federation.app, name="federation")
 app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(delete.app, name="delete")
+app.add_typer(hold.app, name="hold")
+app.add_typer(retention.app, name="retention")
 app.add_typer(testing.app, name="testing")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

@@ -11,6 +11,8 @@
     ├── NotFound                    what was asked for is not held
     ├── NotAuthorized               the principal may not do this
     ├── AuditUnavailable            what must not happen unrecorded cannot be recorded now
+    ├── UnderHold                   a legal hold is on it: it is not deleted
+    ├── Deleted                     exactly these octets were deleted here and are not taken again
     ├── LimitExceeded               a named limit was hit; ``limit`` and ``maximum`` say which
     │   └── OutOfResources          a passing shortage (memory budget, disk): try again later
     ├── Unarchivable                octets that cannot be archived as DICOM: they go to quarantine
@@ -126,6 +128,22 @@ class AuditUnavailable(VnaError):
     dimse_status = 0xA700
     http_status = 503
     transient = True
+
+
+class UnderHold(VnaError):
+    """A legal hold is on it: it is not deleted by any route. ``fields`` carry ``hold``."""
+
+    code = "under-hold"
+    dimse_status = 0x0124
+    http_status = 409
+
+
+class Deleted(VnaError):
+    """Exactly these octets were deleted here and are not taken again; ``fields`` carry ``deletion``."""
+
+    code = "deleted"
+    dimse_status = 0xC010
+    http_status = 410
 
 
 class LimitExceeded(VnaError):

@@ -14,7 +14,7 @@ import structlog
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import IngestSettings
-from vna_core.domain.errors import EmptyPayload, LimitExceeded, OutOfResources, Truncated, Unarchivable, VnaError
+from vna_core.domain.errors import Deleted, EmptyPayload, LimitExceeded, OutOfResources, Truncated, Unarchivable, VnaError
 from vna_core.domain.instance import CanonicalInstance, HeldInstance, Location, Segment
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
@@ -28,6 +28,7 @@ from vna_core.ingest.place import place
 from vna_core.ingest.quarantine import Quarantine
 from vna_core.ingest.receive import ByteBudget, Reception
 from vna_core.ingest.reconcile import reconcile
+from vna_core.ingest.stages import Reconciled
 from vna_core.ports.dialect import Dialect
 from vna_core.ports.storage import Store
 
@@ -186,7 +187,7 @@ class IngestPipeline:
     def _through(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
         """Rooms that compute take one instance after the other; those that flush take together what is left."""
         states: list[Any] = [self._attempt(self._understood, one, cut_short) for one in received]
-        states = self._each("reconcile", states, lambda canonical: self._attempt(self._reconcile, canonical))
+        states = self._each("reconcile", states, lambda canonical: self._attempt(self._reconciled, canonical))
         states = self._together("place", states, self._place)
         states = self._together("index", states, self._index)
         return self._each("announce", states, lambda indexed: announce(indexed, self._observers))
@@ -229,6 +230,19 @@ class IngestPipeline:
             return self._quarantined(received, failure)
         self._left("normalize", canonical)
         return canonical
+
+    def _reconciled(self, canonical: CanonicalInstance) -> Reconciled | IngestResult:
+        """Whose it is and whether it is held; or that it was deleted here."""
+        try:
+            return self._reconcile(canonical)
+        except Deleted as error:
+            uids = (
+                canonical.study_instance_uid,
+                canonical.series_instance_uid,
+                canonical.sop_instance_uid,
+                canonical.sop_class_uid,
+            )
+            return self._ended(IngestResult(Outcome.REFUSED, *uids, error=error))
 
     def _left(self, room: str, state: Any) -> Any:
         if self._after_room is not None and not isinstance(state, VnaError):

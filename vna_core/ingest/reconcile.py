@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
+from vna_core.domain.errors import Deleted
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.octets import ByteRange, Octets
+from vna_core.domain.stewardship import Deletion
 from vna_core.ingest.stages import Reconciled
 
 _PATIENT_ID = 0x00100020
@@ -28,12 +30,16 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
     ------
     CatalogueUnavailable
         The database does not answer.
+    Deleted
+        Exactly these octets were deleted here: they are not taken again.
     """
     patient = _patient(canonical)
     versions = catalogue.versions(canonical.sop_instance_uid)
+    sha256 = canonical.received.octets.sha256
+    if all(held.original_sha256 != sha256 for held in versions):
+        _refuse_deleted(catalogue.deletions.find(canonical.sop_instance_uid, sha256))
     if not versions:
         return Reconciled(canonical, patient)
-    sha256 = canonical.received.octets.sha256
     for held in versions:
         if held.original_sha256 == sha256:
             if copies.is_intact(held):
@@ -42,6 +48,15 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
     new = _new_object(canonical, patient)
     classification = {held.pk: classify(_held_object(held, copies), new) for held in versions}
     return Reconciled(canonical, patient, classification=classification)
+
+
+def _refuse_deleted(deletion: Deletion | None) -> None:
+    if deletion is not None:
+        raise Deleted(
+            f"Exactly these octets were deleted here on {deletion.deleted_at:%Y-%m-%d} (deletion {deletion.id}) and are not taken "
+            "again. Take the deletion back with `vna undelete` if that was wrong.",
+            deletion=deletion.id,
+        )
 
 
 def _patient(canonical: CanonicalInstance) -> PatientKey:

@@ -31,6 +31,7 @@ from vna_core.gateways.admin.openapi import Description
 from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.placement import PlacementStatus, Recall
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
+from vna_core.gateways.admin.stewardship import stewardship_routes
 from vna_core.gateways.arrays import array_routes
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.federated import ROOT as FEDERATED
@@ -91,7 +92,7 @@ def create_app(
     transcoder
         Shares the renderer's decoding subprocesses when not given.
     stores
-        Probed by ``/readyz``.
+        Probed by ``/readyz``; what is deleted is kept there, and purged. Without the landing store nothing can be deleted.
     gate
         What every route but the open ones is behind; one by the settings' policy when not given.
     availability
@@ -131,5 +132,7 @@ def create_app(
     recall = Endpoint(Recall(availability), pace, gate, Action.RETRIEVE)
     routes.append(Route(f"{API}/studies/{{study}}/recall", recall, methods=["POST"], name="study-recall"))
     add(f"{API}/conflicts", "conflicts", Action.ADMINISTER, Conflicts(catalogue))
+    if stores and settings.landing in stores:
+        routes += stewardship_routes(API, settings, stores, catalogue, pace, gate)
     add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
     return WebApplication(routes, settings, metrics, archive)

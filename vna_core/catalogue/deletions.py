@@ -1,0 +1,319 @@
+"""Deletions in two steps: hidden, then purged; or taken back. What was deleted stays known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
+
+from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.entry_form import microseconds, moment
+from vna_core.catalogue.held import OF_INSTANCE
+from vna_core.catalogue.holds import refuse_held
+from vna_core.catalogue.removing import remove_versions
+from vna_core.catalogue.schema import generations, instances, locations, patients, series, studies
+from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.errors import InvalidRequest, NotFound
+from vna_core.domain.stewardship import (
+    DELETED,
+    HIDDEN,
+    PURGED,
+    PURGING,
+    UNDOING,
+    UNDONE,
+    DeletedObject,
+    DeletedVersion,
+    Deletion,
+    Extent,
+)
+
+_PIECE: Final = 300
+_VERSION: Final = (
+    studies.c.study_instance_uid,
+    series.c.series_instance_uid,
+    instances.c.sop_instance_uid,
+    instances.c.sop_class_uid,
+    patients.c.issuer_of_patient_id,
+    patients.c.patient_id,
+    instances.c.original_sha256,
+    instances.c.sha256,
+    instances.c.size,
+)
+_NAMES: Final = tuple(DeletedVersion.__dataclass_fields__)
+
+
+class Deletions:
+    """The ledger of deletions. Each method that changes something is one durable transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._find = database.prepare(
+            select(*_deletion_columns())
+            .join(deleted_versions, deleted_versions.c.deletion == deletions.c.id)
+            .where(
+                deleted_versions.c.sop_instance_uid == bindparam("uid"),
+                deleted_versions.c.original_sha256 == bindparam("original"),
+                deletions.c.state != UNDOING,
+                deletions.c.state != UNDONE,
+            )
+        )
+
+    def hide(self, deletion: Deletion) -> Deletion:
+        """Remove what the deletion names from everything that answers; it stays known here, with where its octets are.
+
+        Raises
+        ------
+        NotFound
+            Nothing is held under this UID.
+        UnderHold
+            Some of it is under a hold: nothing was deleted.
+        """
+        with self._database.transaction() as session:
+            pks = [row[0] for row in session.run(_under(select(instances.c.pk), deletion.level, deletion.uid)).fetchall()]
+            if not pks:
+                raise NotFound(f"No {deletion.level.value} is held under this UID.", uid=deletion.uid)
+            versions = _versions(session, pks)
+            refuse_held(session, versions)
+            session.run(insert(deletions).values(**_row(deletion)))
+            _list(session, deletion.id, versions, _objects(session, pks))
+            remove_versions(self._database, session, pks)
+        return self.deletion(deletion.id)
+
+    def take_up(self, deletion: Deletion, versions: Sequence[DeletedVersion], objects: Sequence[DeletedObject]) -> None:
+        """Record a deletion as the stores tell it. One that is known already stays as it is."""
+        with self._database.transaction() as session:
+            known = session.run(select(deletions.c.state).where(deletions.c.id == deletion.id)).fetchone()
+            if known is not None:
+                return
+            session.run(insert(deletions).values(**_row(deletion), noted=1))
+            _list(session, deletion.id, versions, () if deletion.state == UNDONE else objects)
+
+    def begin_undo(self, deletion_id: str, by: str, at: datetime) -> Deletion:
+        """Decide that a deletion is taken back. Raises NotFound, and InvalidRequest when it was purged."""
+        with self._database.transaction() as session:
+            found = _one(session, deletion_id)
+            if found.state in (PURGING, PURGED):
+                raise InvalidRequest(f"Deletion {deletion_id} was purged: its octets are gone.", deletion=deletion_id)
+            if found.state == HIDDEN:
+                _set(session, deletion_id, UNDOING, by, at)
+        return self.deletion(deletion_id)
+
+    def end_undo(self, deletion_id: str) -> None:
+        """Everything is held again: forget where it was."""
+        with self._database.transaction() as session:
+            session.run(delete(deleted_objects).where(deleted_objects.c.deletion == deletion_id))
+            session.run(update(deletions).where(deletions.c.id == deletion_id).values(state=UNDONE))
+
+    def begin_purge(self, deletion_id: str, by: str, at: datetime) -> Deletion:
+        """Decide that the octets of a deletion go; from here on there is no way back.
+
+        Raises
+        ------
+        NotFound, InvalidRequest
+            There is no such deletion, or it was taken back.
+        UnderHold
+            Some of it is under a hold.
+        """
+        with self._database.transaction() as session:
+            found = _one(session, deletion_id)
+            if found.state in (UNDOING, UNDONE):
+                raise InvalidRequest(f"Deletion {deletion_id} was taken back.", deletion=deletion_id)
+            refuse_held(session, _deleted_versions(session, deletion_id))
+            if found.state == HIDDEN:
+                _set(session, deletion_id, PURGING, by, at)
+        return self.deletion(deletion_id)
+
+    def gone(self, where: DeletedObject) -> None:
+        """An object of a purged deletion is no longer in its store."""
+        this = (deleted_objects.c.key == to_stored(where.key)) & (deleted_objects.c.store == to_stored(where.store))
+        with self._database.transaction() as session:
+            session.run(delete(deleted_objects).where(this, deleted_objects.c.offset == where.offset))
+
+    def end_purge(self, deletion_id: str) -> None:
+        """Nothing is left of it but what is remembered."""
+        with self._database.transaction() as session:
+            session.run(update(deletions).where(deletions.c.id == deletion_id).values(state=PURGED))
+
+    def left_over(self, deletion_id: str, where: DeletedObject) -> None:
+        """An object of a purged deletion was found in a store after all: it is to be purged again."""
+        with self._database.transaction() as session:
+            there = (deleted_objects.c.key == to_stored(where.key)) & (deleted_objects.c.store == to_stored(where.store))
+            if session.run(select(deleted_objects.c.key).where(there)).fetchone() is None:
+                _list(session, deletion_id, (), (where,))
+            wanted = (deletions.c.id == deletion_id) & (deletions.c.state == PURGED)
+            session.run(update(deletions).where(wanted).values(state=PURGING))
+
+    def deletion(self, deletion_id: str) -> Deletion:
+        """One deletion. Raises NotFound."""
+        with self._database.session() as session:
+            return _one(session, deletion_id)
+
+    def find(self, sop_instance_uid: str, original_sha256: str) -> Deletion | None:
+        """The deletion that these octets fell under, unless it was taken back."""
+        values = {"uid": identifier(sop_instance_uid), "original": original_sha256}
+        with self._database.session() as session:
+            row = session.execute(self._find.sql, self._find.arrange(values)).fetchone()
+        return None if row is None else _deletion(row)
+
+    def listed(self, *states: str, after: str = "", limit: int = 100) -> list[Deletion]:
+        """Deletions in these states (all without any) by their ids, which sort by time."""
+        wanted: list[ColumnElement[bool]] = [deletions.c.id > to_stored(after)]
+        if states:
+            wanted.append(deletions.c.state.in_(states))
+        statement = select(*_deletion_columns()).where(*wanted).order_by(deletions.c.id).limit(limit)
+        with self._database.session() as session:
+            return [_deletion(row) for row in session.run(statement).fetchall()]
+
+    def unnoted(self) -> list[Deletion]:
+        """Deletions that the stores do not know of yet, or not in their present state."""
+        with self._database.session() as session:
+            statement = select(*_deletion_columns()).where(deletions.c.noted == 0).order_by(deletions.c.id)
+            return [_deletion(row) for row in session.run(statement).fetchall()]
+
+    def noted(self, deletion: Deletion) -> None:
+        """Remember that the stores know of a deletion in the state it has here."""
+        with self._database.transaction() as session:
+            this = (deletions.c.id == deletion.id) & (deletions.c.state == deletion.state)
+            session.run(update(deletions).where(this).values(noted=1))
+
+    def versions(self, deletion_id: str) -> list[DeletedVersion]:
+        """What was deleted."""
+        with self._database.session() as session:
+            return _deleted_versions(session, deletion_id)
+
+    def objects(self, deletion_id: str) -> list[DeletedObject]:
+        """Where octets of a deletion lie that are not gone."""
+        columns = (deleted_objects.c.store, deleted_objects.c.key, deleted_objects.c.offset, deleted_objects.c.length)
+        statement = select(*columns).where(deleted_objects.c.deletion == deletion_id).order_by(deleted_objects.c.key, columns[0])
+        with self._database.session() as session:
+            rows = session.run(statement).fetchall()
+        return [DeletedObject(from_stored(store), from_stored(key), offset, length) for store, key, offset, length in rows]
+
+    def of_key(self, key: str, offset: int = 0) -> Deletion | None:
+        """The deletion that an object under this key, at this offset, belongs to, in whichever store, unless it was taken back."""
+        statement = (
+            select(*_deletion_columns())
+            .join(deleted_objects, deleted_objects.c.deletion == deletions.c.id)
+            .where(deleted_objects.c.key == to_stored(key), deleted_objects.c.offset == offset, deletions.c.state.in_(DELETED))
+            .limit(1)
+        )
+        with self._database.session() as session:
+            row = session.run(statement).fetchone()
+        return None if row is None else _deletion(row)
+
+
+def _under(statement: Select[Any], level: Extent, uid: str) -> Select[Any]:
+    column = {
+        Extent.STUDY: studies.c.study_instance_uid,
+        Extent.SERIES: series.c.series_instance_uid,
+        Extent.INSTANCE: instances.c.sop_instance_uid,
+    }[level]
+    return statement.select_from(OF_INSTANCE).where(column == identifier(uid)).order_by(instances.c.pk)
+
+
+def _pieces(pks: Sequence[int]) -> Iterator[Sequence[int]]:
+    for at in range(0, len(pks), _PIECE):
+        yield pks[at : at + _PIECE]
+
+
+def _versions(session: Session, pks: Sequence[int]) -> list[DeletedVersion]:
+    found = []
+    for piece in _pieces(pks):
+        rows = session.run(select(*_VERSION).select_from(OF_INSTANCE).where(instances.c.pk.in_(piece))).fetchall()
+        found += [_version(row) for row in rows]
+    return found
+
+
+def _objects(session: Session, pks: Sequence[int]) -> list[DeletedObject]:
+    """Everything made of the octets of these versions, current or not."""
+    found = {}
+    for piece in _pieces(pks):
+        copies = select(locations.c.store, locations.c.key, locations.c.offset, locations.c.length)
+        rows = session.run(copies.where(locations.c.instance_fk.in_(piece))).fetchall()
+        others = select(generations.c.store, generations.c.key, generations.c.offset, generations.c.size).where(
+            generations.c.instance_fk.in_(piece)
+        )
+        rows += [row for row in session.run(others).fetchall() if row[1]]
+        for store, key, offset, length in rows:
+            found[store, key, offset] = DeletedObject(from_stored(store), from_stored(key), offset, length)
+    return list(found.values())
+
+
+def _list(session: Session, deletion: str, versions: Sequence[DeletedVersion], objects: Sequence[DeletedObject]) -> None:
+    for one in versions:
+        values = {name: _stored(getattr(one, name)) for name in _NAMES}
+        session.run(insert(deleted_versions).values(deletion=deletion, **values))
+    for where in objects:
+        place = {"store": to_stored(where.store), "key": to_stored(where.key), "offset": where.offset, "length": where.length}
+        session.run(insert(deleted_objects).values(deletion=deletion, **place))
+
+
+def _stored(value: str | int) -> str | int:
+    return identifier(value) if isinstance(value, str) else value
+
+
+def _version(row: Any) -> DeletedVersion:
+    values: dict[str, Any] = {
+        name: from_stored(value) if isinstance(value, str) else value for name, value in zip(_NAMES, row, strict=True)
+    }
+    return DeletedVersion(**values)
+
+
+def _deleted_versions(session: Session, deletion_id: str) -> list[DeletedVersion]:
+    columns = [deleted_versions.c[name] for name in _NAMES]
+    wanted = deleted_versions.c.deletion == to_stored(deletion_id)
+    ordered = select(*columns).where(wanted).order_by(deleted_versions.c.sop_instance_uid, deleted_versions.c.original_sha256)
+    return [_version(row) for row in session.run(ordered).fetchall()]
+
+
+def _deletion_columns() -> tuple[Any, ...]:
+    of_this = deleted_versions.c.deletion == deletions.c.id
+    counted = select(func.count()).select_from(deleted_versions).where(of_this).correlate(deletions).scalar_subquery()
+    summed = select(func.coalesce(func.sum(deleted_versions.c.size), 0)).where(of_this).correlate(deletions).scalar_subquery()
+    return (*(column for column in deletions.c if column.name != "noted"), counted, summed)
+
+
+def _one(session: Session, deletion_id: str) -> Deletion:
+    row = session.run(select(*_deletion_columns()).where(deletions.c.id == to_stored(deletion_id))).fetchone()
+    if row is None:
+        raise NotFound("There is no such deletion.", deletion=deletion_id)
+    return _deletion(row)
+
+
+def _set(session: Session, deletion_id: str, state: str, by: str, at: datetime) -> None:
+    values = {"state": state, "ended_by": to_stored(by), "ended_at": microseconds(at), "noted": 0}
+    session.run(update(deletions).where(deletions.c.id == deletion_id).values(**values))
+
+
+def _row(deletion: Deletion) -> dict[str, Any]:
+    return {
+        "id": deletion.id,
+        "level": deletion.level.value,
+        "uid": identifier(deletion.uid),
+        "reason": to_stored(deletion.reason),
+        "deleted_by": to_stored(deletion.deleted_by),
+        "deleted_at": microseconds(deletion.deleted_at),
+        "state": deletion.state,
+        "ended_by": to_stored(deletion.ended_by),
+        "ended_at": microseconds(deletion.ended_at) if deletion.ended_at else 0,
+    }
+
+
+def _deletion(row: Any) -> Deletion:
+    deletion_id, level, uid, reason, deleted_by, deleted_at, state, ended_by, ended_at, versions, size = row
+    return Deletion(
+        deletion_id,
+        Extent(level),
+        from_stored(uid),
+        from_stored(reason),
+        from_stored(deleted_by),
+        moment(deleted_at),
+        state,
+        from_stored(ended_by),
+        moment(ended_at) if ended_at else None,
+        int(versions),
+        int(size),
+    )

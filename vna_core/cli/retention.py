@@ -1,0 +1,67 @@
+"""``vna retention``: what the rules of retention would delete, and having it deleted."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vna_core.cli.delete import deleting_of, deletion_json
+from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.stewardship.retention import DueStudy, apply_rules, due_studies
+
+app = typer.Typer(help="Rules of retention (`retention.rules` in the configuration).", no_args_is_help=True)
+
+
+def _document(one: DueStudy) -> dict[str, Any]:
+    study = one.study
+    return {
+        "study_instance_uid": study.study_instance_uid,
+        "rule": one.rule,
+        "since": one.since.isoformat(),
+        "study_date": study.study_date,
+        "arrived_at": study.arrived_at.isoformat(),
+        "modalities": sorted(study.modalities),
+        "sources": sorted(study.sources),
+        "departments": sorted(study.departments),
+        "versions": study.versions,
+    }
+
+
+@app.command("plan", epilog="Examples:\n\n`vna retention plan`\n\n`vna retention plan --on 2036-01-01 --json`")
+def plan(
+    on: Annotated[str, typer.Option(help="As it would be on this day (YYYY-MM-DD).", show_default="today")] = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List studies that need not be kept any longer, and by which rule. Nothing is changed; holds are not looked at."""
+    try:
+        today = date.fromisoformat(on) if on else date.today()
+    except ValueError as error:
+        raise typer.BadParameter(f"{on!r} is no date such as 2036-01-01.") from error
+    table = Table("study", "rule", "since", "study date", "modalities", "versions")
+    with archive_of(data, config) as archive:
+        for one in due_studies(archive.catalogue, archive.settings.retention.rules, today):
+            if as_json:
+                print_json(_document(one))
+            modalities = ", ".join(sorted(one.study.modalities))
+            row = (one.study.study_instance_uid, one.rule, f"{one.since}", one.study.study_date, modalities)
+            table.add_row(*row, str(one.study.versions))
+    if not as_json:
+        Console().print(table)
+
+
+@app.command("apply", epilog="Example:\n\n`vna retention apply --json`")
+def apply(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Delete what `plan` lists, so that it can be taken back until it is purged. What is under hold stays."""
+    with archive_of(data, config) as archive:
+        due = list(due_studies(archive.catalogue, archive.settings.retention.rules, date.today()))
+        report = apply_rules(due, deleting_of(archive))
+    if as_json:
+        print_json({"deleted": [deletion_json(one) for one in report.deleted], "held": report.held})
+    else:
+        Console().print(f"{len(report.deleted)} studies deleted, {report.held} under hold")

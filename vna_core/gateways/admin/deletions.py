@@ -1,0 +1,138 @@
+"""``/api/v1/deletions``, and DELETE of studies, series and instances: hidden at once, taken back or purged later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vna_core.access.view import CatalogueView
+from vna_core.catalogue import Catalogue
+from vna_core.configuration_stewardship import RetentionSettings
+from vna_core.domain.errors import InvalidRequest, NotAuthorized, NotFound
+from vna_core.domain.instance import HeldInstance
+from vna_core.domain.stewardship import Deletion, Extent
+from vna_core.gateways.admin.quarantine import page_of
+from vna_core.gateways.web.exchange import Exchange
+from vna_core.stewardship.calendar import length_of
+from vna_core.stewardship.deletion import Deleting
+
+
+def deletion_json(one: Deletion) -> dict[str, Any]:
+    """One deletion as the API shows it."""
+    return {
+        "id": one.id,
+        "level": one.level.value,
+        "uid": one.uid,
+        "state": one.state,
+        "reason": one.reason,
+        "deleted_by": one.deleted_by,
+        "deleted_at": one.deleted_at.isoformat(),
+        "ended_by": one.ended_by,
+        "ended_at": one.ended_at.isoformat() if one.ended_at else None,
+        "versions": one.versions,
+        "size": one.size,
+    }
+
+
+class Hidden:
+    """DELETE ``/api/v1/studies/{uid}``, ``/api/v1/series/{uid}`` or ``/api/v1/instances/{uid}`` with ``?reason=``: hidden, not gone.
+
+    Refused where a hold is on any of it, and where part of it belongs to a department in which the principal may not delete.
+    """
+
+    def __init__(self, level: Extent, deleting: Deleting, catalogue: Catalogue) -> None:
+        self._level = level
+        self._deleting = deleting
+        self._catalogue = catalogue
+
+    async def __call__(self, exchange: Exchange) -> None:
+        uid, reason = next(iter(exchange.path_parameters.values())), exchange.parameter("reason")
+        if not reason:
+            raise InvalidRequest("A deletion needs a reason.", parameter="reason")
+        deletion = await exchange.blocking(self._delete, exchange.catalogue, uid, reason, exchange.principal)
+        await exchange.json(deletion_json(deletion))
+
+    def _delete(self, view: CatalogueView, uid: str, reason: str, by: str) -> Deletion:
+        seen, held = ({one.pk for one in _under(catalogue, self._level, uid)} for catalogue in (view, self._catalogue))
+        if not seen:
+            raise NotFound(f"No {self._level.value} is held under this UID.")
+        if seen != held:
+            raise NotAuthorized("Part of it belongs to a department in which you may not delete.")
+        return self._deleting.delete(self._level, uid, reason, by)
+
+
+def _under(catalogue: CatalogueView | Catalogue, level: Extent, uid: str) -> list[HeldInstance]:
+    if level is Extent.INSTANCE:
+        return list(catalogue.versions(uid))
+    return catalogue.instances(study=uid) if level is Extent.STUDY else catalogue.instances(series=uid)
+
+
+class Listed:
+    """GET ``/api/v1/deletions``: by their ids, a page at a time; ``?state=hidden`` those that can be taken back."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def __call__(self, exchange: Exchange) -> None:
+        after, limit = page_of(exchange)
+        state = exchange.parameter("state")
+        states = () if state is None else (state,)
+        found = await exchange.blocking(lambda: self._catalogue.deletions.listed(*states, after=after, limit=limit))
+        following = found[-1].id if len(found) == limit else None
+        await exchange.json({"deletions": [deletion_json(one) for one in found], "next": following})
+
+
+class Shown:
+    """GET ``/api/v1/deletions/{id}``: a deletion with its versions, by identifiers and digests."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.json(await exchange.blocking(self._shown, exchange.path_parameters["id"]))
+
+    def _shown(self, deletion_id: str) -> dict[str, Any]:
+        deletion = self._catalogue.deletions.deletion(deletion_id)
+        versions = [
+            {
+                "study_instance_uid": one.study_instance_uid,
+                "series_instance_uid": one.series_instance_uid,
+                "sop_instance_uid": one.sop_instance_uid,
+                "sop_class_uid": one.sop_class_uid,
+                "sha256": one.sha256,
+                "original_sha256": one.original_sha256,
+                "size": one.size,
+            }
+            for one in self._catalogue.deletions.versions(deletion_id)
+        ]
+        return {**deletion_json(deletion), "instances": versions}
+
+
+class Undone:
+    """POST ``/api/v1/deletions/{id}/undelete``: what was hidden is held again, exactly as it was."""
+
+    def __init__(self, deleting: Deleting) -> None:
+        self._deleting = deleting
+
+    async def __call__(self, exchange: Exchange) -> None:
+        done = await exchange.blocking(self._deleting.undelete, exchange.path_parameters["id"], exchange.principal)
+        await exchange.json(deletion_json(done))
+
+
+class Purged:
+    """POST ``/api/v1/deletions/{id}/purge``: the octets are removed in every store, once the time of grace is over."""
+
+    def __init__(self, deleting: Deleting, catalogue: Catalogue, settings: RetentionSettings) -> None:
+        self._deleting = deleting
+        self._catalogue = catalogue
+        self._settings = settings
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.json(await exchange.blocking(self._purge, exchange.path_parameters["id"], exchange.principal))
+
+    def _purge(self, deletion_id: str, by: str) -> dict[str, Any]:
+        grace: timedelta = length_of(self._settings.grace, datetime.now(UTC))
+        report = self._deleting.purge(by, grace, deletion_id)
+        left = [{"store": one.store, "key": one.key, "why": one.why} for one in report.left]
+        told = deletion_json(self._catalogue.deletions.deletion(deletion_id))
+        return {**told, "objects": report.objects, "hold": report.held.get(deletion_id), "left": left}

@@ -1,0 +1,309 @@
+"""Deletion in two steps: hidden first, and taken back with one command; purged after a time of grace, if no hold is on it.
+
+Every route that deletes ends here, and whether something may be deleted is decided in one place, in the transaction that does
+it (`vna_core.catalogue.holds.refuse_held`). What was purged stays known: identifiers, digests, who, when and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from vna_core.archival_storage.keys import PACKS, STUDIES
+from vna_core.catalogue import Catalogue
+from vna_core.domain.errors import (
+    DigestMismatch,
+    InvalidRequest,
+    NotFound,
+    ObjectMissing,
+    StorageError,
+    StoreUnavailable,
+    UnderHold,
+)
+from vna_core.domain.octets import ByteRange
+from vna_core.domain.renormalization import Renormalization
+from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Extent, Hold
+from vna_core.ports.storage import Store
+from vna_core.stewardship.notes import write_notes
+from vna_core.stewardship.stored_entry import undone_runs
+from vna_core.stewardship.taking_up import FoundObject, TakingUp, deliver_again
+
+REASON_LENGTH: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that a purge could not remove, and why."""
+
+    deletion: str
+    store: str
+    key: str
+    why: str
+
+
+@dataclass(slots=True)
+class PurgeReport:
+    """What a purge did.
+
+    Attributes
+    ----------
+    purged
+        Deletions of which nothing is left.
+    objects
+        Objects that were removed.
+    held
+        Deletions that a hold keeps, and by which hold.
+    left
+        Objects that could not be removed: locked, or in a store that does not answer. The next purge tries again.
+    """
+
+    purged: list[str] = field(default_factory=list)
+    objects: int = 0
+    held: dict[str, str] = field(default_factory=dict)
+    left: list[Left] = field(default_factory=list)
+
+
+class Deleting:
+    """Deletes, takes back, purges, and sets and releases holds.
+
+    Parameters
+    ----------
+    after_step
+        Called with the name of each step left; fault tests end the process there.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[str, Store],
+        landing: Store,
+        catalogue: Catalogue,
+        after_step: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._stores = stores
+        self._landing = landing
+        self._catalogue = catalogue
+        self._ledger = catalogue.deletions
+        self._after_step = after_step
+
+    def set_hold(self, level: Extent, identifier: str, reason: str, by: str, issuer: str = "") -> Hold:
+        """Hold a patient, a study or a series, held already or not: nothing of it is deleted until the hold is released.
+
+        Raises
+        ------
+        InvalidRequest
+            The identifier or the reason is empty, or the level is that of an instance.
+        OutOfResources, StoreUnavailable
+            The hold is in force, but the landing store has no note of it yet; set or release any hold to write it.
+        """
+        hold = Hold(_new_id(), level, _required(identifier, "identifier"), issuer, _required(reason, "reason"), by, _now())
+        self._catalogue.holds.set(hold)
+        self._after_step("held")
+        self._write_notes()
+        return hold
+
+    def release_hold(self, hold_id: str, by: str) -> Hold:
+        """End a hold. Raises NotFound."""
+        hold = self._catalogue.holds.release(hold_id, by, _now())
+        self._write_notes()
+        return hold
+
+    def delete(self, level: Extent, uid: str, reason: str, by: str) -> Deletion:
+        """Hide a study, a series or an instance with all its versions: no query and no retrieval answers. The octets stay.
+
+        Raises
+        ------
+        NotFound
+            Nothing is held under this UID.
+        UnderHold
+            Some of it is under a hold: nothing was deleted.
+        InvalidRequest
+            UID or reason is empty, or the level is that of a patient.
+        OutOfResources, StoreUnavailable
+            It is deleted, but the landing store has no note of it yet; the next deletion or purge writes it.
+        """
+        if level is Extent.PATIENT:
+            raise InvalidRequest("Studies, series and instances are deleted, not patients.")
+        wanted = Deletion(_new_id(), level, _required(uid, "UID"), _required(reason, "reason"), by, _now())
+        deletion = self._ledger.hide(wanted)
+        self._after_step("hidden")
+        self._write_notes()
+        _log.warning("deleted", deletion=deletion.id, level=level.value, versions=deletion.versions, by=by)
+        return deletion
+
+    def undelete(self, deletion_id: str, by: str) -> Deletion:
+        """Take a deletion back: its objects are read, proven and recorded again. An interrupted one is gone on with.
+
+        Raises
+        ------
+        NotFound, InvalidRequest
+            There is no such deletion, or it was purged.
+        DigestMismatch, ObjectMissing, StoreUnavailable
+            An object cannot be read: repair it, then call again.
+        """
+        self._ledger.begin_undo(deletion_id, by, _now())
+        self._after_step("undoing")
+        self._write_notes()
+        taking_up = TakingUp(self._stores, self._catalogue)
+        made_again: list[tuple[Renormalization, FoundObject]] = []
+        for where in self._ledger.objects(deletion_id):
+            found = self._found(where, deletion_id)
+            result = taking_up.first(found)
+            self._after_step("taken-up")
+            if isinstance(result, Renormalization):
+                made_again.append((result, found))
+        undone = undone_runs(self._stores)
+        for _, found in sorted(made_again, key=lambda one: (one[0].at, one[0].generation, one[1].key)):
+            taking_up.again(found, undone)
+        octets = {one.original_sha256 for one in self._ledger.versions(deletion_id)}
+        for store in self._stores.values():
+            deliver_again(store, self._catalogue, octets)
+        self._ledger.end_undo(deletion_id)
+        _log.warning("undeleted", deletion=deletion_id, by=by)
+        return self._ledger.deletion(deletion_id)
+
+    def purge(
+        self,
+        by: str,
+        grace: timedelta,
+        only: str | None = None,
+        progress: Callable[[str], object] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> PurgeReport:
+        """Remove the objects of deletions that are older than `grace`, in every store; go on with what was begun.
+
+        Parameters
+        ----------
+        only
+            One deletion by its id.
+
+        Raises
+        ------
+        NotFound, InvalidRequest
+            There is no such deletion, it was taken back, or its time of grace is not over.
+        OutOfResources, StoreUnavailable
+            The landing store cannot take the note that comes first.
+        """
+        report = PurgeReport()
+        self._write_notes()
+        for deletion in self._due(grace, only):
+            if stopping():
+                break
+            try:
+                self._ledger.begin_purge(deletion.id, by, _now())
+            except UnderHold as error:
+                report.held[deletion.id] = str(error.fields["hold"])
+                continue
+            self._after_step("purging")
+            self._write_notes()
+            self._after_step("noted")
+            if self._remove(deletion.id, report):
+                self._ledger.end_purge(deletion.id)
+                report.purged.append(deletion.id)
+                _log.warning("purged", deletion=deletion.id, by=by)
+            progress(deletion.id)
+        return report
+
+    def _due(self, grace: timedelta, only: str | None) -> list[Deletion]:
+        if only is None:
+            found, after = list[Deletion](), ""
+            while page := self._ledger.listed(HIDDEN, PURGING, after=after):
+                found += page
+                after = page[-1].id
+            return [one for one in found if one.state == PURGING or one.deleted_at + grace <= _now()]
+        deletion = self._ledger.deletion(only)
+        if deletion.state == HIDDEN and deletion.deleted_at + grace > _now():
+            raise InvalidRequest(f"The time of grace of {only} ends on {deletion.deleted_at + grace:%Y-%m-%d %H:%M} UTC.")
+        return [] if deletion.state == PURGED else [deletion]
+
+    def _remove(self, deletion_id: str, report: PurgeReport) -> bool:
+        """Remove every object of a deletion; whether nothing is left."""
+        complete = True
+        for where in self._ledger.objects(deletion_id):
+            why = self._removed(where)
+            self._after_step("removed")
+            if why:
+                report.left.append(Left(deletion_id, where.store, where.key, why))
+                complete = False
+            else:
+                self._ledger.gone(where)
+                report.objects += 1
+        return complete
+
+    def _removed(self, where: DeletedObject) -> str:
+        """Remove one object from the store it is listed in, and from any other that has a copy; why it could not be, or nothing."""
+        if where.store not in self._stores:
+            return "the store is not configured"
+        if not where.key.startswith(STUDIES):
+            return self._packed(where)
+        for store in self._stores.values():
+            try:
+                store.delete(where.key)
+                store.stat(where.key)
+            except ObjectMissing:
+                continue
+            except StoreUnavailable:
+                return f"store {store.name} does not answer"
+            except StorageError as error:
+                return f"store {store.name}: {error.message}"
+            return f"store {store.name} still has it"
+        return ""
+
+    def _packed(self, where: DeletedObject) -> str:
+        """A pack is not taken apart; one that was compacted meanwhile is gone with what it held."""
+        try:
+            self._stores[where.store].stat(where.key)
+        except ObjectMissing:
+            return ""
+        except StorageError as error:
+            return f"store {where.store}: {error.message}"
+        return "it lies in a pack with others: `vna pack compact` leaves it out"
+
+    def _store(self, where: DeletedObject) -> Store:
+        store = self._stores.get(where.store)
+        if store is None:
+            raise NotFound(f"The object is in a store that is not configured: {where.store}.", store=where.store)
+        return store
+
+    def _found(self, where: DeletedObject, deletion_id: str) -> FoundObject:
+        """A deleted object where it lies, in a pack or alone. Raises DigestMismatch for what is none of the deletion's."""
+        store, sha256 = self._store(where), ""
+        if where.key.startswith(PACKS):
+            digest = hashlib.sha256()
+            for piece in store.chunks(where.key, ByteRange(where.offset, where.length)):
+                digest.update(piece)
+            sha256 = digest.hexdigest()
+            members = [
+                one for pack in self._catalogue.packs.listed(key=where.key) for one in self._catalogue.packs.members(pack.pk)
+            ]
+            known = {one.sha256 for one in members} | {one.sha256 for one in self._ledger.versions(deletion_id)}
+            if sha256 not in known:
+                raise DigestMismatch("What lies in the pack is not what was deleted.", store=where.store, key=where.key)
+        return FoundObject(store, where.key, where.length, where.offset, sha256)
+
+    def _write_notes(self) -> None:
+        write_notes(self._stores, self._landing, self._catalogue)
+
+
+def _new_id() -> str:
+    """Sorts by time; the end tells those of one moment apart."""
+    return f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _required(text: str, what: str) -> str:
+    if not text.strip():
+        raise InvalidRequest(f"The {what} is empty.")
+    if len(text) > REASON_LENGTH:
+        raise InvalidRequest(f"The {what} is longer than {REASON_LENGTH} characters.")
+    return text
