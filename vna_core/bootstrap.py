@@ -27,6 +27,8 @@ from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
+from vna_core.stewardship.audit.reception import ReceptionNotes
+from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.renormalize import Renormalizer
 from vna_core.stewardship.sealing import PackKeeper
 
@@ -46,6 +48,7 @@ class Archive:
     transcoder: Transcoder
     availability: Availability
     gate: Gate
+    audit: AuditTrail
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +63,7 @@ class Archive:
                 closing.callback(store.close)
             closing.callback(self.catalogue.close)
             closing.callback(self.renderer.pool.close)
+            closing.callback(self.audit.close)
 
 
 def source_settings(settings: Settings, source: str) -> SourceSettings:
@@ -134,6 +138,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         )
     check_abilities(settings, {name: store.abilities() for name, store in stores.items()})
     policy = Policy(settings)
+    audit = AuditTrail(settings.audit, settings.data / "audit", landing)
     delivering = {name: one.department for name, one in settings.federation.members.items()}
     catalogue = Catalogue.open(
         settings.catalogue, settings.data, departments_of(settings.departments, settings.policy, delivering)
@@ -146,7 +151,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         catalogue,
         settings.ingest,
         settings.data,
-        plugins.observers(),
+        (*plugins.observers(), ReceptionNotes(audit)),
         stores=stores,
         processes=processes,
         dialects=plugins.dialects(),
@@ -164,5 +169,6 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         renderer=renderer,
         transcoder=Transcoder(settings.decode, renderer.pool),
         availability=Availability(catalogue, watch, settings.placement, placement),
-        gate=Gate(policy, catalogue),
+        gate=Gate(policy, catalogue, audit),
+        audit=audit,
     )

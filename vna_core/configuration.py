@@ -13,8 +13,10 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
 from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
+from vna_core.configuration_audit import AuditSettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_federation import FederationSettings
+from vna_core.configuration_identity import Hl7Settings, IdentitySettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.configuration_packs import PackSettings
 from vna_core.configuration_placement import PlacementSettings
@@ -226,6 +228,9 @@ class Settings(Section):
         default_factory=dict, description="Departments by name. None: whoever is let in may do everything."
     )
     policy: PolicySettings = PolicySettings()
+    audit: AuditSettings = AuditSettings()
+    identity: IdentitySettings = IdentitySettings()
+    hl7: Hl7Settings = Hl7Settings()
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     def where(self, *keys: str | int) -> str:

@@ -12,19 +12,18 @@ from typing import Final
 
 import structlog
 
+from vna_core.access.notes import UNNOTED, AccessNotes, event_of
 from vna_core.access.policy import Policy
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
-from vna_core.domain.access import EVERYTHING, Action, Principal, PrincipalKind
+from vna_core.domain.access import Action, Principal
+from vna_core.domain.audit import EMERGENCY_OVERRIDE_STARTED, AuditEvent, AuditEventId, Auditor, AuditOutcome
 from vna_core.domain.errors import InvalidRequest, NotAuthorized
 
 LONGEST_REASON: Final = 400
 """Characters of a reason for breaking the glass."""
 _SHORTEST_REASON: Final = 4
 _OPENED_BY_GLASS: Final = (Action.QUERY, Action.RETRIEVE)
-
-OPERATOR: Final = Principal(PrincipalKind.LOCAL, "operator")
-"""Whoever may run commands on the archive's own data folder."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,8 +49,9 @@ class Permit:
 class Gate:
     """Gives permits. Safe to use from several threads."""
 
-    def __init__(self, policy: Policy, catalogue: Catalogue) -> None:
+    def __init__(self, policy: Policy, catalogue: Catalogue, auditor: Auditor = UNNOTED) -> None:
         self.policy = policy
+        self.auditor = auditor
         self._catalogue = catalogue
 
     def is_prompt(self, principal: Principal) -> bool:
@@ -72,8 +72,8 @@ class Gate:
             They may not do this to any part of the archive.
         InvalidRequest
             The reason is no reason.
-        CatalogueUnavailable
-            It cannot be noted that the glass is broken: then it is not.
+        AuditUnavailable, CatalogueUnavailable
+            It cannot be recorded that the glass is broken: then it is not.
         """
         scope, emergency = self.policy.scope(principal, action), ""
         if action in _OPENED_BY_GLASS and self.policy.may_break_glass(principal):
@@ -86,12 +86,17 @@ class Gate:
             self._deny(principal, action)
         if scope.is_nothing:
             self._deny(principal, action)
-        return Permit(principal, action, CatalogueView(self._catalogue, scope), emergency)
+        if action is Action.ADMINISTER:
+            self.auditor.note(AuditEvent(event_of(action), principal, description="administration"))
+        notes = AccessNotes(self.auditor, principal, action, emergency)
+        return Permit(principal, action, CatalogueView(self._catalogue, scope, notes, self.policy.expands_queries), emergency)
 
     def _deny(self, principal: Principal, action: Action) -> None:
         _log.warning(
             "access-denied", kind=principal.kind.value, principal=principal.name, address=principal.address, action=action.value
         )
+        outcome = AuditOutcome.SERIOUS_FAILURE
+        self.auditor.note_access(AuditEvent(event_of(action), principal, outcome, description=f"denied: {action.value}"))
         raise NotAuthorized("The policy of the archive does not allow this.", action=action.value)
 
     def _break_glass(self, principal: Principal, reason: str) -> None:
@@ -101,6 +106,17 @@ class Gate:
                 f"Breaking the glass needs a reason of {_SHORTEST_REASON} to {LONGEST_REASON} characters.",
                 parameter="break-glass",
             )
+        if self._catalogue.emergencies.reason(principal) is not None:
+            return
+        self.auditor.note_durably(
+            AuditEvent(
+                AuditEventId.SECURITY_ALERT,
+                principal,
+                type_code=EMERGENCY_OVERRIDE_STARTED,
+                description=f"{reason} (for {self.policy.glass_minutes} minutes)",
+                emergency=True,
+            )
+        )
         if self._catalogue.emergencies.begin(principal, reason, self.policy.glass_minutes):
             _log.warning(
                 "glass-broken",
@@ -109,8 +125,3 @@ class Gate:
                 address=principal.address,
                 minutes=self.policy.glass_minutes,
             )
-
-
-def operator_permit(catalogue: Catalogue, action: Action) -> Permit:
-    """What the local command line may do: everything."""
-    return Permit(OPERATOR, action, CatalogueView(catalogue, EVERYTHING))

@@ -34,6 +34,7 @@ class Policy:
 
     def __init__(self, settings: Settings) -> None:
         self.divided = bool(settings.departments)
+        self.expands_queries = settings.identity.expand_queries
         self._departments = settings.departments
         self._policy = settings.policy
         self._peers = settings.dimse.peers

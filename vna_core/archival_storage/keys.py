@@ -11,6 +11,8 @@ from vna_core.domain.identifiers import key_segment
 STUDIES: Final = "studies/"
 PACKS: Final = "packs/"
 QUARANTINE: Final = "quarantine/"
+AUDIT: Final = "audit/"
+"""Anchors and full files of the audit trail."""
 DELIVERIES: Final = "deliveries/"
 """Notes about octets that a second department delivered."""
 UNDONE_RUNS: Final = "normalization/"
@@ -71,7 +73,7 @@ def digest_of_key(key: str) -> str:
 
 def digest_of_content(key: str) -> str:
     """The SHA-256 of the object under a key, or an empty string where the key carries none or that of another object."""
-    return digest_of_key(key) if key.endswith((".dcm", ".bin")) else digest_of_pack(key)
+    return digest_of_key(key) if key.endswith((".dcm", ".bin", ".log")) else digest_of_pack(key)
 
 
 def _is_digest(text: str) -> bool:
@@ -91,6 +93,16 @@ def quarantine_keys(quarantine_id: str, sha256: str) -> tuple[str, str]:
 def delivery_key(original_sha256: str, note_sha256: str) -> str:
     """Key of a note about octets that were delivered once more."""
     return f"{DELIVERIES}{original_sha256[:2]}/{original_sha256}.{note_sha256}.json"
+
+
+def audit_anchor_key(chain: str, number: int, sha256: str) -> str:
+    """Key of the note about one line of an audit trail."""
+    return f"{AUDIT}{chain}/anchors/{number:012d}.{sha256}.json"
+
+
+def audit_segment_key(chain: str, segment: str, sha256: str) -> str:
+    """Key of the copy of a full file of an audit trail."""
+    return f"{AUDIT}{chain}/{segment}.{sha256}.log"
 
 
 def undone_run_key(run: str) -> str:

@@ -15,6 +15,7 @@ from vna_core.catalogue.schema import BY_LEVEL, MULTIPLE, instances, patients, s
 from vna_core.catalogue.stored_text import column_values, from_stored
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.identity import Demographics
 from vna_core.domain.query import Level
 
 _TABLES: Final[dict[Level, Table]] = {Level.PATIENT: patients, Level.STUDY: studies, Level.SERIES: series, Level.IMAGE: instances}
@@ -26,6 +27,8 @@ _ABOVE: Final = {
 }
 _WRAPPED: Final = ((0x00080061, "CS", "modalities"), (0x00080062, "UI", "sop_classes"))
 
+
+_OF_PATIENT: Final = (0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040)
 
 Columns = Sequence[tuple[int, str, bool, int]]
 """For each answered tag its representation, whether its values stand between backslashes, and its place in the row."""
@@ -44,25 +47,42 @@ class Match:
         Where the match stands in the order of the answers.
     """
 
-    __slots__ = ("_columns", "level", "pk", "position", "row")
+    __slots__ = ("_columns", "_shown", "level", "pk", "position", "row")
 
-    def __init__(self, level: Level, row: tuple[Any, ...], columns: Columns, position: tuple[Any, ...]) -> None:
+    def __init__(
+        self, level: Level, row: tuple[Any, ...], columns: Columns, position: tuple[Any, ...], shown: Demographics | None = None
+    ) -> None:
         self.level = level
         self.row = row
         self.pk: int = row[0]
         self.position = position
         self._columns = columns
+        self._shown = shown
+        if shown is not None:  # what is told of the row depends on it, so it is part of what rows are compared by
+            self.row = (*row, (shown.patient.issuer, shown.patient.patient_id, shown.name, shown.birth_date, shown.sex))
+
+    def shown_as(self, shown: Demographics) -> Match:
+        """The same as another patient's."""
+        return Match(self.level, self.row, self._columns, self.position, shown)
 
     @property
     def attributes(self) -> dict[int, tuple[str, ...]]:
         """Values by tag: the level's own attributes, those of the levels above, and the counts and lists of PS3.4 C.3.4 that
         belong to the level. Absent and empty ones are left out."""
         row = self.row
-        return {tag: _values(row[index], vr, wrapped) for tag, vr, wrapped, index in self._columns if row[index]}
+        found = {tag: _values(row[index], vr, wrapped) for tag, vr, wrapped, index in self._columns if row[index]}
+        if self._shown is not None:
+            shown = self._shown
+            told = (shown.name, shown.patient.patient_id, shown.patient.issuer, shown.birth_date, shown.sex)
+            for tag, value in zip(_OF_PATIENT, told, strict=True):
+                found.pop(tag, None)
+                if value:
+                    found[tag] = (value,)
+        return found
 
     @property
     def patient(self) -> PatientKey:
-        """Issuer and ID of the patient."""
+        """Issuer and ID of the patient it is filed under."""
         return PatientKey(from_stored(self.row[1]), from_stored(self.row[2]))
 
     def __eq__(self, other: object) -> bool:

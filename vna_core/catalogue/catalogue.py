@@ -26,6 +26,7 @@ from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.generations import Generations
 from vna_core.catalogue.group_commit import GroupCommit
 from vna_core.catalogue.holds import Holds
+from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.migration_inventories import Inventories
@@ -90,6 +91,8 @@ class Catalogue:
         Objects made again of the same octets, and the ledger of the runs that made them.
     holds, deletions, checks, ages
         What may not be deleted, what was, when each stored object was read last, and how old studies are.
+    identity
+        Which Patient IDs mean one person.
     packs
         Sealed series: what can be sealed, and where members are.
     labelling, emergencies
@@ -100,7 +103,8 @@ class Catalogue:
         self._database = database
         self._departments = departments
         self._reader = Reader(database)
-        self._search = Search(database)
+        self.identity = Identity(database)
+        self._search = Search(database, self.identity)
         self._quarantine = Quarantine(database)
         self.follow_ups = FollowUps(database)
         self._copies = Copies(database, self.follow_ups)

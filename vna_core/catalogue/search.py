@@ -19,16 +19,21 @@ from sqlalchemy import Table
 from vna_core.catalogue.answers import AnswerReader, Match
 from vna_core.catalogue.audiences import ids_in_scope, visible_sql
 from vna_core.catalogue.database import Database, Session
-from vna_core.catalogue.matching import RANKS, Clause, clauses
+from vna_core.catalogue.identity import Identity
+from vna_core.catalogue.matching import MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
 from vna_core.catalogue.parents import PHONETIC_CODE, SUFFIX_OF_ID, SUFFIX_OF_NAME
 from vna_core.catalogue.patterns import Pattern, after
 from vna_core.catalogue.schema import instances, patients, series, studies
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
-from vna_core.domain.query import Level, Query
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.identity import Demographics, component
+from vna_core.domain.query import Condition, Equals, Level, Query
 
 _BATCH: Final = 500
 _STUDY_DATE: Final = 0x00080020
+ISSUER: Final = 0x00100021
+STUDY_UID: Final = 0x0020000D
 _TABLES: Final[dict[Level, Table]] = {Level.PATIENT: patients, Level.STUDY: studies, Level.SERIES: series, Level.IMAGE: instances}
 _LEVELS: Final = tuple(_TABLES)
 _PARENT: Final = {Level.STUDY: "patient_fk", Level.SERIES: "study_fk", Level.IMAGE: "series_fk"}
@@ -64,6 +69,7 @@ class _Plan:
     level: Level
     made: list[Clause]
     scope: Scope
+    linked: bool
 
     @property
     def by_audience(self) -> bool:
@@ -75,20 +81,23 @@ class _Plan:
 class Search:
     """Answers queries. SQL text is made once for each shape of a query."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, identity: Identity) -> None:
         self._database = database
+        self._identity = identity
         self._reader = AnswerReader(database)
         self._texts: dict[Shape, str] = {}
 
     def __call__(self, query: Query) -> Answer:
         """Find everything that matches all conditions. Raises InvalidRequest for a cursor that is not ours."""
-        made, unmatched = clauses(query.conditions, query.level)
+        conditions, of_person = self._person(query)
+        made, unmatched = clauses(conditions, query.level)
+        made += of_person
         if query.level is not Level.STUDY or not any(clause.selective for clause in made):
             made = [_by_newest(clause, query.level) for clause in made]
         start = _decode_cursor(query.after, query.level)
         if query.scope.is_nothing or (query.limit is not None and query.limit <= 0):
             return Answer(iter(()), unmatched)
-        plan = _Plan(query.level, made, query.scope)
+        plan = _Plan(query.level, made, query.scope, query.linked)
         if query.limit is None:
             return Answer(islice(self._walk(plan, start), query.offset, None), unmatched)
         loose = any(clause.check for clause in made)
@@ -119,7 +128,47 @@ class Search:
                 positions = sorted(found, key=lambda row: (row[1], row[0]), reverse=True)[offset : offset + limit]
             else:
                 positions = self._positions(session, plan, start, limit, offset, None)
-            return self._reader.read(session, plan.level, positions, plan.scope) if positions else []
+            found_here = self._reader.read(session, plan.level, positions, plan.scope) if positions else []
+        return self._as_shown(found_here) if plan.linked else found_here
+
+    def _person(self, query: Query) -> tuple[Sequence[Condition], list[Clause]]:
+        """The conditions without those on a Patient ID and its issuer, where linked IDs are meant too, and the clause instead."""
+        named = [one for one in query.conditions if isinstance(one, Equals) and one.tag in (PATIENT_ID, ISSUER)]
+        ids = {value for one in named if one.tag == PATIENT_ID for value in one.values if value}
+        if not query.linked or not ids:
+            return query.conditions, []
+        issuers: list[str | None] = [value for one in named if one.tag == ISSUER for value in one.values if value]
+        with self._database.session() as session:
+            keys = [
+                key
+                for one in sorted(ids)
+                for issuer in issuers or [None]
+                for key in self._identity.keys_with_id(session, one, issuer)
+            ]
+            links = self._identity.around(session, keys)
+            person = frozenset[PatientKey]().union(*(component(key, links) for key in keys))
+            rows, to, away = self._identity.rows_of(session, person)
+        rest = [one for one in query.conditions if one not in named]
+        if query.level is Level.PATIENT:
+            return rest, [Clause("in", replace(MATCHABLE[PATIENT_ID], vr="IS", name="pk"), (tuple(rows),), True)]
+        attribute = replace(MATCHABLE[PATIENT_ID], vr="IS", level=Level.STUDY, name="patient_fk")
+        return rest, [Clause("of-person", attribute, (tuple(rows), tuple(away), tuple(to)), True)]
+
+    def _as_shown(self, found: list[Match]) -> list[Match]:
+        """Matches of patients that went up in others, and of studies that moved, as those of the others."""
+        owners = [match.patient for match in found]
+        if found and found[0].level is not Level.PATIENT:
+            uids = [next(iter(match.attributes.get(STUDY_UID, ("",)))) for match in found]
+            moved = self._identity.moved(list(dict.fromkeys(uids)))
+            owners = [moved.get((uid, owner), owner) for uid, owner in zip(uids, owners, strict=True)]
+        shown = self._identity.shown_as(owners)
+        return [
+            match if shown[owner] == match.patient else match.shown_as(self._told(shown[owner]))
+            for match, owner in zip(found, owners, strict=True)
+        ]
+
+    def _told(self, key: PatientKey) -> Demographics:
+        return self._identity.demographics(key) or Demographics(key, "", "", "")
 
     def _positions(
         self, session: Session, plan: _Plan, start: Position, limit: int, offset: int, audience: int | None
@@ -198,6 +247,9 @@ class _Statement:
             "any-group": lambda clause, column: self._any_group(),
             "any-group-indexed": lambda clause, column: f"{self._keyed(SUFFIX_OF_NAME)} AND {self._any_group()}",
             "fuzzy": self._fuzzy,
+            "of-person": lambda clause, column: (
+                f"(({column} {self._any} AND NOT (studies.pk {self._any})) OR studies.pk {self._any})"
+            ),
         }
 
     def text(self, after: bool, offset: bool) -> str:

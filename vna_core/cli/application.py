@@ -11,6 +11,7 @@ from rich.console import Console
 
 from vna_core import __version__
 from vna_core.cli import (
+    audit,
     config,
     delete,
     departments,
@@ -30,6 +31,7 @@ from vna_core.cli import (
     migrate_report,
     normalize,
     pack,
+    patient,
     place,
     plugin,
     plugins,
@@ -84,6 +86,8 @@ app.add_typer(testing.app, name="testing")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.add_typer(departments.app, name="departments")
+app.add_typer(audit.app, name="audit")
+app.add_typer(patient.app, name="patient")
 
 
 @app.callback(invoke_without_command=True)

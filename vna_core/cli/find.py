@@ -10,9 +10,10 @@ from pydicom.datadict import tag_for_keyword
 from rich.console import Console
 from rich.table import Table
 
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.matching_keys import condition
+from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Condition, Level, Query
 
@@ -56,7 +57,8 @@ def find(
     conditions = tuple(one for one in (condition_of(key) for key in keys or ()) if one is not None)
     console = Console()
     with archive_of(data, config) as archive:
-        answer = archive.catalogue.search(Query(wanted, conditions, limit=limit))
+        view = archive.gate.enter(operator(), Action.QUERY).catalogue
+        answer = view.search(Query(wanted, conditions, limit=limit))
         matches: list[dict[str, Any]] = [encode_attributes(match.attributes) for match in answer.matches]
     if answer.unmatched:
         names = ", ".join(f"{tag:08X}" for tag in answer.unmatched)

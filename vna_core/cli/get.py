@@ -14,7 +14,8 @@ from rich.console import Console
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.bootstrap import Archive
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
+from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
@@ -52,6 +53,7 @@ def get(
     with archive_of(data, config) as archive:
         taken = _Taken(archive, original, profile)
         found = _found(archive, uid, all_versions)
+        archive.gate.enter(operator(), Action.RETRIEVE).catalogue.notes.read(found)
         if str(output) == "-":
             if len(found) != 1:
                 raise NotFound(f"{len(found)} instances answer to this UID; -o - takes exactly one.")

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.configuration import Settings, load_settings
+from vna_core.domain.access import Principal, PrincipalKind
+from vna_core.domain.audit import AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
 
 Data = Annotated[Path | None, typer.Option("--data", "-d", help="Data folder.", show_default="vna-data")]
@@ -32,7 +35,16 @@ def settings_of(data: Path | None, config: Path | None, flags: Mapping[str, Any]
 
 def archive_of(data: Path | None, config: Path | None) -> Archive:
     """The archive a command works on."""
-    return open_archive(settings_of(data, config))
+    archive = open_archive(settings_of(data, config))
+    context = click.get_current_context(silent=True)
+    name = context.command_path if context is not None else "vna"
+    archive.audit.note(AuditEvent(AuditEventId.ACTIVITY, operator(), description=f"command {name}"))
+    return archive
+
+
+def operator() -> Principal:
+    """Whoever runs commands on the archive's own data folder."""
+    return Principal(PrincipalKind.LOCAL, f"uid {os.getuid()}")
 
 
 def print_json(document: object) -> None:

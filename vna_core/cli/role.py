@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -13,12 +14,15 @@ from typing import Final
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import open_federation
+from vna_core.cli.options import operator
 from vna_core.configuration import Settings
+from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
 
 _MODULES: Final = (
     "vna_core.gateways.dimse",
     "vna_core.gateways.dicomweb.app",
+    "vna_core.gateways.hl7.server",
     "vna_core.gateways.web_server",
     "vna_core.bootstrap_jobs",
 )
@@ -36,7 +40,7 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
     Parameters
     ----------
     kind
-        ``dimse``, ``web`` or ``worker``.
+        ``dimse``, ``web``, ``hl7`` or ``worker``.
     listener
         Descriptor of the listening socket; -1 for none.
     ready
@@ -53,14 +57,22 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
     with open_archive(settings, processes=settings.dimse.processes + settings.http.workers) as archive:
         os.write(ready, b"r")
         os.close(ready)
+        archive.audit.note(_activity(APPLICATION_START, name, settings))
         if kind == "worker":
             _worker(archive, name, stop)
         else:
-            (_dimse if kind == "dimse" else _web)(archive, socket.socket(fileno=listener), stop)
+            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, socket.socket(fileno=listener), stop)
+        archive.audit.note(_activity(APPLICATION_STOP, name, settings))
     if kind == "web":
         # The web server's native threads must not meet the end of the interpreter: they abort the process there.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEvent:
+    """That a role begins or ends, and under which configuration."""
+    digest = hashlib.sha256(settings.model_dump_json(by_alias=True).encode()).hexdigest()
+    return AuditEvent(AuditEventId.ACTIVITY, operator(), type_code=what, description=f"{name}, configuration {digest}")
 
 
 def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
@@ -90,6 +102,17 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
     serving.join(6.0)
     if federation is not None:
         federation.close()
+
+
+def _hl7(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
+    from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
+
+    server = MllpServer(archive.settings, archive.catalogue, archive.audit)
+    serving = threading.Thread(target=server.serve, args=(listener,), name="hl7", daemon=True)
+    serving.start()
+    stop.wait()
+    server.stop()
+    serving.join(6.0)
 
 
 def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:

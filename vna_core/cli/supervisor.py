@@ -66,11 +66,13 @@ class Supervisor:
         web = self._settings.http
         http = listen_in_group(web.host, web.port, "http", web.workers)
         dimse = listen(self._settings.dimse.host, self._settings.dimse.port, "dimse")
+        hl7 = listen(self._settings.hl7.host, self._settings.hl7.port, "hl7") if self._settings.hl7.port is not None else None
         self._web_port = http[0].getsockname()[1]
         self._open_once()
         self._roles = [_Role(f"dimse-{number}", "dimse", dimse) for number in range(1, self._settings.dimse.processes + 1)]
         self._roles += [_Role(f"web-{number}", "web", listener) for number, listener in enumerate(http, 1)]
         self._roles += [_Role(f"worker-{number}", "worker", None) for number in range(1, self._settings.jobs.processes + 1)]
+        self._roles += [_Role("hl7", "hl7", hl7)] if hl7 is not None else []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -78,7 +80,8 @@ class Supervisor:
                 self._start(role)
             if not self._wait_until_ready():
                 return 0 if self._stopping else 1
-            sys.stdout.write(f"ready http={address(http[0])} dimse={address(dimse)}\n")
+            further = f" hl7={address(hl7)}" if hl7 is not None else ""
+            sys.stdout.write(f"ready http={address(http[0])} dimse={address(dimse)}{further}\n")
             sys.stdout.flush()
             while not self._stopping:
                 self._watch()
@@ -184,6 +187,11 @@ def refuse_open_binding(settings: Settings) -> None:
             f"The DIMSE face would listen on {settings.dimse.host} and accept anybody. "
             "Set dimse.accept_only_peers with dimse.peers, or listen on 127.0.0.1.",
             setting="dimse.host",
+        )
+    if settings.hl7.port is not None and not _is_loopback(settings.hl7.host) and not settings.hl7.senders:
+        raise ConfigurationError(
+            f"The HL7 feed would listen on {settings.hl7.host} and believe anybody. Set hl7.senders, or listen on 127.0.0.1.",
+            setting="hl7.host",
         )
 
 

@@ -10,6 +10,7 @@
     │       └── NotAdaptable        the receiver's egress profile cannot be fulfilled for this instance
     ├── NotFound                    what was asked for is not held
     ├── NotAuthorized               the principal may not do this
+    ├── AuditUnavailable            what must not happen unrecorded cannot be recorded now
     ├── UnderHold                   a legal hold is on it: it is not deleted
     ├── Deleted                     exactly these octets were deleted here and are not taken again
     ├── LimitExceeded               a named limit was hit; ``limit`` and ``maximum`` say which
@@ -118,6 +119,15 @@ class NotAuthorized(VnaError):
     code = "not-authorized"
     dimse_status = 0x0124
     http_status = 403
+
+
+class AuditUnavailable(VnaError):
+    """What must not happen unrecorded (broken glass, deletion, correction) cannot be recorded now, so it is refused."""
+
+    code = "audit-unavailable"
+    dimse_status = 0xA700
+    http_status = 503
+    transient = True
 
 
 class UnderHold(VnaError):

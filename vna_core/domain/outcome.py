@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vna_core.domain.errors import VnaError
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.octets import Source
 from vna_core.domain.transformation import Transformation
 
 
@@ -36,3 +38,5 @@ class IngestResult:
     transformations: tuple[Transformation, ...] = ()
     quarantine_id: str | None = None
     error: VnaError | None = field(default=None, compare=False)
+    source: Source | None = field(default=None, compare=False)
+    patient: PatientKey | None = field(default=None, compare=False)

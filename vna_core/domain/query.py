@@ -69,6 +69,9 @@ class Query:
         Rows to skip; kept cheap by the keyset where possible. 0-based.
     scope
         The part of the archive that is searched; counts in the answer are of that part too.
+    linked
+        A Patient ID (with its issuer, where that is given) also finds what is another ID's of the same person; patients that went
+        up in others, and studies that moved, are shown as the others'.
     """
 
     level: Level
@@ -77,3 +80,4 @@ class Query:
     offset: int = 0
     after: str = ""
     scope: Scope = EVERYTHING
+    linked: bool = False

@@ -89,6 +89,7 @@ class Bringing:
         held_here = located.holders.get(LOCAL, set())
         elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
         wanted = located.wanted(series, frozenset(sops)) - (held_here - visible - elsewhere)
+        permit.catalogue.notes.described(study, bool(wanted))
         return Retrieval(located, FetchOutcome(wanted), view)
 
     def instances(self, retrieval: Retrieval) -> Iterator[HeldInstance]:
@@ -106,4 +107,4 @@ class Bringing:
     def view(self, scope: Scope) -> FederatedView:
         """This archive and what was brought, as far as a scope goes."""
         brought = None if self._memory is None else CatalogueView(self._memory.present().catalogue, scope)
-        return FederatedView(self._catalogue, scope, brought)
+        return FederatedView(self._catalogue, scope, brought=brought)

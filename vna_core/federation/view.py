@@ -78,12 +78,12 @@ class FederatedView(CatalogueView):
         if self.brought is not None:
             yield from self.brought.metadata_of([one for one in listed if one in self._listed])
 
-    def only_in(self, scope: Scope, held: Sequence[HeldInstance]) -> list[HeldInstance]:
+    def only_in(self, scope: Scope, held: Sequence[HeldInstance], receiver: str) -> list[HeldInstance]:
         """Those that lie in another scope as well: that of whoever is to receive them."""
         if self.brought is None:
-            return CatalogueView.only_in(self, scope, held)
-        here = {one.pk for one in CatalogueView.only_in(self, scope, [one for one in held if not _is_brought(one)])}
-        there = {one.pk for one in self.brought.only_in(scope, [one for one in held if _is_brought(one)])}
+            return CatalogueView.only_in(self, scope, held, receiver)
+        here = {one.pk for one in CatalogueView.only_in(self, scope, [one for one in held if not _is_brought(one)], receiver)}
+        there = {one.pk for one in self.brought.only_in(scope, [one for one in held if _is_brought(one)], receiver)}
         return [one for one in held if one.pk in (there if _is_brought(one) else here)]
 
 

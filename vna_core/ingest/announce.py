@@ -28,6 +28,8 @@ def announce(indexed: Indexed, observers: Iterable[Observer]) -> IngestResult:
         canonical.sop_instance_uid,
         canonical.sop_class_uid,
         canonical.transformations,
+        source=canonical.received.source,
+        patient=indexed.placed.reconciled.patient,
     )
     notify(result, observers)
     return result

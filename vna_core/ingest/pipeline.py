@@ -221,7 +221,7 @@ class IngestPipeline:
             self._left("identify", parsed)
             canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects, known=self._known)
         except EmptyPayload as error:
-            return self._ended(IngestResult(Outcome.REFUSED, error=error))
+            return self._ended(IngestResult(Outcome.REFUSED, error=error, source=received.source))
         except OutOfResources:
             raise
         except (Unarchivable, LimitExceeded) as error:
@@ -258,7 +258,7 @@ class IngestPipeline:
         except OutOfResources:
             raise
         except LimitExceeded as full:
-            return self._ended(IngestResult(Outcome.REFUSED, error=full))
+            return self._ended(IngestResult(Outcome.REFUSED, error=full, source=received.source))
         _log.warning("quarantined", quarantine_id=quarantine_id, code=error.code, source=received.source.name)
         return self._ended(
             IngestResult(
@@ -267,6 +267,7 @@ class IngestPipeline:
                 sop_class_uid=received.sop_class_uid,
                 quarantine_id=quarantine_id,
                 error=error,
+                source=received.source,
             )
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from vna_core.bootstrap import Archive, open_archive
@@ -129,12 +129,3 @@ def the_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]
         web.close()
         dimse.close()
         federation.close()
-
-
-def study(number: int) -> Dataset:
-    """What a query for one of the studies asks."""
-    asked = Dataset()
-    asked.QueryRetrieveLevel = "STUDY"
-    asked.StudyInstanceUID = f"1.2.77.{number}"
-    asked.PatientID = ""
-    return asked

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import re
-import threading
-from typing import Any
+from pathlib import Path
 
 import pytest
-from pydicom import Dataset
-from pynetdicom import AE, build_role, evt
 from starlette.routing import Route
 
-from tests.integration.departments.conftest import Hospital, instance, study
+from tests.integration.departments.conftest import Hospital, instance
+from vna_core.access.gate import Gate
+from vna_core.access.policy import Policy
 from vna_core.catalogue import Catalogue
-from vna_core.configuration import CatalogueSettings
+from vna_core.configuration import CatalogueSettings, Settings
 from vna_core.configuration_access import departments_of
-from vna_core.dicom.network.command import Field
-from vna_core.domain.access import Action
+from vna_core.dicom.network import command as commands
+from vna_core.dicom.network.association import Association
+from vna_core.dicom.network.command import Command, Field
+from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
+from vna_core.dicom.network.pdu import Role
+from vna_core.dicom.network.requestor import request
+from vna_core.domain.access import EVERYTHING, Action, Principal, PrincipalKind
+from vna_core.domain.audit import AuditEvent, AuditEventId
+from vna_core.domain.errors import AuditUnavailable, NotAuthorized
+from vna_core.domain.octets import Source
 from vna_core.gateways.dicomweb.app import create_app
-from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, STORAGE_COMMITMENT
+from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, SERVICES, STORAGE_COMMITMENT, VERIFICATION
 from vna_core.gateways.web.protection import Endpoint
+from vna_core.stewardship.audit.trail import AuditTrail
+from vna_core.stewardship.audit.verification import read, verify
 from vna_core.stewardship.rebuild import rebuild
 
 OPEN = {"health", "openapi", "capabilities", "options", "options-root"}
@@ -120,9 +129,74 @@ def test_broken_glass_opens_all_departments_to_those_it_is_for(the_hospital: Hos
 
 # -- DIMSE ----------------------------------------------------------------------------------------------------------------
 
+STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 
-def statuses(responses: Any) -> list[int]:
-    return [int(status.Status) for status, _ in responses]
+
+def asking(hospital: Hospital, title: str, called: str = "VNA") -> Association:
+    """An association of a calling title with every service."""
+    services = [(uid, (EXPLICIT,)) for uid in (*FIND, *MOVE, *GET, STORAGE_COMMITMENT, VERIFICATION, CT)]
+    roles = [Role(CT, True, True), Role(STORAGE_COMMITMENT, True, True)]
+    return request("127.0.0.1", hospital.dimse_port, called=called, calling=title, contexts=services, roles=roles)
+
+
+def ask(association: Association, uid: str, field: Field, data: bytes | None, **more: int | str) -> list[Command]:
+    """Send a request; everything that comes back until its final response. What is stored on the way is taken."""
+    context = next(one.id for one in association.contexts.values() if one.abstract_syntax == uid)
+    asked: Command = {
+        commands.AFFECTED_SOP_CLASS: uid,
+        commands.COMMAND_FIELD: field,
+        commands.MESSAGE_ID: 7,
+        commands.PRIORITY: 0,
+    }
+    association.send(context, asked | {getattr(commands, name): value for name, value in more.items()}, [data] if data else None)
+    found: list[Command] = []
+    while True:
+        message = association.receive(timeout=30)
+        if commands.number(message.command, commands.COMMAND_FIELD) == Field.STORE_RQ:
+            taken = {name: message.command[name] for name in (commands.AFFECTED_SOP_CLASS, commands.AFFECTED_SOP_INSTANCE)}
+            number = commands.number(message.command, commands.MESSAGE_ID)
+            taken |= {commands.COMMAND_FIELD: Field.STORE_RSP, commands.RESPONDED_TO: number, commands.STATUS: 0}
+            association.send(message.context_id, taken)
+            continue
+        found.append(message.command)
+        if commands.number(message.command, commands.STATUS) not in (0xFF00, 0xFF01):
+            return found
+
+
+def status_of(responses: list[Command]) -> int:
+    return commands.number(responses[-1], commands.STATUS)
+
+
+def study_key(number: int) -> bytes:
+    return encode_identifier({0x00080052: ("STUDY",), 0x0020000D: (f"1.2.77.{number}",)}, EXPLICIT)
+
+
+def find_and_get(association: Association, number: int) -> dict[str, int]:
+    """By every service of query and retrieve: how many were found or would have been sent."""
+    found = {uid: len(ask(association, uid, Field.FIND_RQ, study_key(number))) - 1 for uid in FIND}
+    for uid in GET:
+        found[uid] = commands.number(ask(association, uid, Field.GET_RQ, study_key(number))[-1], commands.COMPLETED)
+    return found
+
+
+def moved(association: Association, number: int, destination: str, uid: str = STUDY_MOVE) -> int:
+    """How many instances were to be sent; nobody listens at any destination, so each of them fails."""
+    answer = ask(association, uid, Field.MOVE_RQ, study_key(number), MOVE_DESTINATION=destination)[-1]
+    return commands.number(answer, commands.FAILED)
+
+
+def committed(association: Association, number: int) -> tuple[int, int]:
+    """Status of a commitment request, and how many instances were committed."""
+    item = {0x00081150: (CT,), 0x00081155: (f"1.2.77.{number}.1.1",)}
+    data = encode_identifier({0x00081195: (f"1.2.88.{number}",)}, EXPLICIT, {0x00081199: [item]})
+    requested = {"REQUESTED_SOP_CLASS": STORAGE_COMMITMENT, "REQUESTED_SOP_INSTANCE": f"{STORAGE_COMMITMENT}.1", "ACTION_TYPE": 1}
+    status = status_of(ask(association, STORAGE_COMMITMENT, Field.ACTION_RQ, data, **requested))
+    if status:
+        return status, 0
+    report = association.receive(timeout=30)
+    answer: Command = {commands.COMMAND_FIELD: Field.EVENT_REPORT_RSP, commands.RESPONDED_TO: 1, commands.STATUS: 0}
+    association.send(report.context_id, answer)
+    return 0, len(decode_identifier(report.data or b"", EXPLICIT).items.get(0x00081199, ()))
 
 
 def test_every_service_is_behind_the_gate(the_hospital: Hospital) -> None:
@@ -131,109 +205,44 @@ def test_every_service_is_behind_the_gate(the_hospital: Hospital) -> None:
     assert federated == behind
     expected = {(Field.FIND_RQ, uid) for uid in FIND} | {(Field.MOVE_RQ, uid) for uid in MOVE}
     assert behind == expected | {(Field.GET_RQ, uid) for uid in GET} | {(Field.ACTION_RQ, STORAGE_COMMITMENT)}
+    assert {service for service in SERVICES if service != VERIFICATION} == {uid for _, uid in behind}
 
 
 @pytest.mark.parametrize("called", ["VNA", "FEDERATED"])
 @pytest.mark.parametrize("title", ["STRANGER", "UNDECIDED"])
 def test_a_title_of_no_department_is_refused_by_every_service(the_hospital: Hospital, title: str, called: str) -> None:
-    ae = AE(ae_title=title)
-    for uid in (*FIND, *MOVE, *GET, STORAGE_COMMITMENT, "1.2.840.10008.1.1"):
-        ae.add_requested_context(uid)
-    ae.add_requested_context(CT, EXPLICIT)
-    association = ae.associate("127.0.0.1", the_hospital.dimse_port, ae_title=called)
-    assert association.is_established
-    assert association.send_c_echo().Status == 0
-    for uid in FIND:
-        assert statuses(association.send_c_find(study(1), uid)) == [NOT_AUTHORIZED]
-    for uid in MOVE:
-        assert statuses(association.send_c_move(study(1), "RAD", uid)) == [NOT_AUTHORIZED]
-    for uid in GET:
-        assert statuses(association.send_c_get(study(1), uid)) == [NOT_AUTHORIZED]
-    status, _ = association.send_n_action(commitment(1), 1, STORAGE_COMMITMENT, f"{STORAGE_COMMITMENT}.1")
-    assert status.Status == NOT_AUTHORIZED
-    assert association.send_c_store(dataset(50)).Status == NOT_AUTHORIZED
+    association = asking(the_hospital, title, called)
+    assert status_of(ask(association, VERIFICATION, Field.ECHO_RQ, None)) == 0
+    for field, services in ((Field.FIND_RQ, FIND), (Field.MOVE_RQ, MOVE), (Field.GET_RQ, GET)):
+        for uid in services:
+            assert status_of(ask(association, uid, field, study_key(1), MOVE_DESTINATION="RAD")) == NOT_AUTHORIZED
+    assert committed(association, 1) == (NOT_AUTHORIZED, 0)
+    octets = instance(50, "P50")
+    data_set = octets[octets.index(b"\x08\x00\x05\x00") :]
+    sent = ask(association, CT, Field.STORE_RQ, data_set, AFFECTED_SOP_INSTANCE="1.2.77.50.1.1")
+    assert status_of(sent) == NOT_AUTHORIZED
     association.release()
     assert the_hospital.archive.catalogue.versions("1.2.77.50.1.1") == ()
 
 
-def dataset(number: int) -> Dataset:
-    from io import BytesIO
-
-    from pydicom import dcmread
-
-    return dcmread(BytesIO(instance(number, f"P{number}")))
-
-
-def commitment(number: int) -> Dataset:
-    asked = Dataset()
-    asked.TransactionUID = f"1.2.88.{number}"
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, f"1.2.77.{number}.1.1"
-    asked.ReferencedSOPSequence = [item]
-    return asked
-
-
 def test_another_department_finds_nothing_by_any_service(the_hospital: Hospital) -> None:
-    reports: list[Dataset] = []
-    came = threading.Event()
-
-    def on_report(event: Any) -> tuple[int, None]:
-        reports.append(event.event_information)
-        came.set()
-        return 0, None
-
-    def on_store(event: Any) -> int:
-        return 0
-
-    counted = {}
-    for title in ("CARD", "RAD"):
-        ae = AE(ae_title=title)
-        for uid in (*FIND, *MOVE, *GET, STORAGE_COMMITMENT):
-            ae.add_requested_context(uid)
-        ae.add_requested_context(CT, EXPLICIT)
-        roles = [build_role(CT, scp_role=True, scu_role=True), build_role(STORAGE_COMMITMENT, scu_role=True, scp_role=True)]
-        handlers = [(evt.EVT_C_STORE, on_store), (evt.EVT_N_EVENT_REPORT, on_report)]
-        association = ae.associate("127.0.0.1", the_hospital.dimse_port, ae_title="VNA", ext_neg=roles, evt_handlers=handlers)
-        assert association.is_established
-        for uid in FIND:
-            counted[title, uid] = statuses(association.send_c_find(study(1), uid)).count(0xFF00)
-        for uid in GET:
-            last = list(association.send_c_get(study(1), uid))[-1][0]
-            counted[title, uid] = int(last.NumberOfCompletedSuboperations)
-        for uid in MOVE:  # nobody listens there: what would be sent is what fails
-            last = list(association.send_c_move(study(1), title, uid))[-1][0]
-            counted[title, uid] = int(last.NumberOfFailedSuboperations)
-        reports.clear()
-        came.clear()
-        association.send_n_action(commitment(1), 1, STORAGE_COMMITMENT, f"{STORAGE_COMMITMENT}.1")
-        assert came.wait(30)
-        counted[title, STORAGE_COMMITMENT] = len(reports[0].get("ReferencedSOPSequence", ()))
+    for title, expected in (("CARD", 0), ("RAD", 1)):
+        association = asking(the_hospital, title)
+        assert set(find_and_get(association, 1).values()) == {expected}
+        assert {moved(association, 1, title, uid) for uid in MOVE} == {expected}
+        assert committed(association, 1) == (0, expected)
         association.release()
-    assert {seen for (title, _), seen in counted.items() if title == "CARD"} == {0}
-    assert {seen for (title, _), seen in counted.items() if title == "RAD"} == {1}
 
 
 def test_nothing_is_sent_to_a_destination_that_may_not_have_it(the_hospital: Hospital) -> None:
-    ae = AE(ae_title="RAD")
-    move = "1.2.840.10008.5.1.4.1.2.2.2"
-    ae.add_requested_context(move)
-    association = ae.associate("127.0.0.1", the_hospital.dimse_port, ae_title="VNA")
-    sent = {
-        (number, destination): int(
-            list(association.send_c_move(study(number), destination, move))[-1][0].NumberOfFailedSuboperations
-        )
-        for number, destination in ((1, "CARD"), (3, "CARD"), (1, "UNDECIDED"), (1, "RAD"))
-    }
+    association = asking(the_hospital, "RAD")
+    asked = ((1, "CARD"), (3, "CARD"), (1, "UNDECIDED"), (1, "RAD"))
+    sent = {(number, destination): moved(association, number, destination) for number, destination in asked}
     association.release()
     assert sent == {(1, "CARD"): 0, (3, "CARD"): 1, (1, "UNDECIDED"): 0, (1, "RAD"): 1}
 
 
 def test_without_departments_every_route_is_open_as_before(the_hospital: Hospital) -> None:
-    from vna_core.access.gate import Gate
-    from vna_core.access.policy import Policy
-    from vna_core.configuration import Settings
-    from vna_core.domain.access import EVERYTHING, Principal, PrincipalKind
-
     archive = the_hospital.archive
     settings = Settings(data=archive.settings.data)
     gate = Gate(Policy(settings), archive.catalogue)
@@ -245,8 +254,11 @@ def test_without_departments_every_route_is_open_as_before(the_hospital: Hospita
 
 
 def test_a_rebuilt_catalogue_has_the_same_walls(the_hospital: Hospital) -> None:
-    """Run last: it needs what the others stored, octets that a second department delivered among it."""
+    """Octets that a second department delivered included."""
     archive = the_hospital.archive
+    octets = instance(31, "BOTH31")
+    the_hospital.offer(octets, Source("dimse", "RAD", "127.0.0.1"))
+    the_hospital.offer(octets, Source("dimse", "CARD", "127.0.0.1"))
     departments = departments_of(archive.settings.departments, archive.settings.policy)
     held = archive.catalogue.fingerprint()
     with Catalogue.open(CatalogueSettings(), archive.settings.data / "rebuilt", departments) as again:
@@ -255,4 +267,52 @@ def test_a_rebuilt_catalogue_has_the_same_walls(the_hospital: Hospital) -> None:
         made = again.fingerprint()
     for name in ("labels", "labels of studies"):
         assert made[name] == held[name]
-    assert ("1.2.77.21", ";cardiology;radiology;") in made["labels of studies"]
+    assert ("1.2.77.31", ";cardiology;radiology;") in made["labels of studies"]
+
+
+def test_everything_that_happened_is_in_the_audit_trail(the_hospital: Hospital) -> None:
+    """Over every face, with every outcome; and the chain is whole."""
+    trail = the_hospital.archive.audit
+    for name, path in (("rad", "studies/1.2.77.1"), ("card", "studies/1.2.77.1"), ("nobody", "studies"), ("rad", "studies")):
+        with the_hospital.client(name) as client:
+            client.get(f"/dicom-web/{path}")
+    with the_hospital.client("emergency") as client:
+        client.get("/dicom-web/studies", headers={"Break-Glass": "unconscious"})
+    for title in ("RAD", "STRANGER"):
+        association = asking(the_hospital, title)
+        find = next(iter(FIND))
+        ask(association, find, Field.FIND_RQ, study_key(1))
+        ask(association, next(iter(GET)), Field.GET_RQ, study_key(1))
+        association.release()
+    trail.note_durably(AuditEvent(AuditEventId.ACTIVITY, Principal(PrincipalKind.LOCAL, "test")))
+    report = verify(trail.folder, tuple(the_hospital.archive.stores.values()))
+    assert report.findings == []
+    seen = set()
+    for record in read(trail.folder):
+        asker = record["participants"][0]
+        seen.add((asker["user_id"], record["event"]["id"][1 + 1], record["event"]["outcome"]))
+    assert seen >= {
+        ("RAD", "Query", 0),
+        ("rad", "Query", 0),
+        ("rad", "DICOM Instances Transferred", 0),
+        ("card", "DICOM Instances Transferred", 4),
+        ("RAD", "DICOM Instances Transferred", 0),
+        ("nobody", "Query", 8),
+        ("STRANGER", "Query", 8),
+        ("STRANGER", "DICOM Instances Transferred", 8),
+        ("emergency", "Security Alert", 0),
+    }
+
+
+def test_without_an_audit_trail_the_glass_stays_whole(the_hospital: Hospital, tmp_path: Path) -> None:
+    archive = the_hospital.archive
+    (tmp_path / "audit").write_text("in the way")
+    trail = AuditTrail(archive.settings.audit, tmp_path / "audit", archive.landing)
+    gate = Gate(Policy(archive.settings), archive.catalogue, trail)
+    asker = Principal(PrincipalKind.AE_TITLE, "EMERGENCY", "127.0.0.1")
+    with pytest.raises(AuditUnavailable):
+        gate.enter(asker, Action.RETRIEVE, "unconscious")
+    with pytest.raises(NotAuthorized):
+        Gate(Policy(archive.settings), archive.catalogue).enter(Principal(PrincipalKind.TOKEN, "nobody"), Action.RETRIEVE)
+    assert archive.catalogue.emergencies.reason(asker) is None
+    trail.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vna_core.catalogue import Catalogue
+from vna_core.domain.audit import Auditor
 from vna_core.domain.errors import VnaError
 from vna_core.gateways.admin.metrics import CONTENT_TYPE, Metrics
 from vna_core.gateways.web.exchange import Exchange
@@ -19,10 +20,11 @@ class Health:
 
 
 class Readiness:
-    """GET ``/readyz``: every store takes and gives an object, and the catalogue answers; 503 where one does not."""
+    """GET ``/readyz``: every store takes and gives an object, the catalogue answers, the audit trail is written; 503 where one does not."""
 
-    def __init__(self, catalogue: Catalogue, stores: Mapping[str, Store]) -> None:
+    def __init__(self, catalogue: Catalogue, stores: Mapping[str, Store], auditor: Auditor) -> None:
         self._catalogue = catalogue
+        self._auditor = auditor
         self._stores = stores
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -31,7 +33,7 @@ class Readiness:
         await exchange.json({"status": "ready" if ready else "not-ready", "checks": checks}, 200 if ready else 503)
 
     def _check(self) -> dict[str, str]:
-        checks = {}
+        checks = {"audit": "audit-unavailable" if self._auditor.failing else "ok"}
         for name, probe in (
             ("catalogue", self._catalogue.ping),
             *((f"store:{name}", store.probe) for name, store in self._stores.items()),

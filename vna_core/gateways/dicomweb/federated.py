@@ -103,6 +103,7 @@ class FederatedSearch:
                 return known[0], content["rows"], content["reports"]
             if token:
                 raise NotFound("This answer is not kept any more: ask again from the first page.")
+        exchange.catalogue.notes.queried(request.query)
         answer = self._federation.query(
             request.query,
             tuple(sorted(request.include)),

@@ -42,8 +42,10 @@ class FederatedServices:
         context = association.contexts[message.context_id]
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, FIND[context.abstract_syntax])
+        query = Query(level, conditions_of(identifier))
+        permit.catalogue.notes.queried(query)
         answer = self._federation.query(
-            Query(level, conditions_of(identifier)),
+            query,
             tuple(sorted(identifier.values)),
             scope=permit.catalogue.scope,
             local_only=self._is_member(permit),

@@ -126,7 +126,8 @@ class RetrieveService:
             association.send(message.context_id, answered)
             return
         receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
-        held = self._catalogue.only_in(self._policy.scope(receiver, Action.RETRIEVE), self._wanted(association, message, MOVE))
+        scope = self._policy.scope(receiver, Action.RETRIEVE)
+        held = self._catalogue.only_in(scope, self._wanted(association, message, MOVE), title)
         progress = self._counting(held)
         held = self._recalled(association, message, held, progress)
         if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
@@ -373,10 +374,12 @@ def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Le
     else:
         found = [held for uid in uids for held in catalogue.instances(study=uid)]
     patient = identifier.first(_PATIENT_ID)
+    one_of_each = {(held.study_instance_uid, held.patient): held for held in found} if patient else {}
+    belongs = {key: catalogue.is_of(held, patient) for key, held in one_of_each.items()}
     return [
         held
         for held in found
-        if (not patient or held.patient.patient_id == patient)
+        if (not patient or belongs[held.study_instance_uid, held.patient])
         and (level is Level.STUDY or not study or held.study_instance_uid == study)
         and (level is not Level.IMAGE or not series or held.series_instance_uid == series)
     ]
@@ -384,10 +387,14 @@ def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Le
 
 def _of_patient(catalogue: CatalogueView, patient_id: str, issuer: str) -> list[HeldInstance]:
     conditions = (Equals(_PATIENT_ID, (patient_id,)), *((Equals(_ISSUER, (issuer,)),) if issuer else ()))
-    patients = {match.patient for match in catalogue.search(Query(Level.PATIENT, conditions)).matches}
-    if len(patients) > 1:
+    patients = frozenset(match.patient for match in catalogue.search(Query(Level.PATIENT, conditions)).matches)
+    if not catalogue.are_one_person(patients):
         raise InvalidRequest("Several issuers gave out this Patient ID: name the Issuer of Patient ID.")
-    return [held for patient in patients for held in catalogue.instances(patient=patient)]
+    return [
+        held
+        for patient in sorted(patients, key=lambda one: (one.issuer, one.patient_id))
+        for held in catalogue.instances(patient=patient)
+    ]
 
 
 _Proposals = dict[tuple[str, tuple[str, ...]], None]

@@ -1,0 +1,129 @@
+"""MLLP: messages between a start block and an end block (HL7 v2 transport specification, appendix C), one answer to each."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import Settings
+from vna_core.domain.access import Principal, PrincipalKind
+from vna_core.domain.audit import Auditor
+from vna_core.domain.errors import InvalidRequest, LimitExceeded, VnaError
+from vna_core.gateways.hl7.adt import AdtFeed
+from vna_core.gateways.hl7.message import Message, acknowledgement, parse
+from vna_core.stewardship.patient_identity import PatientIdentity
+
+START: Final = b"\x0b"
+END: Final = b"\x1c\x0d"
+_PIECE: Final = 65_536
+
+_log = structlog.get_logger(__name__)
+
+
+class MllpServer:
+    """Takes the feed of patient administration. One thread a connection; a bad message costs its own answer and nothing else."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor) -> None:
+        self._settings = settings.hl7
+        self._match = tuple(settings.identity.match)
+        self._catalogue = catalogue
+        self._auditor = auditor
+        self._feed = AdtFeed(settings.hl7)
+        self._stop = threading.Event()
+        self._room = threading.BoundedSemaphore(settings.hl7.max_connections)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+
+    def serve(self, listener: socket.socket) -> None:
+        """Accept and serve until `stop`. Blocks."""
+        listener.settimeout(0.5)
+        while not self._stop.is_set():
+            try:
+                connection, address = listener.accept()
+            except TimeoutError:
+                continue
+            except OSError as error:
+                if not self._stop.is_set():
+                    _log.warning("accept-failed", error=error.strerror)
+                    self._stop.wait(0.1)
+                continue
+            if self._settings.senders and address[0] not in self._settings.senders:
+                _log.warning("hl7-sender-refused", address=address[0])
+                connection.close()
+            elif not self._room.acquire(blocking=False):
+                _log.warning("connection-refused", address=address[0], limit="hl7.max_connections")
+                connection.close()
+            else:
+                threading.Thread(target=self._converse, args=(connection, address[0]), name="hl7", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no further message; those under way are answered."""
+        self._stop.set()
+        with self._lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RD)
+
+    def _converse(self, connection: socket.socket, address: str) -> None:
+        with self._lock:
+            self._open.add(connection)
+        try:
+            connection.settimeout(self._settings.idle_timeout)
+            for octets in frames(connection, self._settings.max_message):
+                connection.sendall(START + self.answer(octets, address) + END)
+        except LimitExceeded as error:
+            _log.warning("hl7-connection-ended", address=address, code=error.code)
+        except OSError as error:
+            _log.info("hl7-connection-lost", address=address, error=type(error).__name__)
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+            self._room.release()
+
+    def answer(self, octets: bytes, address: str) -> bytes:
+        """The acknowledgement of one message: AA only when what it says is durable."""
+        message: Message | None = None
+        try:
+            message = parse(octets)
+            sender = "^".join(message.header.value(number) for number in (3, 4))
+            principal = Principal(PrincipalKind.SUBJECT, f"hl7 {sender}"[:128], address)
+            self._feed.apply(message, PatientIdentity(self._catalogue, self._auditor, principal, self._match))
+            return acknowledgement(message, "AA")
+        except InvalidRequest as error:
+            _log.warning("hl7-message-refused", address=address, code=error.code)
+            return acknowledgement(message, "AR", error.message)
+        except VnaError as error:
+            _log.error("hl7-message-failed", address=address, code=error.code)
+            return acknowledgement(message, "AE", error.message)
+        except Exception:  # noqa: BLE001 - whatever a message does, its sender hears that it was not taken
+            _log.exception("hl7-message-failed", address=address)
+            return acknowledgement(message, "AE", "The archive met an unexpected error; it is in the log.")
+
+
+def frames(connection: socket.socket, limit: int) -> Iterator[bytes]:
+    """Messages as they arrive, until the peer closes; octets between blocks are passed over. Raises LimitExceeded, OSError."""
+    held = bytearray()
+    while piece := connection.recv(_PIECE):
+        held += piece
+        while True:
+            begin = held.find(START)
+            if begin < 0:
+                held.clear()
+                break
+            end = held.find(END, begin)
+            if end < 0:
+                if len(held) - begin > limit:
+                    raise LimitExceeded("The message is too large (hl7.max_message).", limit="hl7.max_message", maximum=limit)
+                del held[:begin]
+                break
+            if end - begin - 1 > limit:
+                raise LimitExceeded("The message is too large (hl7.max_message).", limit="hl7.max_message", maximum=limit)
+            yield bytes(held[begin + 1 : end])
+            del held[: end + len(END)]
