@@ -49,7 +49,7 @@ def path_to(route: Route, hospital: Hospital, number: int = 1) -> str:
     """The route's path with the identifiers of one study."""
     uid = f"1.2.77.{number}"
     known = {
-        "study": uid, "series": f"{uid}.1", "instance": f"{uid}.1.1", "sop": f"{uid}.1.1", "frames": "1",
+        "study": uid, "series": f"{uid}.1", "instance": f"{uid}.1.1", "sop": f"{uid}.1.1", "frames": "1", "uid": uid,
         "element": "7FE00010", "key": "zarr.json", "id": hospital.quarantine_id,
     }  # fmt: skip
     return re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: known[match.group(1)], route.path)
