@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, or_, select, update
 
 from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.parent_changes import ParentChanges
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.recording import OTHER_PARENT, Recorder, RecordingBatch
@@ -40,7 +41,7 @@ def _dependents() -> list[tuple[Table, Any]]:
 class _Removal:
     def __init__(self, database: Database, session: Session) -> None:
         self._session = session
-        self._batch = RecordingBatch(Recorder(database), session)
+        self._batch = RecordingBatch(Recorder(database, FollowUps(database)), session)
         self._parents = Parents(database)
         self._pks: list[int] = []
         self._stamps: set[tuple[int, str]] = set()
