@@ -44,7 +44,7 @@ def ensure_periodic_jobs(archive: Archive) -> None:
 
 def _duties(archive: Archive) -> Duties:
     settings = archive.settings
-    return Duties(archive.stores, archive.landing, archive.catalogue, settings.scrub, settings.retention)
+    return Duties(archive.stores, archive.landing, archive.catalogue, settings.scrub, settings.retention, auditor=archive.audit)
 
 
 def job_engine(archive: Archive, name: str) -> EmbeddedEngine:

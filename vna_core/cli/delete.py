@@ -32,7 +32,7 @@ def whoever(by: str) -> str:
 
 def deleting_of(archive: Archive) -> Deleting:
     """What deletes in this archive."""
-    return Deleting(archive.stores, archive.landing, archive.catalogue)
+    return Deleting(archive.stores, archive.landing, archive.catalogue, auditor=archive.audit)
 
 
 def deletion_json(one: Deletion) -> dict[str, Any]:

@@ -17,6 +17,8 @@ import structlog
 
 from vna_core.archival_storage.keys import PACKS, STUDIES
 from vna_core.catalogue import Catalogue
+from vna_core.domain.access import Principal, PrincipalKind
+from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, NoAudit, StudyObject
 from vna_core.domain.errors import (
     DigestMismatch,
     InvalidRequest,
@@ -35,6 +37,8 @@ from vna_core.stewardship.stored_entry import undone_runs
 from vna_core.stewardship.taking_up import FoundObject, TakingUp, deliver_again
 
 REASON_LENGTH: Final = 1000
+
+_NO_AUDIT: Final = NoAudit()
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +82,10 @@ class Deleting:
     ----------
     after_step
         Called with the name of each step left; fault tests end the process there.
+    auditor
+        Takes a record of each deed before it is done; where it cannot, nothing is done and AuditUnavailable is raised.
+    kind
+        How whoever does it was recognized.
     """
 
     def __init__(
@@ -86,12 +94,22 @@ class Deleting:
         landing: Store,
         catalogue: Catalogue,
         after_step: Callable[[str], object] = lambda _: None,
+        auditor: Auditor = _NO_AUDIT,
+        kind: PrincipalKind = PrincipalKind.LOCAL,
     ) -> None:
         self._stores = stores
         self._landing = landing
         self._catalogue = catalogue
         self._ledger = catalogue.deletions
         self._after_step = after_step
+        self._auditor = auditor
+        self._kind = kind
+
+    def _note(self, by: str, what: str, study: str = "") -> None:
+        """Have it in the audit trail before it is done. Raises AuditUnavailable: then it is not done."""
+        studies = (StudyObject(study),) if study else ()
+        principal = Principal(self._kind, by)
+        self._auditor.note_durably(AuditEvent(AuditEventId.DELETED, principal, description=what, studies=studies))
 
     def set_hold(self, level: Extent, identifier: str, reason: str, by: str, issuer: str = "") -> Hold:
         """Hold a patient, a study or a series, held already or not: nothing of it is deleted until the hold is released.
@@ -104,6 +122,7 @@ class Deleting:
             The hold is in force, but the landing store has no note of it yet; set or release any hold to write it.
         """
         hold = Hold(_new_id(), level, _required(identifier, "identifier"), issuer, _required(reason, "reason"), by, _now())
+        self._note(by, f"hold on {level.value} {identifier}: {hold.reason}")
         self._catalogue.holds.set(hold)
         self._after_step("held")
         self._write_notes()
@@ -111,6 +130,7 @@ class Deleting:
 
     def release_hold(self, hold_id: str, by: str) -> Hold:
         """End a hold. Raises NotFound."""
+        self._note(by, f"release of hold {hold_id}")
         hold = self._catalogue.holds.release(hold_id, by, _now())
         self._write_notes()
         return hold
@@ -132,6 +152,7 @@ class Deleting:
         if level is Extent.PATIENT:
             raise InvalidRequest("Studies, series and instances are deleted, not patients.")
         wanted = Deletion(_new_id(), level, _required(uid, "UID"), _required(reason, "reason"), by, _now())
+        self._note(by, f"deletion of {level.value} {uid}: {wanted.reason}", uid if level is Extent.STUDY else "")
         deletion = self._ledger.hide(wanted)
         self._after_step("hidden")
         self._write_notes()
@@ -148,6 +169,7 @@ class Deleting:
         DigestMismatch, ObjectMissing, StoreUnavailable
             An object cannot be read: repair it, then call again.
         """
+        self._note(by, f"deletion {deletion_id} taken back")
         self._ledger.begin_undo(deletion_id, by, _now())
         self._after_step("undoing")
         self._write_notes()
@@ -196,6 +218,7 @@ class Deleting:
         for deletion in self._due(grace, only):
             if stopping():
                 break
+            self._note(by, f"purge of deletion {deletion.id}")
             try:
                 self._ledger.begin_purge(deletion.id, by, _now())
             except UnderHold as error:

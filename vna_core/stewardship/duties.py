@@ -12,6 +12,7 @@ import structlog
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import ScrubRun
 from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
+from vna_core.domain.audit import Auditor, NoAudit
 from vna_core.domain.jobs import BACKGROUND, Again, Job
 from vna_core.ports.jobs import Handler, Running
 from vna_core.ports.storage import Store
@@ -38,6 +39,8 @@ class Duties:
     ----------
     now
         The present moment, in local time.
+    auditor
+        Takes a record of what retention deletes.
     """
 
     def __init__(
@@ -48,10 +51,11 @@ class Duties:
         scrub: ScrubSettings,
         retention: RetentionSettings,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+        auditor: Auditor | None = None,
     ) -> None:
         self._stores = stores
         self._catalogue = catalogue
-        self._deleting = Deleting(stores, landing, catalogue)
+        self._deleting = Deleting(stores, landing, catalogue, auditor=auditor or NoAudit())
         self._scrub = scrub
         self._retention = retention
         self._now = now

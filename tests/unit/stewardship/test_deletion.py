@@ -12,7 +12,8 @@ import pytest
 from tests.unit.stewardship.held_archive import NORTH, OFFERED, Place, instance, offer, originals, worker
 from tests.unit.stewardship.two_stores import SCANNER, Keeper, Killed, cut, keeper
 from vna_core.catalogue import Scope as Runs
-from vna_core.domain.errors import InvalidRequest, NotFound, StorageError, UnderHold
+from vna_core.domain.audit import AuditEvent, AuditEventId, NoAudit
+from vna_core.domain.errors import AuditUnavailable, InvalidRequest, NotFound, StorageError, UnderHold
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.query import Level, Query
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDONE, Extent
@@ -307,3 +308,40 @@ def test_a_rebuild_from_any_complete_set_of_stores_gives_an_equal_catalogue(
     else:  # copies in the other store are not known, and quarantine is kept in landing alone
         assert different <= {"locations", "quarantine"}
         assert [row for row in held["locations"] if row[2] in stores] == rebuilt["locations"]
+
+
+class Noting(NoAudit):
+    """Takes events until it fails."""
+
+    def __init__(self) -> None:
+        self.failing = False
+        self.events: list[AuditEvent] = []
+
+    def note_durably(self, event: AuditEvent) -> None:
+        if self.failing:
+            raise AuditUnavailable("The trail cannot be written.")
+        self.events.append(event)
+
+
+def test_what_cannot_be_written_down_is_not_done(kept: Keeper) -> None:
+    trail = Noting()
+    deleting = Deleting(kept.archive.stores, kept.archive.landing, kept.archive.catalogue, auditor=trail)
+    deletion = deleting.delete(Extent.STUDY, "1.2.3.1", "wrong patient", "Dr. Grün")
+    hold = deleting.set_hold(Extent.SERIES, "1.2.3.3", "in court", "clerk")
+    before = kept.archive.catalogue.fingerprint()
+    trail.failing = True
+    for deed in (
+        lambda: deleting.delete(Extent.INSTANCE, "1.2.3.2.2", "again", "me"),
+        lambda: deleting.undelete(deletion.id, "me"),
+        lambda: deleting.purge("me", AT_ONCE),
+        lambda: deleting.release_hold(hold.id, "me"),
+        lambda: deleting.set_hold(Extent.STUDY, "1.2.3.9", "why not", "me"),
+    ):
+        with pytest.raises(AuditUnavailable):
+            deed()
+    assert kept.archive.catalogue.fingerprint() == before
+    assert [(event.principal.name, event.event) for event in trail.events] == [
+        ("Dr. Grün", AuditEventId.DELETED),
+        ("clerk", AuditEventId.DELETED),
+    ]
+    assert "wrong patient" in trail.events[0].description

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from vna_core.access.gate import Gate
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
-from vna_core.domain.access import Action
+from vna_core.domain.access import Action, PrincipalKind
 from vna_core.domain.stewardship import Extent
 from vna_core.gateways.admin import deletions, holds
 from vna_core.gateways.admin.quarantine import page_of
@@ -48,7 +48,7 @@ def stewardship_routes(
 ) -> list[Route]:
     """Every route of stewardship below `api`."""
     routes: list[Route] = []
-    deleting = Deleting(stores, stores[settings.landing], catalogue)
+    deleting = Deleting(stores, stores[settings.landing], catalogue, auditor=gate.auditor, kind=PrincipalKind.TOKEN)
 
     def add(method: str, path: str, name: str, needs: Action, handler: Handler) -> None:
         routes.append(Route(api + path, Endpoint(handler, pace, gate, needs), methods=[method], name=name))
