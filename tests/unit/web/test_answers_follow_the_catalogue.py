@@ -91,14 +91,16 @@ def test_kept_rows_are_the_rows(name: str) -> None:
     rows = EncodedRows()
     for base in ("http://one", "https://two:8043"):
         for _ in range(2):
-            assert rows.encoded(match(1, name), None, base.encode()) == octets(row_of(match(1, name), None, base))
+            for available in ("ONLINE", "NEARLINE"):
+                made = rows.encoded(match(1, name), None, base.encode(), available)
+                assert made == octets(row_of(match(1, name), None, base, available))
 
 
 def test_no_more_is_kept_than_the_limit_and_the_oldest_goes_first() -> None:
-    one = len(octets(row_of(match(10, "Doe"), None, "")))
+    one = len(octets(row_of(match(10, "Doe"), None, "", "ONLINE")))
     rows = EncodedRows(kept=3 * one)
     for pk in range(10, 60):
-        assert json.loads(rows.encoded(match(pk, "Doe"), None, b""))["0020000D"]["Value"] == [f"1.2.{pk}"]
+        assert json.loads(rows.encoded(match(pk, "Doe"), None, b"", "ONLINE"))["0020000D"]["Value"] == [f"1.2.{pk}"]
     assert [key[0][0] for key in rows._known] == [57, 58, 59]
     assert rows._size == 3 * one
 
