@@ -72,7 +72,7 @@ def test_lists_are_paged(client: httpx2.Client) -> None:
 
 def test_the_archive_says_that_it_is_well(client: httpx2.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json()["checks"] == {"catalogue": "ok", "store:landing": "ok"}
+    assert client.get("/readyz").json()["checks"] == {"audit": "ok", "catalogue": "ok", "store:landing": "ok"}
 
 
 def test_metrics_count_instances_by_outcome(client: httpx2.Client) -> None:
