@@ -72,7 +72,7 @@ def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
 
 
 def test_a_campaign_is_found_again_as_it_was_saved(catalogue: Catalogue) -> None:
-    catalogue.save_campaign(Campaign("c", "dimse://OLD@127.0.0.1:104", details={"found": 1}))
-    catalogue.save_campaign(Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2}))
+    catalogue.campaigns.save(Campaign("c", "dimse://OLD@127.0.0.1:104", details={"found": 1}))
+    catalogue.campaigns.save(Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2}))
     assert catalogue.campaigns.load("c") == Campaign("c", "dimse://OLD@127.0.0.1:104", "done", {"found": 2})
     assert catalogue.campaigns.load("d") is None
