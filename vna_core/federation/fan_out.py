@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 import structlog
 
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import AnswerCapped, PeerError, PeerUnavailable, VnaError
+from vna_core.domain.errors import AnswerCapped, PeerUnavailable, VnaError
 from vna_core.federation.members import Member, MemberReport, Outcome
 
 T = TypeVar("T")
@@ -169,6 +169,3 @@ class _Ask(Generic[T]):
             except queue.Full:
                 if self._deadline.over:
                     return False
-
-
-__all__ = ["FanOut", "PeerError", "Said", "Work"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vna_core.domain.deadline import Deadline, seconds_left
@@ -120,6 +120,3 @@ class FaultyPacs(PacsAdapter):
         """Wake everybody who hangs, and close the adapter inside."""
         self._closed.set()
         self._inner.close()
-
-
-Faults = Callable[[], PacsFaults]

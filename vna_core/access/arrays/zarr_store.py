@@ -11,7 +11,7 @@ from typing import Final
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from vna_core.access.arrays.series import METADATA, SeriesArrays
+from vna_core.access.arrays.series import SeriesArrays
 
 _REFUSED: Final = "What the archive holds is not changed through its arrays."
 
@@ -108,6 +108,3 @@ def _asked(byte_range: ByteRequest | None) -> tuple[int, int | None]:
     if isinstance(byte_range, SuffixByteRequest):
         return (-byte_range.suffix, None) if byte_range.suffix else (0, 0)
     return 0, None
-
-
-__all__ = ["METADATA", "ArchiveZarrStore"]
