@@ -13,6 +13,7 @@ from vna_core.domain.placement import PLACE, RECALL
 from vna_core.jobs import EmbeddedEngine
 from vna_core.ports.jobs import Handler
 from vna_core.stewardship.duties import Duties
+from vna_core.stewardship.holding import HOLD_COPIES, HoldingCopies
 from vna_core.stewardship.pack_jobs import ensure_pack_jobs, pack_handlers
 from vna_core.stewardship.placement_rounds import SCAN, SWEEP, PlacementScan, PlacementSweep, ask_for_scan
 from vna_core.stewardship.placing import Placer
@@ -24,10 +25,11 @@ def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handl
     settings, stores, catalogue, policy = archive.settings, archive.stores, archive.catalogue, archive.availability.policy
     return {
         **pack_handlers(pack_keeper(archive), catalogue, settings.packs),
-        PLACE: Placer(stores, catalogue, policy),
+        PLACE: Placer(stores, catalogue, policy, removal_delay=settings.packs.removal_delay),
         SCAN: PlacementScan(catalogue, policy),
         SWEEP: PlacementSweep(stores, catalogue, settings.placement.sweep),
         **_duties(archive).handlers(),
+        HOLD_COPIES: HoldingCopies(stores, catalogue),
         RECALL: Recaller(stores, catalogue, settings.placement.recall),
         **migration_worker(archive, worker).handlers(),
     }

@@ -290,7 +290,8 @@ def _expected(store: str) -> tuple[tuple[Select[Any], Any], ...]:
     earlier = select(generations.c.key, generations.c.size, generations.c.sha256, literal(0)).where(generations.c.store == name)
     length = func.max(deleted_objects.c.offset + deleted_objects.c.length)
     offset = func.max(deleted_objects.c.offset)
-    hidden = select(deleted_objects.c.key, length, literal(""), offset).where(deleted_objects.c.store == name)
+    is_known = (deleted_objects.c.store == name) & (deleted_objects.c.length > 0)  # what is left over may be gone already
+    hidden = select(deleted_objects.c.key, length, literal(""), offset).where(is_known)
     waiting = select(quarantine.c.key, quarantine.c.size, quarantine.c.sha256, literal(0)).where(quarantine.c.store == name)
     whole = select(packs.c.key, packs.c.size, packs.c.sha256, literal(0)).join(pack_copies, pack_copies.c.pack_fk == packs.c.pk)
     return (

@@ -15,9 +15,10 @@ object_terms = Table(
     Column("tier_since", BigInteger, nullable=False, server_default="0"),
     Column("locked_until", BigInteger, nullable=False, server_default="0"),
     Column("readable_until", BigInteger, nullable=False, server_default="0"),
+    Column("legal_hold", Integer, nullable=False, server_default="0"),
     Index(None, "readable_until"),
     sqlite_with_rowid=False,
-    comment="Objects that are in a tier, locked, or recalled for a time; others have no row. Times are microseconds since 1970.",
+    comment="Objects that are in a tier, locked, held, or recalled for a time; others have no row. Times are microseconds since 1970.",
 )
 
 placements = Table(

@@ -21,9 +21,10 @@ def upgrade() -> None:
         sa.Column("key", TEXT, nullable=False),
         sa.Column("tier", TEXT, nullable=False, server_default=""),
         *(_number(name) for name in ("tier_since", "locked_until", "readable_until")),
+        sa.Column("legal_hold", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("store", "key", name="pk_object_terms"),
         sqlite_with_rowid=False,
-        comment="Objects that are in a tier, locked, or recalled for a time; others have no row. Times are microseconds since 1970.",
+        comment="Objects that are in a tier, locked, held, or recalled for a time; others have no row. Times are microseconds since 1970.",
     )
     op.create_index("ix_object_terms_readable_until", "object_terms", ["readable_until"])
     op.create_table(
