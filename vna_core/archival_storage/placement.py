@@ -53,6 +53,8 @@ class PlacementPolicy:
             for place, copy in enumerate(rule.copies):
                 where = settings.where("placement", "rules", number, "copies", place, "store")
                 _known(where, copy.store, known)
+        for place, name in enumerate(placement.quarantine):
+            _known(settings.where("placement", "quarantine", place), name, known)
         if placement.recall.cache:
             _known(settings.where("placement", "recall", "cache"), placement.recall.cache, known)
         for name in placement.prices:

@@ -239,6 +239,14 @@ class Catalogue:
         """Note how an item ended. Raises NotFound."""
         self._quarantine.resolve(entry_id, outcome)
 
+    def uncopied_quarantine(self, store: str, after: str = "", limit: int = 100) -> list[QuarantineEntry]:
+        """Items, resolved or not, of which a store has no copy, by id."""
+        return self._quarantine.uncopied(store, after, limit)
+
+    def quarantine_copied(self, entry_id: str, store: str) -> None:
+        """Note that a store has a verified copy of an item."""
+        self._quarantine.copied(entry_id, store)
+
     def search(self, query: Query) -> Answer:
         """Current versions, series, studies or patients that match all conditions. Raises InvalidRequest."""
         return self._search(query)

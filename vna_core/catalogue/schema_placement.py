@@ -61,6 +61,15 @@ known_stores = Table(
     comment="Every store that was ever configured: copies in one that no longer is are offline.",
 )
 
+quarantine_copies = Table(
+    "quarantine_copies",
+    metadata,
+    Column("id", SHORT, primary_key=True),
+    Column("store", TEXT, primary_key=True),
+    sqlite_with_rowid=False,
+    comment="Stores that have a verified copy of an item of the quarantine, besides the one it landed in.",
+)
+
 placement_scans = Table(
     "placement_scans",
     metadata,

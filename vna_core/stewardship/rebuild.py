@@ -221,13 +221,10 @@ def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report
         _log.error("quarantine-note-damaged", store=store.name, key=octets.key, error=type(error).__name__)
         report.damaged.append(f"{store.name}:{octets.key}")
     report.quarantined += 1
-    if not _is_listed(catalogue, found.id):
-        catalogue.record_quarantine(found)
-
-
-def _is_listed(catalogue: Catalogue, quarantine_id: str) -> bool:
     try:
-        catalogue.quarantine_entry(quarantine_id)
+        listed = catalogue.quarantine_entry(found.id)
     except NotFound:
-        return False
-    return True
+        catalogue.record_quarantine(found)
+        return
+    if listed.store != store.name:
+        catalogue.quarantine_copied(found.id, store.name)

@@ -63,7 +63,7 @@ def test_what_is_due_follows_the_first_rule_that_fits_all_of_a_study(
 
 
 def test_a_department_is_the_configured_one_and_all_of_a_study_belongs_to_it(tmp_path: Path) -> None:
-    departments = {"north": {"holds": [{"names": ["CT_NORTH"]}]}, "south": {"holds": [{"names": ["south"]}]}}
+    departments = {"north": {"holds": [{"name": ["CT_NORTH"]}]}, "south": {"holds": [{"name": ["south"]}]}}
     document = {"data": str(tmp_path / "data"), "departments": departments}
     with open_archive(Settings.model_validate(document)) as archive:
         fill(archive)
