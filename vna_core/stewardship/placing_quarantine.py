@@ -51,8 +51,8 @@ class QuarantinePlacer:
                         _log.warning("quarantine-not-copied", item=entry.id, store=target, code=error.code)
                         failures.append(error)
                 after = page[-1].id
-        for error in sorted(failures, key=lambda one: not one.transient):
-            raise error
+        for failure in sorted(failures, key=lambda one: not one.transient):
+            raise failure
         return Again(_EVERY) if self._targets else None
 
     def _copy(self, entry: QuarantineEntry, target: str) -> None:
