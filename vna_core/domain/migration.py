@@ -67,6 +67,9 @@ MOVED: Final = frozenset(_MOVED)
 OPEN: Final = frozenset((StudyState.LISTED, StudyState.INVENTORIED, StudyState.QUEUED, StudyState.RETRIEVING))
 """States of studies that wait to be moved."""
 
+AWAITED: Final = OPEN | {StudyState.PARTIAL}
+"""States of studies of which something is still to be had at the source."""
+
 
 def may_follow(old: StudyState, new: StudyState) -> bool:
     """Whether a study in state `old` may come to state `new`."""

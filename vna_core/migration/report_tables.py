@@ -15,6 +15,7 @@ from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_reading import ExceptionEntry
 from vna_core.domain.migration import REASONS
 from vna_core.migration.report import summary_of
+from vna_core.migration.work_product.finding import WorkProducts
 
 _ENDS: Final = ("held", "duplicate", "conflict", "quarantined", "failed", "missing")
 _PIECE: Final = 500
@@ -43,6 +44,7 @@ def report_tables(catalogue: Catalogue, campaign: Campaign) -> list[ReportTable]
         _identity(catalogue, campaign.name),
         _reconciliation(catalogue, campaign.name),
         *_fidelity(catalogue, campaign.name),
+        _work_products(catalogue, campaign.name),
     ]
 
 
@@ -54,6 +56,15 @@ def _summary(catalogue: Catalogue, campaign: Campaign) -> ReportTable:
         rows += [("inventory SHA-256", inventory.digest)]
     rows += [(name, str(value)) for name, value in summary_of(catalogue, campaign.name).as_dict().items()]
     return ReportTable("summary", "Summary", ("what", "value"), tuple(rows))
+
+
+def _work_products(catalogue: Catalogue, campaign: str) -> ReportTable:
+    rows = [
+        (one.residue.product, one.residue.kind.value, one.residue.name, one.instances, one.marked, one.studies, one.residue.made)
+        for one in WorkProducts(catalogue, campaign).count()
+    ]
+    columns = ("product", "kind", "residue", "instances", "marked", "studies", "becomes")
+    return ReportTable("work-products", "Work products in private elements", columns, tuple(rows))
 
 
 def _burn_down(catalogue: Catalogue, campaign: str) -> ReportTable:
