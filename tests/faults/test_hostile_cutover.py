@@ -10,12 +10,14 @@ from tests.faults.hostile_campaign import Silent
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.catalogue import Campaign
 from vna_core.configuration import load_settings
-from vna_core.domain.access import EVERYTHING
+from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.errors import FetchIncomplete, FetchPending, PeerUnavailable
+from vna_core.domain.query import Level
 from vna_core.jobs import EmbeddedEngine
 from vna_core.migration.campaign import CampaignRunner
-from vna_core.migration.cutover import CutOver, Wanted
+from vna_core.migration.cutover import CutOver, Fetched, Wanted
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
+from vna_core.migration.report_tables import report_tables
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.testing.hostile_pacs.faults import FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
@@ -37,7 +39,7 @@ class Day:
         archive.catalogue.campaigns.save(campaign)
         runner.plan(3)
         archive.catalogue.awaited.cutovers.look_every = 0.0
-        self.archive = archive
+        self.archive, self.campaign = archive, campaign
         self.cutover = CutOver(archive.catalogue, archive.settings.cutover, "asker")
         self.engine = EmbeddedEngine(archive.catalogue.jobs, self.worker.handlers(), archive.settings.jobs, "test@nowhere:1")
 
@@ -94,6 +96,29 @@ def test_what_a_source_cannot_deliver_is_not_asked_for_again_at_once(tmp_path: P
         played = len(list(log))
         (again,) = day.cutover.begin(EVERYTHING, Wanted(uid))
         assert day.cutover.look(again).missing == first.missing and len(list(log)) == played
+        day.close()
+
+
+def test_who_may_not_see_a_study_has_nothing_fetched(tmp_path: Path) -> None:
+    plan = FaultPlan.parse(3, "none")
+    population = Population(plan, 2, 2)
+    departments = {"radiology": {"holds": [{"kind": "migration", "name": "dimse:*"}]}, "cardiology": {}}
+    settings = load_settings(None, {"data": str(tmp_path), "departments": departments})
+    with HostilePacs(population, plan, InjectionLog()) as pacs, open_archive(settings) as archive:
+        day = Day(archive, f"dimse://OLDPACS@127.0.0.1:{pacs.start()}")
+        uid = next(iter(population.studies))
+        radiology, cardiology = (Scope(frozenset((name,))) for name in departments)
+        assert day.cutover.begin(cardiology, Wanted(uid)) == []
+        assert day.cutover.named(cardiology, Level.STUDY, (), False) == []
+        assert day.engine.run_until_idle() == 0
+        (fetch,) = day.cutover.begin(radiology, Wanted(uid))
+        day.engine.run_until_idle()
+        assert day.cutover.look(fetch) == Fetched(False)
+        assert archive.catalogue.instances(study=uid, scope=radiology) and not archive.catalogue.instances(
+            study=uid, scope=cardiology
+        )
+        rows = dict(next(one.rows for one in report_tables(archive.catalogue, day.campaign) if one.name == "cut-over"))
+        assert (rows["fetched while somebody waited"], rows["came whole"]) == (1, 1)
         day.close()
 
 

@@ -270,16 +270,16 @@ class Ledger:
                 ask(writing.session, pk)
         return len(queued)
 
-    def queue_now(self, study: LedgerStudy, worker: str, ask: Ask) -> bool:
+    def queue_now(self, study: LedgerStudy, worker: str, ask: Ask, rule: str = "asked for") -> bool:
         """Queue one study before its turn; whether it was waiting, or waits already.
 
         A study that went on since `study` was read is left where it is: somebody else asked for it.
         """
         with self.writing(study.campaign, worker) as writing:
             if study.state in (StudyState.PARTIAL, StudyState.LISTED):
-                writing.move_study(study.pk, StudyState.INVENTORIED, "asked for", only_from=(study.state,))
+                writing.move_study(study.pk, StudyState.INVENTORIED, rule, only_from=(study.state,))
             seen = (StudyState.INVENTORIED, study.state)
-            moved = writing.move_study(study.pk, StudyState.QUEUED, "asked for", only_from=seen)
+            moved = writing.move_study(study.pk, StudyState.QUEUED, rule, only_from=seen)
             if moved or study.state in (StudyState.QUEUED, StudyState.RETRIEVING):
                 ask(writing.session, study.pk)
                 return True

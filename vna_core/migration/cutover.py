@@ -20,7 +20,7 @@ from vna_core.configuration_cutover import CutOverSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import FetchIncomplete, FetchPending, LimitExceeded, PeerError, PeerUnavailable
 from vna_core.domain.jobs import URGENT
-from vna_core.domain.migration import AWAITED, MOVED, StudyState
+from vna_core.domain.migration import AWAITED, MOVED, WAITED_FOR, StudyState
 from vna_core.domain.query import Condition, Level, Query
 from vna_core.migration.handlers import STUDY, ask_for_study, job_key
 
@@ -196,7 +196,7 @@ class CutOver:
         if row.state not in AWAITED or (job is not None and job.worker and row.state is StudyState.RETRIEVING):
             return
         ask = partial(ask_for_study, self._catalogue, study.campaign, priority=URGENT, asked=True)
-        self._catalogue.ledger.queue_now(row, self._worker, ask)
+        self._catalogue.ledger.queue_now(row, self._worker, ask, WAITED_FOR)
         _log.info("study-asked-for", campaign=study.campaign, study_instance_uid=study.study_instance_uid)
 
     def _is_known(self, study: AwaitedStudy) -> bool:
