@@ -11,7 +11,6 @@ import pydicom
 import pytest
 import zarr
 
-from tests.unit.catalogue.conftest import new_catalogue, postgresql_server
 from tests.unit.ingest.small_archive import flip
 from tests.unit.packs.archives import AT_ONCE, compact_all, keeper, keys, pack_keys, prove, prove_rebuilt, seal_all
 from tests.unit.stewardship.held_archive import NORTH, OFFERED, Place, fill, instance, offer, opened, served, worker
@@ -26,8 +25,6 @@ from vna_core.domain.stewardship import Extent
 from vna_core.stewardship.deletion import PURGE, Deleting
 from vna_core.stewardship.pack_jobs import COMPACT
 from vna_storage_filesystem.store import FilesystemStore
-
-__all__ = ["new_catalogue", "postgresql_server"]
 
 ALL = {octets for octets, _ in OFFERED}
 EVERYTHING = Scope()
