@@ -46,6 +46,7 @@ class CeleryEngine(JobEngine):
         """See `JobEngine.run`."""
         self._stop = stop
         state.should_stop = None
+        self._app.set_default()  # threads of the pool look for their task in the default application of the process
         # The controller, not the program around it: signals, logging and the process's title stay as they are.
         controller = WorkController(
             app=self._app,

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pydicom
 import pytest
 
-from tests.peers.archive import vna
 from tests.peers.dcmqrscp import dcmqrscp
+from vna_core.cli.application import run
 from vna_core.testing import phantoms
 from vna_core.testing.fill import fill
 
 SLICES = 3
+Answer = tuple[int, list[dict[str, Any]], str]
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def vna(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command with --json: exit code, lines of standard output, standard error."""
+
+    def call(*arguments: str, data: Path | None = None) -> Answer:
+        code = run([*arguments, *(["--data", str(data)] if data is not None else []), "--json"])
+        said = capsys.readouterr()
+        return code, [json.loads(line) for line in said.out.splitlines() if line.startswith("{")], said.err
+
+    return call
 
 
 def put(folder: Path, numbers: range) -> list[bytes]:
@@ -55,7 +71,7 @@ def files(root: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["files", "packs"])
-def test_stores_and_inventory_are_enough_for_another_archive(tmp_path: Path, packed: bool) -> None:
+def test_stores_and_inventory_are_enough_for_another_archive(vna: Command, tmp_path: Path, packed: bool) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     offered = put(tmp_path / "in", range(1, 4))
     assert vna("ingest", str(tmp_path / "in"), data=data)[0] == 0
@@ -87,7 +103,8 @@ def test_stores_and_inventory_are_enough_for_another_archive(tmp_path: Path, pac
     assert (code, lines[-1]["summary"]["held"]) == (0, 9), error
     assert vna("stats", data=taken_over)[1][-1]["instances"] == 9
 
-    damaged = next(path for path in (data / "store").rglob("*") if path.is_file() and path.suffix in (".dcm", ".0"))
+    named = "c.0*" if packed else "*.dcm"
+    damaged = next(path for path in (data / "store").rglob(named) if path.is_file())
     damaged.chmod(0o644)
     octets = damaged.read_bytes()
     damaged.write_bytes(octets[:600] + bytes([octets[600] ^ 1]) + octets[601:])
@@ -95,7 +112,7 @@ def test_stores_and_inventory_are_enough_for_another_archive(tmp_path: Path, pac
     assert (code, lines[-1]["inventory"]["different"]) == (3, 1)
 
 
-def test_files_outside_the_allowed_folder_are_not_read(tmp_path: Path) -> None:
+def test_files_outside_the_allowed_folder_are_not_read(vna: Command, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     put(tmp_path / "in", range(1, 2))
     assert vna("ingest", str(tmp_path / "in"), data=data)[0] == 0
@@ -104,7 +121,7 @@ def test_files_outside_the_allowed_folder_are_not_read(tmp_path: Path) -> None:
     assert (code, lines[-1]["summary"]["held"]) == (3, 0)  # every instance is told as failed, none is read
 
 
-def test_an_inventory_lists_for_a_source_that_is_not_asked(tmp_path: Path) -> None:
+def test_an_inventory_lists_for_a_source_that_is_not_asked(vna: Command, tmp_path: Path) -> None:
     """What the Inventory lists and the source does not send is missing, by name: what the source would have hidden."""
     with dcmqrscp(tmp_path / "pacs") as pacs:
         for number in (1, 2):
