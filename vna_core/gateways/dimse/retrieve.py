@@ -15,19 +15,21 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.gate import Permit
 from vna_core.access.policy import Policy
 from vna_core.access.transcode import Transcoder
-from vna_core.access.view import CatalogueView
 from vna_core.configuration import DimseSettings, PeerSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Context, Message
 from vna_core.dicom.network.command import Command, Field
-from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
+from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import InvalidRequest, NotAdaptable, PeerError, RecallPending, VnaError
+from vna_core.domain.errors import NotAdaptable, PeerError, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
-from vna_core.domain.query import Equals, Level, Query
+from vna_core.domain.query import Level
 from vna_core.gateways.dimse.find import level_of
-from vna_core.gateways.dimse.sop_classes import EXPLICIT_LITTLE, GET, IMPLICIT_LITTLE, MOVE
+from vna_core.gateways.dimse.proposals import proposed_groups
+from vna_core.gateways.dimse.sop_classes import GET, MOVE
+from vna_core.gateways.dimse.wanted import awaited, wanted_instances
+from vna_core.migration.cutover import NOT_IN_TIME, CutOver, Fetched
 
 PENDING: Final = 0xFF00
 CANCELLED: Final = 0xFE00
@@ -35,12 +37,11 @@ WITH_FAILURES: Final = 0xB000
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801
 OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 _FAILED_UIDS: Final = 0x00080058
-_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
-_STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
 _REPORT_EVERY: Final = 0.5
 _RECALL_LOOK: Final = 1.0
 """Seconds between looks at a recall that a retrieval waits for; the peer hears a pending response each time."""
-_CONTEXTS: Final = 128
+_FETCH_LOOK: Final = 0.5
+"""The same for a study that is fetched from a source in cut-over."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,6 +87,8 @@ class RetrieveService:
         SOP Instance UIDs that belong to what is asked for and cannot be had: they count as failed.
     comment
         Why, for the Error Comment.
+    cutover
+        Has fetched what sources in cut-over still have, before anything is sent.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class RetrieveService:
         unavailable: Sequence[str] = (),
         comment: str = "",
         availability: Availability | None = None,
+        cutover: CutOver | None = None,
     ) -> None:
         self._settings = settings
         self._catalogue = permit.catalogue
@@ -106,6 +110,7 @@ class RetrieveService:
         self._transcoder = transcoder
         self._egress = egress
         self._availability = availability
+        self._cutover = cutover
         self._calling = calling
         self._unavailable = tuple(unavailable)
         self._comment = comment
@@ -125,6 +130,8 @@ class RetrieveService:
             answered = self._response(message, MOVE_DESTINATION_UNKNOWN, None, "The move destination is not a configured peer.")
             association.send(message.context_id, answered)
             return
+        if not self._fetched(association, message, MOVE):
+            return
         receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
         scope = self._policy.scope(receiver, Action.RETRIEVE)
         held = self._catalogue.only_in(scope, self._wanted(association, message, MOVE), title)
@@ -138,7 +145,7 @@ class RetrieveService:
             commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
         }
         profile = self._egress.profiles.of_title(title)
-        for group, contexts in _groups(held, profile):
+        for group, contexts in proposed_groups(held, profile):
             destination = self._connected(title, peer, contexts)
             if destination is None:
                 for one in group:
@@ -201,6 +208,8 @@ class RetrieveService:
 
     def get(self, association: Association, message: Message) -> None:
         """Send what is asked for on the same association."""
+        if not self._fetched(association, message, GET):
+            return
         held = self._wanted(association, message, GET)
         progress = self._counting(held)
         held = self._recalled(association, message, held, progress)
@@ -214,6 +223,38 @@ class RetrieveService:
             progress.count(status, one.sop_instance_uid)
             self._report(association, message, progress)
         self._finish(association, message, progress)
+
+    def _fetched(self, association: Association, message: Message, models: dict[str, tuple[Level, ...]]) -> bool:
+        """Wait until what sources in cut-over have of it is here; what cannot be had counts as failed. False: cancelled.
+
+        The peer hears a pending response at every look. Raises PeerUnavailable, FetchPending, FetchIncomplete where not even
+        the number of instances is known.
+        """
+        if self._cutover is None or not self._cutover.is_active:
+            return True
+        context = association.contexts[message.context_id]
+        identifier = decode_identifier(message.data or b"", context.transfer_syntax)
+        fetches = awaited(self._cutover, self._catalogue, identifier, level_of(identifier, models[context.abstract_syntax]))
+        give_up = time.monotonic() + self._cutover.settings.wait_dimse
+        while fetches:
+            found = [self._cutover.look(one) for one in fetches]
+            if not any(one.waiting for one in found) or time.monotonic() >= give_up:
+                self._note_missing(found)
+                break
+            progress = _Progress(max(1, sum(one.expected for one in found)))
+            if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
+                association.send(message.context_id, self._response(message, CANCELLED, progress))
+                return False
+            association.send(message.context_id, self._response(message, PENDING, progress))
+            time.sleep(_FETCH_LOOK)
+        return True
+
+    def _note_missing(self, found: Sequence[Fetched]) -> None:
+        for one in found:
+            if not one.missing:
+                one.check(self._cutover.settings.retry_after if self._cutover is not None else 0)
+            self._unavailable += tuple(instance.sop_instance_uid for instance in one.missing)
+            self._comment = self._comment or one.reason or (NOT_IN_TIME if one.waiting else "")
 
     def _recalled(
         self, association: Association, message: Message, held: Sequence[HeldInstance], progress: _Progress
@@ -353,78 +394,6 @@ class RetrieveService:
         if comment:
             answered[commands.ERROR_COMMENT] = commands.comment(comment)
         return answered
-
-
-def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[HeldInstance]:
-    """Instances that the unique keys of a retrieve name (PS3.4 C.4.2.1.4). Raises InvalidRequest.
-
-    A Patient ID that several issuers gave out is not answered without Issuer of Patient ID: it would hand over strangers' images.
-    """
-    unique = {Level.PATIENT: _PATIENT_ID, Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _SOP}[level]
-    uids = [value for value in identifier.values.get(unique, ()) if value]
-    if not uids:
-        raise InvalidRequest(f"The identifier has no unique key of level {level.value}.")
-    if level is Level.PATIENT:
-        return _of_patient(catalogue, uids[0], identifier.first(_ISSUER))
-    study, series = identifier.first(_STUDY), identifier.first(_SERIES)
-    if level is Level.IMAGE:
-        found = list(catalogue.instances_by_uid_list(uids))
-    elif level is Level.SERIES:
-        found = [held for uid in uids for held in catalogue.instances(study=study or None, series=uid)]
-    else:
-        found = [held for uid in uids for held in catalogue.instances(study=uid)]
-    patient = identifier.first(_PATIENT_ID)
-    one_of_each = {(held.study_instance_uid, held.patient): held for held in found} if patient else {}
-    belongs = {key: catalogue.is_of(held, patient) for key, held in one_of_each.items()}
-    return [
-        held
-        for held in found
-        if (not patient or belongs[held.study_instance_uid, held.patient])
-        and (level is Level.STUDY or not study or held.study_instance_uid == study)
-        and (level is not Level.IMAGE or not series or held.series_instance_uid == series)
-    ]
-
-
-def _of_patient(catalogue: CatalogueView, patient_id: str, issuer: str) -> list[HeldInstance]:
-    conditions = (Equals(_PATIENT_ID, (patient_id,)), *((Equals(_ISSUER, (issuer,)),) if issuer else ()))
-    patients = frozenset(match.patient for match in catalogue.search(Query(Level.PATIENT, conditions)).matches)
-    if not catalogue.are_one_person(patients):
-        raise InvalidRequest("Several issuers gave out this Patient ID: name the Issuer of Patient ID.")
-    return [
-        held
-        for patient in sorted(patients, key=lambda one: (one.issuer, one.patient_id))
-        for held in catalogue.instances(patient=patient)
-    ]
-
-
-_Proposals = dict[tuple[str, tuple[str, ...]], None]
-
-
-def _groups(
-    held: Sequence[HeldInstance], profile: EgressProfile | None
-) -> Iterator[tuple[list[HeldInstance], list[tuple[str, tuple[str, ...]]]]]:
-    """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class.
-
-    Where a profile names transfer syntaxes, there is one context for each class and each of them instead.
-    """
-    group: list[HeldInstance] = []
-    exact: _Proposals = {}
-    classes: _Proposals = {}
-    for one in held:
-        allowed = profile.transfer_syntaxes if profile is not None else ()
-        named = dict.fromkeys(profile.sop_classes_of(one) if profile is not None else (one.sop_class_uid,))
-        syntaxes = allowed or (one.transfer_syntax_uid,)
-        pairs: _Proposals = {(name, (syntax,)): None for name in named for syntax in syntaxes}
-        fallbacks: _Proposals = {} if allowed else {(name, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)): None for name in named}
-        more = len(pairs.keys() - exact.keys()) + len(fallbacks.keys() - classes.keys())
-        if more and len(exact) + len(classes) + more > _CONTEXTS:
-            yield group, [*exact, *classes]
-            group, exact, classes = [], {}, {}
-        exact |= pairs
-        classes |= fallbacks
-        group.append(one)
-    if group:
-        yield group, [*exact, *classes]
 
 
 def _started(octets: Iterator[bytes]) -> Iterator[bytes]:
