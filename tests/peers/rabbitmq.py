@@ -53,7 +53,7 @@ class RabbitMq:
             self.process = subprocess.Popen(
                 [_SERVER], stdout=output, stderr=output, cwd=self.folder, env={**os.environ, **own}, start_new_session=True
             )
-        wait_for_listener(self.port, self.process, 600.0)
+        wait_for_listener(self.port, self.process, 300.0)
 
     def kill(self) -> None:
         """End it at once, as a power failure would."""
