@@ -102,6 +102,11 @@ class FilesystemStore(Store):
             raise ConfigurationError(f"Store {name!r} of type filesystem: {wrong}; it takes 'path'.", store=name)
         return cls(name, Path(str(options["path"])))
 
+    @property
+    def base_uri(self) -> str:
+        """The root as ``file:`` URI."""
+        return Path(self._root).as_uri() + "/"
+
     def abilities(self) -> Abilities:
         """Links are exclusive, reads are local, and everything is flushed."""
         return Abilities(conditional_create=True, local=True, durable_create=True)
