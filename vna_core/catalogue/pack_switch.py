@@ -162,11 +162,16 @@ def _copy_generation(session: Session, member: tuple[int, str, int, int], key: s
 
 
 def leave_where_packed(session: Session, stores: Iterable[str], moved: Iterable[StoredVersion]) -> None:
-    """Earlier objects are noted in one store and kept in all: have them removed from each other one when that has the pack."""
+    """Have loose objects removed from each other store when that has the pack, also should they be earlier ones by then.
+
+    Earlier objects are noted in one store and kept in all.
+    """
     for one in moved:
-        if one.location.key.startswith(LOOSE) and one.sha256 != one.held.sha256:
+        if one.location.key.startswith(LOOSE):
+            is_earlier, noted = one.sha256 != one.held.sha256, {where.store for where in one.held.locations}
             for store in stores:
-                leave(session, store, [(one.location.key, one.held.pk)], WHEN_PACKED)
+                if is_earlier or store in noted:
+                    leave(session, store, [(one.location.key, one.held.pk)], WHEN_PACKED)
 
 
 def release_where_packed(session: Session, pack: int, store: str, not_before: int) -> None:

@@ -232,6 +232,12 @@ class Packs:
             rows = session.run(select(*columns).where(due).order_by(pack_leftovers.c.not_before).limit(limit)).fetchall()
         return [(from_stored(row[0]), from_stored(row[1]), row[2]) for row in rows]
 
+    def is_left_over(self, store: str, key: str) -> bool:
+        """Whether an object waits to be removed, as its content is in a pack."""
+        this = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
+        with self._database.session() as session:
+            return session.run(select(pack_leftovers.c.key).where(this)).fetchone() is not None
+
     def number_of_leftovers(self) -> int:
         """How many objects wait to be removed."""
         with self._database.session() as session:

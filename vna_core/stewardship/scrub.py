@@ -168,7 +168,7 @@ class Scrub:
         if stored is None:
             return None if wanted is None else ObjectCheck(store, key, datetime.now(UTC), MISSING)
         if wanted is None:
-            if self._is_orphan(key):
+            if self._is_orphan(store, key):
                 return known if known is not None and known.outcome == ORPHANED else ObjectCheck(store, key, None, ORPHANED)
             return ObjectCheck(store, key) if known is None or known.outcome == ORPHANED else known
         if stored.size < wanted.size or (not wanted.packed and stored.size != wanted.size):
@@ -178,11 +178,13 @@ class Scrub:
             return ObjectCheck(store, key)  # to be read as soon as possible
         return known
 
-    def _is_orphan(self, key: str) -> bool:
-        """Whether nobody knows an object that is not on record in its store: not as an earlier object, nor as a deleted one."""
+    def _is_orphan(self, store: str, key: str) -> bool:
+        """Whether nobody knows an object that is not on record: not as an earlier or a deleted one, nor as one that is packed."""
         if not key.startswith((STUDIES, QUARANTINE)) or not digest_of_content(key):
             return False
-        return not self._catalogue.generations.knows(key) and self._catalogue.deletions.of_key(key) is None
+        if self._catalogue.generations.knows(key) or self._catalogue.packs.is_left_over(store, key):
+            return False
+        return self._catalogue.deletions.of_key(key) is None
 
     def _look_again(self, name: str, store: Store) -> None:
         """What came or went while the listing was read is neither missing nor orphaned."""
@@ -221,7 +223,7 @@ class Scrub:
     def _checked(self, store: Store, due: ObjectCheck, wanted: ExpectedObject | None) -> tuple[ObjectCheck, int]:
         """What reading an object showed, and how much was read."""
         now, size, detail = datetime.now(UTC), 0, ""
-        if wanted is None and due.outcome != ORPHANED and self._is_orphan(due.key):
+        if wanted is None and due.outcome != ORPHANED and self._is_orphan(due.store, due.key):
             return ObjectCheck(due.store, due.key, now, ORPHANED), 0
         try:
             if wanted is not None and wanted.packed:
