@@ -7,7 +7,9 @@ import socket
 from collections.abc import Mapping
 
 from vna_core.bootstrap import Archive, pack_keeper
+from vna_core.bootstrap_federation import correction_sender
 from vna_core.bootstrap_migration import migration_worker
+from vna_core.domain.corrections import REJECTION_NOTES, SEND
 from vna_core.domain.jobs import BACKGROUND
 from vna_core.domain.placement import PLACE, RECALL
 from vna_core.jobs import EmbeddedEngine
@@ -30,6 +32,8 @@ def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handl
         **_duties(archive).handlers(),
         RECALL: Recaller(stores, catalogue, settings.placement.recall),
         **migration_worker(archive, worker).handlers(),
+        SEND: correction_sender(archive),
+        REJECTION_NOTES: archive.rejecting.round,
     }
 
 
@@ -38,6 +42,8 @@ def ensure_periodic_jobs(archive: Archive) -> None:
     if archive.availability.policy.digest:
         ask_for_scan(archive.catalogue, archive.availability.policy)
         archive.catalogue.jobs.ensure(SWEEP, "", priority=BACKGROUND)
+    if archive.settings.corrections.rejection_notes:
+        archive.catalogue.jobs.ensure(REJECTION_NOTES, "", priority=BACKGROUND)
     ensure_pack_jobs(archive.catalogue, archive.settings.packs)
     _duties(archive).ensure()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import Any, Final
@@ -11,6 +12,17 @@ import structlog
 from vna_core.configuration import LoggingSettings
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class LastingLogger(structlog.PrintLogger):
+    """Writes lines, and lets one go whose stream is closed, full or has no reader: what is logged about must go on all the same."""
+
+    def msg(self, message: str) -> None:
+        """Write one line, if it can be written."""
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def set_up_logging(settings: LoggingSettings, role: str = "") -> None:
@@ -36,7 +48,7 @@ def set_up_logging(settings: LoggingSettings, role: str = "") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: LastingLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     # Libraries below warning are noise, and pynetdicom's info level names patients.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -15,19 +15,20 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.gate import Permit
 from vna_core.access.policy import Policy
 from vna_core.access.transcode import Transcoder
-from vna_core.access.view import CatalogueView
 from vna_core.configuration import DimseSettings, PeerSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Context, Message
 from vna_core.dicom.network.command import Command, Field
-from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
+from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import InvalidRequest, NotAdaptable, PeerError, RecallPending, VnaError
+from vna_core.domain.errors import NotAdaptable, PeerError, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
-from vna_core.domain.query import Equals, Level, Query
+from vna_core.domain.query import Level
+from vna_core.gateways.dimse.arriving import Arriving, Progress, Receiver
 from vna_core.gateways.dimse.find import level_of
-from vna_core.gateways.dimse.sop_classes import EXPLICIT_LITTLE, GET, IMPLICIT_LITTLE, MOVE
+from vna_core.gateways.dimse.sop_classes import GET, MOVE
+from vna_core.gateways.dimse.wanted import MOST_CONTEXTS, Proposal, groups, wanted_instances
 
 PENDING: Final = 0xFF00
 CANCELLED: Final = 0xFE00
@@ -35,37 +36,11 @@ WITH_FAILURES: Final = 0xB000
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801
 OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 _FAILED_UIDS: Final = 0x00080058
-_PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
-_STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
 _REPORT_EVERY: Final = 0.5
 _RECALL_LOOK: Final = 1.0
 """Seconds between looks at a recall that a retrieval waits for; the peer hears a pending response each time."""
-_CONTEXTS: Final = 128
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Sub-operation counts of PS3.4 C.4.2.1.5."""
-
-    remaining: int
-    completed: int = 0
-    failed: int = 0
-    warning: int = 0
-    failed_uids: list[str] = field(default_factory=list)
-    comment: str = ""
-    reported: float = 0.0
-
-    def count(self, status: int | None, uid: str) -> None:
-        self.remaining -= 1
-        if status == 0:
-            self.completed += 1
-        elif status is not None and status & 0xF000 == 0xB000:
-            self.warning += 1
-        else:
-            self.failed += 1
-            self.failed_uids.append(uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +57,8 @@ class RetrieveService:
 
     Parameters
     ----------
-    unavailable
-        SOP Instance UIDs that belong to what is asked for and cannot be had: they count as failed.
-    comment
-        Why, for the Error Comment.
+    arriving
+        Instances that are sent as they arrive, instead of those that the catalogue holds under what is asked for.
     """
 
     def __init__(
@@ -96,9 +69,8 @@ class RetrieveService:
         transcoder: Transcoder,
         egress: Egress,
         calling: str,
-        unavailable: Sequence[str] = (),
-        comment: str = "",
         availability: Availability | None = None,
+        arriving: Arriving | None = None,
     ) -> None:
         self._settings = settings
         self._catalogue = permit.catalogue
@@ -107,15 +79,46 @@ class RetrieveService:
         self._egress = egress
         self._availability = availability
         self._calling = calling
-        self._unavailable = tuple(unavailable)
-        self._comment = comment
+        self._arriving = arriving
+        self._give_up = float("inf")
 
-    def _counting(self, held: Sequence[HeldInstance]) -> _Progress:
-        """Counts that begin with what is known to be out of reach."""
-        progress = _Progress(len(held) + len(self._unavailable), comment=self._comment)
-        for uid in self._unavailable:
+    def _begin(
+        self, association: Association, message: Message, models: dict[str, tuple[Level, ...]], receiver: Receiver | None = None
+    ) -> tuple[Progress, Iterator[HeldInstance]]:
+        """Counts of what is to be sent, and the instances in the order in which they can be."""
+        if self._availability is not None:
+            self._give_up = time.monotonic() + self._availability.settings.wait_dimse
+        if self._arriving is not None:
+            progress = Progress(self._arriving.total)
+            return progress, self._as_they_arrive(association, message, progress, receiver)
+        held = self._wanted(association, message, models)
+        if receiver is not None:
+            held = self._catalogue.only_in(receiver.scope, held, receiver.title)
+        progress = Progress(len(held))
+        return progress, iter(self._recalled(association, message, held, progress))
+
+    def _as_they_arrive(
+        self, association: Association, message: Message, progress: Progress, receiver: Receiver | None
+    ) -> Iterator[HeldInstance]:
+        """Instances of other archives as they come; what never comes is counted as failed at the end, with the reason."""
+        arriving = self._arriving
+        assert arriving is not None
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+
+        def waiting() -> None:
+            if association.is_cancelled(message_id):
+                arriving.leave()
+            self._report(association, message, progress)
+
+        for one in arriving.instances(waiting):
+            kept = [one] if receiver is None else self._catalogue.only_in(receiver.scope, [one], receiver.title)
+            if kept:
+                yield from self._recalled(association, message, kept, progress)
+            else:
+                progress.remaining -= 1
+        missing, progress.comment = arriving.missing()
+        for uid in missing:
             progress.count(None, uid)
-        return progress
 
     def move(self, association: Association, message: Message) -> None:
         """Send what is asked for to the named destination, as far as that may have it too."""
@@ -126,30 +129,38 @@ class RetrieveService:
             association.send(message.context_id, answered)
             return
         receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
-        scope = self._policy.scope(receiver, Action.RETRIEVE)
-        held = self._catalogue.only_in(scope, self._wanted(association, message, MOVE), title)
-        progress = self._counting(held)
-        held = self._recalled(association, message, held, progress)
-        if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
+        within = Receiver(title, self._policy.scope(receiver, Action.RETRIEVE))
+        progress, held = self._begin(association, message, MOVE, within)
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+        if association.is_cancelled(message_id):
             association.send(message.context_id, self._response(message, CANCELLED, progress))
             return
         originator: Command = {
             commands.MOVE_ORIGINATOR: self._calling,
-            commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
+            commands.MOVE_ORIGINATOR_MESSAGE: message_id,
         }
-        profile = self._egress.profiles.of_title(title)
-        for group, contexts in _groups(held, profile):
-            destination = self._connected(title, peer, contexts)
-            if destination is None:
-                for one in group:
-                    progress.count(None, one.sop_instance_uid)
-                continue
-            address = (title, peer, contexts)
-            if not self._send_group(association, message, destination, group, progress, originator, address, profile):
-                return
+        destination = Destination(self, title, peer, self._egress.profiles.of_title(title))
+        try:
+            # Instances that arrive one by one go one by one, over an association that stays open for the next.
+            groups_of = ([one] for one in held) if self._arriving is not None else (list(held),)
+            for group in groups_of:
+                for some, contexts in groups(group, destination.profile):
+                    destination.open(contexts)
+                    for one in some:
+                        if association.is_cancelled(message_id):
+                            association.send(message.context_id, self._response(message, CANCELLED, progress))
+                            return
+                        progress.count(destination.store(one, originator, progress), one.sop_instance_uid)
+                        self._report(association, message, progress)
+        finally:
+            destination.release()
+        if association.is_cancelled(message_id) and progress.remaining:
+            association.send(message.context_id, self._response(message, CANCELLED, progress))
+            return
         self._finish(association, message, progress)
 
-    def _connected(self, title: str, peer: PeerSettings, contexts: Sequence[tuple[str, tuple[str, ...]]]) -> Association | None:
+    def connected(self, title: str, peer: PeerSettings, contexts: Sequence[Proposal]) -> Association | None:
+        """An association with a destination; None where it does not answer."""
         try:
             return request(
                 peer.host,
@@ -164,79 +175,44 @@ class RetrieveService:
             _log.warning("move-destination-unreachable", destination=title, code=error.code)
             return None
 
-    def _send_group(
-        self,
-        association: Association,
-        message: Message,
-        destination: Association | None,
-        group: Sequence[HeldInstance],
-        progress: _Progress,
-        originator: Command,
-        address: tuple[str, PeerSettings, Sequence[tuple[str, tuple[str, ...]]]],
-        profile: EgressProfile | None,
-    ) -> bool:
-        """Send some instances over one association to the destination, opened again when it breaks. False: cancelled."""
-        for one in group:
-            if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
-                if destination is not None:
-                    destination.release()
-                association.send(message.context_id, self._response(message, CANCELLED, progress))
-                return False
-            if destination is None:
-                destination = self._connected(*address)
-            status = None
-            if destination is not None:
-                try:
-                    number = progress.completed + progress.failed + 1
-                    status = self._store(destination, one, number, originator, profile, progress)
-                except VnaError as error:
-                    _log.warning("sub-operation-failed", sop_instance_uid=one.sop_instance_uid, code=error.code)
-                    destination.abort(0)
-                    destination = None
-            progress.count(status, one.sop_instance_uid)
-            self._report(association, message, progress)
-        if destination is not None:
-            destination.release()
-        return True
-
     def get(self, association: Association, message: Message) -> None:
         """Send what is asked for on the same association."""
-        held = self._wanted(association, message, GET)
-        progress = self._counting(held)
-        held = self._recalled(association, message, held, progress)
+        progress, held = self._begin(association, message, GET)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         profile = self._egress.profiles.of_title(self._calling)
         for number, one in enumerate(held, 1):
             if association.is_cancelled(message_id):
                 association.send(message.context_id, self._response(message, CANCELLED, progress))
                 return
-            status = self._store(association, one, (message_id + number) & 0xFFFF, {}, profile, progress)
+            status = self.store(association, one, (message_id + number) & 0xFFFF, {}, profile, progress)
             progress.count(status, one.sop_instance_uid)
             self._report(association, message, progress)
+        if association.is_cancelled(message_id) and progress.remaining:
+            association.send(message.context_id, self._response(message, CANCELLED, progress))
+            return
         self._finish(association, message, progress)
 
     def _recalled(
-        self, association: Association, message: Message, held: Sequence[HeldInstance], progress: _Progress
+        self, association: Association, message: Message, held: Sequence[HeldInstance], progress: Progress
     ) -> list[HeldInstance]:
         """What can be sent now. What is archived is recalled, waited for as long as the settings say, and counted as failed."""
         if self._availability is None:
             return list(held)
-        give_up = time.monotonic() + self._availability.settings.wait_dimse
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         while True:
             try:
                 self._availability.ensure(held)
                 return list(held)
             except RecallPending as error:
-                if time.monotonic() >= give_up or association.is_cancelled(message_id):
+                if time.monotonic() >= self._give_up or association.is_cancelled(message_id):
                     return self._without_archived(held, progress, error)
             association.send(message.context_id, self._response(message, PENDING, progress))
-            time.sleep(min(_RECALL_LOOK, max(0.0, give_up - time.monotonic())))
+            time.sleep(min(_RECALL_LOOK, max(0.0, self._give_up - time.monotonic())))
             pks = [one.pk for one in held]
             again = {one.pk: one for one in self._catalogue.instances_by_uid_list([one.sop_instance_uid for one in held])}
             held = [again.get(pk, one) for pk, one in zip(pks, held, strict=True)]
 
-    def _without_archived(self, held: Sequence[HeldInstance], progress: _Progress, error: RecallPending) -> list[HeldInstance]:
+    def _without_archived(self, held: Sequence[HeldInstance], progress: Progress, error: RecallPending) -> list[HeldInstance]:
         for one in held:
             if one.nearline:
                 progress.count(None, one.sop_instance_uid)
@@ -245,14 +221,14 @@ class RetrieveService:
 
     # -- one sub-operation ------------------------------------------------------------------------------------------------
 
-    def _store(
+    def store(
         self,
         destination: Association,
         held: HeldInstance,
         message_id: int,
         originator: Command,
         profile: EgressProfile | None,
-        progress: _Progress,
+        progress: Progress,
     ) -> int | None:
         """C-STORE one instance; the peer's status, None where it could not be sent.
 
@@ -317,13 +293,13 @@ class RetrieveService:
         level = level_of(identifier, models[context.abstract_syntax])
         return wanted_instances(self._catalogue, identifier, level)
 
-    def _report(self, association: Association, message: Message, progress: _Progress) -> None:
+    def _report(self, association: Association, message: Message, progress: Progress) -> None:
         now = time.monotonic()
         if progress.remaining and now - progress.reported > _REPORT_EVERY:
             progress.reported = now
             association.send(message.context_id, self._response(message, PENDING, progress))
 
-    def _finish(self, association: Association, message: Message, progress: _Progress) -> None:
+    def _finish(self, association: Association, message: Message, progress: Progress) -> None:
         sent = progress.completed + progress.warning
         if not progress.failed and not progress.warning:
             status = 0x0000
@@ -336,7 +312,7 @@ class RetrieveService:
             data = [encode_identifier({_FAILED_UIDS: progress.failed_uids}, context.transfer_syntax)]
         association.send(message.context_id, answered, data)
 
-    def _response(self, message: Message, status: int, progress: _Progress | None, comment: str = "") -> Command:
+    def _response(self, message: Message, status: int, progress: Progress | None, comment: str = "") -> Command:
         is_move = commands.number(message.command, commands.COMMAND_FIELD) == Field.MOVE_RQ
         answered: Command = {
             commands.AFFECTED_SOP_CLASS: commands.text(message.command, commands.AFFECTED_SOP_CLASS),
@@ -355,76 +331,47 @@ class RetrieveService:
         return answered
 
 
-def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[HeldInstance]:
-    """Instances that the unique keys of a retrieve name (PS3.4 C.4.2.1.4). Raises InvalidRequest.
+class Destination:
+    """Where a C-MOVE sends to: one association at a time, opened again when it breaks, or when an instance needs other contexts."""
 
-    A Patient ID that several issuers gave out is not answered without Issuer of Patient ID: it would hand over strangers' images.
-    """
-    unique = {Level.PATIENT: _PATIENT_ID, Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _SOP}[level]
-    uids = [value for value in identifier.values.get(unique, ()) if value]
-    if not uids:
-        raise InvalidRequest(f"The identifier has no unique key of level {level.value}.")
-    if level is Level.PATIENT:
-        return _of_patient(catalogue, uids[0], identifier.first(_ISSUER))
-    study, series = identifier.first(_STUDY), identifier.first(_SERIES)
-    if level is Level.IMAGE:
-        found = list(catalogue.instances_by_uid_list(uids))
-    elif level is Level.SERIES:
-        found = [held for uid in uids for held in catalogue.instances(study=study or None, series=uid)]
-    else:
-        found = [held for uid in uids for held in catalogue.instances(study=uid)]
-    patient = identifier.first(_PATIENT_ID)
-    one_of_each = {(held.study_instance_uid, held.patient): held for held in found} if patient else {}
-    belongs = {key: catalogue.is_of(held, patient) for key, held in one_of_each.items()}
-    return [
-        held
-        for held in found
-        if (not patient or belongs[held.study_instance_uid, held.patient])
-        and (level is Level.STUDY or not study or held.study_instance_uid == study)
-        and (level is not Level.IMAGE or not series or held.series_instance_uid == series)
-    ]
+    def __init__(self, service: RetrieveService, title: str, peer: PeerSettings, profile: EgressProfile | None) -> None:
+        self.profile = profile
+        self._service, self._title, self._peer = service, title, peer
+        self._association: Association | None = None
+        self._contexts: dict[Proposal, None] = {}
+        self._unreachable = False
+        self._number = 0
 
+    def open(self, contexts: Sequence[Proposal]) -> None:
+        """Have an association in which these contexts were proposed; those of before are proposed again as far as there is room."""
+        if self._association is not None and self._contexts.keys() >= set(contexts):
+            return
+        self.release()
+        both = dict.fromkeys([*contexts, *self._contexts])
+        self._contexts = both if len(both) <= MOST_CONTEXTS else dict.fromkeys(contexts)
+        self._association = self._service.connected(self._title, self._peer, list(self._contexts))
+        self._unreachable = self._association is None
 
-def _of_patient(catalogue: CatalogueView, patient_id: str, issuer: str) -> list[HeldInstance]:
-    conditions = (Equals(_PATIENT_ID, (patient_id,)), *((Equals(_ISSUER, (issuer,)),) if issuer else ()))
-    patients = frozenset(match.patient for match in catalogue.search(Query(Level.PATIENT, conditions)).matches)
-    if not catalogue.are_one_person(patients):
-        raise InvalidRequest("Several issuers gave out this Patient ID: name the Issuer of Patient ID.")
-    return [
-        held
-        for patient in sorted(patients, key=lambda one: (one.issuer, one.patient_id))
-        for held in catalogue.instances(patient=patient)
-    ]
+    def store(self, held: HeldInstance, originator: Command, progress: Progress) -> int | None:
+        """Send one instance; the status of the destination, None where it could not be sent."""
+        if self._association is None and not self._unreachable:
+            self._association = self._service.connected(self._title, self._peer, list(self._contexts))
+        if self._association is None:
+            return None
+        self._number += 1
+        try:
+            return self._service.store(self._association, held, self._number & 0xFFFF, originator, self.profile, progress)
+        except VnaError as error:
+            _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code)
+            self._association.abort(0)
+            self._association = None
+            return None
 
-
-_Proposals = dict[tuple[str, tuple[str, ...]], None]
-
-
-def _groups(
-    held: Sequence[HeldInstance], profile: EgressProfile | None
-) -> Iterator[tuple[list[HeldInstance], list[tuple[str, tuple[str, ...]]]]]:
-    """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class.
-
-    Where a profile names transfer syntaxes, there is one context for each class and each of them instead.
-    """
-    group: list[HeldInstance] = []
-    exact: _Proposals = {}
-    classes: _Proposals = {}
-    for one in held:
-        allowed = profile.transfer_syntaxes if profile is not None else ()
-        named = dict.fromkeys(profile.sop_classes_of(one) if profile is not None else (one.sop_class_uid,))
-        syntaxes = allowed or (one.transfer_syntax_uid,)
-        pairs: _Proposals = {(name, (syntax,)): None for name in named for syntax in syntaxes}
-        fallbacks: _Proposals = {} if allowed else {(name, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)): None for name in named}
-        more = len(pairs.keys() - exact.keys()) + len(fallbacks.keys() - classes.keys())
-        if more and len(exact) + len(classes) + more > _CONTEXTS:
-            yield group, [*exact, *classes]
-            group, exact, classes = [], {}, {}
-        exact |= pairs
-        classes |= fallbacks
-        group.append(one)
-    if group:
-        yield group, [*exact, *classes]
+    def release(self) -> None:
+        """End the association."""
+        if self._association is not None:
+            self._association.release()
+            self._association = None
 
 
 def _started(octets: Iterator[bytes]) -> Iterator[bytes]:
