@@ -1,5 +1,7 @@
 # Makes the virtual environment of the project. Sourced by examples/quickstart.sh and tests/run.sh from the project's folder.
 VENV="$PWD/.venv"
+# Commands are started again and again; where compiled modules may not be kept, each start takes thrice as long.
+unset PYTHONDONTWRITEBYTECODE
 
 prepare_environment() {
     local extras="$1" python="${PYTHON:-python3}" stamp

@@ -9,13 +9,13 @@ from urllib.parse import quote
 from pydantic import Field
 
 from vna_core.dicom.answers import first_value
-from vna_core.dicom.network.web_client import WebClient, authorization
+from vna_core.dicom.network.web_client import WebClient
+from vna_core.dicom.network.web_source import WebSource, WebSourceOptions
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import ConfigurationError, NotFound, NotOffered, PeerError, PeerUnavailable, VnaError
+from vna_core.domain.errors import NotFound, NotOffered, PeerError, PeerUnavailable, VnaError
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter
-from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
 from vna_core.ports.parallel_fetch import ParallelFetch
 from vna_pacs_dicomweb.retrieving import delivered_parts
 from vna_pacs_dicomweb.searching import Search
@@ -25,16 +25,9 @@ _TRIED: Final = 5
 """Answers that the probe asks for when it looks whether a source turns pages."""
 
 
-class DicomwebOptions(PacsOptions):
+class DicomwebOptions(WebSourceOptions):
     """Options of a ``dicomweb+http`` source."""
 
-    token: str = ""
-    """Bearer token."""
-    user: str = ""
-    password: str = ""
-    """Basic authentication; they may also stand in the URL."""
-    ca_file: str = ""
-    """Certificates to trust instead of the system's."""
     page: int = Field(500, ge=1, le=100_000)
     """Answers asked for at once."""
     any_transfer_syntax: bool = True
@@ -57,16 +50,11 @@ class DicomwebAdapter(PacsAdapter):
     @classmethod
     def open(cls, name: str, url: str, options: Mapping[str, Any]) -> DicomwebAdapter:
         """Factory for ``dicomweb+https://HOST:PORT/ROOT?page=500&concurrency=4&issuer=HOSPITAL``. Raises ConfigurationError."""
-        address = source_address(name, url)
-        if not address.hostname:
-            raise ConfigurationError("A DICOMweb source is given as dicomweb+https://HOST:PORT/ROOT.", source=name)
-        checked = source_options(DicomwebOptions, name, address.query, options)
-        plain = address._replace(scheme=address.scheme.removeprefix("dicomweb+"))
-        headers = authorization(plain, checked.token, checked.user, checked.password)
-        if checked.via:
-            headers = {**headers, "Via": f"1.1 {checked.via}"}
-        shown = f"{plain.scheme}://{plain.hostname}{f':{plain.port}' if plain.port else ''}{plain.path}"
-        return cls(name, WebClient(plain, headers, checked.ca_file), shown, checked)
+        source = WebSource.of(
+            DicomwebOptions, name, url, options, "A DICOMweb source is given as dicomweb+https://HOST:PORT/ROOT"
+        )
+        via = source.options.via
+        return cls(name, source.client({"Via": f"1.1 {via}"} if via else None), source.shown, source.options)
 
     # -- asking -----------------------------------------------------------------------------------------------------------
 

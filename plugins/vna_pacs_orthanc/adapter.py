@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
-from vna_core.dicom.network.web_client import WebClient, authorization
+from vna_core.dicom.network.web_client import WebClient
+from vna_core.dicom.network.web_source import WebSource, WebSourceOptions
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import ConfigurationError, NotFound, PeerError
+from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Level, Query
 from vna_core.ports.pacs import (
@@ -22,25 +23,17 @@ from vna_core.ports.pacs import (
     PacsAdapter,
     SourceStatistics,
 )
-from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
 from vna_core.ports.parallel_fetch import ParallelFetch
 from vna_pacs_orthanc.change_feed import changes_behind, last_change
 from vna_pacs_orthanc.files import StoredFiles
 from vna_pacs_orthanc.finding import Finder
 
 
-class OrthancOptions(PacsOptions):
+class OrthancOptions(WebSourceOptions):
     """Options of an ``orthanc+http`` source."""
 
     concurrency: int = Field(8, ge=1, le=256)
     """Files at once over all retrievals."""
-    token: str = ""
-    """Bearer token, for an Orthanc behind an authorizing proxy."""
-    user: str = ""
-    password: str = ""
-    """Basic authentication; they may also stand in the URL."""
-    ca_file: str = ""
-    """Certificates to trust instead of the system's."""
     page: int = Field(1000, ge=1, le=100_000)
     """Answers asked for at once."""
     check: bool = True
@@ -63,14 +56,8 @@ class OrthancAdapter(PacsAdapter):
     @classmethod
     def open(cls, name: str, url: str, options: Mapping[str, Any]) -> OrthancAdapter:
         """Factory for ``orthanc+http://USER:PASSWORD@HOST:8042?concurrency=8&issuer=HOSPITAL``. Raises ConfigurationError."""
-        address = source_address(name, url)
-        if not address.hostname:
-            raise ConfigurationError("An Orthanc is given as orthanc+http://HOST:PORT.", source=name)
-        checked = source_options(OrthancOptions, name, address.query, options)
-        plain = address._replace(scheme=address.scheme.removeprefix("orthanc+"))
-        headers = authorization(plain, checked.token, checked.user, checked.password)
-        shown = f"{plain.scheme}://{plain.hostname}{f':{plain.port}' if plain.port else ''}{plain.path}"
-        return cls(name, WebClient(plain, headers, checked.ca_file), shown, checked)
+        source = WebSource.of(OrthancOptions, name, url, options, "An Orthanc is given as orthanc+http://HOST:PORT")
+        return cls(name, source.client(), source.shown, source.options)
 
     def probe(self, thorough: bool = False) -> PacsAbilities:
         """See `PacsAdapter.probe`."""

@@ -106,7 +106,10 @@ def _target(folder: Path, held: HeldInstance, original: bool, all_versions: bool
 def _write(target: Path, octets: Iterator[bytes]) -> None:
     """Write beside the target and rename, so that a file with the final name is whole."""
     partial = target.with_name(target.name + ".partial")
-    with partial.open("wb") as stream:
-        for piece in octets:
-            stream.write(piece)
-    os.replace(partial, target)
+    try:
+        with partial.open("wb") as stream:
+            for piece in octets:
+                stream.write(piece)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

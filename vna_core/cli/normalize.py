@@ -6,19 +6,18 @@ import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from vna_core.bootstrap import Archive, renormalizer
 from vna_core.catalogue import NormalizationRun, Scope
 from vna_core.cli import normalize_report
+from vna_core.cli.normalize_tally import print_tally
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration import load_settings
 from vna_core.dicom.offered_files import OfferedFile, offered_files
@@ -26,7 +25,7 @@ from vna_core.domain.errors import InvalidRequest, VnaError
 from vna_core.domain.octets import CHUNK, Source
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.normalize.rule_book import RULE_BOOK
-from vna_core.stewardship.rule_tally import RuleCount, RuleTally
+from vna_core.stewardship.rule_tally import RuleTally
 
 app = typer.Typer(help="What the rules did, would do, and doing it again to what is held.", no_args_is_help=True)
 
@@ -53,7 +52,6 @@ Rules = Annotated[Path | None, typer.Option(help="YAML file with `site_rules` to
 SourceName = Annotated[str, typer.Option("--source", help="Only what this source sent: AE title, principal or PACS.")]
 Study = Annotated[str, typer.Option(help="Only this Study Instance UID.")]
 Everything = Annotated[bool, typer.Option("--all", help="Everything that is held.")]
-_WIDEST: Final = 48
 
 app.command("report", epilog="Examples:\n\n`vna normalize report`\n\n`vna normalize report --source LEGACY_PACS --json`")(
     normalize_report.report
@@ -90,7 +88,7 @@ def check(
             _check_files(archive, site, paths, received_from, tally)
         else:
             _check_held(archive, site, _scope(source, study, everything), tally)
-    _print_tally(tally, site, as_json)
+    print_tally(tally, site, as_json)
     return 3 if tally.failures else 0
 
 
@@ -207,44 +205,6 @@ def _pieces(item: OfferedFile) -> Iterator[bytes]:
     with item.open() as stream:
         while piece := stream.read(CHUNK):
             yield piece
-
-
-def _print_tally(tally: RuleTally, site: SiteRules, as_json: bool) -> None:
-    summary = {
-        "rule_set": site.rule_set,
-        "examined": tally.examined,
-        "would_change": tally.changed,
-        "would_be_quarantined": len(tally.failures),
-    }
-    if as_json:
-        for count in tally.counts:
-            print_json(asdict(count))
-        for name, error in tally.failures:
-            print_json({"quarantined": name, "code": error.code, "message": error.message})
-        print_json({"summary": summary})
-        return
-    table = Table("rule", "version", "confidence", "instances", "changing", "element", "before", "after", "sample")
-    for count in tally.counts:
-        _rows(table, count)
-    console = Console()
-    console.print(table)
-    for name, error in tally.failures:
-        console.print(f"would be quarantined: {name}: {error.message}", markup=False)
-    sys.stdout.write(
-        f"{tally.examined} examined by rule set {site.rule_set}: {tally.changed} would change, "
-        f"{len(tally.failures)} would be quarantined; nothing was written\n"
-    )
-
-
-def _rows(table: Table, count: RuleCount) -> None:
-    head = tuple(map(str, (count.rule, count.version, count.confidence, count.instances, count.changed)))
-    if not count.samples:
-        table.add_row(*head)
-    for sample in count.samples:
-        after = sample.canonical if sample.canonical is not None else sample.message
-        cells = (*head, f"{sample.tag} {sample.keyword}".strip(), sample.original or "", after, sample.instance)
-        table.add_row(*(cell[:_WIDEST].replace("[", r"\[") for cell in cells))
-        head = ("",) * len(head)
 
 
 def _print_run(run: NormalizationRun, as_json: bool) -> None:

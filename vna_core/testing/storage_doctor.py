@@ -6,6 +6,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -152,12 +153,24 @@ def examine(store: Store, complete: bool = False, progress: Callable[[Check], ob
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--pyargs", _KIT, "-c", os.devnull, f"--rootdir={folder}", f"--basetemp={folder}/tests"]
         switched_off = [word for name in ("cacheprovider", "terminal", "xdist", "randomly") for word in ("-p", f"no:{name}")]
-        pytest.main([*arguments, *switched_off], plugins=[examination])
+        with _without_options_of_the_user():
+            pytest.main([*arguments, *switched_off], plugins=[examination])
     diagnosis.checks = examination.checks
     diagnosis.left_over = _cleaned(store, prefix)
     if not diagnosis.checks:
         raise PluginError("The conformance kit ran no test: is another version of pytest installed than the archive needs?")
     return diagnosis
+
+
+@contextmanager
+def _without_options_of_the_user() -> Iterator[None]:
+    """Options meant for somebody's own tests may name plugins that are switched off here."""
+    options = os.environ.pop("PYTEST_ADDOPTS", None)
+    try:
+        yield
+    finally:
+        if options is not None:
+            os.environ["PYTEST_ADDOPTS"] = options
 
 
 def _pytest() -> ModuleType:
