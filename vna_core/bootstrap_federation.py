@@ -75,7 +75,9 @@ def _memory(archive: Archive) -> Memory:
     return Memory(
         settings.data,
         settings.federation.keep,
-        lambda folder: archive.plugins.open_store(BROUGHT, StoreSettings(type="filesystem", options={"path": str(folder)})),
+        lambda folder: archive.plugins.open_store(
+            BROUGHT, StoreSettings(type="filesystem", options={"path": str(folder), "durable": False})
+        ),
         settings.ingest,
         departments_of(settings.departments, settings.policy, delivering),
         archive.plugins.dialects(),

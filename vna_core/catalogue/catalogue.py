@@ -142,10 +142,13 @@ class Catalogue:
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
-    def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED) -> Self:
-        """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say."""
+    def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED, *, durable: bool = True) -> Self:
+        """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say.
+
+        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again.
+        """
         data.mkdir(parents=True, exist_ok=True)
-        database = Database(settings, data)
+        database = Database(settings, data, durable)
         upgrade(database)
         return cls(database, departments)
 
