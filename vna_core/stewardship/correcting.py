@@ -11,7 +11,7 @@ from vna_core.configuration_corrections import CorrectionsSettings
 from vna_core.domain.access import Action, Principal, Scope
 from vna_core.domain.audit import Auditor
 from vna_core.domain.corrections import AwaitedRejection, Correction, CorrectionKind, Received, Rejection
-from vna_core.domain.errors import InvalidRequest, NotAuthorized
+from vna_core.domain.errors import InvalidRequest, NotAuthorized, NotFound
 from vna_core.domain.identifiers import PatientKey, uid_is_valid
 from vna_core.domain.identity import LinkKind, LinkOrigin
 from vna_core.domain.instance import HeldInstance
@@ -128,7 +128,12 @@ class Correcting:
         """
         if self.catalogue.corrections.find(told.id) is not None:
             return "known"
-        done = self._undo(told, who, scope) if told.undoes else self._do(told, who, scope)
+        try:
+            done = self._undo(told, who, scope) if told.undoes else self._do(told, who, scope)
+        except NotFound:
+            if self.catalogue.corrections.find(told.id) is None:
+                raise
+            return "known"  # the same came twice at once, and the other one was quicker
         if self.catalogue.corrections.find(told.id) is None:
             received = Received(told.id, who.name)
             self.catalogue.corrections.note(told.kind, received, told.reason, told.made_by, told.undoes)
