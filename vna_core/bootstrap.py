@@ -147,6 +147,9 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     catalogue = Catalogue.open(
         settings.catalogue, settings.data, departments_of(settings.departments, settings.policy, delivering)
     )
+    cutovers = catalogue.awaited.cutovers
+    cutovers.automatic, cutovers.issuer = settings.cutover.automatic, settings.ingest.issuer
+    cutovers.issuers = {name: one.issuer for name, one in settings.sources.items() if one.issuer}
     if placement.digest:
         catalogue.follow_ups.follow(PLACE, delay=settings.placement.settle)
     catalogue.corrections.tell(told_kinds(settings.federation.members))

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
 from vna_core.configuration_audit import AuditSettings
 from vna_core.configuration_corrections import CorrectionsSettings
+from vna_core.configuration_cutover import CutOverSettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_federation import FederationSettings
 from vna_core.configuration_identity import Hl7Settings, IdentitySettings
@@ -210,6 +211,7 @@ class Settings(Section):
     dimse: DimseSettings = DimseSettings()
     ingest: IngestSettings = IngestSettings()
     decode: DecodeSettings = DecodeSettings()
+    cutover: CutOverSettings = CutOverSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     stores: Annotated[
         dict[str, StoreSettings], Field(description="Stores by name. Without `landing`, a folder `store` in the data folder.")

@@ -134,10 +134,10 @@ class DimseAdapter(PacsAdapter):
             series_keys = {**dict.fromkeys(RETURN[Level.SERIES], ()), STUDY: (study,)}
             found = ask(self._peer, association, Level.SERIES, series_keys, deadline)
             series = {one.first(SERIES): one.first(MODALITY) for one in found if one.first(SERIES)}
-            for uid in series:
+            for uid, modality in series.items():
                 image_keys = {**dict.fromkeys(RETURN[Level.IMAGE], ()), STUDY: (study,), SERIES: (uid,)}
                 for one in ask(self._peer, association, Level.IMAGE, image_keys, deadline):
-                    instances.append(InventoriedInstance(study, uid, one.first(SOP), one.first(CLASS)))
+                    instances.append(InventoriedInstance(study, uid, one.first(SOP), one.first(CLASS), modality=modality))
         except BaseException:
             association.abort(0)
             raise

@@ -20,6 +20,8 @@ def seaweedfs(folder: Path) -> Iterator[S3Service]:
     port = free_port()
     command = [program, "-logtostderr=true", "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}"]
     command += [f"-{role}.port={free_port()}" for role in ("master", "volume", "filer")]
+    # Every bucket takes volumes of its own; left alone, it counts how many full ones the disk would hold, and refuses more.
+    command += ["-volume.max=100000"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false", "-webdav=false", "-bucket=ready"]
     access = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "WEED_S3_SSE_KEY": "ci"}
     with running(command, folder / "weed.log", **access) as process:

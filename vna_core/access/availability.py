@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from vna_core.archival_storage.placement import PlacementPolicy
-from vna_core.catalogue import Catalogue
+from vna_core.catalogue import Catalogue, Match
 from vna_core.catalogue.availability import NEARLINE, OFFLINE, ONLINE
 from vna_core.configuration_placement import PlacementSettings
 from vna_core.domain.errors import CatalogueError, ObjectMissing, RecallPending, VnaError
@@ -109,6 +109,11 @@ class Availability:
             return dict.fromkeys(self.catalogue.availabilities.nearline(level, pks), NEARLINE)
         nearline, gone = self.catalogue.availabilities.unreadable(level, pks, offline)
         return dict.fromkeys(nearline, NEARLINE) | dict.fromkeys(gone, OFFLINE)
+
+    def of_matches(self, level: Level, matches: Sequence[Match]) -> list[tuple[Match, str]]:
+        """Matches, each with its Instance Availability."""
+        known = self.of(level, [match.pk for match in matches if not match.available])
+        return [(match, match.available or known.get(match.pk, ONLINE)) for match in matches]
 
     def of_held(self, held: HeldInstance) -> str:
         """Instance Availability of one version."""

@@ -32,9 +32,12 @@ class CatalogueView:
     linked: bool = False
 
     def search(self, query: Query) -> Answer:
-        """Matches in the scope; counts are of what lies in it. Raises InvalidRequest."""
+        """Matches in the scope; counts are of what lies in it. What a source in cut-over still has is among them.
+
+        Raises InvalidRequest.
+        """
         self.notes.queried(query)
-        return self.catalogue.search(replace(query, scope=self.scope, linked=self.linked))
+        return self.catalogue.awaited.search(replace(query, scope=self.scope, linked=self.linked))
 
     def instances(
         self,

@@ -61,6 +61,11 @@ class Match:
         if shown is not None:  # what is told of the row depends on it, so it is part of what rows are compared by
             self.row = (*row, (shown.patient.issuer, shown.patient.patient_id, shown.name, shown.birth_date, shown.sex))
 
+    @property
+    def available(self) -> str:
+        """Instance Availability (0008,0056) where it is known without a look at the copies; else empty."""
+        return ""
+
     def shown_as(self, shown: Demographics) -> Match:
         """The same as another patient's."""
         return Match(self.level, self.row, self._columns, self.position, shown)

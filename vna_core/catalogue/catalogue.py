@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from vna_core.catalogue.ages import Ages
 from vna_core.catalogue.availability import Availabilities
+from vna_core.catalogue.awaited import Awaited
 from vna_core.catalogue.campaigns import Campaigns
 from vna_core.catalogue.checks import Checks
 from vna_core.catalogue.commitments import Commitment, Commitments
@@ -44,6 +45,7 @@ from vna_core.catalogue.recording import Recorded, Recorder
 from vna_core.catalogue.rejections import Rejections
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
+from vna_core.catalogue.source_headers import SourceHeader, source_headers
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
@@ -86,6 +88,8 @@ class Catalogue:
         Ledgers of things to do later, of storage commitment requests, and of migrations.
     ledger, ledger_reader, ledger_sums, inventories, throttle
         What migrations move: their rows, what they answer, sums over them, snapshots of sources, and what workers share.
+    awaited
+        What sources in cut-over still have, found as if it were here.
     follow_ups
         Jobs that are asked for whenever versions are added or replaced.
     placements
@@ -114,6 +118,7 @@ class Catalogue:
         self.corrections = Corrections(database, self.jobs)
         self.identity = Identity(database, self.corrections)
         self._search = Search(database, self.identity)
+        self.awaited = Awaited(database, self._search, self.identity, departments)
         self._quarantine = Quarantine(database)
         self.follow_ups = FollowUps(database)
         self._copies = Copies(database, self.follow_ups)
@@ -305,6 +310,10 @@ class Catalogue:
     def deviations(self, source: str | None = None) -> Iterator[Deviations]:
         """What normalization did to each current version, of one source (its name) or of all, in the order of recording."""
         return deviations(self._database, source)
+
+    def source_headers(self, source: str) -> Iterator[SourceHeader]:
+        """Current versions that a source delivered, by its name, each with its DICOM JSON, all of a study together."""
+        return source_headers(self._database, source)
 
     def statistics(self) -> Statistics:
         """How much is held; the cost does not grow with the archive."""

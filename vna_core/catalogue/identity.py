@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
@@ -185,6 +185,15 @@ class Identity:
         ]
         issuers = {from_stored(row[0]) for one in (held, *sides) for row in session.run(one.distinct()).fetchall()}
         return [PatientKey(one, patient_id) for one in sorted(issuers) if issuer is None or one == issuer]
+
+    def with_ids(self, ids: Iterable[str], issuers: Collection[str], otherwise: Collection[str]) -> frozenset[PatientKey]:
+        """All IDs that mean the same person as one of these bare IDs of these issuers; of any issuer known, and of those that
+        `otherwise` names, where none is given."""
+        with self._database.session() as session:
+            keys = {key for one in ids for key in self.keys_with_id(session, one, None) if not issuers or key.issuer in issuers}
+            keys |= {PatientKey(issuer, one) for one in ids for issuer in (issuers or otherwise)}
+            links = self._around(session, list(keys))
+        return frozenset[PatientKey]().union(*(component(key, links) for key in keys))
 
     def around(self, session: Session, keys: Sequence[PatientKey]) -> list[PatientLink]:
         """Links and merges in force that connect these IDs, directly or by others."""

@@ -188,6 +188,13 @@ class Jobs:
         with self._database.session() as session:
             return [_listed(row) for row in session.run(statement).fetchall()]
 
+    def of(self, kind: str, key: str) -> ListedJob | None:
+        """The job of this kind and key; None when there is none, or none any more."""
+        columns = tuple(jobs.c[name] for name in ListedJob.__dataclass_fields__)
+        with self._database.session() as session:
+            row = session.run(select(*columns).where(_is(kind, key))).fetchone()
+        return None if row is None else _listed(row)
+
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs of each kind are in each state."""
         statement = select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)

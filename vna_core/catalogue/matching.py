@@ -92,7 +92,8 @@ def clauses(conditions: Sequence[Condition], level: Level) -> tuple[list[Clause]
     return made, tuple(unmatched)
 
 
-def _comparable(attribute: IndexedAttribute, value: str) -> str:
+def comparable(attribute: IndexedAttribute, value: str) -> str:
+    """A value as its column holds it, so that equal values are equal texts."""
     if attribute.tag in _IDENTIFIERS:
         return identifier(value)
     text = significant(value, attribute.vr)
@@ -106,7 +107,7 @@ def _equals(attribute: IndexedAttribute, values: tuple[str, ...]) -> list[Clause
         if len(names) <= 1:
             return _name(attribute, patterns.literal(names[0]), False) if names else []
         return [_any_name(attribute, names)]
-    wanted = [text for value in values if (text := _comparable(attribute, value))]
+    wanted = [text for value in values if (text := comparable(attribute, value))]
     if not wanted:
         return []
     selective = attribute.tag in _SELECTIVE
@@ -123,7 +124,7 @@ def _equals(attribute: IndexedAttribute, values: tuple[str, ...]) -> list[Clause
 
 def _any_name(attribute: IndexedAttribute, names: list[str]) -> Clause:
     """Any of several names: checked on the values."""
-    checks = [_name_check(attribute, patterns.literal(name)) for name in names]
+    checks = [name_check(attribute, patterns.literal(name)) for name in names]
     return Clause("present", attribute, (), False, lambda row: any(check(row) for check in checks))
 
 
@@ -210,7 +211,7 @@ def _name(attribute: IndexedAttribute, pattern: Pattern, fuzzy: bool) -> list[Cl
     if not named:
         return []
     if attribute.tag != PATIENT_NAME:
-        return [Clause("name-inside", attribute, (named[0][1].within(),), False, _name_check(attribute, pattern))]
+        return [Clause("name-inside", attribute, (named[0][1].within(),), False, name_check(attribute, pattern))]
     if fuzzy:
         return [_fuzzy(attribute, wanted[0])]
     made = []
@@ -231,7 +232,8 @@ def _fuzzy(attribute: IndexedAttribute, pattern: Pattern) -> Clause:
     return Clause("fuzzy", attribute, (pattern, *codes), bool(codes))
 
 
-def _name_check(attribute: IndexedAttribute, pattern: Pattern) -> Check:
+def name_check(attribute: IndexedAttribute, pattern: Pattern) -> Check:
+    """Whether a row's names match a key: any group when the key has one group, each group named otherwise."""
     wanted = name_patterns(pattern)
     named = [one if one.pieces and not one.universal else None for one in wanted]
 

@@ -14,6 +14,7 @@ from sqlalchemy import case, func, insert, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_rows import Difference, InstanceEnd, LedgerInstance, LedgerStudy, ListedStudy
+from vna_core.catalogue.migration_telling import telling
 from vna_core.catalogue.migration_writing import Statements, Writing, now
 from vna_core.catalogue.schema_migration import migration_exceptions, migration_instances, migration_studies
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
@@ -28,7 +29,6 @@ _STUDY: Final = tuple(migration_studies.c[name] for name in LedgerStudy.__datacl
 _INSTANCE: Final = tuple(migration_instances.c[name] for name in LedgerInstance.__dataclass_fields__)
 _OPEN: Final = tuple(state.value for state in OPEN)
 _CORRECTED: Final = (*MOVED, StudyState.PARTIAL)
-_TELLING: Final = ("patient_id", "issuer", "study_date", "study_time", "modalities", "accession_number")
 
 
 Ask = Callable[[Session, int], object]
@@ -101,7 +101,7 @@ class Ledger:
                 last_inventory=inventory,
                 state=StudyState.LISTED.value,
                 updated_at=writing.at,
-                **_telling(study),
+                **telling(study),
             )
             .returning(migration_studies.c.pk)
         ).fetchone()
@@ -119,7 +119,7 @@ class Ledger:
             values["removed_inventory"] = 0
             writing.note(pk, 0, state, state, "listed-again", f"inventory {inventory}")
         if fingerprint != study.fingerprint:
-            values |= {"fingerprint": study.fingerprint, **_telling(study)}
+            values |= {"fingerprint": study.fingerprint, **telling(study)}
             if state in _CORRECTED:
                 detail = "the description changed" + (", and the patient" if patient != identifier(study.patient_id) else "")
                 writing.except_("source-changed", pk, detail=detail)
@@ -165,7 +165,7 @@ class Ledger:
     def _insert_instances(
         self, session: Any, writing: Writing, study: int, inventory: int, new: Sequence[InventoriedInstance]
     ) -> None:
-        names = ("study_fk", "series_instance_uid", "sop_instance_uid", "sop_class_uid", "source_digest")
+        names = ("study_fk", "series_instance_uid", "sop_instance_uid", "sop_class_uid", "modality", "source_digest")
         rows = [
             {
                 **dict.fromkeys(names, ""),
@@ -173,6 +173,7 @@ class Ledger:
                 "series_instance_uid": identifier(one.series_instance_uid),
                 "sop_instance_uid": identifier(one.sop_instance_uid),
                 "sop_class_uid": identifier(one.sop_class_uid),
+                "modality": to_stored(one.modality[:64]),
                 "source_digest": one.digest,
                 "first_inventory": inventory,
                 "state": InstanceState.INVENTORIED.value,
@@ -269,12 +270,16 @@ class Ledger:
                 ask(writing.session, pk)
         return len(queued)
 
-    def queue_now(self, study: LedgerStudy, worker: str, ask: Ask) -> bool:
-        """Queue one study before its turn; whether it was waiting, or waits already."""
+    def queue_now(self, study: LedgerStudy, worker: str, ask: Ask, rule: str = "asked for") -> bool:
+        """Queue one study before its turn; whether it was waiting, or waits already.
+
+        A study that went on since `study` was read is left where it is: somebody else asked for it.
+        """
         with self.writing(study.campaign, worker) as writing:
             if study.state in (StudyState.PARTIAL, StudyState.LISTED):
-                writing.move_study(study.pk, StudyState.INVENTORIED, "asked for")
-            moved = writing.move_study(study.pk, StudyState.QUEUED, "asked for")
+                writing.move_study(study.pk, StudyState.INVENTORIED, rule, only_from=(study.state,))
+            seen = (StudyState.INVENTORIED, study.state)
+            moved = writing.move_study(study.pk, StudyState.QUEUED, rule, only_from=seen)
             if moved or study.state in (StudyState.QUEUED, StudyState.RETRIEVING):
                 ask(writing.session, study.pk)
                 return True
@@ -387,12 +392,6 @@ class Ledger:
     def _instances(self, session: Any, study: int) -> list[LedgerInstance]:
         statement = select(*_INSTANCE).where(migration_instances.c.study_fk == study).order_by(migration_instances.c.pk)
         return [instance_of(row) for row in session.run(statement).fetchall()]
-
-
-def _telling(study: ListedStudy) -> dict[str, str]:
-    return {
-        name: identifier(getattr(study, name)) if name == "patient_id" else to_stored(getattr(study, name)) for name in _TELLING
-    }
 
 
 def _damaged(one: LedgerInstance) -> bool:

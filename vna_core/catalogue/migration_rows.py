@@ -22,6 +22,12 @@ class ListedStudy:
     accession_number: str = ""
     instances: int = -1
     described: str = ""
+    patient_name: str = ""
+    patient_birth_date: str = ""
+    patient_sex: str = ""
+    referring_physician_name: str = ""
+    study_id: str = ""
+    study_description: str = ""
 
     @property
     def fingerprint(self) -> str:

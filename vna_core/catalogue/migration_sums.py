@@ -10,7 +10,7 @@ from sqlalchemy import case, func, select
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema_migration import migration_instances, migration_studies, migration_transitions
 from vna_core.catalogue.stored_text import from_stored, to_stored
-from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.migration import WAITED_FOR, InstanceState, StudyState
 
 _DAY: Final = 86_400_000_000
 
@@ -82,6 +82,35 @@ class LedgerSums:
             .group_by(migration_instances.c.proof)
         )
         return {row[0]: int(row[1]) for row in self._rows(statement)}
+
+    def waited_for(self, campaign: str) -> list[tuple[str, float]]:
+        """Of each time that a study was fetched while somebody waited: the state it came to (empty: none yet), and after how many
+        seconds."""
+        columns, waited = migration_transitions.c, migration_transitions.alias("waited")
+        ends = (StudyState.STORED.value, StudyState.PARTIAL.value)
+        end = (
+            select(columns.pk)
+            .where(
+                columns.study_fk == waited.c.study_fk, columns.instance_fk == 0, columns.pk > waited.c.pk, columns.new.in_(ends)
+            )
+            .order_by(columns.pk)
+            .limit(1)
+            .scalar_subquery()
+        )
+        ended = migration_transitions.alias("ended")
+        statement = (
+            select(ended.c.new, waited.c.at, ended.c.at)
+            .select_from(
+                waited.join(migration_studies, migration_studies.c.pk == waited.c.study_fk).outerjoin(ended, ended.c.pk == end)
+            )
+            .where(
+                migration_studies.c.campaign == to_stored(campaign),
+                waited.c.new == StudyState.QUEUED.value,
+                waited.c.rule == WAITED_FOR,
+            )
+        )
+        rows = self._rows(statement)
+        return [(row[0] or "", (row[2] - row[1]) / 1e6 if row[0] else 0.0) for row in rows]
 
     def _rows(self, statement: Any) -> list[Any]:
         with self._database.session() as session:

@@ -20,7 +20,7 @@ from vna_core.catalogue.schema_migration import (
     migration_transitions,
 )
 from vna_core.catalogue.stored_text import identifier, to_stored
-from vna_core.domain.migration import StudyState, may_follow
+from vna_core.domain.migration import AWAITED, StudyState, may_follow
 
 DETAIL: Final = 300
 """Characters of a detail that are kept."""
@@ -101,7 +101,9 @@ class Writing:
         if not may_follow(old, new) or (only_from and old not in only_from):
             return False
         self.session.run(
-            update(migration_studies).where(migration_studies.c.pk == pk).values(state=new.value, updated_at=self.at, **values)
+            update(migration_studies)
+            .where(migration_studies.c.pk == pk)
+            .values(state=new.value, awaited=int(new in AWAITED), updated_at=self.at, **values)
         )
         self.note(pk, 0, old.value, new.value, rule, detail)
         self.count("study", old.value, number=-1)

@@ -60,6 +60,9 @@ migration_studies = Table(
     Column("campaign", TEXT, nullable=False),
     Column("study_instance_uid", TEXT, nullable=False),
     *(_text(name) for name in ("patient_id", "issuer", "study_date", "study_time", "modalities", "accession_number")),
+    *(_text(name) for name in ("patient_name", "patient_birth_date", "patient_sex")),
+    *(_text(name) for name in ("referring_physician_name", "study_id", "study_description", "name_folded", "newest")),
+    Column("awaited", Integer, nullable=False, server_default="1"),
     _number("told_instances", "-1"),
     _short("fingerprint"),
     _number("first_inventory"),
@@ -76,9 +79,24 @@ migration_studies = Table(
     Index(None, "campaign", "patient_id"),
     Index(None, "study_instance_uid"),
     Index(None, "campaign", "instances_inventory", "pk"),
+    Index(None, "awaited", "newest", "pk"),
+    Index(None, "awaited", "name_folded"),
+    Index(None, "accession_number"),
     sqlite_autoincrement=True,
     comment="One row per campaign and study. `told_instances`: what the source counts, -1 where it does not say. "
-    "`instances_inventory`: the last inventory for which its instances are known.",
+    "`instances_inventory`: the last inventory for which its instances are known. `awaited`: 1 while its state is one of a study "
+    "not yet moved. `newest`: date and time, made for sorting. `name_folded`: the name without case and accents, or `=` and all "
+    "its groups where it has several.",
+)
+
+migration_cutovers = Table(
+    "migration_cutovers",
+    metadata,
+    Column("campaign", TEXT, primary_key=True),
+    Column("answering", Integer, nullable=False),
+    _number("changed_at"),
+    _text("changed_by"),
+    comment="Campaigns for which somebody decided whether the archive answers for the whole source; the others follow the setting.",
 )
 
 migration_instances = Table(
@@ -89,6 +107,7 @@ migration_instances = Table(
     Column("series_instance_uid", TEXT, nullable=False),
     Column("sop_instance_uid", TEXT, nullable=False),
     _text("sop_class_uid"),
+    _short("modality"),
     _text("source_digest"),
     _number("first_inventory"),
     _number("removed_inventory"),

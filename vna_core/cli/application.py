@@ -27,9 +27,11 @@ from vna_core.cli import (
     keys,
     migrate,
     migrate_assess,
+    migrate_cutover,
     migrate_exceptions,
     migrate_proof,
     migrate_report,
+    migrate_work_product,
     normalize,
     pack,
     patient,
@@ -65,6 +67,8 @@ for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins, scru
     _module.add_to(app)
 app.add_typer(quarantine.app, name="quarantine")
 migrate.app.command("assess", epilog="Example:\n\n`vna migrate assess dimse://OLDPACS@10.0.0.7:104`")(migrate_assess.assess)
+migrate.app.command("cutover", epilog=migrate_cutover.EPILOG)(migrate_cutover.cutover)
+migrate.app.command("work-product", epilog=migrate_work_product.EPILOG)(migrate_work_product.work_product)
 migrate.app.command("verify", epilog=migrate_proof.VERIFY_EPILOG)(migrate_proof.verify)
 migrate.app.command("certify", epilog=migrate_proof.CERTIFY_EPILOG)(migrate_proof.certify)
 migrate.app.command("report", epilog=migrate_report.EPILOG)(migrate_report.report)

@@ -18,6 +18,7 @@ from vna_core.cli.options import operator
 from vna_core.configuration import Settings
 from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
+from vna_core.migration.cutover import CutOver
 
 _MODULES: Final = (
     "vna_core.gateways.dimse",
@@ -61,7 +62,7 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
         if kind == "worker":
             _worker(archive, name, stop)
         else:
-            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, socket.socket(fileno=listener), stop)
+            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, name, socket.socket(fileno=listener), stop)
         archive.audit.note(_activity(APPLICATION_STOP, name, settings))
     if kind == "web":
         # The web server's native threads must not meet the end of the interpreter: they abort the process there.
@@ -75,7 +76,7 @@ def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEven
     return AuditEvent(AuditEventId.ACTIVITY, operator(), type_code=what, description=f"{name}, configuration {digest}")
 
 
-def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
+def _dimse(archive: Archive, name: str, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
     from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
@@ -93,6 +94,7 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
         archive.gate,
         federation,
         archive.availability,
+        CutOver(archive.catalogue, settings.cutover, name),
     )
     serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
     serving.start()
@@ -104,7 +106,7 @@ def _dimse(archive: Archive, listener: socket.socket, stop: threading.Event) -> 
         federation.close()
 
 
-def _hl7(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
+def _hl7(archive: Archive, _name: str, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
 
     server = MllpServer(archive.settings, archive.catalogue, archive.audit)
@@ -115,7 +117,7 @@ def _hl7(archive: Archive, listener: socket.socket, stop: threading.Event) -> No
     serving.join(6.0)
 
 
-def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> None:
+def _web(archive: Archive, name: str, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.dicomweb.app import create_app  # here: the DIMSE processes do not need it
     from vna_core.gateways.web_server import serve
 
@@ -130,6 +132,7 @@ def _web(archive: Archive, listener: socket.socket, stop: threading.Event) -> No
         archive.gate,
         open_federation(archive),
         archive.availability,
+        CutOver(archive.catalogue, archive.settings.cutover, name),
     )
     serve(app, listener, archive.settings.http, stop)
 

@@ -5,8 +5,8 @@ The same instance gets the same labels on arrival, when it is normalized again, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vna_core.domain.octets import Source
@@ -55,6 +55,17 @@ class Origin:
             and all(fits_any(patterns, attributes.get(tag) or ("",)) for tag, patterns in self.attributes.items())
         )
 
+    def may_cover(
+        self,
+        source: Source,
+        study_instance_uid: str,
+        attributes: Mapping[int, tuple[str, ...]],
+        known: Collection[int],
+    ) -> bool:
+        """Whether an instance of which only the `known` attributes are at hand can be meant."""
+        told = {tag: patterns for tag, patterns in self.attributes.items() if tag in known}
+        return replace(self, attributes=told).covers(source, study_instance_uid, attributes)
+
 
 @dataclass(frozen=True, slots=True)
 class Departments:
@@ -101,6 +112,37 @@ class Departments:
             if any(origin.covers(source, study_instance_uid, attributes) for origin in origins)
         }
         return tuple(sorted(found))
+
+    def surely(
+        self,
+        source: Source,
+        study_instance_uid: str,
+        attributes: Mapping[int, tuple[str, ...]],
+        known: Collection[int],
+        labels: Collection[str],
+    ) -> bool:
+        """Whether an instance of which only the `known` attributes are at hand gets one of these labels whatever the others are."""
+
+        def named(rules: Mapping[str, tuple[Origin, ...]]) -> tuple[set[str], set[str]]:
+            """Labels that the instance surely gets, and those that it may get."""
+            sure: set[str] = set()
+            perhaps: set[str] = set()
+            for label, origins in rules.items():
+                meant = [one for one in origins if one.may_cover(source, study_instance_uid, attributes, known)]
+                if any(tag not in known for one in meant for tag in one.attributes):
+                    perhaps.add(label)
+                if any(all(tag in known for tag in one.attributes) for one in meant):
+                    sure.add(label)
+            return sure, perhaps - sure
+
+        sure, perhaps = named(self.holds)
+        wanted = set(labels)
+        if (sure | named(self.collections)[0]) & wanted:
+            return True
+        if sure or not perhaps <= wanted:
+            return False
+        otherwise = self.members.get((source.kind, source.name)) or self.unassigned
+        return otherwise in wanted
 
     def _departments(self, source: Source, study: str, attributes: Mapping[int, tuple[str, ...]]) -> set[str]:
         found = {

@@ -35,6 +35,8 @@
     ├── PeerError                   another archive misbehaved or answered with failure
     │   ├── AnswerCapped            it says that it has more answers than it gave
     │   ├── NotOffered              it does not offer what was asked for
+    │   ├── FetchPending            what was asked for is being fetched from it: ask again later; transient
+    │   ├── FetchIncomplete         it did not deliver all that was asked for
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
 
@@ -303,6 +305,22 @@ class NotOffered(PeerError):
 
     code = "not-offered"
     http_status = 501
+
+
+class FetchPending(PeerError):
+    """What was asked for is being fetched from another archive: ask again later. ``fields`` carry ``retry_after`` in seconds."""
+
+    code = "fetch-pending"
+    dimse_status = 0xA702
+    http_status = 503
+    transient = True
+
+
+class FetchIncomplete(PeerError):
+    """Another archive did not deliver all that was asked for; ``fields`` carry how many instances are ``missing``."""
+
+    code = "fetch-incomplete"
+    dimse_status = 0xA702
 
 
 class PeerUnavailable(PeerError):

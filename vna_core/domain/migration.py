@@ -67,6 +67,12 @@ MOVED: Final = frozenset(_MOVED)
 OPEN: Final = frozenset((StudyState.LISTED, StudyState.INVENTORIED, StudyState.QUEUED, StudyState.RETRIEVING))
 """States of studies that wait to be moved."""
 
+AWAITED: Final = OPEN | {StudyState.PARTIAL}
+"""States of studies of which something is still to be had at the source."""
+
+WAITED_FOR: Final = "waited for"
+"""Rule of the transition of a study that is fetched while somebody waits for it."""
+
 
 def may_follow(old: StudyState, new: StudyState) -> bool:
     """Whether a study in state `old` may come to state `new`."""

@@ -14,6 +14,7 @@ from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.migration.inventory import SUSPICIOUS, listed, value
 from vna_core.migration.spans import Span, by_date
+from vna_core.migration.work_product.finding import creators_in
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
 STATION: Final = 0x00081010
@@ -34,6 +35,8 @@ class Assessment:
         Studies whose date is empty or impossible.
     projected_days
         For everything at the speed seen, at the source's concurrency, day and night; 0.0 where nothing could be fetched.
+    work_products
+        Products whose private elements were met in what was fetched, with the number of instances.
     remarks
         What somebody should look at before the migration.
     """
@@ -52,6 +55,7 @@ class Assessment:
     octets_per_instance: float = 0.0
     projected_octets: float = 0.0
     projected_days: float = 0.0
+    work_products: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class Assessment:
             "octets_per_instance": round(self.octets_per_instance),
             "projected_octets": round(self.projected_octets),
             "projected_days": round(self.projected_days, 2),
+            "work_products": dict(self.work_products.most_common()),
             "remarks": self.remarks,
         }
 
@@ -88,6 +93,9 @@ def assess(adapter: PacsAdapter) -> Assessment:
     if not found.instances_known:
         found.instances = round(per_study * found.studies)
     _measure(adapter, found, sample[:_FETCHED])
+    if found.work_products:
+        products = ", ".join(sorted(found.work_products))
+        found.remarks.append(f"Images carry work products of {products}: see `vna migrate work-product` once they are moved.")
     _statistics(adapter, found)
     return found
 
@@ -166,6 +174,7 @@ def _measure(adapter: PacsAdapter, found: Assessment, sample: list[str]) -> None
     def take(received: ReceivedInstance) -> None:
         nonlocal count, octets
         count, octets = count + 1, octets + received.octets.size
+        found.work_products.update(creators_in(next(iter(received.octets.chunks()), b"")))
         received.octets.close()
 
     begun = time.perf_counter()

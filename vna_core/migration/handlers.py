@@ -156,9 +156,9 @@ class MigrationWorker:
         study = self._catalogue.ledger_reader.study(int(job.payload["study"]))
         if study.state not in (StudyState.QUEUED, StudyState.RETRIEVING):
             return None
-        options = CampaignOptions.of(campaign)
+        options, asked = CampaignOptions.of(campaign), bool(job.payload.get("asked"))
         wait = 5.0 if campaign.state == "paused" else options.windows.seconds_until_open(datetime.now(UTC))
-        if wait:
+        if wait and not asked:
             return Again(min(wait, _LONGEST_WAIT))
         adapter, bears = self._adapter(campaign)
         most = options.concurrency or bears
@@ -167,7 +167,7 @@ class MigrationWorker:
         if slot is None:
             return Again(0.5)
         wait = throttle.reserve(campaign.name, max(1, study.instances), options.rate) if options.rate else 0.0
-        if wait:
+        if wait and not asked:
             throttle.forget(slot)
             return Again(min(wait, _LONGEST_WAIT))
         return self._move(study, adapter, options, slot, most, running)
@@ -182,10 +182,11 @@ class MigrationWorker:
         running: Running,
     ) -> Again | None:
         ledger, throttle = self._catalogue.ledger, self._catalogue.throttle
-        ledger.move(study, StudyState.RETRIEVING, self.worker, "slot")
         result: StudyResult | None = None
         failed = False
         try:
+            self._list_instances(study, adapter)
+            ledger.move(study, StudyState.RETRIEVING, self.worker, "slot")
             fetch = StudyFetch(
                 study,
                 adapter,
@@ -216,6 +217,16 @@ class MigrationWorker:
             seconds = result.seconds if result else {}
             throttle.release(slot, most, fetched, seconds, failed or bool(result and result.failed_calls))
         return None
+
+    def _list_instances(self, study: LedgerStudy, adapter: PacsAdapter) -> None:
+        """Ask for the instances of a study that somebody wants before the inventory has come to it."""
+        if study.instances or self._catalogue.ledger_reader.instances(study.pk):
+            return
+        newest = self._catalogue.inventories.newest(study.campaign)
+        if newest is not None:
+            found = [one for one in adapter.inventory(study.study_instance_uid) if one.sop_instance_uid]
+            self._catalogue.ledger.record_instances(study, newest.number, found, self.worker)
+            self._catalogue.ledger.move(study, StudyState.QUEUED, self.worker, "asked for")
 
     def _hold(self, study: LedgerStudy, reason: str, error: VnaError) -> None:
         """The study waits in the queue, and the worklist says why: one entry for the campaign."""
@@ -263,7 +274,20 @@ class _Beat:
             self._throttle.renew(self._slot, SLOT)
 
 
-def ask_for_study(catalogue: Catalogue, campaign: str, session: Any, pk: int, priority: int = NORMAL) -> None:
-    """Ask for the job of one study in the transaction of a session."""
-    payload = {"campaign": campaign, "study": pk}
-    catalogue.jobs.add_in(session, STUDY, f"{campaign} {pk}", payload, priority=priority)
+def job_key(campaign: str, pk: int) -> str:
+    """Key of the job of one study: of each there is one at most, whoever asks."""
+    return f"{campaign} {pk}"
+
+
+def ask_for_study(
+    catalogue: Catalogue, campaign: str, session: Any, pk: int, priority: int = NORMAL, asked: bool = False
+) -> None:
+    """Ask for the job of one study in the transaction of a session.
+
+    Parameters
+    ----------
+    asked
+        Somebody waits for it: it is fetched whatever the window, the rate and a pause of the campaign say.
+    """
+    payload = {"campaign": campaign, "study": pk, **({"asked": True} if asked else {})}
+    catalogue.jobs.add_in(session, STUDY, job_key(campaign, pk), payload, priority=priority)

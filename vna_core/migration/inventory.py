@@ -28,6 +28,7 @@ SUSPICIOUS: Final = frozenset(
 """Numbers of answers at which products are known to stop without saying so."""
 
 ISSUER: Final = 0x00100021
+REFERRING_PHYSICIAN: Final = 0x00080090
 _AT_ONCE: Final = 500
 _MANY: Final = 20_000
 _FEW: Final = 5
@@ -156,7 +157,7 @@ class InventoryTaker:
 
     def _answers(self, inventory: Inventory, span: Span) -> tuple[int, bool, int]:
         count, capped, new = 0, False, 0
-        found = self._adapter.find(span.query, attributes=(ISSUER,))
+        found = self._adapter.find(span.query, attributes=(ISSUER, REFERRING_PHYSICIAN))
         while True:
             piece: list[ListedStudy] = []
             try:
@@ -250,6 +251,12 @@ def listed(answer: DicomJson) -> ListedStudy:
         accession_number=value(answer, "00080050"),
         instances=int(count) if count.isascii() and count.isdigit() else -1,
         described="\0".join((value(answer, "00100010"), value(answer, "00081030"))),
+        patient_name=value(answer, "00100010"),
+        patient_birth_date=value(answer, "00100030"),
+        patient_sex=value(answer, "00100040"),
+        referring_physician_name=value(answer, "00080090"),
+        study_id=value(answer, "00200010"),
+        study_description=value(answer, "00081030"),
     )
 
 

@@ -15,6 +15,7 @@ from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_reading import ExceptionEntry
 from vna_core.domain.migration import REASONS
 from vna_core.migration.report import summary_of
+from vna_core.migration.work_product.finding import WorkProducts
 
 _ENDS: Final = ("held", "duplicate", "conflict", "quarantined", "failed", "missing")
 _PIECE: Final = 500
@@ -43,6 +44,8 @@ def report_tables(catalogue: Catalogue, campaign: Campaign) -> list[ReportTable]
         _identity(catalogue, campaign.name),
         _reconciliation(catalogue, campaign.name),
         *_fidelity(catalogue, campaign.name),
+        _cut_over(catalogue, campaign.name),
+        _work_products(catalogue, campaign.name),
     ]
 
 
@@ -54,6 +57,30 @@ def _summary(catalogue: Catalogue, campaign: Campaign) -> ReportTable:
         rows += [("inventory SHA-256", inventory.digest)]
     rows += [(name, str(value)) for name, value in summary_of(catalogue, campaign.name).as_dict().items()]
     return ReportTable("summary", "Summary", ("what", "value"), tuple(rows))
+
+
+def _cut_over(catalogue: Catalogue, campaign: str) -> ReportTable:
+    """Studies that were fetched while somebody waited for them."""
+    fetched = catalogue.ledger_sums.waited_for(campaign)
+    whole = sorted(seconds for state, seconds in fetched if state == "stored")
+    rows: list[tuple[Cell, ...]] = [
+        ("fetched while somebody waited", len(fetched)),
+        ("came whole", len(whole)),
+        ("came in part", sum(state == "partial" for state, _ in fetched)),
+    ]
+    if whole:
+        for name, share in (("half came within", 0.5), ("95 of 100 came within", 0.95)):
+            rows.append((name, f"{whole[min(len(whole) - 1, int(share * len(whole)))]:.1f} s"))
+    return ReportTable("cut-over", "Cut-over", ("what", "value"), tuple(rows))
+
+
+def _work_products(catalogue: Catalogue, campaign: str) -> ReportTable:
+    rows = [
+        (one.residue.product, one.residue.kind.value, one.residue.name, one.instances, one.marked, one.studies, one.residue.made)
+        for one in WorkProducts(catalogue, campaign).count()
+    ]
+    columns = ("product", "kind", "residue", "instances", "marked", "studies", "becomes")
+    return ReportTable("work-products", "Work products in private elements", columns, tuple(rows))
 
 
 def _burn_down(catalogue: Catalogue, campaign: str) -> ReportTable:

@@ -78,6 +78,8 @@ class InventoriedInstance:
         ``md5:<hex>`` or ``sha256:<hex>`` of the octets that `fetch` delivers; empty: the source does not know.
     size
         Their number; -1: the source does not say.
+    modality
+        Of its series; empty: the source does not say.
     """
 
     study_instance_uid: str
@@ -86,6 +88,7 @@ class InventoriedInstance:
     sop_class_uid: str = ""
     digest: str = ""
     size: int = -1
+    modality: str = ""
 
 
 @dataclass(frozen=True, slots=True)

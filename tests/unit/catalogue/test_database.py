@@ -42,7 +42,7 @@ def _tables(connection: Connection) -> dict[str, object]:
 def test_migrations_lead_to_the_schema(new_catalogue: NewCatalogue) -> None:
     described = []
     for name in ("migrated", "made"):
-        settings, data = new_catalogue(name)
+        settings, data = new_catalogue(name, bare=True)
         data.mkdir()
         database = Database(settings, data)
         if name == "migrated":
@@ -59,7 +59,7 @@ def test_migrations_lead_to_the_schema(new_catalogue: NewCatalogue) -> None:
 
 
 def test_a_catalogue_of_the_first_schema_is_brought_up_to_date(new_catalogue: NewCatalogue) -> None:
-    settings, data = new_catalogue("old")
+    settings, data = new_catalogue("old", bare=True)
     data.mkdir()
     database = Database(settings, data)
     with database.engine.connect() as connection, connection.begin():

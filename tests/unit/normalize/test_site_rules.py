@@ -161,6 +161,18 @@ def test_the_site_says_which_character_set_its_source_means() -> None:
     assert str(read(canonical).PatientName) == "Müller" and "T02" in rules(canonical)
 
 
+@pytest.mark.parametrize(
+    ("declared", "name"),
+    [("ISO_IR 127", "Иванов"), ("ISO_IR 100", "Иванов".encode("iso8859-5").decode("latin-1"))],
+    ids=["which the declared one does not have", "which the declared one has"],
+)
+def test_the_site_is_asked_about_octets(declared: str, name: str) -> None:
+    octets = instance(text(0x00080005, "CS", declared) + element(0x00100010, "PN", "Иванов".encode("iso8859-5")))
+    canonical = made(octets, site({"id": "cyrillic", "character_set": "ISO_IR 144"}))
+    assert str(read(canonical).PatientName) == name
+    assert original(stored(canonical)) == octets
+
+
 @pytest.mark.parametrize(("order", "date"), [("day-month", "19990403"), ("month-day", "19990304")])
 def test_the_site_says_how_its_source_writes_dates(order: str, date: str) -> None:
     octets = instance(text(0x00080020, "DA", "03/04/1999"))

@@ -10,7 +10,6 @@ import pydicom
 import pytest
 import zarr
 
-from tests.unit.catalogue.conftest import new_catalogue, postgresql_server
 from tests.unit.ingest.small_archive import flip
 from tests.unit.packs.archives import AT_ONCE, compact_all, keeper, keys, pack_keys, prove, prove_rebuilt, seal_all
 from tests.unit.stewardship.held_archive import NORTH, OFFERED, Place, fill, instance, offer, opened, served, worker
@@ -22,8 +21,6 @@ from vna_core.domain.errors import LeaseLost, NotFound
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.outcome import Outcome
 from vna_storage_filesystem.store import FilesystemStore
-
-__all__ = ["new_catalogue", "postgresql_server"]
 
 ALL = {octets for octets, _ in OFFERED}
 EVERYTHING = Scope()

@@ -41,6 +41,7 @@ from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
 from vna_core.gateways.web.protection import Endpoint, Handler, Protection
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.cutover import CutOver
 from vna_core.ports.storage import Store
 
 API = "/api/v1"
@@ -85,6 +86,7 @@ def create_app(
     gate: Gate | None = None,
     federation: Federation | None = None,
     availability: Availability | None = None,
+    cutover: CutOver | None = None,
 ) -> WebApplication:
     """The application of one web process.
 
@@ -100,6 +102,8 @@ def create_app(
         Without it everything that needs no recall is told as online, and no copies are asked for.
     federation
         Adds the routes below ``/federated``.
+    cutover
+        Has fetched what sources in cut-over still have, when it is asked for.
     """
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
@@ -110,7 +114,7 @@ def create_app(
     gate = gate or Gate(Policy(settings), catalogue)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
     metrics = Metrics()
-    routes = dicomweb_routes(archive, pace, metrics, gate) + array_routes(retriever, pace, gate)
+    routes = dicomweb_routes(archive, pace, metrics, gate, cutover) + array_routes(retriever, pace, gate)
 
     if federation is not None:
         whole = replace(archive, retriever=federation.retriever, egress=federation.egress, root=FEDERATED)

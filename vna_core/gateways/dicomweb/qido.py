@@ -6,7 +6,6 @@ import json
 from functools import lru_cache
 from typing import Any, Final
 
-from vna_core.access.availability import ONLINE
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
 from vna_core.domain.indexed_attributes import INDEXED
@@ -102,7 +101,7 @@ class Search:
             return b"[]", [], False
         answer = catalogue.search(request.query)
         names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
-        found = self._with_availability(list(answer.matches))
+        found = self._archive.availability.of_matches(self._level, list(answer.matches))
         if self._level is Level.IMAGE:
             rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
         else:
@@ -119,10 +118,6 @@ class Search:
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )
         return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
-
-    def _with_availability(self, matches: list[Match]) -> list[tuple[Match, str]]:
-        known = self._archive.availability.of(self._level, [match.pk for match in matches])
-        return [(match, known.get(match.pk, ONLINE)) for match in matches]
 
 
 def _instance(

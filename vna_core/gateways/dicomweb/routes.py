@@ -11,6 +11,7 @@ from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.capabilities import Capabilities
+from vna_core.gateways.dicomweb.fetched import FetchedFirst
 from vna_core.gateways.dicomweb.frames import Frames
 from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.qido import Search
@@ -19,6 +20,7 @@ from vna_core.gateways.dicomweb.stow import Store
 from vna_core.gateways.dicomweb.wado import Retrieve
 from vna_core.gateways.web.exchange import Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
+from vna_core.migration.cutover import CutOver
 
 _STUDY = f"{ROOT}/studies/{{study}}"
 _SERIES = _STUDY + "/series/{series}"
@@ -26,20 +28,26 @@ _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
 
 
-def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics, gate: Gate) -> list[Route]:
-    """Every route below ``/dicom-web``; the ones that viewers ask for most come first, as the table is walked in order."""
+def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics, gate: Gate, cutover: CutOver | None = None) -> list[Route]:
+    """Every route below ``/dicom-web``; the ones that viewers ask for most come first, as the table is walked in order.
+
+    With `cutover`, retrievals first have fetched what sources in cut-over still have.
+    """
     routes: list[Route] = []
+
+    def whole(handler: Handler) -> Handler:
+        return handler if cutover is None else FetchedFirst(handler, cutover)
 
     def add(path: str, name: str, needs: Action | None, handler: Handler, *methods: str) -> None:
         routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=list(methods or ("GET",)), name=name))
 
-    retrieve, metadata = Retrieve(archive), Metadata(archive)
-    rendered, thumbnail = Rendered(archive, thumbnail=False), Rendered(archive, thumbnail=True)
+    retrieve, metadata = whole(Retrieve(archive)), whole(Metadata(archive))
+    rendered, thumbnail = whole(Rendered(archive, thumbnail=False)), whole(Rendered(archive, thumbnail=True))
     studies, series, instances = (Search(archive, level) for level in (Level.STUDY, Level.SERIES, Level.IMAGE))
     store = Store(archive, metrics)
 
     add(_INSTANCE, "retrieve-instance", Action.RETRIEVE, retrieve)
-    add(_FRAMES, "retrieve-frames", Action.RETRIEVE, Frames(archive))
+    add(_FRAMES, "retrieve-frames", Action.RETRIEVE, whole(Frames(archive)))
     add(f"{ROOT}/studies", "search-studies", Action.QUERY, studies)
     add(f"{ROOT}/studies", "store", Action.STORE, store, "POST")
     add(_SERIES + "/metadata", "series-metadata", Action.RETRIEVE, metadata)
@@ -59,7 +67,7 @@ def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics, gate: Gat
     add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
     add(_SERIES + "/thumbnail", "series-thumbnail", Action.RETRIEVE, thumbnail)
     add(_STUDY + "/thumbnail", "study-thumbnail", Action.RETRIEVE, thumbnail)
-    add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, BulkData(archive))
+    add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, whole(BulkData(archive)))
     capabilities = Capabilities(routes)
     add(f"{ROOT}/capabilities", "capabilities", None, capabilities, "GET", "OPTIONS")
     add(ROOT, "options", None, capabilities, "OPTIONS")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from vna_core.access.availability import ONLINE, Availability
+from vna_core.access.availability import Availability
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
 from vna_core.dicom.dictionary import vr_of
@@ -74,8 +74,7 @@ def find(association: Association, message: Message, catalogue: CatalogueView, a
 def _with_availability(matches: Iterator[Match], level: Level, availability: Availability) -> Iterator[tuple[Match, str]]:
     """Matches with their Instance Availability, some looked up at once."""
     while page := list(islice(matches, _AT_ONCE)):
-        known = availability.of(level, [match.pk for match in page])
-        yield from ((match, known.get(match.pk, ONLINE)) for match in page)
+        yield from availability.of_matches(level, page)
 
 
 def level_of(identifier: Identifier, allowed: tuple[Level, ...]) -> Level:

@@ -26,9 +26,12 @@ from vna_core.domain.errors import NotAdaptable, PeerError, RecallPending, VnaEr
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Level
 from vna_core.gateways.dimse.arriving import Arriving, Progress, Receiver
+from vna_core.gateways.dimse.destination import Destination
 from vna_core.gateways.dimse.find import level_of
+from vna_core.gateways.dimse.proposals import Proposal, proposed_groups
 from vna_core.gateways.dimse.sop_classes import GET, MOVE
-from vna_core.gateways.dimse.wanted import MOST_CONTEXTS, Proposal, groups, wanted_instances
+from vna_core.gateways.dimse.wanted import awaited, wanted_instances
+from vna_core.migration.cutover import NOT_IN_TIME, CutOver, Fetched
 
 PENDING: Final = 0xFF00
 CANCELLED: Final = 0xFE00
@@ -37,6 +40,8 @@ MOVE_DESTINATION_UNKNOWN: Final = 0xA801
 OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 _FAILED_UIDS: Final = 0x00080058
 _REPORT_EVERY: Final = 0.5
+_FETCH_LOOK: Final = 0.5
+"""Seconds between looks at a study that is fetched from a source in cut-over."""
 _RECALL_LOOK: Final = 1.0
 """Seconds between looks at a recall that a retrieval waits for; the peer hears a pending response each time."""
 
@@ -57,6 +62,8 @@ class RetrieveService:
 
     Parameters
     ----------
+    cutover
+        Sources that have what is not here yet.
     arriving
         Instances that are sent as they arrive, instead of those that the catalogue holds under what is asked for.
     """
@@ -71,6 +78,7 @@ class RetrieveService:
         calling: str,
         availability: Availability | None = None,
         arriving: Arriving | None = None,
+        cutover: CutOver | None = None,
     ) -> None:
         self._settings = settings
         self._catalogue = permit.catalogue
@@ -80,6 +88,9 @@ class RetrieveService:
         self._availability = availability
         self._calling = calling
         self._arriving = arriving
+        self._cutover = cutover
+        self._unavailable: tuple[str, ...] = ()
+        self._comment = ""
         self._give_up = float("inf")
 
     def _begin(
@@ -94,7 +105,9 @@ class RetrieveService:
         held = self._wanted(association, message, models)
         if receiver is not None:
             held = self._catalogue.only_in(receiver.scope, held, receiver.title)
-        progress = Progress(len(held))
+        progress = Progress(len(held) + len(self._unavailable), comment=self._comment)
+        for uid in self._unavailable:
+            progress.count(None, uid)
         return progress, iter(self._recalled(association, message, held, progress))
 
     def _as_they_arrive(
@@ -129,6 +142,8 @@ class RetrieveService:
             association.send(message.context_id, answered)
             return
         receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
+        if not self._fetched(association, message, MOVE):
+            return
         within = Receiver(title, self._policy.scope(receiver, Action.RETRIEVE))
         progress, held = self._begin(association, message, MOVE, within)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
@@ -144,7 +159,7 @@ class RetrieveService:
             # Instances that arrive one by one go one by one, over an association that stays open for the next.
             groups_of = ([one] for one in held) if self._arriving is not None else (list(held),)
             for group in groups_of:
-                for some, contexts in groups(group, destination.profile):
+                for some, contexts in proposed_groups(group, destination.profile):
                     destination.open(contexts)
                     for one in some:
                         if association.is_cancelled(message_id):
@@ -177,6 +192,8 @@ class RetrieveService:
 
     def get(self, association: Association, message: Message) -> None:
         """Send what is asked for on the same association."""
+        if not self._fetched(association, message, GET):
+            return
         progress, held = self._begin(association, message, GET)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         profile = self._egress.profiles.of_title(self._calling)
@@ -191,6 +208,38 @@ class RetrieveService:
             association.send(message.context_id, self._response(message, CANCELLED, progress))
             return
         self._finish(association, message, progress)
+
+    def _fetched(self, association: Association, message: Message, models: dict[str, tuple[Level, ...]]) -> bool:
+        """Wait until what sources in cut-over have of it is here; what cannot be had counts as failed. False: cancelled.
+
+        The peer hears a pending response at every look. Raises PeerUnavailable, FetchPending, FetchIncomplete where not even
+        the number of instances is known.
+        """
+        if self._cutover is None or not self._cutover.is_active:
+            return True
+        context = association.contexts[message.context_id]
+        identifier = decode_identifier(message.data or b"", context.transfer_syntax)
+        fetches = awaited(self._cutover, self._catalogue, identifier, level_of(identifier, models[context.abstract_syntax]))
+        give_up = time.monotonic() + self._cutover.settings.wait_dimse
+        while fetches:
+            found = [self._cutover.look(one) for one in fetches]
+            if not any(one.waiting for one in found) or time.monotonic() >= give_up:
+                self._note_missing(found)
+                break
+            progress = Progress(max(1, sum(one.expected for one in found)))
+            if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
+                association.send(message.context_id, self._response(message, CANCELLED, progress))
+                return False
+            association.send(message.context_id, self._response(message, PENDING, progress))
+            time.sleep(_FETCH_LOOK)
+        return True
+
+    def _note_missing(self, found: Sequence[Fetched]) -> None:
+        for one in found:
+            if not one.missing:
+                one.check(self._cutover.settings.retry_after if self._cutover is not None else 0)
+            self._unavailable += tuple(instance.sop_instance_uid for instance in one.missing)
+            self._comment = self._comment or one.reason or (NOT_IN_TIME if one.waiting else "")
 
     def _recalled(
         self, association: Association, message: Message, held: Sequence[HeldInstance], progress: Progress
@@ -329,49 +378,6 @@ class RetrieveService:
         if comment:
             answered[commands.ERROR_COMMENT] = commands.comment(comment)
         return answered
-
-
-class Destination:
-    """Where a C-MOVE sends to: one association at a time, opened again when it breaks, or when an instance needs other contexts."""
-
-    def __init__(self, service: RetrieveService, title: str, peer: PeerSettings, profile: EgressProfile | None) -> None:
-        self.profile = profile
-        self._service, self._title, self._peer = service, title, peer
-        self._association: Association | None = None
-        self._contexts: dict[Proposal, None] = {}
-        self._unreachable = False
-        self._number = 0
-
-    def open(self, contexts: Sequence[Proposal]) -> None:
-        """Have an association in which these contexts were proposed; those of before are proposed again as far as there is room."""
-        if self._association is not None and self._contexts.keys() >= set(contexts):
-            return
-        self.release()
-        both = dict.fromkeys([*contexts, *self._contexts])
-        self._contexts = both if len(both) <= MOST_CONTEXTS else dict.fromkeys(contexts)
-        self._association = self._service.connected(self._title, self._peer, list(self._contexts))
-        self._unreachable = self._association is None
-
-    def store(self, held: HeldInstance, originator: Command, progress: Progress) -> int | None:
-        """Send one instance; the status of the destination, None where it could not be sent."""
-        if self._association is None and not self._unreachable:
-            self._association = self._service.connected(self._title, self._peer, list(self._contexts))
-        if self._association is None:
-            return None
-        self._number += 1
-        try:
-            return self._service.store(self._association, held, self._number & 0xFFFF, originator, self.profile, progress)
-        except VnaError as error:
-            _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code)
-            self._association.abort(0)
-            self._association = None
-            return None
-
-    def release(self) -> None:
-        """End the association."""
-        if self._association is not None:
-            self._association.release()
-            self._association = None
 
 
 def _started(octets: Iterator[bytes]) -> Iterator[bytes]:

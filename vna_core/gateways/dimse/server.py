@@ -41,6 +41,7 @@ from vna_core.gateways.dimse.negotiation import Refusal, answer, refusal
 from vna_core.gateways.dimse.retrieve import RetrieveService
 from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, STORAGE_COMMITMENT, VERIFICATION, is_stored
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.cutover import CutOver
 
 GRACE: Final = 5.0
 """Seconds that messages under way may take to end after the stop."""
@@ -73,6 +74,7 @@ class DimseServer:
         gate: Gate | None = None,
         federation: Federation | None = None,
         availability: Availability | None = None,
+        cutover: CutOver | None = None,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
@@ -80,6 +82,7 @@ class DimseServer:
         self._retriever = retriever
         self._transcoder = transcoder
         self._egress = Egress(egress or EgressSettings(), retriever, transcoder)
+        self._cutover = cutover
         self._availability = availability or Availability(catalogue)
         promises = PlacementPromises(catalogue, self._availability)
         self._commitments = CommitmentService(settings, catalogue, retriever, self.gate.policy, promises)
@@ -102,7 +105,7 @@ class DimseServer:
 
     def _retrieval(self, permit: Permit) -> RetrieveService:
         known = (self._settings, permit, self.gate.policy, self._transcoder, self._egress)
-        return RetrieveService(*known, permit.principal.name, availability=self._availability)
+        return RetrieveService(*known, permit.principal.name, availability=self._availability, cutover=self._cutover)
 
     def _of_federation(self, federation: Federation) -> tuple[_Service, ...]:
         """The services under the federation's AE title."""

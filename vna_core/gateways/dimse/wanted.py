@@ -1,22 +1,19 @@
-"""What a C-MOVE or C-GET asks for, as instances that are held; and in which associations they are sent."""
+"""What the identifier of a C-MOVE or C-GET names (PS3.4 C.4.2.1.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Final
 
-from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.view import CatalogueView
 from vna_core.dicom.network.identifier import Identifier
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.instance import HeldInstance
-from vna_core.domain.query import Equals, Level, Query
-from vna_core.gateways.dimse.sop_classes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from vna_core.domain.query import Condition, Equals, Level, Query
+from vna_core.migration.cutover import CutOver, Fetch, Wanted
 
 _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
 _STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
-MOST_CONTEXTS: Final = 128
-"""Presentation contexts of one association (PS3.8 9.3.2.2)."""
+_UNIQUE: Final = {Level.PATIENT: _PATIENT_ID, Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _SOP}
 
 
 def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[HeldInstance]:
@@ -61,31 +58,22 @@ def _of_patient(catalogue: CatalogueView, patient_id: str, issuer: str) -> list[
     ]
 
 
-Proposal = tuple[str, tuple[str, ...]]
-"""Abstract syntax and the transfer syntaxes proposed for it."""
-Proposals = dict[Proposal, None]
-
-
-def groups(held: Sequence[HeldInstance], profile: EgressProfile | None) -> Iterator[tuple[list[HeldInstance], list[Proposal]]]:
-    """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class.
-
-    Where a profile names transfer syntaxes, there is one context for each class and each of them instead.
-    """
-    group: list[HeldInstance] = []
-    exact: Proposals = {}
-    classes: Proposals = {}
-    for one in held:
-        allowed = profile.transfer_syntaxes if profile is not None else ()
-        named = dict.fromkeys(profile.sop_classes_of(one) if profile is not None else (one.sop_class_uid,))
-        syntaxes = allowed or (one.transfer_syntax_uid,)
-        pairs: Proposals = {(name, (syntax,)): None for name in named for syntax in syntaxes}
-        fallbacks: Proposals = {} if allowed else {(name, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)): None for name in named}
-        more = len(pairs.keys() - exact.keys()) + len(fallbacks.keys() - classes.keys())
-        if more and len(exact) + len(classes) + more > MOST_CONTEXTS:
-            yield group, [*exact, *classes]
-            group, exact, classes = [], {}, {}
-        exact |= pairs
-        classes |= fallbacks
-        group.append(one)
-    if group:
-        yield group, [*exact, *classes]
+def awaited(cutover: CutOver, catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[Fetch]:
+    """Have fetched what the identifier names and sources in cut-over still have; what is to be waited for. Raises LimitExceeded."""
+    named = tuple(value for value in identifier.values.get(_UNIQUE[level], ()) if value)
+    if not named or not cutover.is_active:
+        return []
+    study, series = identifier.first(_STUDY), identifier.first(_SERIES)
+    studies = list(dict.fromkeys(named)) if level is Level.STUDY else [study] if study and level is not Level.PATIENT else []
+    if not studies:
+        issuer = identifier.first(_ISSUER)
+        conditions: tuple[Condition, ...] = (Equals(_UNIQUE[level], named),)
+        conditions += (Equals(_ISSUER, (issuer,)),) if level is Level.PATIENT and issuer else ()
+        below = Level.STUDY if level is Level.PATIENT else level
+        studies = cutover.named(catalogue.scope, below, conditions, catalogue.linked)
+    cutover.check_number(studies)
+    all_of = frozenset(named)
+    of_series = all_of if level is Level.SERIES else frozenset({series} if series and level is Level.IMAGE else ())
+    sops = all_of if level is Level.IMAGE else frozenset[str]()
+    patient = "" if catalogue.linked or level is Level.PATIENT else identifier.first(_PATIENT_ID)
+    return [fetch for uid in studies for fetch in cutover.begin(catalogue.scope, Wanted(uid, of_series, sops), patient)]

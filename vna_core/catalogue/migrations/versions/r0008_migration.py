@@ -44,6 +44,7 @@ _CARRIED_OVER = (
 def upgrade() -> None:
     """Add the tables, carry the inventories over, and have the database refuse changes of the history."""
     _counts()
+    _cutovers()
     _exceptions()
     _instances()
     _inventories()
@@ -69,6 +70,7 @@ def downgrade() -> None:
         "migration_inventories",
         "migration_instances",
         "migration_exceptions",
+        "migration_cutovers",
         "migration_counts",
     ):
         op.drop_table(name)
@@ -87,6 +89,18 @@ def _counts() -> None:
         sa.Column("octets", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("campaign", "level", "state", "outcome", name=op.f("pk_migration_counts")),
         comment="How many studies and instances are in each state, kept in the transaction of each change: asking costs nothing.",
+    )
+
+
+def _cutovers() -> None:
+    op.create_table(
+        "migration_cutovers",
+        sa.Column("campaign", TEXT, nullable=False),
+        sa.Column("answering", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("changed_by", TEXT, server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("campaign", name=op.f("pk_migration_cutovers")),
+        comment="Campaigns for which somebody decided whether the archive answers for the whole source; the others follow the setting.",
     )
 
 
@@ -132,6 +146,7 @@ def _instances() -> None:
         sa.Column("series_instance_uid", TEXT, nullable=False),
         sa.Column("sop_instance_uid", TEXT, nullable=False),
         sa.Column("sop_class_uid", TEXT, server_default="", nullable=False),
+        sa.Column("modality", SHORT, server_default="", nullable=False),
         sa.Column("source_digest", TEXT, server_default="", nullable=False),
         sa.Column("first_inventory", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("removed_inventory", sa.BigInteger(), server_default="0", nullable=False),
@@ -234,6 +249,15 @@ def _studies() -> None:
         sa.Column("study_time", TEXT, server_default="", nullable=False),
         sa.Column("modalities", TEXT, server_default="", nullable=False),
         sa.Column("accession_number", TEXT, server_default="", nullable=False),
+        sa.Column("patient_name", TEXT, server_default="", nullable=False),
+        sa.Column("patient_birth_date", TEXT, server_default="", nullable=False),
+        sa.Column("patient_sex", TEXT, server_default="", nullable=False),
+        sa.Column("referring_physician_name", TEXT, server_default="", nullable=False),
+        sa.Column("study_id", TEXT, server_default="", nullable=False),
+        sa.Column("study_description", TEXT, server_default="", nullable=False),
+        sa.Column("name_folded", TEXT, server_default="", nullable=False),
+        sa.Column("newest", TEXT, server_default="", nullable=False),
+        sa.Column("awaited", sa.Integer(), server_default="1", nullable=False),
         sa.Column("told_instances", sa.BigInteger(), server_default="-1", nullable=False),
         sa.Column("fingerprint", SHORT, server_default="", nullable=False),
         sa.Column("first_inventory", sa.BigInteger(), server_default="0", nullable=False),
@@ -246,8 +270,15 @@ def _studies() -> None:
         sa.Column("instances", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("updated_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_migration_studies")),
-        comment="One row per campaign and study. `told_instances`: what the source counts, -1 where it does not say. `instances_inventory`: the last inventory for which its instances are known.",
+        comment="One row per campaign and study. `told_instances`: what the source counts, -1 where it does not say. `instances_inventory`: the last inventory for which its instances are known. `awaited`: 1 while its state is one of a study not yet moved. `newest`: date and time, made for sorting. `name_folded`: the name without case and accents, or `=` and all its groups where it has several.",
         sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_migration_studies_accession_number"), "migration_studies", ["accession_number"], unique=False)
+    op.create_index(
+        op.f("ix_migration_studies_awaited_name_folded"), "migration_studies", ["awaited", "name_folded"], unique=False
+    )
+    op.create_index(
+        op.f("ix_migration_studies_awaited_newest_pk"), "migration_studies", ["awaited", "newest", "pk"], unique=False
     )
     op.create_index(
         op.f("ix_migration_studies_campaign_instances_inventory_pk"),

@@ -1,0 +1,212 @@
+"""A query as an inventory can answer it (PS3.4 C.2.2.2): what narrows the rows in SQL, and what decides about each of them.
+
+What narrows lets through too much and never too little; the checks have the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from vna_core.catalogue import patterns, person_names
+from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID
+from vna_core.catalogue.matching import MATCHABLE, PATIENT_NAME, RANKS, WRAPPED, comparable, name_check, name_patterns
+from vna_core.catalogue.migration_telling import SEVERAL_GROUPS
+from vna_core.catalogue.patterns import Pattern, after
+from vna_core.catalogue.schema_migration import migration_studies
+from vna_core.catalogue.stored_text import significant, to_stored
+from vna_core.domain.indexed_attributes import IndexedAttribute
+from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
+
+Attributes = Mapping[int, tuple[str, ...]]
+Check = Callable[[Attributes], bool]
+
+_STUDY_UID: Final = 0x0020000D
+_ACCESSION: Final = 0x00080050
+_DATE: Final = 0x00080020
+_IDENTIFIERS: Final = frozenset((_STUDY_UID, PATIENT_ID, _ACCESSION))
+_FIRST_TIME: Final = "000000.000000"
+_LAST_TIME: Final = "235959.999999"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query.
+
+    Attributes
+    ----------
+    narrowing
+        Conditions on rows of studies.
+    leads
+        Whether one of them leads to few rows through an index.
+    of_patient, of_study, below
+        Checks of attributes of the patient; of patient and study; and of those below.
+    unknown
+        Tags of conditions on attributes that an inventory does not keep.
+    """
+
+    narrowing: tuple[ColumnElement[bool], ...]
+    leads: bool
+    of_patient: tuple[Check, ...]
+    of_study: tuple[Check, ...]
+    below: tuple[Check, ...]
+    unknown: tuple[int, ...]
+
+
+def asked(conditions: Sequence[Condition], level: Level) -> Asked:
+    """What an inventory makes of conditions at a level."""
+    narrowing: list[ColumnElement[bool]] = []
+    of_patient: list[Check] = []
+    of_study: list[Check] = []
+    below: list[Check] = []
+    unknown: list[int] = []
+    leads = False
+    for one in conditions:
+        attribute = MATCHABLE.get(one.tag)
+        if attribute is None or RANKS[attribute.level] > RANKS[level]:
+            continue  # ignored for what is held as well
+        if one.tag not in KNOWN:
+            unknown.append(one.tag)
+            continue
+        check = _check(attribute, one)
+        if check is None:
+            continue
+        if one.tag in OF_PATIENT:
+            of_patient.append(check)
+        (of_study if one.tag in OF_STUDY else below).append(check)
+        narrower, leading = _narrower(one)
+        narrowing += narrower
+        leads |= leading
+    return Asked(tuple(narrowing), leads, tuple(of_patient), tuple(of_study), tuple(below), tuple(unknown))
+
+
+def fulfils(attributes: Attributes, checks: Sequence[Check]) -> bool:
+    """Whether attributes fulfil all checks."""
+    return all(check(attributes) for check in checks)
+
+
+# -- in SQL -------------------------------------------------------------------------------------------------------------------
+
+
+def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
+    """Conditions on the columns, and whether they lead to few rows."""
+    if isinstance(one, Equals) and one.tag in _IDENTIFIERS:
+        column = migration_studies.c[OF_STUDY[one.tag]]
+        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
+        return ([column.in_(wanted)], True) if wanted else ([], False)
+    if one.tag == _DATE:
+        return _by_date(one), False
+    if one.tag == PATIENT_NAME:
+        made = _by_name(one)
+        return made, bool(made)
+    return [], False
+
+
+def _by_date(one: Condition) -> list[ColumnElement[bool]]:
+    newest = migration_studies.c.newest
+    if isinstance(one, Equals) and len(one.values) == 1:
+        one = Between(one.tag, one.values[0], one.values[0])
+    if not isinstance(one, Between):
+        return []
+    low, high = (to_stored(significant(text, "DA")) for text in (one.low, one.high))
+    return [*([newest >= low] if low else []), *([newest < after(high)] if high else [])]
+
+
+def _by_name(one: Condition) -> list[ColumnElement[bool]]:
+    """Names of one group by how they begin; those of several groups are all looked at."""
+    if isinstance(one, Wildcard) and not one.fuzzy:
+        wanted = name_patterns(patterns.parse(one.pattern))
+    elif isinstance(one, Equals) and len(one.values) == 1:
+        wanted = name_patterns(patterns.literal(one.values[0]))
+    else:
+        return []
+    prefix = wanted[0].prefix() if len(wanted) == 1 else ""
+    if not prefix:
+        return []
+    folded = migration_studies.c.name_folded
+    several = and_(folded >= SEVERAL_GROUPS, folded < after(SEVERAL_GROUPS))
+    return [or_(and_(folded >= prefix, folded < after(prefix)), several)]
+
+
+# -- on values ----------------------------------------------------------------------------------------------------------------
+
+
+def _check(attribute: IndexedAttribute, one: Condition) -> Check | None:
+    """Whether a condition is fulfilled; None for one that everything fulfils (C.2.2.2.3)."""
+    if attribute.vr == "PN":
+        return _name(attribute, one)
+    if isinstance(one, Between):
+        return _between(attribute, one)
+    if isinstance(one, Wildcard):
+        return _wildcard(attribute, one.pattern)
+    wanted = {text for value in one.values if (text := comparable(attribute, value))}
+    return (lambda row: any(comparable(attribute, value) in wanted for value in row.get(attribute.tag, ()))) if wanted else None
+
+
+def _wildcard(attribute: IndexedAttribute, key: str) -> Check | None:
+    text = significant(key, attribute.vr) if attribute.vr != "TM" else key.strip(" ")
+    pattern = patterns.parse(text).mapped(to_stored)
+    if pattern.universal:
+        return None
+    tag = attribute.tag
+    if not any(piece in "*?" for piece, literal in pattern.pieces if not literal):
+        return _check(attribute, Equals(tag, (key,)))
+    if tag in WRAPPED:
+        return lambda row: any(pattern.matches(to_stored(value)) for value in row.get(tag, ()))
+    return lambda row: pattern.matches(to_stored("\\".join(row.get(tag, ()))))
+
+
+def _between(attribute: IndexedAttribute, one: Between) -> Check | None:
+    low, high, is_time = significant(one.low, attribute.vr), significant(one.high, attribute.vr), attribute.vr == "TM"
+    if is_time:
+        low = low + _FIRST_TIME[len(low) :] if low else ""
+        high = high + _LAST_TIME[len(high) :] if high else ""
+    if not low and not high:
+        return None
+
+    def check(row: Attributes) -> bool:
+        for value in row.get(attribute.tag, ()):
+            text = significant(value, attribute.vr)
+            if is_time and text:
+                text += _FIRST_TIME[len(text) :]
+            if text and (not low or text >= low) and (not high or text <= high):
+                return True
+        return False
+
+    return check
+
+
+def _name(attribute: IndexedAttribute, one: Condition) -> Check | None:
+    if isinstance(one, Between):
+        return None
+    if isinstance(one, Equals):
+        names = [value for value in one.values if value.strip(" ^=")]
+        checks = [name_check(attribute, patterns.literal(name)) for name in names]
+        return (lambda row: any(check(row) for check in checks)) if checks else None
+    pattern = patterns.parse(one.pattern)
+    wanted = name_patterns(pattern)
+    if pattern.universal or not any(part.pieces and not part.universal for part in wanted):
+        return None
+    if one.fuzzy and attribute.tag == PATIENT_NAME:
+        return _fuzzy(attribute, wanted[0])
+    return name_check(attribute, pattern)
+
+
+def _fuzzy(attribute: IndexedAttribute, pattern: Pattern) -> Check:
+    """Phonetic matching: every word of the key sounds like a word of the name, or the key matches as a wild card."""
+    words = " ".join(piece for piece, literal in pattern.pieces if literal)
+    codes = person_names.phonetic_codes(words)
+
+    def check(row: Mapping[int, Any]) -> bool:
+        for name in row.get(attribute.tag, ()):
+            groups = person_names.groups(name)
+            if pattern.matches(to_stored(groups[0])):
+                return True
+            if codes and all(codes & person_names.phonetic_codes(" ".join(groups)) >= {code} for code in codes):
+                return True
+        return False
+
+    return check
