@@ -55,4 +55,5 @@ fi
 "$VENV/bin/ruff" format --check .
 "$VENV/bin/mypy"
 "$VENV/bin/lint-imports"
-"$VENV/bin/python" -m pytest -n 2 --dist loadgroup -q
+# Plain tracebacks: telling a failure with its source parses files, which may end a worker of Python 3.11 (python/cpython#106905).
+"$VENV/bin/python" -m pytest -n 2 --dist loadgroup -q --tb=native

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+import structlog
+
 from vna_core.access.availability import Availability, StoreWatch
 from vna_core.access.gate import Gate
 from vna_core.access.policy import Policy
@@ -15,6 +17,7 @@ from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.archival_storage.placement import PlacementPolicy, check_abilities
+from vna_core.archival_storage.wrappers.awaiting import AwaitedStore
 from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
@@ -22,7 +25,7 @@ from vna_core.configuration_access import departments_of
 from vna_core.configuration_federation import told_kinds
 from vna_core.configuration_sources import SourceSettings
 from vna_core.domain.access import Action
-from vna_core.domain.errors import ConfigurationError
+from vna_core.domain.errors import ConfigurationError, StoreUnavailable
 from vna_core.domain.placement import PLACE
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
@@ -31,9 +34,13 @@ from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
 from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.trail import AuditTrail
+from vna_core.stewardship.holding import HOLD_COPIES
 from vna_core.stewardship.rejecting import Rejecting
 from vna_core.stewardship.renormalize import Renormalizer
+from vna_core.stewardship.retention import check_departments
 from vna_core.stewardship.sealing import PackKeeper
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +105,47 @@ def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalize
 
 def pack_keeper(archive: Archive) -> PackKeeper:
     """What seals and compacts series in the landing store."""
-    return PackKeeper(archive.stores, archive.landing, archive.catalogue, archive.settings.packs)
+    everywhere = bool(archive.availability.policy.digest)
+    return PackKeeper(archive.stores, archive.landing, archive.catalogue, archive.settings.packs, everywhere=everywhere)
 
 
-def open_stores(settings: Settings, plugins: Plugins) -> dict[str, Store]:
-    """Every configured store by its name, wrapped as configured. Raises ConfigurationError, StoreUnavailable."""
+def open_stores(settings: Settings, plugins: Plugins, *, awaiting: bool = False) -> dict[str, Store]:
+    """Every configured store by its name, wrapped as configured.
+
+    Parameters
+    ----------
+    awaiting
+        A store that does not answer now is opened when it does; the landing store must answer.
+
+    Raises
+    ------
+    ConfigurationError
+        A store is not what the configuration says.
+    StoreUnavailable
+        One that must answer does not.
+    """
     configured = dict(settings.stores)
     if settings.landing == "landing" and "landing" not in configured:
         configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
     if settings.landing not in configured:
         raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
     providers = plugins.key_providers()
-    return {name: wrapped(plugins.open_store(name, one), one, settings.data, providers) for name, one in configured.items()}
+
+    def opened(name: str) -> Store:
+        store = wrapped(plugins.open_store(name, configured[name]), configured[name], settings.data, providers)
+        check_abilities(settings, {name: store.abilities()})
+        return store
+
+    stores: dict[str, Store] = {}
+    for name in configured:
+        try:
+            stores[name] = opened(name)
+        except StoreUnavailable as error:
+            if not awaiting or name == settings.landing:
+                raise
+            _log.error("store-does-not-answer", store=name, code=error.code, consequence="opened without it; it is awaited")
+            stores[name] = AwaitedStore(name, partial(opened, name))
+    return stores
 
 
 def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
@@ -126,13 +162,13 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         A store is of a kind no plugin provides, its key is missing or wrong, the landing store cannot keep what it
         acknowledges, a site rule cannot be applied, or the policy names somebody unknown.
     StoreUnavailable, CatalogueUnavailable
-        A part does not answer.
+        The landing store or the database does not answer. Any other store that does not is awaited.
     """
     site, placement = SiteRules.of(settings), PlacementPolicy.of(settings)
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
-    stores = open_stores(settings, plugins)
+    stores = open_stores(settings, plugins, awaiting=True)
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):
@@ -140,8 +176,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
             f"The landing store {settings.landing!r} cannot keep what it acknowledges (it must create exclusively and durably).",
             setting="landing",
         )
-    check_abilities(settings, {name: store.abilities() for name, store in stores.items()})
     policy = Policy(settings)
+    check_departments(settings)
     audit = AuditTrail(settings.audit, settings.data / "audit", landing)
     delivering = {name: one.department for name, one in settings.federation.members.items()}
     catalogue = Catalogue.open(
@@ -156,6 +192,8 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     rejecting = Rejecting(
         stores, landing, catalogue, audit, lambda principal: policy.scope(principal, Action.CORRECT), settings.corrections
     )
+    if any(not store.abilities().local for store in stores.values()):  # which may have object locks
+        catalogue.follow_ups.follow(HOLD_COPIES, delay=settings.placement.settle)
     watch = StoreWatch(stores, catalogue.placements.know_stores(list(stores)))
     pipeline = IngestPipeline(
         landing,

@@ -15,9 +15,11 @@ from vna_core.domain.placement import PLACE, RECALL
 from vna_core.jobs import EmbeddedEngine
 from vna_core.ports.jobs import Handler
 from vna_core.stewardship.duties import Duties
+from vna_core.stewardship.holding import HOLD_COPIES, HoldingCopies
 from vna_core.stewardship.pack_jobs import ensure_pack_jobs, pack_handlers
 from vna_core.stewardship.placement_rounds import SCAN, SWEEP, PlacementScan, PlacementSweep, ask_for_scan
 from vna_core.stewardship.placing import Placer
+from vna_core.stewardship.placing_quarantine import PLACE_QUARANTINE, QuarantinePlacer
 from vna_core.stewardship.recalling import Recaller
 
 
@@ -26,10 +28,12 @@ def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handl
     settings, stores, catalogue, policy = archive.settings, archive.stores, archive.catalogue, archive.availability.policy
     return {
         **pack_handlers(pack_keeper(archive), catalogue, settings.packs),
-        PLACE: Placer(stores, catalogue, policy),
+        PLACE: Placer(stores, catalogue, policy, removal_delay=settings.packs.removal_delay),
         SCAN: PlacementScan(catalogue, policy),
         SWEEP: PlacementSweep(stores, catalogue, settings.placement.sweep),
         **_duties(archive).handlers(),
+        HOLD_COPIES: HoldingCopies(stores, catalogue),
+        PLACE_QUARANTINE: QuarantinePlacer(stores, catalogue, settings.placement.quarantine),
         RECALL: Recaller(stores, catalogue, settings.placement.recall),
         **migration_worker(archive, worker).handlers(),
         SEND: correction_sender(archive),
@@ -44,6 +48,8 @@ def ensure_periodic_jobs(archive: Archive) -> None:
         archive.catalogue.jobs.ensure(SWEEP, "", priority=BACKGROUND)
     if archive.settings.corrections.rejection_notes:
         archive.catalogue.jobs.ensure(REJECTION_NOTES, "", priority=BACKGROUND)
+    if archive.settings.placement.quarantine:
+        archive.catalogue.jobs.ensure(PLACE_QUARANTINE, "", priority=BACKGROUND)
     ensure_pack_jobs(archive.catalogue, archive.settings.packs)
     _duties(archive).ensure()
 

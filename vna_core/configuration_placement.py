@@ -124,6 +124,7 @@ class PlacementSettings(Section):
     rules: tuple[PlacementRule, ...] = Field(
         (), description="Rules; the first that is for an instance decides. Without one it stays where it landed."
     )
+    quarantine: Names = Field((), description="Stores that get a copy of what lies in quarantine.")
     settle: float = Field(5.0, ge=0, description="Seconds that the instances of a series are gathered before they are copied.")
     sweep: float = Field(900.0, gt=0, description="Seconds between looks for what has reached an age.")
     commitment_wait: float = Field(

@@ -68,6 +68,10 @@ class RetentionRuleSettings(Section):
     modality: Texts = Field((), description="Modalities: every series of the study has one of them; absent: any.")
     source: Texts = Field((), description="AE titles, principals or PACS: everything came from one of them; absent: any.")
     department: Texts = Field(
+        (),
+        description="Configured departments (`departments`): every instance belongs to one of them and to no other; absent: any.",
+    )
+    institutional_department: Texts = Field(
         (), description="Institutional Department Name (0008,1040): every series has one of them; absent: any."
     )
     keep: Annotated[str, AfterValidator(_checked_period)] = Field(description="How long, as `90d`, `18m` or `10y`.")

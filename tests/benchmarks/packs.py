@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.packs [--instances 1635] [--rounds 3]``
 
-Both ways begin with the same durable ingest from memory. `complete` is when the study is also sealed, in the bucket, and read back
-there octet for octet; a sender hears success at `acknowledged` already. Other figures of the same run: what uploading each
+Both ways begin with the same durable ingest from memory. `complete` is when the study is also sealed, in the bucket, and proved
+there by digest; a sender hears success at `acknowledged` already. Other figures of the same run: what uploading each
 instance as an object of its own would take, and a range read of one frame from a pack in the bucket against a GET of an object of
 that size.
 """
@@ -11,7 +11,6 @@ that size.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import statistics
@@ -26,10 +25,11 @@ from tests.peers.s3_service import S3Service
 from tests.peers.seaweedfs import seaweedfs
 from tests.unit.ingest.ct_samples import ct
 from vna_core.access.retrieve import Retriever
+from vna_core.archival_storage.copying import copy_object
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration_packs import PackSettings
-from vna_core.domain.octets import Source
+from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.packs import ListedPack, SeriesPlace
 from vna_core.ports.storage import Store
 from vna_core.stewardship.sealing import PackKeeper
@@ -70,12 +70,8 @@ def seal_and_copy(archive: Archive, cloud: Store) -> list[ListedPack]:
 
 
 def copied(archive: Archive, pack: ListedPack, cloud: Store) -> None:
-    """The pack in the bucket, read back."""
-    cloud.create(pack.key, archive.landing.chunks(pack.key), pack.sha256)
-    digest = hashlib.sha256()
-    for piece in cloud.chunks(pack.key):
-        digest.update(piece)
-    assert digest.hexdigest() == pack.sha256
+    """The pack in the bucket, proved there by the product's own copying."""
+    assert copy_object(archive.landing, cloud, pack.key, pack.sha256) == pack.size
     archive.catalogue.packs.record_copy(pack.key, cloud.name)
 
 
@@ -88,8 +84,11 @@ def one_by_one(archive: Archive, cloud: Store) -> None:
         )
 
 
-def frames(archive: Archive, cloud: Store) -> tuple[float, float]:
-    """Median milliseconds of a frame out of a pack, and of a GET of as many octets; in turns."""
+def frames(archive: Archive, cloud: Store) -> tuple[float, float, float]:
+    """Median milliseconds of a frame out of a pack, of a GET of as many octets, and of the bare range request; in turns.
+
+    The last tells what of the difference is the service's own: how it reads a range of a large object.
+    """
     held = [
         replace(one, locations=tuple(where for where in one.locations if where.store == cloud.name))
         for one in archive.catalogue.instances()
@@ -99,11 +98,14 @@ def frames(archive: Archive, cloud: Store) -> tuple[float, float]:
     for number in range(READS):  # each is read once, as frames are: neither side is served from a cache of the service
         cloud.create(f"plain/{number}", (random.randbytes(size),))
     chosen = random.sample(held, min(READS, len(held)))
-    packed, plain = [], []
+    packed, plain, ranged = [], [], []
     for number, one in enumerate(chosen):
         packed.append(seconds(lambda one=one: list(retriever.frames(one, [1]))))
         plain.append(seconds(lambda number=number: cloud.read(f"plain/{number}")))
-    return statistics.median(packed) * 1000, statistics.median(plain) * 1000
+        other = chosen[(number + len(chosen) // 2) % len(chosen)].locations[0]
+        ranged.append(seconds(lambda where=other: cloud.read(where.key, ByteRange(where.offset, where.length))))
+    packed_ms, plain_ms, ranged_ms = (statistics.median(taken) * 1000 for taken in (packed, plain, ranged))
+    return packed_ms, plain_ms, ranged_ms
 
 
 def round_of(folder: Path, files: Sequence[bytes], service: S3Service, number: int, in_cloud_first: bool) -> dict[str, float]:
@@ -131,7 +133,7 @@ def round_of(folder: Path, files: Sequence[bytes], service: S3Service, number: i
             figures["complete"] = figures["acknowledged"] + seconds(lambda: packs.extend(seal_and_copy(archive, cloud)))
             held = archive.catalogue.instances()
             figures["overhead %"] = 100 * (sum(one.size for one in packs) / sum(one.size for one in held) - 1)
-            figures["frame ms"], figures["GET ms"] = frames(archive, cloud)
+            figures["frame ms"], figures["GET ms"], figures["range ms"] = frames(archive, cloud)
 
     for measure in (packed, local) if in_cloud_first else (local, packed):
         measure()
@@ -154,6 +156,7 @@ def main() -> None:
         ("acknowledged / local", "acknowledged", "local"),
         ("complete / local", "complete", "local"),
         ("frame / GET", "frame ms", "GET ms"),
+        ("frame / bare range request", "frame ms", "range ms"),
     ):
         print(f"{name}: {statistics.median(one[over] / one[under] for one in rounds):.2f}")
     print(f"one by one / local: {(rounds[0]['acknowledged'] + rounds[0]['one by one']) / rounds[0]['local']:.2f}")

@@ -8,11 +8,11 @@ import threading
 
 
 class Cable:
-    """Forwards TCP connections to ``127.0.0.1:port`` from a port of its own until it is unplugged."""
+    """Forwards TCP connections to ``127.0.0.1:port`` from a port of its own (a free one, or `own`) until it is unplugged."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, own: int = 0) -> None:
         self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", own))
         self.port = int(self._listener.getsockname()[1])
         self._lock, self._open = threading.Lock(), set[socket.socket]()
         self._breaks_after: int | None = None

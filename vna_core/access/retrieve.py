@@ -103,6 +103,23 @@ class Retriever:
             self._frames.put(held.sha256, known)
         return known
 
+    def frame_range(self, held: HeldInstance, index: int, bits: int = 0) -> ByteRange:
+        """Where a frame is inside the stored object, in whole octets.
+
+        Parameters
+        ----------
+        index
+            0-based.
+        bits
+            From one frame to the next, where frames follow one another without anything between them: no index is read then.
+            A frame that begins inside an octet begins at its bit ``index * bits % 8``.
+        """
+        if bits and held.pixel_data is not None:
+            first = index * bits
+            begin, end = first >> 3, first + bits + 7 >> 3
+            return ByteRange(held.pixel_data.offset + begin, end - begin)
+        return self.frame_ranges(held)[index]
+
     def _parsed(self, held: HeldInstance, index: bytes) -> tuple[ByteRange, ...]:
         if google_crc32c.value(index[:-4]) != int.from_bytes(index[-4:], "little"):
             self._copies.is_intact(held)  # marks the copy
@@ -126,6 +143,17 @@ class Retriever:
         for number in numbers:
             one = ranges[number - 1]
             yield whole[one.offset : one.end] if whole else self._copies.read(held, one)
+
+    def single_frames(self, held: Sequence[HeldInstance]) -> list[memoryview]:
+        """The frames of small single-frame instances, in order; neighbours in a pack come by one range read, verified.
+
+        Raises DigestMismatch, ObjectMissing, StoreUnavailable.
+        """
+        found: list[memoryview] = []
+        for one, whole in zip(held, self._copies.wholes(held), strict=True):
+            [frame] = self._parsed(one, whole[-20:])
+            found.append(memoryview(whole)[frame.offset : frame.end])
+        return found
 
     def range(self, held: HeldInstance, byte_range: ByteRange) -> bytes:
         """A range of the stored object, in memory; verified when it is a good part of a small object.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -20,6 +20,9 @@ SMALL: Final = 4 << 20
 
 _GOOD_PART: Final = 4
 """A range of at least one part in so many is read with the whole small object around it."""
+
+_GAP: Final = 4096
+"""Octets between two members of a pack that lie one after the other: header and padding."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +63,30 @@ class CopyReader:
     def whole(self, held: HeldInstance) -> bytes:
         """A small object, verified, in memory. Raises DigestMismatch, ObjectMissing, StoreUnavailable."""
         return self._beginning(held, held.size)
+
+    def wholes(self, held: Sequence[HeldInstance]) -> list[bytes]:
+        """Several small objects, verified, in order; those that lie one after the other in a pack come by one range read.
+
+        Raises as `whole`.
+        """
+        found: list[bytes] = []
+        for run in neighbours(held, [self._usable(one)[0][0] for one in held]):
+            found += self._run(run) if len(run) > 1 else [self.whole(run[0][0])]
+        return found
+
+    def _run(self, run: Sequence[tuple[HeldInstance, Location]]) -> list[bytes]:
+        """Neighbours by one read; one by one where that does not give them right, so that another copy is read instead."""
+        (_, first), (_, last) = run[0], run[-1]
+        try:
+            wanted = ByteRange(first.offset, last.offset + last.length - first.offset)
+            content = self._stores[first.store].read(first.key, wanted)
+            begins = [where.offset - first.offset for _, where in run]
+            pieces = [content[begin : begin + where.length] for begin, (_, where) in zip(begins, run, strict=True)]
+            for (one, where), piece in zip(run, pieces, strict=True):
+                self._prove(one, where, piece)
+            return pieces
+        except StorageError:
+            return [self.whole(one) for one, _ in run]
 
     def verified_chunks(self, held: HeldInstance, until: int | None = None) -> Iterator[bytes]:
         """The object up to offset `until` in pieces; all of it is read and hashed, and the last piece comes only when it is right.
@@ -240,6 +267,24 @@ class CopyReader:
             self._on_damage(held, location)
         except CatalogueError as error:  # the reader must hear of the damage, not of the note that could not be made
             _log.error("damage-not-recorded", store=location.store, key=location.key, code=error.code)
+
+
+def neighbours(held: Sequence[HeldInstance], places: Sequence[Location]) -> list[list[tuple[HeldInstance, Location]]]:
+    """Objects in runs, in order: each lies right behind the one before it in a pack, and a run is at most `SMALL` octets long."""
+    runs: list[list[tuple[HeldInstance, Location]]] = []
+    for one, where in zip(held, places, strict=True):
+        before = runs[-1][-1][1] if runs else None
+        fits = (
+            before is not None
+            and (before.store, before.key) == (where.store, where.key)
+            and 0 <= where.offset - before.offset - before.length <= _GAP
+            and where.offset + where.length - runs[-1][0][1].offset <= SMALL
+        )
+        if fits:
+            runs[-1].append((one, where))
+        else:
+            runs.append([(one, where)])
+    return runs
 
 
 class _Proof:

@@ -1,4 +1,4 @@
-"""One object copied from store to store, and believed only when it was read back and has the right digest."""
+"""One object copied from store to store, and believed only when the store proved every octet of it, or gave them back right."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ _log = structlog.get_logger(__name__)
 
 
 def copy_object(source: Store, target: Store, key: str, sha256: str = "") -> int:
-    """Copy one object under the same key, read it back there and compare it with its digest; its octets.
+    """Copy one object under the same key and prove it there by its digest; its octets.
 
-    May be called again after any failure: an object that is there already is read, and replaced where it is damaged.
+    A store that itself refuses octets damaged on their way (`Abilities.checksums`) has proved what it took; from any other the
+    object is read back. May be called again after any failure: an object that is there already is read, and replaced where it is
+    damaged.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def copy_object(source: Store, target: Store, key: str, sha256: str = "") -> int
     measured = _Measured(source, key)
     uncached = _beneath_caches(target)
     try:
-        with_answer(target, lambda: target.create(key, measured.pieces(sha256), sha256 or None))
+        _create(target, measured, sha256)
     except ObjectExists:
         wanted = sha256 or measured.digest_of_source()
         there, size = with_answer(target, lambda: _digest(uncached, key))
@@ -52,12 +54,24 @@ def copy_object(source: Store, target: Store, key: str, sha256: str = "") -> int
             return size
         _log.error("stored-copy-damaged", store=target.name, key=key, how="other octets than its key says")
         with_answer(target, lambda: target.delete(key))
-        with_answer(target, lambda: target.create(key, measured.pieces(sha256), sha256 or None))
+        _create(target, measured, sha256)
+    if target.abilities().checksums:
+        return measured.size
     found, size = with_answer(target, lambda: _digest(uncached, key))
     if found != measured.sha256 or size != measured.size:
         with_answer(target, lambda: target.delete(key))
         raise DigestMismatch("What was copied does not read back right; it was deleted.", store=target.name, key=key)
     return size
+
+
+def _create(target: Store, measured: _Measured, sha256: str) -> None:
+    """Write the object. The store digests what it takes: whose fault it is that this is wrong is asked only then."""
+    try:
+        with_answer(target, lambda: target.create(measured.key, measured.pieces(sha256), sha256 or None))
+    except DigestMismatch as error:
+        if sha256 and measured.digest_of_source() != sha256:
+            raise DigestMismatch("A stored copy is damaged.", store=measured.store.name, key=measured.key) from error
+        raise
 
 
 def with_answer(store: Store, call: Callable[[], T]) -> T:
@@ -72,26 +86,21 @@ class _Measured:
     """The octets of a source as they go by."""
 
     def __init__(self, store: Store, key: str) -> None:
-        self._store, self._key = store, key
+        self.store, self.key = store, key
         self.sha256, self.size = "", 0
 
     def pieces(self, expected: str) -> Iterator[bytes]:
-        """The object; the last piece comes only when its digest is right, so that a damaged one is never complete elsewhere."""
-        digest, size, withheld = hashlib.sha256(), 0, b""
+        """The object. Without a digest that its taker compares, the object is digested here."""
+        digest, size = hashlib.sha256(), 0
         try:
-            for piece in self._store.chunks(self._key):
-                digest.update(piece)
+            for piece in self.store.chunks(self.key):
+                if not expected:
+                    digest.update(piece)
                 size += len(piece)
-                if withheld:
-                    yield withheld
-                withheld = piece
+                yield piece
         except (DigestMismatch, ObjectMissing) as error:
-            raise type(error)(error.message, store=self._store.name, key=self._key) from error
-        self.sha256, self.size = digest.hexdigest(), size
-        if expected not in ("", self.sha256):
-            raise DigestMismatch("A stored copy is damaged.", store=self._store.name, key=self._key)
-        if withheld:
-            yield withheld
+            raise type(error)(error.message, store=self.store.name, key=self.key) from error
+        self.sha256, self.size = expected or digest.hexdigest(), size
 
     def digest_of_source(self) -> str:
         """SHA-256 of the whole object."""

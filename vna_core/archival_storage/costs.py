@@ -150,13 +150,14 @@ def _applied(placed: Iterable[PlacedInstance], steps: SeriesSteps, now: int) -> 
     for one in placed:
         kept = [_moved(copy, moves.get((copy.store, copy.key)), now) for copy in one.copies]
         new = [
-            HeldCopy(step.target, copy.key, copy.offset, copy.size)
+            HeldCopy(step.target, copy.key, copy.offset, copy.size, sealed=copy.sealed)
             for copy in one.copies
             for step in copies.get(copy.key, ())
             if copy.store == step.sources[0]
         ]
         fresh = {(copy.store, copy.key) for copy in new}
-        left = [copy for copy in kept if (copy.store, copy.key) not in drops | fresh]
+        packed = {copy.store for copy in new if copy.sealed}  # a pack takes over from what is loose beside it
+        left = [copy for copy in kept if (copy.store, copy.key) not in drops | fresh and copy.store not in packed]
         yield replace(one, copies=(*left, *new))
 
 

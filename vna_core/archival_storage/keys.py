@@ -33,6 +33,11 @@ def instance_key(study_instance_uid: str, series_instance_uid: str, sop_instance
     return lambda sha256: f"{folder}/{name}.{sha256}.dcm"
 
 
+def series_folder(study_instance_uid: str, series_instance_uid: str) -> str:
+    """What the keys of all loose objects of a series begin with."""
+    return f"{STUDIES}{_series_folder(study_instance_uid, series_instance_uid)}/"
+
+
 def pack_folder(study_instance_uid: str, series_instance_uid: str) -> str:
     """What the keys of all packs of a series begin with."""
     return f"{PACKS}{_series_folder(study_instance_uid, series_instance_uid)}/"

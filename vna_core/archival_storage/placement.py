@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from vna_core.configuration import Settings
 from vna_core.configuration_placement import CopySettings, PlacementCondition, PlacementRule, seconds_of
 from vna_core.domain.errors import ConfigurationError
-from vna_core.domain.placement import COLD, OK, PlacedInstance, Verdict, WantedCopy
+from vna_core.domain.placement import COLD, OK, HeldCopy, PlacedInstance, Verdict, WantedCopy
 from vna_core.ports.storage import Abilities
 
 SECOND: Final = 1_000_000
@@ -53,6 +53,8 @@ class PlacementPolicy:
             for place, copy in enumerate(rule.copies):
                 where = settings.where("placement", "rules", number, "copies", place, "store")
                 _known(where, copy.store, known)
+        for place, name in enumerate(placement.quarantine):
+            _known(settings.where("placement", "quarantine", place), name, known)
         if placement.recall.cache:
             _known(settings.where("placement", "recall", "cache"), placement.recall.cache, known)
         for name in placement.prices:
@@ -89,8 +91,13 @@ class PlacementPolicy:
             rule=rule.name,
             wanted=wanted,
             missing=tuple(copy for copy in wanted if not _is_there(copy, instance)),
-            excess=tuple(copy for copy in instance.copies if copy.store not in named | cached and copy.locked_until <= now),
+            excess=tuple(
+                copy
+                for copy in instance.copies
+                if copy.store not in named | cached and copy.locked_until <= now and not copy.legal_hold
+            ),
             due=min(moments, default=0),
+            loose=tuple(copy for copy in wanted if _is_loose(copy, instance)),
         )
 
     def _moments(self, instance: PlacedInstance, rule: PlacementRule | None) -> Iterator[int]:
@@ -107,9 +114,11 @@ class PlacementPolicy:
 
 
 def check_abilities(settings: Settings, abilities: Mapping[str, Abilities]) -> None:
-    """Refuse a policy that the stores cannot fulfil. Raises ConfigurationError that names the line."""
+    """Refuse a policy that these stores cannot fulfil. Raises ConfigurationError that names the line."""
     for number, rule in enumerate(settings.placement.rules):
         for place, copy in enumerate(rule.copies):
+            if copy.store not in abilities:
+                continue
             able, keys = abilities[copy.store], ("placement", "rules", number, "copies", place)
             if copy.lock != "0" and not able.object_lock:
                 raise ConfigurationError(
@@ -179,6 +188,18 @@ def _wanted(copy: CopySettings, instance: PlacedInstance, now: int) -> WantedCop
     ]
     locked = instance.received_at + _span(copy.lock) if copy.lock != "0" else 0
     return WantedCopy(copy.store, max(reached)[2] if reached else "", locked if locked > now else 0, copy.compliance)
+
+
+def best_copy(copies: Iterable[HeldCopy]) -> HeldCopy | None:
+    """Of several copies that can be had the newest pack, which outlives what was packed; None of none."""
+    return max((copy for copy in copies if copy.state in _HELD), key=lambda copy: copy.sealed, default=None)
+
+
+def _is_loose(wanted: WantedCopy, instance: PlacedInstance) -> bool:
+    """Whether a store's copy is to be replaced by a newer pack. What lies in an archive tier stays as it is: moving it costs."""
+    newest = best_copy(copy for copy in instance.copies if copy.state == OK)
+    here = best_copy(copy for copy in instance.copies if copy.store == wanted.store)
+    return newest is not None and here is not None and here.state == OK and here.sealed < newest.sealed
 
 
 def _is_there(wanted: WantedCopy, instance: PlacedInstance) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vna_core.archival_storage.keys import digest_of_content, is_pack
-from vna_core.archival_storage.placement import PlacementPolicy
+from vna_core.archival_storage.placement import PlacementPolicy, best_copy
 from vna_core.domain.placement import COLD, OK, HeldCopy, PlacedInstance, Verdict, WantedCopy
 
 
@@ -92,8 +92,8 @@ def steps_of(policy: PlacementPolicy, instances: Sequence[PlacedInstance], now: 
     lost = []
     for one, verdict in verdicts:
         for wanted in verdict.wanted:
-            there = _best([copy for copy in one.copies if copy.store == wanted.store and copy.state in (OK, COLD)])
-            if there is None:
+            there = best_copy(copy for copy in one.copies if copy.store == wanted.store)
+            if there is None or wanted in verdict.loose:
                 step = _copied(one, wanted, sizes)
                 if step is None:
                     lost.append(one.sop_instance_uid)
@@ -111,14 +111,9 @@ def steps_of(policy: PlacementPolicy, instances: Sequence[PlacedInstance], now: 
     )
 
 
-def _best(copies: Sequence[HeldCopy]) -> HeldCopy | None:
-    """Of several copies in one store the pack, which outlives what was packed."""
-    return min(copies, key=lambda copy: not is_pack(copy.key), default=None)
-
-
 def _copied(one: PlacedInstance, wanted: WantedCopy, sizes: dict[tuple[str, str], int]) -> CopyStep | None:
     usable = [copy for copy in one.copies if copy.state == OK] or [copy for copy in one.copies if copy.state == COLD]
-    chosen = _best(usable)
+    chosen = best_copy(usable)
     if chosen is None:
         return None
     sources = tuple(dict.fromkeys(copy.store for copy in usable if copy.key == chosen.key))
@@ -142,14 +137,14 @@ def _drops(verdicts: Iterable[tuple[PlacedInstance, Verdict]], sizes: dict[tuple
         (copy.store, copy.key)
         for one, verdict in pairs
         for copy in one.copies
-        if not verdict.met or not verdict.rule or copy not in verdict.excess
+        if not verdict.met or verdict.loose or not verdict.rule or copy not in verdict.excess
     }
     found: dict[tuple[str, str], DropStep] = {}
     for one, verdict in pairs:
         required = tuple(
             (copy.store, copy.key)
             for wanted in verdict.wanted
-            if (copy := _best([c for c in one.copies if c.store == wanted.store and c.state in (OK, COLD)])) is not None
+            if (copy := best_copy(c for c in one.copies if c.store == wanted.store)) is not None
         )
         for copy in verdict.excess:
             place = (copy.store, copy.key)

@@ -46,6 +46,7 @@ from vna_core.catalogue.rejections import Rejections
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.source_headers import SourceHeader, source_headers
+from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
@@ -98,8 +99,8 @@ class Catalogue:
         How readily matches can be read.
     generations
         Objects made again of the same octets, and the ledger of the runs that made them.
-    holds, deletions, checks, ages
-        What may not be deleted, what was, when each stored object was read last, and how old studies are.
+    holds, store_holds, deletions, checks, ages
+        What may not be deleted, what stores hold because of that, what was deleted, when each stored object was read last, and how old studies are.
     identity
         Which Patient IDs mean one person.
     corrections, rejections
@@ -134,13 +135,14 @@ class Catalogue:
         self.inventories = Inventories(database)
         self.throttle = Throttle(database)
         self.generations = Generations(database, self.follow_ups, departments)
-        self.packs = Packs(database)
+        self.packs = Packs(database, self.follow_ups)
         self.placements = Placements(database)
         self.availabilities = Availabilities(database)
         self.labelling = Labelling(database, self.follow_ups, departments)
         self.emergencies = Emergencies(database)
-        self.holds = Holds(database)
-        self.deletions = Deletions(database, self.corrections)
+        self.holds = Holds(database, self.follow_ups)
+        self.store_holds = StoreHolds(database)
+        self.deletions = Deletions(database, self.follow_ups, self.corrections)
         self.rejections = Rejections(database)
         self.checks = Checks(database)
         self.ages = Ages(database)
@@ -257,6 +259,14 @@ class Catalogue:
     def resolve_quarantine(self, entry_id: str, outcome: str) -> None:
         """Note how an item ended. Raises NotFound."""
         self._quarantine.resolve(entry_id, outcome)
+
+    def uncopied_quarantine(self, store: str, after: str = "", limit: int = 100) -> list[QuarantineEntry]:
+        """Items, resolved or not, of which a store has no copy, by id."""
+        return self._quarantine.uncopied(store, after, limit)
+
+    def quarantine_copied(self, entry_id: str, store: str) -> None:
+        """Note that a store has a verified copy of an item."""
+        self._quarantine.copied(entry_id, store)
 
     def search(self, query: Query) -> Answer:
         """Current versions, series, studies or patients that match all conditions. Raises InvalidRequest."""

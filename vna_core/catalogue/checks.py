@@ -18,6 +18,7 @@ from vna_core.catalogue.entry_form import microseconds, moment
 from vna_core.catalogue.held import held_rows, held_statement
 from vna_core.catalogue.schema import generations, instances, locations, quarantine
 from vna_core.catalogue.schema_packs import pack_copies, packs
+from vna_core.catalogue.schema_placement import quarantine_copies
 from vna_core.catalogue.schema_stewardship import deleted_objects, object_checks, scrubs
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.domain.instance import HeldInstance
@@ -290,8 +291,11 @@ def _expected(store: str) -> tuple[tuple[Select[Any], Any], ...]:
     earlier = select(generations.c.key, generations.c.size, generations.c.sha256, literal(0)).where(generations.c.store == name)
     length = func.max(deleted_objects.c.offset + deleted_objects.c.length)
     offset = func.max(deleted_objects.c.offset)
-    hidden = select(deleted_objects.c.key, length, literal(""), offset).where(deleted_objects.c.store == name)
+    is_known = (deleted_objects.c.store == name) & (deleted_objects.c.length > 0)  # what is left over may be gone already
+    hidden = select(deleted_objects.c.key, length, literal(""), offset).where(is_known)
     waiting = select(quarantine.c.key, quarantine.c.size, quarantine.c.sha256, literal(0)).where(quarantine.c.store == name)
+    of_item = quarantine.join(quarantine_copies, quarantine_copies.c.id == quarantine.c.id)
+    beside = select(quarantine.c.key, quarantine.c.size, quarantine.c.sha256, literal(0)).select_from(of_item)
     whole = select(packs.c.key, packs.c.size, packs.c.sha256, literal(0)).join(pack_copies, pack_copies.c.pack_fk == packs.c.pk)
     return (
         (whole.where(pack_copies.c.store == name), packs.c.key),
@@ -299,6 +303,7 @@ def _expected(store: str) -> tuple[tuple[Select[Any], Any], ...]:
         (earlier, generations.c.key),
         (hidden.group_by(deleted_objects.c.key), deleted_objects.c.key),
         (waiting, quarantine.c.key),
+        (beside.where(quarantine_copies.c.store == name), quarantine.c.key),
     )
 
 

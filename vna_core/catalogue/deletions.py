@@ -6,17 +6,19 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, select, update
 
 from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
+from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import OF_INSTANCE
 from vna_core.catalogue.holds import refuse_held
 from vna_core.catalogue.rejections import list_in
 from vna_core.catalogue.removing import remove_versions
 from vna_core.catalogue.schema import generations, instances, locations, patients, series, studies
 from vna_core.catalogue.schema_federation import rejections
+from vna_core.catalogue.schema_packs import pack_leftovers
 from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.corrections import CorrectionKind, Received
@@ -52,8 +54,9 @@ _NAMES: Final = tuple(DeletedVersion.__dataclass_fields__)
 class Deletions:
     """The ledger of deletions. Each method that changes something is one durable transaction."""
 
-    def __init__(self, database: Database, corrections: Corrections) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps, corrections: Corrections) -> None:
         self._database = database
+        self._follow_ups = follow_ups
         self._corrections = corrections
         self._find = database.prepare(
             select(*_deletion_columns())
@@ -137,6 +140,7 @@ class Deletions:
         with self._database.transaction() as session:
             session.run(delete(deleted_objects).where(deleted_objects.c.deletion == deletion_id))
             session.run(update(deletions).where(deletions.c.id == deletion_id).values(state=UNDONE))
+            self._follow_ups.ask(session, _series_of(session, deletion_id))
 
     def begin_purge(self, deletion_id: str, by: str, at: datetime) -> Deletion:
         """Decide that the octets of a deletion go; from here on there is no way back.
@@ -169,6 +173,7 @@ class Deletions:
         """Nothing is left of it but what is remembered."""
         with self._database.transaction() as session:
             session.run(update(deletions).where(deletions.c.id == deletion_id).values(state=PURGED))
+            self._follow_ups.ask(session, _series_of(session, deletion_id))
 
     def left_over(self, deletion_id: str, where: DeletedObject) -> None:
         """An object of a purged deletion was found in a store after all: it is to be purged again."""
@@ -261,7 +266,7 @@ def _versions(session: Session, pks: Sequence[int]) -> list[DeletedVersion]:
 
 
 def _objects(session: Session, pks: Sequence[int]) -> list[DeletedObject]:
-    """Everything made of the octets of these versions, current or not."""
+    """Everything made of the octets of these versions, current or not; of length 0 what a pack has taken over, there or not."""
     found = {}
     for piece in _pieces(pks):
         copies = select(locations.c.store, locations.c.key, locations.c.offset, locations.c.length)
@@ -270,6 +275,8 @@ def _objects(session: Session, pks: Sequence[int]) -> list[DeletedObject]:
             generations.c.instance_fk.in_(piece)
         )
         rows += [row for row in session.run(others).fetchall() if row[1]]
+        left = select(pack_leftovers.c.store, pack_leftovers.c.key, literal(0), literal(0))
+        rows = [*session.run(left.where(pack_leftovers.c.instance_fk.in_(piece))).fetchall(), *rows]
         for store, key, offset, length in rows:
             found[store, key, offset] = DeletedObject(from_stored(store), from_stored(key), offset, length)
     return list(found.values())
@@ -300,6 +307,17 @@ def _deleted_versions(session: Session, deletion_id: str) -> list[DeletedVersion
     wanted = deleted_versions.c.deletion == to_stored(deletion_id)
     ordered = select(*columns).where(wanted).order_by(deleted_versions.c.sop_instance_uid, deleted_versions.c.original_sha256)
     return [_version(row) for row in session.run(ordered).fetchall()]
+
+
+def _series_of(session: Session, deletion_id: str) -> set[int]:
+    """What is held of the series that a deletion was about: its packs can go elsewhere now."""
+    named = select(deleted_versions.c.study_instance_uid, deleted_versions.c.series_instance_uid).distinct()
+    found: set[int] = set()
+    for study, of_study in session.run(named.where(deleted_versions.c.deletion == deletion_id)).fetchall():
+        wanted = select(series.c.pk).join(studies, studies.c.pk == series.c.study_fk)
+        same = (studies.c.study_instance_uid == study) & (series.c.series_instance_uid == of_study)
+        found |= {int(row[0]) for row in session.run(wanted.where(same)).fetchall()}
+    return found
 
 
 def _deletion_columns() -> tuple[Any, ...]:

@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, insert, or_, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
+from vna_core.catalogue.follow_ups import FollowUps
+from vna_core.catalogue.schema import patients, series, studies
 from vna_core.catalogue.schema_stewardship import holds
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.catalogue.stored_text import to_stored as stored
@@ -18,13 +20,15 @@ from vna_core.domain.errors import InvalidRequest, NotFound, UnderHold
 from vna_core.domain.stewardship import DeletedVersion, Extent, Hold
 
 _PIECE: Final = 300
+_ABOVE: Final = series.join(studies, series.c.study_fk == studies.c.pk).join(patients, studies.c.patient_fk == patients.c.pk)
 
 
 class Holds:
     """Sets, releases and asks for holds."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps) -> None:
         self._database = database
+        self._follow_ups = follow_ups
 
     def set(self, hold: Hold) -> Hold:
         """Add a hold; the one that is there already for the same thing and reason. Idempotent by its id.
@@ -40,6 +44,7 @@ class Holds:
         with self._database.transaction() as session:
             if session.run(select(holds.c.id).where(holds.c.id == hold.id)).fetchone() is None:
                 session.run(insert(holds).values(**row))
+            self._follow_ups.ask(session, _series_under(session, hold))
         return hold
 
     def take_up(self, hold: Hold) -> None:
@@ -61,11 +66,17 @@ class Holds:
             if found[0].released_at is not None:
                 return found[0]
             session.run(update(holds).where(this).values(released_by=stored(by), released_at=microseconds(at), noted=0))
+            self._follow_ups.ask(session, _series_under(session, found[0]))
         return replace(found[0], released_by=by, released_at=at)
 
     def listed(self, *, everything: bool = False) -> list[Hold]:
         """Holds by the moment they were set; those that were released only when `everything` is asked for."""
         return self._found(*([] if everything else [holds.c.released_at == 0]))
+
+    def covers(self, series_pk: int) -> bool:
+        """Whether a hold is on a series, its study or its patient."""
+        with self._database.session() as session:
+            return covers_series(session, series_pk)
 
     def unnoted(self) -> list[Hold]:
         """Holds that the stores do not know of yet, or not in their present state."""
@@ -99,6 +110,31 @@ def refuse_held(session: Session, versions: Iterable[DeletedVersion]) -> None:
                     "nothing of it is deleted. Release it first with `vna hold release`.",
                     hold=hold.id,
                 )
+
+
+def covers_series(session: Session, series_pk: int) -> bool:
+    """Whether a hold is on a series, its study or its patient."""
+    names = (patients.c.patient_id, patients.c.issuer_of_patient_id, studies.c.study_instance_uid, series.c.series_instance_uid)
+    row = session.run(select(*names).select_from(_ABOVE).where(series.c.pk == series_pk)).fetchone()
+    if row is None:
+        return False
+    patient, issuer, study, of_study = map(from_stored, row)
+    return (
+        any(one.issuer == issuer for one in _active(session, Extent.PATIENT, [patient]))
+        or bool(_active(session, Extent.STUDY, [study]))
+        or bool(_active(session, Extent.SERIES, [of_study]))
+    )
+
+
+def _series_under(session: Session, hold: Hold) -> set[int]:
+    """Series that are held of what a hold is on."""
+    named = identifier(hold.identifier)
+    wanted = {
+        Extent.PATIENT: (patients.c.patient_id == named) & (patients.c.issuer_of_patient_id == identifier(hold.issuer)),
+        Extent.STUDY: studies.c.study_instance_uid == named,
+        Extent.SERIES: series.c.series_instance_uid == named,
+    }[hold.level]
+    return {int(row[0]) for row in session.run(select(series.c.pk).select_from(_ABOVE).where(wanted)).fetchall()}
 
 
 def _active(session: Session, level: Extent, identifiers: Sequence[str]) -> list[Hold]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
@@ -53,23 +53,29 @@ def loose_summary(session: Session, series_pk: int, store: str) -> tuple[int, in
     return int(count), int(size or 0), max(int(last or 0), int(made or 0))
 
 
-def stored_versions(session: Session, series_pk: int, store: str, prefix: str) -> list[StoredVersion]:
-    """Objects of all versions of a series, earlier generations included, with a good copy in a store under a key that begins so."""
+def stored_versions(session: Session, series_pk: int, stores: Sequence[str], prefix: str) -> list[StoredVersion]:
+    """Objects of all versions of a series, earlier generations included, with a good copy under a key that begins so.
+
+    Parameters
+    ----------
+    stores
+        Where they may lie; each object is given where it lies in the first of them that has it.
+    """
     held = held_rows(session.run(held_statement(instances.c.series_fk == series_pk)).fetchall())
     arrived = dict(
         session.run(select(instances.c.pk, instances.c.received_at).where(instances.c.series_fk == series_pk)).fetchall()
     )
-    found = [
-        StoredVersion(one, one.sop_instance_uid, one.sha256, one.size, one.current, arrived[one.pk] // 1_000_000, where)
-        for one in held
-        for where in one.locations
-        if where.store == store and where.key.startswith(prefix)
-    ]
+    found = []
+    for one in held:
+        places = [where for where in one.locations if where.store in stores and where.key.startswith(prefix)]
+        for where in sorted(places, key=lambda where: stores.index(where.store))[:1]:
+            at = arrived[one.pk] // 1_000_000
+            found.append(StoredVersion(one, one.sop_instance_uid, one.sha256, one.size, one.current, at, where))
     by_pk = {one.pk: one for one in held}
     known = {(one.location.key, one.location.offset) for one in found}
-    for generation in _generations(session, list(by_pk), store, prefix):
+    for generation in _generations(session, list(by_pk), stores, prefix):
         of = by_pk[generation[0]]
-        where = Location(store, from_stored(generation[1]), generation[2], generation[4])
+        where = Location(from_stored(generation[5]), from_stored(generation[1]), generation[2], generation[4])
         if (where.key, where.offset) not in known:
             known.add((where.key, where.offset))
             at = arrived[of.pk] // 1_000_000
@@ -84,11 +90,15 @@ def _sop_of(where: Location, of: HeldInstance) -> str:
     return uid if where.key.startswith(LOOSE) and uid and "~" not in uid else of.sop_instance_uid
 
 
-def _generations(session: Session, pks: list[int], store: str, prefix: str) -> Iterable[tuple[int, str, int, str, int]]:
-    columns = (generations.c.instance_fk, generations.c.key, generations.c.offset, generations.c.sha256, generations.c.size)
+def _generations(
+    session: Session, pks: list[int], stores: Sequence[str], prefix: str
+) -> Iterable[tuple[int, str, int, str, int, str]]:
+    names = ("instance_fk", "key", "offset", "sha256", "size", "store")
+    columns = tuple(generations.c[name] for name in names)
+    named = generations.c.store.in_([to_stored(one) for one in stores])
     for start in range(0, len(pks), _PIECE):
         of = generations.c.instance_fk.in_(pks[start : start + _PIECE])
-        wanted = select(*columns).where(of, generations.c.store == to_stored(store), generations.c.is_current == 0)
+        wanted = select(*columns).where(of, named, generations.c.is_current == 0)
         yield from session.run(wanted.where(beginning_with(generations.c.key, prefix))).fetchall()
 
 

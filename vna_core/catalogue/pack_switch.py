@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
 from vna_core.catalogue.database import Session
-from vna_core.catalogue.pack_contents import is_pointed_at, loose_is_pointed_at
+from vna_core.catalogue.object_uses import is_kept_for_deletion, is_read, other_store
+from vna_core.catalogue.pack_contents import LOOSE, is_pointed_at, loose_is_pointed_at
 from vna_core.catalogue.schema import generations, locations
 from vna_core.catalogue.schema_packs import pack_copies, pack_leftovers, pack_members, packs
-from vna_core.catalogue.schema_stewardship import deleted_objects, deletions
+from vna_core.catalogue.store_holds import is_held_in_store
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
-from vna_core.domain.packs import NewPack, StoredVersion
-from vna_core.domain.stewardship import HIDDEN, UNDOING
+from vna_core.domain.packs import Leftover, NewPack, StoredVersion
+from vna_core.domain.placement import OK
+
+WHEN_PACKED: Final = 1 << 62
+"""Moment of what is left over in a store as soon as that has the pack, which it may never get."""
 
 
 def list_pack(session: Session, new: NewPack, now: int) -> int:
@@ -48,15 +53,53 @@ def add_copy(session: Session, pack: int, store: str, now: int) -> None:
     session.run(insert(pack_copies).values(pack_fk=pack, store=to_stored(store), verified_at=now))
 
 
+def forget_copy(session: Session, store: str, key: str) -> None:
+    """A store has an object no longer: what is noted about it there is noted about another copy, or not at all."""
+    elsewhere = other_store(session, store, key)
+    if elsewhere is not None:
+        here = (generations.c.store == to_stored(store)) & (generations.c.key == to_stored(key))
+        session.run(update(generations).where(here).values(store=elsewhere))
+    row = session.run(select(packs.c.pk).where(packs.c.key == to_stored(key))).fetchone()
+    if row is not None:
+        session.run(delete(pack_copies).where(pack_copies.c.pack_fk == row[0], pack_copies.c.store == to_stored(store)))
+        _forget_pack(session, row[0])
+
+
+def _forget_pack(session: Session, pack: int) -> None:
+    """Unlist a pack that no store has and nothing points at."""
+    (copies,) = session.run(select(func.count()).where(pack_copies.c.pack_fk == pack)).fetchone()
+    live = select(pack_members.c.ordinal).join(packs, packs.c.pk == pack_members.c.pack_fk).where(packs.c.pk == pack)
+    if not copies and session.run(live.where(is_pointed_at()).limit(1)).fetchone() is None:
+        session.run(delete(pack_members).where(pack_members.c.pack_fk == pack))
+        session.run(delete(packs).where(packs.c.pk == pack))
+
+
 def point_into(session: Session, new: NewPack, store: str, moved: Iterable[StoredVersion]) -> None:
-    """Point versions and generations that were elsewhere in the store at members of a pack. What moved on meanwhile stays there."""
+    """Point versions and generations at members of a pack in a store; what moved on meanwhile stays where it is.
+
+    What was taken from another store gets a further copy: what it is read from there stays until that store has the pack.
+    """
     offsets = {(one.instance, one.sha256): one.offset for one in new.members}
     for one in moved:
-        offset = offsets[one.held.pk, one.sha256]
-        for table in (locations, generations):
-            there = (table.c.instance_fk == one.held.pk) & (table.c.store == to_stored(store))
-            there &= (table.c.key == to_stored(one.location.key)) & (table.c.offset == one.location.offset)
-            session.run(update(table).where(there).values(key=to_stored(new.key), offset=offset))
+        here = {"key": to_stored(new.key), "offset": offsets[one.held.pk, one.sha256]}
+        of = {table: _was_at(table, one) for table in (locations, generations)}
+        session.run(update(generations).where(of[generations]).values(store=to_stored(store), **here))
+        if one.location.store == store:
+            session.run(update(locations).where(of[locations]).values(**here))
+        elif session.run(select(locations.c.ordinal).where(of[locations])).fetchone() is not None:
+            _add_location(session, one.held.pk, store, length=one.size, **here)
+
+
+def _was_at(table: Table, one: StoredVersion) -> ColumnElement[bool]:
+    where = one.location
+    there = (table.c.instance_fk == one.held.pk) & (table.c.key == to_stored(where.key)) & (table.c.offset == where.offset)
+    return there & (table.c.store == to_stored(where.store)) if table is locations else there
+
+
+def _add_location(session: Session, instance: int, store: str, **where: Any) -> None:
+    last = select(func.max(locations.c.ordinal)).where(locations.c.instance_fk == instance)
+    number = (session.run(last).fetchone()[0] or 0) + 1
+    session.run(insert(locations).values(instance_fk=instance, ordinal=number, store=to_stored(store), **where))
 
 
 def leave(session: Session, store: str, objects: Iterable[tuple[str, int]], not_before: int) -> None:
@@ -81,11 +124,7 @@ def leave_empty_packs(session: Session, store: str, study: str, series: str, not
             continue
         session.run(delete(pack_copies).where(pack_copies.c.pack_fk == pk, pack_copies.c.store == to_stored(store)))
         leave(session, store, [(from_stored(key), 0)], not_before)
-        (copies,) = session.run(select(func.count()).where(pack_copies.c.pack_fk == pk)).fetchone()
-        elsewhere = session.run(live.where(packs.c.pk == pk, is_pointed_at()).limit(1)).fetchone()
-        if not copies and elsewhere is None:
-            session.run(delete(pack_members).where(pack_members.c.pack_fk == pk))
-            session.run(delete(packs).where(packs.c.pk == pk))
+        _forget_pack(session, pk)
 
 
 def copy_everything(session: Session, pack: int, key: str, store: str) -> list[tuple[str, int]]:
@@ -107,12 +146,7 @@ def _copy_one(session: Session, member: tuple[int, str, int, int], key: str, sto
     for row in others:
         session.run(delete(locations).where(locations.c.instance_fk == instance, locations.c.ordinal == row[0]))
     if not any(from_stored(row[1]) == store and row not in others for row in rows):
-        number = max(row[0] for row in rows) + 1
-        session.run(
-            insert(locations).values(
-                instance_fk=instance, ordinal=number, store=to_stored(store), key=to_stored(key), offset=offset, length=length
-            )
-        )
+        _add_location(session, instance, store, key=to_stored(key), offset=offset, length=length)
     return [(from_stored(row[2]), instance if row[3] == 0 else 0) for row in others]
 
 
@@ -127,16 +161,45 @@ def _copy_generation(session: Session, member: tuple[int, str, int, int], key: s
     return [(from_stored(row[0]), instance if row[1] == 0 else 0)]
 
 
-def leftover_is_free(session: Session, store: str, key: str, instance: int) -> bool:
-    """Whether nothing points at an object that is to be removed, nor may point at it again once a deletion is taken back."""
-    here = (deleted_objects.c.store == to_stored(store)) & (deleted_objects.c.key == to_stored(key))
-    hidden = select(deletions.c.id).join(deleted_objects, deleted_objects.c.deletion == deletions.c.id).where(here)
-    if session.run(hidden.where((deletions.c.state == HIDDEN) | (deletions.c.state == UNDOING)).limit(1)).fetchone() is not None:
-        return False
-    if instance:
-        return not loose_is_pointed_at(session, instance, store, key)
-    live = select(pack_members.c.ordinal).join(packs, packs.c.pk == pack_members.c.pack_fk)
-    return session.run(live.where(packs.c.key == to_stored(key), is_pointed_at(store)).limit(1)).fetchone() is None
+def leave_where_packed(session: Session, stores: Iterable[str], moved: Iterable[StoredVersion]) -> None:
+    """Earlier objects are noted in one store and kept in all: have them removed from each other one when that has the pack."""
+    for one in moved:
+        if one.location.key.startswith(LOOSE) and one.sha256 != one.held.sha256:
+            for store in stores:
+                leave(session, store, [(one.location.key, one.held.pk)], WHEN_PACKED)
+
+
+def release_where_packed(session: Session, pack: int, store: str, not_before: int) -> None:
+    """A store has the pack now."""
+    members = select(pack_members.c.instance_fk).where(pack_members.c.pack_fk == pack)
+    waiting = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.not_before == WHEN_PACKED)
+    session.run(update(pack_leftovers).where(waiting, pack_leftovers.c.instance_fk.in_(members)).values(not_before=not_before))
+
+
+def fate_of(session: Session, store: str, key: str, instance: int, *, everywhere: bool) -> Leftover:
+    """What becomes of an object that is to be removed.
+
+    Parameters
+    ----------
+    everywhere
+        What a version was in before it was packed stays until each store that has it has it in a pack.
+    """
+    if is_kept_for_deletion(session, store, key) or is_held_in_store(session, store, key):
+        return Leftover.WAITS
+    if loose_is_pointed_at(session, instance, store, key) if instance else is_read(session, store, key):
+        return Leftover.IN_USE
+    if instance and everywhere:
+        loose = (locations.c.instance_fk == instance) & (locations.c.key == to_stored(key)) & (locations.c.state == OK)
+        if session.run(select(locations.c.ordinal).where(loose).limit(1)).fetchone() is not None:
+            return Leftover.WAITS
+    return Leftover.FREE
+
+
+def postpone_leftovers(session: Session, store: str, keys: Sequence[str], until: int) -> None:
+    """They are looked at again later."""
+    for key in keys:
+        here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
+        session.run(update(pack_leftovers).where(here).values(not_before=until))
 
 
 def forget_leftovers(session: Session, store: str, keys: Sequence[str]) -> None:

@@ -9,8 +9,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
+from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import moment
+from vna_core.catalogue.follow_ups import FollowUps
+from vna_core.catalogue.object_uses import is_kept_for_deletion, is_read
 from vna_core.catalogue.pack_contents import (
     LOOSE,
     PACKED,
@@ -21,22 +24,28 @@ from vna_core.catalogue.pack_contents import (
     stored_versions,
 )
 from vna_core.catalogue.pack_switch import (
+    WHEN_PACKED,
     add_copy,
     copy_everything,
+    fate_of,
+    forget_copy,
     forget_leftovers,
     leave,
     leave_empty_packs,
-    leftover_is_free,
+    leave_where_packed,
     list_pack,
     point_into,
+    postpone_leftovers,
+    release_where_packed,
 )
 from vna_core.catalogue.schema import generations, instances, locations, normalization_runs, series, studies
 from vna_core.catalogue.schema_packs import pack_claims, pack_copies, pack_leftovers, pack_members, pack_watch, packs
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import LeaseLost, NotFound
-from vna_core.domain.packs import ListedPack, NewPack, PackClaim, PackedObject, SeriesPlace, StoredVersion
+from vna_core.domain.packs import Leftover, ListedPack, NewPack, PackClaim, PackedObject, SeriesPlace, StoredVersion
 
 _PAGE: Final = 1000
+_PIECE: Final = 500
 
 
 def _now() -> int:
@@ -46,8 +55,9 @@ def _now() -> int:
 class Packs:
     """Reads and changes what is known about packs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps) -> None:
         self._database = database
+        self._follow_ups = follow_ups
 
     # -- what can be sealed -----------------------------------------------------------------------------------------------
 
@@ -55,6 +65,13 @@ class Packs:
         """Series of a study or of this UID; without either a page of all, by key, behind `after`."""
         with self._database.session() as session:
             return series_places(session, study, series, after)
+
+    def place_of(self, pk: int) -> list[SeriesPlace]:
+        """One series by its key; none where it is gone."""
+        columns = (series.c.pk, studies.c.study_instance_uid, series.c.series_instance_uid)
+        wanted = select(*columns).join(studies, studies.c.pk == series.c.study_fk).where(series.c.pk == pk)
+        with self._database.session() as session:
+            return [SeriesPlace(row[0], from_stored(row[1]), from_stored(row[2])) for row in session.run(wanted).fetchall()]
 
     def loose_summary(self, place: SeriesPlace, store: str) -> tuple[int, int, int]:
         """How many current objects of a series are loose in a store, their octets, and when the last of it came (microseconds)."""
@@ -64,12 +81,12 @@ class Packs:
     def loose(self, place: SeriesPlace, store: str) -> list[StoredVersion]:
         """Every loose object of a series with a good copy in a store: current, of further versions, and earlier generations."""
         with self._database.session() as session:
-            return stored_versions(session, place.pk, store, LOOSE)
+            return stored_versions(session, place.pk, (store,), LOOSE)
 
-    def packed(self, place: SeriesPlace, store: str) -> list[StoredVersion]:
-        """Every object of a series with a good copy in packs of a store."""
+    def packed(self, place: SeriesPlace, stores: Sequence[str]) -> list[StoredVersion]:
+        """Every object of a series with a good copy in a pack of some stores, in the first of them that has it."""
         with self._database.session() as session:
-            return stored_versions(session, place.pk, store, PACKED)
+            return stored_versions(session, place.pk, stores, PACKED)
 
     def headers(self, pks: Sequence[int]) -> dict[int, bytes]:
         """DICOM JSON of versions by key."""
@@ -132,8 +149,18 @@ class Packs:
 
     # -- where members are ------------------------------------------------------------------------------------------------
 
-    def switch(self, claim: PackClaim, new: NewPack, store: str, moved: Sequence[StoredVersion], delay: float) -> None:
+    def switch(
+        self,
+        claim: PackClaim,
+        new: NewPack,
+        store: str,
+        moved: Sequence[StoredVersion],
+        delay: float,
+        others: Sequence[str] = (),
+    ) -> None:
         """Point everything moved at a proven pack, and have what it was in before removed after `delay` seconds: one transaction.
+
+        What follows a change of the series (placement in `others`, the other stores) is asked for in it.
 
         Raises LeaseLost when the claim is lost: nothing is changed then.
         """
@@ -147,7 +174,9 @@ class Packs:
             forget_leftovers(session, store, [new.key])
             loose = [(one.location.key, one.held.pk) for one in moved if one.location.key.startswith(LOOSE)]
             leave(session, store, loose, not_before)
+            leave_where_packed(session, others, moved)
             leave_empty_packs(session, store, new.study_instance_uid, new.series_instance_uid, not_before)
+            self._follow_ups.ask(session, _refreshed(session, {one.held.pk for one in moved}))
 
     def record_copy(self, key: str, store: str, delay: float = 0.0) -> None:
         """Note that a store has a proven copy of a listed pack: versions are read from it there, and what they were in goes later.
@@ -164,7 +193,10 @@ class Packs:
             add_copy(session, row[0], store, now)
             left = copy_everything(session, row[0], key, store)
             leave(session, store, [(one, instance) for one, instance in left if instance], not_before)
+            release_where_packed(session, row[0], store, not_before)
             leave_empty_packs(session, store, from_stored(row[1]), from_stored(row[2]), not_before)
+            held = select(pack_members.c.instance_fk).where(pack_members.c.pack_fk == row[0])
+            _refreshed(session, {one[0] for one in session.run(held).fetchall()})
 
     def list_found(self, new: NewPack, store: str) -> None:
         """List a pack that was found in a store, whose members are recorded already: for a catalogue that is rebuilt."""
@@ -184,10 +216,13 @@ class Packs:
 
     # -- what is left over ------------------------------------------------------------------------------------------------
 
-    def leave(self, store: str, objects: Sequence[tuple[str, int]], delay: float) -> None:
-        """Have objects (key and version, 0 for a pack) removed after `delay` seconds, unless something points at them then."""
+    def leave(self, store: str, objects: Sequence[tuple[str, int]], delay: float | None) -> None:
+        """Have objects (key and version, 0 for a pack) removed after `delay` seconds, unless something points at them then.
+
+        None: as soon as the store has a pack that the version is in.
+        """
         with self._database.transaction() as session:
-            leave(session, store, objects, _now() + round(delay * 1e6))
+            leave(session, store, objects, WHEN_PACKED if delay is None else _now() + round(delay * 1e6))
 
     def leftovers(self, limit: int = _PAGE, *, due_in: float = 0.0) -> list[tuple[str, str, int]]:
         """Objects to be removed now: store, key, and the version they are of (0: a pack)."""
@@ -200,17 +235,58 @@ class Packs:
     def number_of_leftovers(self) -> int:
         """How many objects wait to be removed."""
         with self._database.session() as session:
-            return int(session.run(select(func.count()).select_from(pack_leftovers)).fetchone()[0])
+            waiting = pack_leftovers.c.not_before < WHEN_PACKED
+            return int(session.run(select(func.count()).select_from(pack_leftovers).where(waiting)).fetchone()[0])
 
-    def leftover_is_free(self, store: str, key: str, instance: int) -> bool:
-        """Whether nothing points at it."""
+    def fate_of(self, store: str, key: str, instance: int, *, everywhere: bool = False) -> Leftover:
+        """What becomes of an object that is to be removed.
+
+        Parameters
+        ----------
+        everywhere
+            What a version was in before it was packed stays until each store that has it has it in a pack.
+        """
         with self._database.session() as session:
-            return leftover_is_free(session, store, key, instance)
+            return fate_of(session, store, key, instance, everywhere=everywhere)
+
+    def postpone_leftovers(self, store: str, keys: Sequence[str], seconds: float) -> None:
+        """Have them looked at again later."""
+        with self._database.transaction() as session:
+            postpone_leftovers(session, store, keys, _now() + round(seconds * 1e6))
 
     def forget_leftovers(self, store: str, keys: Sequence[str]) -> None:
         """They are gone, or in use again."""
         with self._database.transaction() as session:
             forget_leftovers(session, store, keys)
+
+    # -- packs of deletions -----------------------------------------------------------------------------------------------
+
+    def is_needed(self, store: str, key: str) -> bool:
+        """Whether anything that is held lies in a pack there, or anything deleted that may be taken back or is under a hold."""
+        with self._database.session() as session:
+            return is_read(session, store, key) or is_kept_for_deletion(session, store, key)
+
+    def has_copy(self, store: str, key: str) -> bool:
+        """Whether a pack is in use in a store: listed there, and not taken over by another one."""
+        copies = select(pack_copies.c.store).join(packs, packs.c.pk == pack_copies.c.pack_fk)
+        with self._database.session() as session:
+            listed = copies.where(packs.c.key == to_stored(key), pack_copies.c.store == to_stored(store))
+            return session.run(listed).fetchone() is not None or is_read(session, store, key)
+
+    def repoint(self, key: str, offset: int, instance: int) -> None:
+        """A member of a listed pack is of this version: one that was deleted and taken back has another key than before."""
+        of_pack = pack_members.c.pack_fk.in_(select(packs.c.pk).where(packs.c.key == to_stored(key)))
+        this = of_pack & (pack_members.c.offset == offset) & (pack_members.c.instance_fk != instance)
+        with self._database.session() as session:
+            if session.run(select(pack_members.c.ordinal).where(this)).fetchone() is None:
+                return
+        with self._database.transaction() as session:
+            session.run(update(pack_members).where(this).values(instance_fk=instance))
+
+    def gone(self, store: str, key: str) -> None:
+        """A pack is no longer in a store."""
+        with self._database.transaction() as session:
+            forget_copy(session, store, key)
 
     # -- what there is ----------------------------------------------------------------------------------------------------
 
@@ -231,6 +307,18 @@ class Packs:
         with self._database.session() as session:
             rows = session.run(select(*columns).where(pack_members.c.pack_fk == pack).order_by(pack_members.c.ordinal)).fetchall()
         return [PackedObject(*row) for row in rows]
+
+
+def _refreshed(session: Session, instance_pks: set[int]) -> set[int]:
+    """The series of some versions, with how readily they can be read brought up to date."""
+    pks = sorted(instance_pks)
+    found: set[int] = set()
+    for at in range(0, len(pks), _PIECE):
+        wanted = select(instances.c.series_fk).where(instances.c.pk.in_(pks[at : at + _PIECE])).distinct()
+        found |= {int(row[0]) for row in session.run(wanted).fetchall()}
+    for pk in sorted(found):
+        refresh_series(session, pk)
+    return found
 
 
 def _of_runs(session: Session, ended: int) -> set[int]:

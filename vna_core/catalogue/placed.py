@@ -12,6 +12,7 @@ from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds
 from vna_core.catalogue.schema import instances, locations, series, sources, studies
 from vna_core.catalogue.schema_departments import audiences
+from vna_core.catalogue.schema_packs import packs
 from vna_core.catalogue.schema_placement import object_terms, study_accesses
 from vna_core.catalogue.stored_text import from_stored
 from vna_core.domain.placement import HeldCopy, PlacedInstance
@@ -40,6 +41,8 @@ _FIELDS: Final = (
     object_terms.c.tier_since,
     object_terms.c.locked_until,
     object_terms.c.readable_until,
+    packs.c.pk,
+    object_terms.c.legal_hold,
 )
 _FIRST_COPY: Final = 12
 
@@ -71,6 +74,7 @@ def _statement(condition: ColumnElement[bool]) -> Select[Any]:
         .outerjoin(study_accesses, study_accesses.c.study_instance_uid == studies.c.study_instance_uid)
         .outerjoin(locations, locations.c.instance_fk == instances.c.pk)
         .outerjoin(object_terms, same_object)
+        .outerjoin(packs, packs.c.key == locations.c.key)
     )
     return select(*_FIELDS).select_from(joined).where(condition).order_by(instances.c.pk, locations.c.ordinal)
 
@@ -83,9 +87,9 @@ def _grouped(rows: Iterable[Sequence[Any]]) -> Iterator[PlacedInstance]:
             copies = []
         last = row
         if row[_FIRST_COPY] is not None:
-            store, key, offset, length, state, tier, since, locked, readable = row[_FIRST_COPY:]
+            store, key, offset, length, state, tier, since, locked, readable, sealed, held = row[_FIRST_COPY:]
             place = (from_stored(store), from_stored(key), offset, length, state)
-            copies.append(HeldCopy(*place, tier or "", since or 0, locked or 0, readable or 0))
+            copies.append(HeldCopy(*place, tier or "", since or 0, locked or 0, readable or 0, sealed or 0, bool(held)))
     if last is not None:
         yield _placed(last, copies)
 

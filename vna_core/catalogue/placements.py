@@ -15,6 +15,8 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, sel
 
 from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.object_uses import earlier_objects_stay, is_kept_for_deletion
+from vna_core.catalogue.pack_switch import forget_copy
 from vna_core.catalogue.placed import placed_instances, series_keys
 from vna_core.catalogue.schema import instances, locations, series, studies
 from vna_core.catalogue.schema_placement import known_stores, object_terms, placement_scans, placements, study_accesses
@@ -124,7 +126,11 @@ class Placements:
         return str(row[0]) if row is not None else ""
 
     def leave(self, series_pk: int, store: str, key: str) -> bool:
-        """Take a copy out of use before its object is deleted. False, and nothing changes: some version has no other copy."""
+        """Take a copy out of use before its object is deleted.
+
+        False, and nothing changes: some version, or an earlier object of one, has no other copy, or what was deleted lies in it
+        and may be taken back, or is under a hold.
+        """
         mine = _named(series_pk, store, key)
         other = locations.alias("other")
         elsewhere = (
@@ -141,6 +147,8 @@ class Placements:
             for obstacle in (alone, strangers.where(same_object, others).limit(1)):
                 if session.run(obstacle).fetchone() is not None:
                     return False
+            if is_kept_for_deletion(session, store, key) or not earlier_objects_stay(session, store, key):
+                return False
             session.run(update(locations).where(mine).values(state=LEAVING))
             refresh_series(session, series_pk)
         return True
@@ -151,6 +159,7 @@ class Placements:
         with self._database.transaction() as session:
             session.run(delete(locations).where(_named(series_pk, store, key), locations.c.state == LEAVING))
             session.run(delete(object_terms).where(this))
+            forget_copy(session, store, key)
             refresh_series(session, series_pk)
 
     # -- the ledger -------------------------------------------------------------------------------------------------------

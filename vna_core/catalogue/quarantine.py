@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, select, update
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import microseconds, moment
 from vna_core.catalogue.schema import quarantine
+from vna_core.catalogue.schema_placement import quarantine_copies
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.domain.errors import NotFound
 from vna_core.domain.octets import Source
@@ -88,6 +89,22 @@ class Quarantine:
             changed = session.run(update(quarantine).where(quarantine.c.id == to_stored(entry_id)).values(resolution=outcome))
             if not changed.rowcount:
                 raise NotFound("The quarantine has no such item.", id=entry_id)
+
+    def uncopied(self, store: str, after: str, limit: int) -> list[QuarantineEntry]:
+        """Items, resolved or not, of which a store has no copy, by id, at most `limit` after the id `after`."""
+        copied = select(quarantine_copies.c.id).where(quarantine_copies.c.store == to_stored(store))
+        wanted = (quarantine.c.store != to_stored(store)) & quarantine.c.id.not_in(copied) & (quarantine.c.id > to_stored(after))
+        with self._database.session() as session:
+            rows = session.run(select(*_COLUMNS).where(wanted).order_by(quarantine.c.id).limit(limit)).fetchall()
+        return [_entry(row) for row in rows]
+
+    def copied(self, entry_id: str, store: str) -> None:
+        """A store has a verified copy of an item. May be called again."""
+        place = {"id": to_stored(entry_id), "store": to_stored(store)}
+        this = (quarantine_copies.c.id == place["id"]) & (quarantine_copies.c.store == place["store"])
+        with self._database.transaction() as session:
+            if session.run(select(quarantine_copies.c.id).where(this)).fetchone() is None:
+                session.run(insert(quarantine_copies).values(**place))
 
     def size(self) -> tuple[int, int]:
         """How many items wait, and their octets."""

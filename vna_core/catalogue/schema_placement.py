@@ -15,9 +15,10 @@ object_terms = Table(
     Column("tier_since", BigInteger, nullable=False, server_default="0"),
     Column("locked_until", BigInteger, nullable=False, server_default="0"),
     Column("readable_until", BigInteger, nullable=False, server_default="0"),
+    Column("legal_hold", Integer, nullable=False, server_default="0"),
     Index(None, "readable_until"),
     sqlite_with_rowid=False,
-    comment="Objects that are in a tier, locked, or recalled for a time; others have no row. Times are microseconds since 1970.",
+    comment="Objects that are in a tier, locked, held, or recalled for a time; others have no row. Times are microseconds since 1970.",
 )
 
 placements = Table(
@@ -58,6 +59,15 @@ known_stores = Table(
     Column("name", TEXT, primary_key=True),
     sqlite_with_rowid=False,
     comment="Every store that was ever configured: copies in one that no longer is are offline.",
+)
+
+quarantine_copies = Table(
+    "quarantine_copies",
+    metadata,
+    Column("id", SHORT, primary_key=True),
+    Column("store", TEXT, primary_key=True),
+    sqlite_with_rowid=False,
+    comment="Stores that have a verified copy of an item of the quarantine, besides the one it landed in.",
 )
 
 placement_scans = Table(

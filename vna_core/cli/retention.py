@@ -26,7 +26,8 @@ def _document(one: DueStudy) -> dict[str, Any]:
         "arrived_at": study.arrived_at.isoformat(),
         "modalities": sorted(study.modalities),
         "sources": sorted(study.sources),
-        "departments": sorted(study.departments),
+        "departments": sorted(filter(None, study.departments)),
+        "institutional_departments": sorted(study.institutional_departments),
         "versions": study.versions,
     }
 

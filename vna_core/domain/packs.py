@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from vna_core.domain.instance import HeldInstance, Location
+
+
+class Leftover(StrEnum):
+    """What becomes of an object whose content is in a pack."""
+
+    FREE = "free"
+    """Nobody needs it: it can be removed."""
+    IN_USE = "in use"
+    """Something points at it again: it stays."""
+    WAITS = "waits"
+    """It holds what was deleted and may be taken back or is under a hold, or other stores do not have the pack yet."""
 
 
 @dataclass(frozen=True, slots=True)

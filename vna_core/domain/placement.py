@@ -32,6 +32,10 @@ class HeldCopy:
         Where placement moved it to; empty: where new objects of the store are.
     tier_since, locked_until, readable_until
         Microseconds since 1970 in UTC; 0: never moved, not locked, not recalled.
+    sealed
+        Grows with the order in which packs were listed; 0: the object is loose.
+    legal_hold
+        The store holds the object against deletion.
     """
 
     store: str
@@ -43,6 +47,8 @@ class HeldCopy:
     tier_since: int = 0
     locked_until: int = 0
     readable_until: int = 0
+    sealed: int = 0
+    legal_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,8 @@ class Verdict:
         Copies that must be there.
     missing
         Those of them that are not, or are not locked as long as they must be.
+    loose
+        Those that are there, but as a loose object or in an older pack, while a newer pack holds the instance elsewhere.
     excess
         Copies that may be dropped when nothing is missing.
     due
@@ -107,6 +115,7 @@ class Verdict:
     missing: tuple[WantedCopy, ...] = ()
     excess: tuple[HeldCopy, ...] = field(default=())
     due: int = 0
+    loose: tuple[WantedCopy, ...] = ()
 
     @property
     def met(self) -> bool:

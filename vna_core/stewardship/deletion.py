@@ -29,15 +29,20 @@ from vna_core.domain.errors import (
     StoreUnavailable,
     UnderHold,
 )
+from vna_core.domain.jobs import BACKGROUND
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Extent, Hold
 from vna_core.ports.storage import Store
+from vna_core.stewardship.deleted_members import DeletedMembers
+from vna_core.stewardship.holding import delete_released
 from vna_core.stewardship.notes import write_notes
 from vna_core.stewardship.stored_entry import undone_runs
 from vna_core.stewardship.taking_up import FoundObject, TakingUp, deliver_again
 
 REASON_LENGTH: Final = 1000
+PURGE: Final = "purge"
+"""Kind of the job that goes on with a purge which could not remove everything; its key is the deletion."""
 
 _NO_AUDIT: Final = NoAudit()
 
@@ -67,7 +72,7 @@ class PurgeReport:
     held
         Deletions that a hold keeps, and by which hold.
     left
-        Objects that could not be removed: locked, or in a store that does not answer. The next purge tries again.
+        Objects that could not be removed: locked, in a pack with others, or in a store that does not answer. A job tries again.
     """
 
     purged: list[str] = field(default_factory=list)
@@ -102,6 +107,7 @@ class Deleting:
         self._landing = landing
         self._catalogue = catalogue
         self._ledger = catalogue.deletions
+        self._packed = DeletedMembers(stores, landing, catalogue)
         self._after_step = after_step
         self._auditor = auditor
         self._kind = kind
@@ -204,7 +210,9 @@ class Deleting:
         taking_up = TakingUp(self._stores, self._catalogue)
         made_again: list[tuple[Renormalization, FoundObject]] = []
         for where in self._ledger.objects(deletion_id):
-            found = self._found(where, deletion_id)
+            if not where.length:  # it is in a pack too
+                continue
+            found = self._packed.kept_apart(self._found(where, deletion_id))
             result = taking_up.first(found)
             self._after_step("taken-up")
             if isinstance(result, Renormalization):
@@ -246,7 +254,8 @@ class Deleting:
         for deletion in self._due(grace, only):
             if stopping():
                 break
-            self._note(by, f"purge of deletion {deletion.id}")
+            if deletion.state == HIDDEN:
+                self._note(by, f"purge of deletion {deletion.id}")
             try:
                 self._ledger.begin_purge(deletion.id, by, _now())
             except UnderHold as error:
@@ -259,6 +268,8 @@ class Deleting:
                 self._ledger.end_purge(deletion.id)
                 report.purged.append(deletion.id)
                 _log.warning("purged", deletion=deletion.id, by=by)
+            else:
+                self._catalogue.jobs.ensure(PURGE, deletion.id, {"by": by}, priority=BACKGROUND)
             progress(deletion.id)
         return report
 
@@ -293,10 +304,10 @@ class Deleting:
         if where.store not in self._stores:
             return "the store is not configured"
         if not where.key.startswith(STUDIES):
-            return self._packed(where)
+            return self._packed.removed(where)
         for store in self._stores.values():
             try:
-                store.delete(where.key)
+                delete_released(store, where.key)
                 store.stat(where.key)
             except ObjectMissing:
                 continue
@@ -306,16 +317,6 @@ class Deleting:
                 return f"store {store.name}: {error.message}"
             return f"store {store.name} still has it"
         return ""
-
-    def _packed(self, where: DeletedObject) -> str:
-        """A pack is not taken apart; one that was compacted meanwhile is gone with what it held."""
-        try:
-            self._stores[where.store].stat(where.key)
-        except ObjectMissing:
-            return ""
-        except StorageError as error:
-            return f"store {where.store}: {error.message}"
-        return "it lies in a pack with others: `vna pack compact` leaves it out"
 
     def _store(self, where: DeletedObject) -> Store:
         store = self._stores.get(where.store)

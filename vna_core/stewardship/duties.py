@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -17,7 +17,7 @@ from vna_core.domain.jobs import BACKGROUND, Again, Job
 from vna_core.ports.jobs import Handler, Running
 from vna_core.ports.storage import Store
 from vna_core.stewardship.calendar import is_within, length_of, seconds_until
-from vna_core.stewardship.deletion import Deleting
+from vna_core.stewardship.deletion import PURGE, Deleting
 from vna_core.stewardship.repair import Repairing
 from vna_core.stewardship.retention import BY, apply_rules, due_studies
 from vna_core.stewardship.scrub import Scrub
@@ -26,7 +26,7 @@ SCRUB: Final = "scrub"
 RETENTION: Final = "retention"
 _DAILY: Final = "daily"
 _AFTER_FAILURE: Final = 900.0
-"""Seconds until a scrub goes on that found a store silent."""
+"""Seconds until a scrub goes on that found a store silent, or a purge that left something."""
 _TELL_EVERY: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Duties:
 
     def handlers(self) -> dict[str, Handler]:
         """Kind of job to what does it."""
-        return {SCRUB: self.scrub, RETENTION: self.retain}
+        return {SCRUB: self.scrub, RETENTION: self.retain, PURGE: self.purge}
 
     def ensure(self) -> None:
         """Ask for the jobs that the settings want, where they are not there yet."""
@@ -111,6 +111,14 @@ class Duties:
             left=len(purged.left),
         )
         return Again(seconds_until(settings.at, self._now()))
+
+    def purge(self, job: Job, running: Running) -> Again | None:
+        """A purge that left something is gone on with: a pack was compacted meanwhile, a lock is over, or a store answers again."""
+        report = self._deleting.purge(str(job.payload["by"]), timedelta(0), job.key)
+        if report.left or report.held:
+            running.tell({"left": len(report.left), "held": len(report.held)})
+            return Again(_AFTER_FAILURE)
+        return None
 
     def _is_time(self, settings: ScrubSettings) -> bool:
         return is_within(settings.at, settings.until, self._now())

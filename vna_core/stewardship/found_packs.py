@@ -64,6 +64,12 @@ def packs_of(store: Store, damaged: list[str], distrusted: Collection[str] = fro
     yield from _again(store, (key for key in taken_over if replaced[digest_of_pack(key)] & set(distrusted)), damaged)
 
 
+def replaced_packs(store: Store) -> set[str]:
+    """SHA-256 of packs that packs of a store have taken over, whether or not they lie there."""
+    found = (_opened(store, one.key, one.size, []) for one in store.list(PACKS) if digest_of_pack(one.key))
+    return {digest for pack in found if pack is not None for digest in pack.replaces}
+
+
 def _again(store: Store, keys: Iterable[str], damaged: list[str]) -> Iterator[FoundPack]:
     for key in keys:
         found = _opened(store, key, store.stat(key).size, damaged)

@@ -50,6 +50,11 @@ def _watch(_job: Job, running: Running, *, catalogue: Catalogue, settings: PackS
     return Again(settings.poll)
 
 
+def ask_for_compaction(catalogue: Catalogue, place: SeriesPlace) -> None:
+    """Have a series compacted as soon as a worker is free."""
+    _ask(catalogue, COMPACT, place, 0.0)
+
+
 def _ask(catalogue: Catalogue, kind: str, place: SeriesPlace, delay: float) -> None:
     about = {"pk": place.pk, "study": place.study_instance_uid, "series": place.series_instance_uid}
     catalogue.jobs.add(kind, str(place.pk), about, priority=BACKGROUND, delay=delay, postpone=True)
@@ -76,7 +81,7 @@ def _seal(job: Job, _running: Running, *, keeper: PackKeeper, catalogue: Catalog
         return Again(_BUSY)
     packs = catalogue.packs.listed(study=place.study_instance_uid, series=place.series_instance_uid)
     if len(packs) >= settings.compact_after:
-        _ask(catalogue, COMPACT, place, 0.0)
+        ask_for_compaction(catalogue, place)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,10 @@ def parsed_headers(packed: dict[int, bytes]) -> Headers:
     return {pk: json.loads(text) for pk, text in packed.items()}
 
 
-def make_pack(place: SeriesPlace, batch: Batch, store: Store, replaces: Sequence[str], after_step: Step) -> NewPack:
-    """Write a pack and prove it by reading every octet back from the store.
+def make_pack(
+    place: SeriesPlace, batch: Batch, store: Store, sources: Mapping[str, Store], replaces: Sequence[str], after_step: Step
+) -> NewPack:
+    """Write a pack into a store and prove it by reading every octet back. What goes in is read from `sources`, by their names.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def make_pack(place: SeriesPlace, batch: Batch, store: Store, replaces: Sequence
     OutOfResources, StoreUnavailable
         As `Store.create`.
     """
-    inputs = [_input(one, store) for one in batch.objects]
+    inputs = [_input(one, sources[one.location.store]) for one in batch.objects]
     study, series = place.study_instance_uid, place.series_instance_uid
     writer = PackWriter(study, series, inputs, volume=batch.volume, replaces=replaces)
     try:

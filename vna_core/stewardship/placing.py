@@ -34,6 +34,7 @@ from vna_core.domain.jobs import URGENT, Again, Job
 from vna_core.domain.placement import BAD, COLD, OK, RECALL
 from vna_core.ports.jobs import Running
 from vna_core.ports.storage import Store, Terms
+from vna_core.stewardship.holding import HOLD_COPIES
 
 _RECORD_EVERY: Final = 2.0
 """Seconds of copying whose results are recorded together; what a crash loses of them is verified once more."""
@@ -65,12 +66,24 @@ class _Attempt:
 
 
 class Placer:
-    """Handler of jobs `place`; their key is the primary key of a series."""
+    """Handler of jobs `place`; their key is the primary key of a series.
+
+    Parameters
+    ----------
+    removal_delay
+        Seconds after which what a pack has taken over from may be removed (`packs.removal_delay`).
+    """
 
     def __init__(
-        self, stores: Mapping[str, Store], catalogue: Catalogue, policy: PlacementPolicy, clock: Callable[[], float] = time.time
+        self,
+        stores: Mapping[str, Store],
+        catalogue: Catalogue,
+        policy: PlacementPolicy,
+        clock: Callable[[], float] = time.time,
+        removal_delay: float = 0.0,
     ) -> None:
         self._stores = stores
+        self._removal_delay = removal_delay
         self._catalogue = catalogue
         self._placements = catalogue.placements
         self._policy = policy
@@ -94,6 +107,8 @@ class Placer:
                 return Again()
             self._drop(drop, attempt)
         after = self._steps(series_pk)
+        if (steps.copies or steps.drops) and self._catalogue.holds.covers(series_pk):
+            self._catalogue.jobs.add(HOLD_COPIES, str(series_pk))
         self._placements.evaluated(series_pk, self._policy.digest, after.met, after.due)
         if after.without_source:
             message = "Versions have no good copy to copy from: send them again, or repair them."
@@ -115,7 +130,9 @@ class Placer:
                 self._placements.copied_all(attempt.series_pk, done)
                 return True
             source = self._copy_one(step, attempt)
-            if source:
+            if source and is_pack(step.key) and self._catalogue.packs.listed(key=step.key):
+                self._catalogue.packs.record_copy(step.key, step.target, self._removal_delay)
+            elif source:
                 done.append((step.key, source, step.target))
             if time.monotonic() - recorded > _RECORD_EVERY:
                 self._placements.copied_all(attempt.series_pk, done)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from vna_core.archival_storage.keys import DELIVERIES, QUARANTINE, STUDIES, digest_of_key, digest_of_pack
+from vna_core.archival_storage.keys import DELIVERIES, PACKS, QUARANTINE, STUDIES, digest_of_key, digest_of_pack
 from vna_core.archival_storage.packs import PackMember
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
@@ -19,7 +19,7 @@ from vna_core.domain.packs import PackedObject
 from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject
 from vna_core.ports.storage import Store, StoredObject
-from vna_core.stewardship.found_packs import packs_of
+from vna_core.stewardship.found_packs import FoundPack, packs_of, replaced_packs
 from vna_core.stewardship.notes import read_notes
 from vna_core.stewardship.stored_entry import undone_runs
 from vna_core.stewardship.taking_up import FoundObject, Taken, TakingUp, deliver_again
@@ -157,16 +157,29 @@ class _Rebuilding:
             self._count(self._taking_up.again(found, undone))
 
     def list_packs(self) -> None:
-        """List packs that something points at now, in each store that has them."""
-        catalogue = self._catalogue
-        for store in self._stores.values():
-            for pack in packs_of(store, [], self.distrusted):
-                if catalogue.packs.listed(key=pack.key):
-                    catalogue.packs.record_copy(pack.key, store.name)
-                    continue
-                members = [_member(catalogue, pack.key, one) for one in pack.contents.members]
-                if any(one.instance for one in members):
-                    catalogue.packs.list_found(pack.listed(members), store.name)
+        """List packs that something points at now, in each store that has them; what was taken over comes first, as it was older.
+
+        One that was taken over in its own store is removed, unless something deleted lies in it that may be taken back.
+        """
+        replaced = {name: replaced_packs(store) for name, store in self._stores.items()}
+        taken_over = frozenset[str]().union(*replaced.values())
+        for older in (True, False):
+            for store in self._stores.values():
+                for pack in packs_of(store, [], self.distrusted):
+                    if (digest_of_pack(pack.key) in taken_over) is older:
+                        self._list(pack)
+        for name, store in self._stores.items():
+            left = [one.key for one in store.list(PACKS) if digest_of_pack(one.key) in replaced[name]]
+            self._catalogue.packs.leave(name, [(key, 0) for key in left if not self._catalogue.packs.has_copy(name, key)], 0.0)
+
+    def _list(self, pack: FoundPack) -> None:
+        packs = self._catalogue.packs
+        if packs.listed(key=pack.key):
+            packs.record_copy(pack.key, pack.store.name)
+            return
+        members = [_member(self._catalogue, pack.key, one) for one in pack.contents.members]
+        if any(one.instance for one in members):
+            packs.list_found(pack.listed(members), pack.store.name)
 
 
 def _member(catalogue: Catalogue, key: str, member: PackMember) -> PackedObject:
@@ -208,13 +221,10 @@ def _list_again(store: Store, octets: StoredObject, catalogue: Catalogue, report
         _log.error("quarantine-note-damaged", store=store.name, key=octets.key, error=type(error).__name__)
         report.damaged.append(f"{store.name}:{octets.key}")
     report.quarantined += 1
-    if not _is_listed(catalogue, found.id):
-        catalogue.record_quarantine(found)
-
-
-def _is_listed(catalogue: Catalogue, quarantine_id: str) -> bool:
     try:
-        catalogue.quarantine_entry(quarantine_id)
+        listed = catalogue.quarantine_entry(found.id)
     except NotFound:
-        return False
-    return True
+        catalogue.record_quarantine(found)
+        return
+    if listed.store != store.name:
+        catalogue.quarantine_copied(found.id, store.name)

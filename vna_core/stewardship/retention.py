@@ -9,9 +9,10 @@ from typing import Final
 
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.ages import StudyAge
+from vna_core.configuration import Settings
 from vna_core.configuration_stewardship import RetentionRuleSettings
 from vna_core.domain.corrections import CorrectionKind
-from vna_core.domain.errors import NotFound, UnderHold
+from vna_core.domain.errors import ConfigurationError, NotFound, UnderHold
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.stewardship.calendar import after_period
 from vna_core.stewardship.deletion import Deleting
@@ -74,8 +75,25 @@ def apply_rules(
     return report
 
 
+def check_departments(settings: Settings) -> None:
+    """Refuse rules about departments that are not configured. Raises ConfigurationError that names the line."""
+    for number, rule in enumerate(settings.retention.rules):
+        unknown = sorted(set(rule.department) - settings.departments.keys())
+        if unknown:
+            raise ConfigurationError(
+                f"{settings.where('retention', 'rules', number, 'department')}: {unknown[0]!r} is no configured department. For what "
+                "images say in Institutional Department Name (0008,1040) write institutional_department.",
+                department=unknown[0],
+            )
+
+
 def _fits(rule: RetentionRuleSettings, study: StudyAge) -> bool:
-    wanted = ((rule.modality, study.modalities), (rule.source, study.sources), (rule.department, study.departments))
+    wanted = (
+        (rule.modality, study.modalities),
+        (rule.source, study.sources),
+        (rule.department, study.departments),
+        (rule.institutional_department, study.institutional_departments),
+    )
     return all(not named or found <= set(named) for named, found in wanted)
 
 

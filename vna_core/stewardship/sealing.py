@@ -14,18 +14,20 @@ from typing import Final
 
 import structlog
 
-from vna_core.archival_storage.keys import array_key, is_pack, pack_folder
-from vna_core.archival_storage.packs import read_pack
+from vna_core.archival_storage.keys import array_key, digest_of_pack, is_pack, pack_folder
+from vna_core.archival_storage.packs import Pack, read_pack
 from vna_core.catalogue import Catalogue
 from vna_core.configuration_packs import PackSettings
-from vna_core.domain.errors import DigestMismatch, LeaseLost, Malformed
+from vna_core.domain.errors import DigestMismatch, LeaseLost, Malformed, StorageError, StoreUnavailable
 from vna_core.domain.octets import ByteRange
-from vna_core.domain.packs import ListedPack, PackClaim, SeriesPlace, StoredVersion
+from vna_core.domain.packs import Leftover, ListedPack, PackClaim, SeriesPlace, StoredVersion
 from vna_core.ports.storage import Store
 from vna_core.stewardship.packing import Batch, UnreadableMember, batches, make_pack, parsed_headers
 
 LEASE: Final = 600.0
 """Seconds for which a series is claimed; renewed for every pack."""
+_WAIT: Final = 3600.0
+"""Seconds until another look at what could not be removed yet."""
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +64,8 @@ class PackKeeper:
         Where packs are made: the landing store.
     after_step
         Called with the name of each step left; fault tests end the process there.
+    everywhere
+        Loose objects stay until every store that has them has them in a pack: where a placement policy brings packs there.
     """
 
     def __init__(
@@ -71,9 +75,11 @@ class PackKeeper:
         catalogue: Catalogue,
         settings: PackSettings,
         after_step: Callable[[str], object] = lambda _: None,
+        everywhere: bool = False,
     ) -> None:
         self._stores = stores
         self._store = store
+        self._everywhere = everywhere
         self._catalogue = catalogue
         self._settings = settings
         self._after_step = after_step
@@ -131,8 +137,7 @@ class PackKeeper:
                 packed, here = self._packed(place)
                 loose = [one for row in self._rows(place) for one in self._catalogue.packs.loose(row, self._store.name)]
                 if self._is_worth_it(packed, loose, here):
-                    replaced = self._replaced({one.location.key: here[one.location.key].sha256 for one in packed})
-                    self._pack(place, claim, [*packed, *loose], replaced, report)
+                    self._pack(place, claim, [*packed, *loose], self._replaced(packed), report)
                     self._remove_unknown(place)
                 else:
                     report.skipped = "nothing to gain"
@@ -147,19 +152,19 @@ class PackKeeper:
 
         A pack of which a version went to another series stays as it is: what takes over a pack takes over all of it.
         """
-        packs, name = self._catalogue.packs, self._store.name
+        packs = self._catalogue.packs
         listed = packs.listed(study=place.study_instance_uid, series=place.series_instance_uid, limit=10_000)
-        found = [one for row in self._rows(place) for one in packs.packed(row, name)]
+        found = [one for row in self._rows(place) for one in packs.packed(row, self._names())]
         taken = Counter(one.location.key for one in found)
-        here = {one.key: one for one in listed if name in one.stores and taken[one.key] == one.live}
+        here = {one.key: one for one in listed if taken[one.key] == one.live}
         return self._named([one for one in found if one.location.key in here]), here
 
     def _named(self, packed: Sequence[StoredVersion]) -> list[StoredVersion]:
         """The same, by the names they have in their packs: an earlier generation may have had another UID than its version."""
         names = {
             (key, one.range.offset): one.name.rsplit(".", 2)[0]
-            for key in {one.location.key for one in packed}
-            for one in read_pack(_reader(self._store, key), self._store.stat(key).size).members
+            for key, store in _where(packed).items()
+            for one in self._read(store, key).members
         }
         named = []
         for one in packed:
@@ -167,12 +172,18 @@ class PackKeeper:
             named.append(one if uid.startswith("~") else replace(one, sop_instance_uid=uid))
         return named
 
-    def _replaced(self, taken: Mapping[str, str]) -> list[str]:
+    def _replaced(self, packed: Sequence[StoredVersion]) -> list[str]:
         """Digests of packs that are taken over, and of those that they had taken over: one of them may still lie somewhere."""
-        earlier = {
-            sha256 for key in taken for sha256 in read_pack(_reader(self._store, key), self._store.stat(key).size).replaces
-        }
-        return sorted({*taken.values(), *earlier})
+        taken = _where(packed)
+        earlier = {sha256 for key, store in taken.items() for sha256 in self._read(store, key).replaces}
+        return sorted({*map(digest_of_pack, taken), *earlier})
+
+    def _names(self) -> list[str]:
+        """Stores to read packs from, the one to read from first."""
+        return [self._store.name, *(name for name in self._stores if name != self._store.name)]
+
+    def _read(self, store: str, key: str) -> Pack:
+        return read_pack(_reader(self._stores[store], key), self._stores[store].stat(key).size)
 
     def _is_worth_it(
         self, packed: Sequence[StoredVersion], loose: Sequence[StoredVersion], here: Mapping[str, ListedPack]
@@ -206,7 +217,7 @@ class PackKeeper:
                 self._seal_batch(place, claim, batch, last, report)
             except UnreadableMember as error:
                 bad = error.member
-                _log.error("object-not-packed", store=self._store.name, key=bad.location.key, code=error.code)
+                _log.error("object-not-packed", store=bad.location.store, key=bad.location.key, code=error.code)
                 self._catalogue.set_location_state(bad.held.pk, bad.location, "bad")
                 report.damaged.append(bad.location.key)
                 if replaces:
@@ -217,8 +228,9 @@ class PackKeeper:
         self, place: SeriesPlace, claim: PackClaim, batch: Batch, replaces: Sequence[str], report: PackingReport
     ) -> None:
         self._catalogue.packs.keep_claim(claim, LEASE)
-        new = make_pack(place, batch, self._store, replaces, self._after_step)
-        self._catalogue.packs.switch(claim, new, self._store.name, batch.objects, self._settings.removal_delay)
+        new = make_pack(place, batch, self._store, self._stores, replaces, self._after_step)
+        delay, (here, *others) = self._settings.removal_delay, self._names()
+        self._catalogue.packs.switch(claim, new, here, batch.objects, delay, others)
         self._after_step("switched")
         report.packs.append(new.key)
         report.members += len(new.members)
@@ -228,10 +240,15 @@ class PackKeeper:
         """Remove packs that a process wrote which died before anything pointed at them; each member of them is held elsewhere."""
         packs, name = self._catalogue.packs, self._store.name
         waiting = {key for store, key, _ in packs.leftovers(100_000, due_in=10 * 365 * 86_400) if store == name}
-        held = {one.sha256 for row in self._rows(place) for one in (*packs.loose(row, name), *packs.packed(row, name))}
+        held = {one.sha256 for row in self._rows(place) for one in (*packs.loose(row, name), *packs.packed(row, [name]))}
         folder = pack_folder(place.study_instance_uid, place.series_instance_uid)
         for stored in list(self._store.list(folder)):
-            if not is_pack(stored.key) or stored.key in waiting or packs.listed(key=stored.key):
+            if (
+                not is_pack(stored.key)
+                or stored.key in waiting
+                or packs.listed(key=stored.key)
+                or packs.is_needed(name, stored.key)
+            ):
                 continue
             try:
                 found = read_pack(_reader(self._store, stored.key), stored.size)
@@ -244,21 +261,47 @@ class PackKeeper:
     def remove_leftovers(self, *, at_once: bool = False) -> int:
         """Remove what nothing points at any more and nobody can still be reading; how many objects.
 
-        Raises StoreUnavailable, CatalogueError: what is left is removed another time.
+        What holds deleted instances that may be taken back stays, and what a store refuses to delete (it is locked): both are
+        looked at again later.
+
+        A store that does not answer is left for another time. Raises CatalogueError.
         """
-        packs, removed = self._catalogue.packs, 0
-        while due := packs.leftovers(due_in=10 * 365 * 86_400.0 if at_once else 0.0):
-            reachable = [one for one in due if one[0] in self._stores]
-            for store, key, instance in reachable:
-                if packs.leftover_is_free(store, key, instance):
-                    self._remove(self._stores[store], key)
-                    removed += 1
+        return sum(self._removed_from(store, found) for store, found in self._leftovers(at_once).items())
+
+    def _removed_from(self, store: str, found: Sequence[tuple[str, int]]) -> int:
+        packs, gone, waiting, removed = self._catalogue.packs, list[str](), list[str](), 0
+        try:
+            for key, instance in found:
+                fate = packs.fate_of(store, key, instance, everywhere=self._everywhere)
+                if fate is Leftover.FREE and not self._is_removed(self._stores[store], key):
+                    fate = Leftover.WAITS
+                removed += fate is Leftover.FREE
+                (waiting if fate is Leftover.WAITS else gone).append(key)
                 self._after_step("removed")
-            for store in {one[0] for one in reachable}:
-                packs.forget_leftovers(store, [key for at, key, _ in reachable if at == store])
-            if len(reachable) < len(due):
-                break
+        except StoreUnavailable as error:
+            _log.warning("leftovers-not-removed", store=store, code=error.code)
+        packs.forget_leftovers(store, gone)
+        packs.postpone_leftovers(store, waiting, _WAIT)
         return removed
+
+    def _leftovers(self, at_once: bool) -> dict[str, list[tuple[str, int]]]:
+        """What is due, by store: those that are configured."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for store, key, instance in self._catalogue.packs.leftovers(100_000, due_in=10 * 365 * 86_400.0 if at_once else 0.0):
+            if store in self._stores:
+                found.setdefault(store, []).append((key, instance))
+        return found
+
+    def _is_removed(self, store: Store, key: str) -> bool:
+        """Remove an object; False where the store refuses."""
+        try:
+            self._remove(store, key)
+        except StoreUnavailable:
+            raise
+        except StorageError as error:
+            _log.info("object-not-removed", store=store.name, key=key, code=error.code)
+            return False
+        return True
 
     @staticmethod
     def _remove(store: Store, key: str) -> None:
@@ -288,6 +331,11 @@ class _Claimed:
 
 def _report(place: SeriesPlace) -> PackingReport:
     return PackingReport(place.study_instance_uid, place.series_instance_uid)
+
+
+def _where(packed: Sequence[StoredVersion]) -> dict[str, str]:
+    """Keys of the packs that objects lie in, and the store to read each from."""
+    return {one.location.key: one.location.store for one in packed}
 
 
 def _reader(store: Store, key: str) -> Callable[[int, int], bytes]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.delivery_notes import deliveries
-from vna_core.archival_storage.keys import PACKS
+from vna_core.archival_storage.keys import digest_of_key, is_pack
 from vna_core.catalogue import Catalogue, Replacement
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.octets import ByteRange
@@ -98,20 +98,22 @@ class TakingUp:
             self._leave_if_packed(version, entry, found)  # it lies loose and in a pack, or in two packs
             return Taken.KNOWN
         if version is None:  # the object it was made from is gone; this one holds the octets as well
-            catalogue.record(entry)
+            version = catalogue.record(entry).held
         elif made.run in undone:
             catalogue.generations.list_only(version.pk, entry)
         else:
             catalogue.generations.replace([Replacement(version.pk, entry)])
+        self._repoint(found, version)
         return Taken.RECORDED
 
     def _known(self, found: FoundObject, versions: tuple[HeldInstance, ...]) -> Taken | None:
-        """How an object ends that is on record; a loose copy of it in a store that is not is listed with it."""
+        """How an object ends that is on record; a copy of it in a store that has none yet is listed with it."""
+        where, sha256 = Location(found.store.name, found.key, found.offset, found.size), found.sha256 or digest_of_key(found.key)
         for held in versions:
-            if _is_at(held, found):
-                where = Location(found.store.name, found.key, 0, found.size)
-                added = not found.sha256 and self._catalogue.add_copy(held.pk, where)
-                return Taken.COPY if added else Taken.KNOWN
+            is_new = held.sha256 == sha256 and all(one.store != where.store for one in held.locations)
+            if is_new or _is_at(held, found):
+                self._repoint(found, held)
+                return Taken.COPY if self._catalogue.add_copy(held.pk, where) else Taken.KNOWN
         return Taken.KNOWN if self._catalogue.generations.knows(found.key, found.offset) else None
 
     def _record(self, entry: IndexEntry, found: FoundObject, versions: tuple[HeldInstance, ...]) -> Taken:
@@ -119,15 +121,30 @@ class TakingUp:
         classification = {held.pk: classify(self._held(held), new) for held in versions}
         recorded = self._catalogue.record(entry, classification)
         if recorded.outcome is not Outcome.DUPLICATE or _is_at(recorded.held, found):
+            self._repoint(found, recorded.held)
             return Taken.RECORDED
         self._leave_if_packed(recorded.held, entry, found)
         return Taken.KNOWN
 
+    def _repoint(self, found: FoundObject, held: HeldInstance) -> None:
+        """A member of a pack that is listed is of this version."""
+        if is_pack(found.key):
+            self._catalogue.packs.repoint(found.key, found.offset, held.pk)
+
     def _leave_if_packed(self, held: HeldInstance, entry: IndexEntry, found: FoundObject) -> None:
-        """A loose object that lies in a pack of the same store as well was not removed yet: it is removed later."""
-        packed = [one for one in held.locations if one.store == found.store.name and one.key.startswith(PACKS)]
-        if packed and held.sha256 == entry.sha256 and not found.sha256:
+        """A loose object that lies in a pack of the same store as well was not removed yet: it is removed later.
+
+        An earlier object lies in every store that has the pack: it is removed when this one has it.
+        """
+        if is_pack(found.key):
+            return
+        here = held.locations if held.sha256 == entry.sha256 else ()
+        earlier = [one.location for one in self._catalogue.generations.of_version(held.pk) if one.sha256 == entry.sha256]
+        packed = [one.store for one in (*here, *earlier) if is_pack(one.key)]
+        if found.store.name in packed:
             self._catalogue.packs.leave(found.store.name, [(found.key, held.pk)], 0.0)
+        elif packed and not here:
+            self._catalogue.packs.leave(found.store.name, [(found.key, held.pk)], None)
 
     def _held(self, held: HeldInstance) -> ComparedObject:
         return _compared(held, lambda wanted: self._copies.chunks(held, wanted))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pydicom
 import pytest
@@ -20,6 +21,9 @@ from vna_core.configuration_packs import PackSettings
 from vna_core.domain.errors import LeaseLost, NotFound
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.outcome import Outcome
+from vna_core.domain.stewardship import Extent
+from vna_core.stewardship.deletion import PURGE, Deleting
+from vna_core.stewardship.pack_jobs import COMPACT
 from vna_storage_filesystem.store import FilesystemStore
 
 ALL = {octets for octets, _ in OFFERED}
@@ -245,3 +249,49 @@ def test_a_copy_in_another_store_takes_over_from_loose_objects_there(archive: Ar
     assert ("other", key, 0) in archive.catalogue.packs.leftovers()
     with pytest.raises(NotFound):
         archive.catalogue.packs.record_copy("packs/unknown", "other")
+
+
+def test_what_is_taken_back_out_of_a_pack_counts_as_its_member_again(archive: Archive) -> None:
+    seal_all(archive)
+    keeper(archive).remove_leftovers()
+    deleting = Deleting(archive.stores, archive.landing, archive.catalogue)
+    deletion = deleting.delete(Extent.INSTANCE, "1.2.3.3.1", "x", "me")
+    [pack] = archive.catalogue.packs.listed(series="1.2.3.3")
+    assert (pack.members, pack.live) == (2, 1)
+    deleting.undelete(deletion.id, "me")
+    [pack] = archive.catalogue.packs.listed(series="1.2.3.3")
+    assert (pack.members, pack.live) == (2, 2)
+    assert not any(one.packs for one in compact_all(archive))
+    prove(archive, ALL)
+
+
+def test_a_purged_member_leaves_its_pack_and_a_series_that_is_purged_whole_leaves_none(archive: Archive) -> None:
+    seal_all(archive)
+    keeper(archive).remove_leftovers()
+    deleting = Deleting(archive.stores, archive.landing, archive.catalogue)
+    whole = deleting.delete(Extent.SERIES, "1.2.3.3", "x", "me")
+    part = deleting.delete(Extent.INSTANCE, "1.2.3.2.1", "x", "me")
+    report = deleting.purge("me", timedelta(0))
+    assert report.purged == [whole.id] and {one.deletion for one in report.left} == {part.id}
+    assert not [key for key in pack_keys(archive) if "/1.2.3.3/" in key]
+    assert {job.kind for job in archive.catalogue.jobs.listed()} == {COMPACT, PURGE}
+    compact_all(archive)
+    keeper(archive).remove_leftovers()
+    assert deleting.purge("me", timedelta(0)).purged == [part.id]
+    assert not [key for key in pack_keys(archive) if b"1.2.3.2.1." in archive.landing.read(key)]
+
+
+def test_a_hold_keeps_a_purge_that_has_begun_from_taking_more_out_of_packs(archive: Archive) -> None:
+    seal_all(archive)
+    keeper(archive).remove_leftovers()
+    deleting = Deleting(archive.stores, archive.landing, archive.catalogue)
+    deletion = deleting.delete(Extent.INSTANCE, "1.2.3.2.1", "x", "me")
+    deleting.purge("me", timedelta(0))
+    hold = deleting.set_hold(Extent.SERIES, "1.2.3.2", "case", "lawyer")
+    before = set(pack_keys(archive))
+    compact_all(archive)
+    keeper(archive).remove_leftovers(at_once=True)
+    assert before < set(pack_keys(archive)), "the old pack, which holds it, stays beside the new one"
+    assert deleting.purge("me", timedelta(0)).held == {deletion.id: hold.id}
+    deleting.release_hold(hold.id, "judge")
+    assert deleting.purge("me", timedelta(0)).purged == [deletion.id]

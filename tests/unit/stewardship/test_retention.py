@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.stewardship.held_archive import Place
+from tests.unit.stewardship.held_archive import Place, fill
 from tests.unit.stewardship.two_stores import Keeper, flip, keeper
+from vna_core.bootstrap import open_archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine
 from vna_core.configuration import Settings, load_settings
 from vna_core.configuration_stewardship import RetentionRuleSettings, RetentionSettings, ScrubSettings
@@ -45,7 +47,8 @@ def rule(**values: Any) -> RetentionRuleSettings:
         ([rule(modality=["MR", "CT"])], date(2036, 1, 2), STUDIES),
         ([rule(source="south")], date(2036, 1, 2), {"1.2.4.2", "1.2.5.9"}),
         ([rule(source=["south", "CT_NORTH"])], date(2036, 1, 2), STUDIES),
-        ([rule(department="Cardiology")], date(2100, 1, 1), set()),
+        ([rule(institutional_department="Cardiology")], date(2100, 1, 1), set()),
+        ([rule(department="cardiology")], date(2100, 1, 1), set()),
         ([rule(source="south", keep="30y"), rule()], date(2036, 1, 2), {"1.2.3.1"}),
         ([rule(since="arrival", keep="1d")], date.today(), set()),
         ([rule(since="arrival", keep="1d")], date.today() + timedelta(days=2), STUDIES),
@@ -57,6 +60,30 @@ def test_what_is_due_follows_the_first_rule_that_fits_all_of_a_study(
     before = kept.archive.catalogue.fingerprint()
     assert {one.study.study_instance_uid for one in due_studies(kept.archive.catalogue, rules, today)} == due
     assert kept.archive.catalogue.fingerprint() == before
+
+
+def test_a_department_is_the_configured_one_and_all_of_a_study_belongs_to_it(tmp_path: Path) -> None:
+    departments = {"north": {"holds": [{"name": ["CT_NORTH"]}]}, "south": {"holds": [{"name": ["south"]}]}}
+    document = {"data": str(tmp_path / "data"), "departments": departments}
+    with open_archive(Settings.model_validate(document)) as archive:
+        fill(archive)
+
+        def due(*rules: RetentionRuleSettings) -> set[str]:
+            return {one.study.study_instance_uid for one in due_studies(archive.catalogue, rules, date(2100, 1, 1))}
+
+        assert due(rule(department="south")) == {"1.2.4.2", "1.2.5.9"}
+        assert due(rule(department="north")) == set(), "one version in the study came from the other department"
+        assert due(rule(department=["north", "south"])) == STUDIES
+        assert due(rule(institutional_department="north")) == set()
+
+
+def test_a_rule_about_a_department_that_is_not_configured_is_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "vna.yaml"
+    path.write_text("retention:\n  rules:\n    - {id: a, department: Paediatrics, keep: 30y}\n")
+    with pytest.raises(
+        ConfigurationError, match="vna.yaml:3.*'Paediatrics' is no configured department.*institutional_department"
+    ):
+        open_archive(load_settings(path).model_copy(update={"data": tmp_path / "data"}))
 
 
 def test_what_is_due_is_hidden_with_the_rule_as_reason_and_what_is_held_stays(kept: Keeper) -> None:

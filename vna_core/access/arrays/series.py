@@ -13,8 +13,10 @@ from vna_core.access.arrays.metadata import OME_VERSION, array_document, documen
 from vna_core.access.arrays.slides import is_slide, slide_levels
 from vna_core.access.retrieve import Retriever
 from vna_core.access.view import CatalogueView
+from vna_core.archival_storage.copies import SMALL, neighbours
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import LimitExceeded, NotFound
+from vna_core.domain.instance import Location
 from vna_core.domain.octets import ByteRange
 
 METADATA: Final = "zarr.json"
@@ -148,6 +150,24 @@ class SeriesArrays:
         place = None if key in self._documents else self.place(key)
         return place is None or self._retriever.is_local(place.held)
 
+    def is_small(self, key: str) -> bool:
+        """Whether a key is the only frame of a small object: such frames are read together, see `read_all`."""
+        place = None if key in self._documents else self.place(key)
+        return place is not None and not place.shift and place.held.number_of_frames == 1 and place.held.size <= SMALL
+
+    def runs(self, keys: Sequence[str]) -> list[list[str]]:
+        """Keys of which `is_small` is true, sorted into those whose frames one request gives."""
+        places = {key: place.held for key in keys if (place := self.place(key)) is not None}
+        placed = {key: held for key, held in places.items() if held.locations}
+        order = sorted(placed, key=lambda key: _where(placed[key].locations[0]))
+        found = iter(order)
+        together = neighbours([placed[key] for key in order], [placed[key].locations[0] for key in order])
+        return [[next(found) for _ in run] for run in together] + [[key] for key in places if key not in placed]
+
+    def read_all(self, keys: Sequence[str]) -> list[memoryview]:
+        """Keys of which `is_small` is true, in order; those of one of the `runs` by one range read. Raises as `read`."""
+        return self._retriever.single_frames([place.held for key in keys if (place := self.place(key)) is not None])
+
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes | None:
         """Octets under a key, or a part of them; a negative offset counts from the end. None when there are none.
 
@@ -178,13 +198,12 @@ class SeriesArrays:
         return self._retriever.range(place.held, ByteRange(whole.offset + start, taken)) if taken else b""
 
     def _range(self, place: FramePlace) -> ByteRange:
-        """Where a frame is in the stored object, whole octets."""
-        held = place.held
-        if place.bits and held.pixel_data is not None:
-            first = place.index * place.bits
-            begin, end = first >> 3, first + place.bits + 7 >> 3
-            return ByteRange(held.pixel_data.offset + begin, end - begin)
-        return self._retriever.frame_ranges(held)[place.index]
+        return self._retriever.frame_range(place.held, place.index, place.bits)
+
+
+def _where(location: Location) -> tuple[str, str, int]:
+    """What neighbours are found by."""
+    return location.store, location.key, location.offset
 
 
 def _part(octets: bytes, offset: int, length: int | None) -> bytes:

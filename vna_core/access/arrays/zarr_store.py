@@ -11,6 +11,7 @@ from typing import Final
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
+from vna_core.access.arrays.gathering import GatheredReads
 from vna_core.access.arrays.series import SeriesArrays
 
 _REFUSED: Final = "What the archive holds is not changed through its arrays."
@@ -26,6 +27,7 @@ class ArchiveZarrStore(Store):  # type: ignore[misc]
     def __init__(self, arrays: SeriesArrays) -> None:
         super().__init__(read_only=True)
         self._arrays = arrays
+        self._gathered = GatheredReads(arrays.runs, arrays.read_all)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ArchiveZarrStore) and other._arrays is self._arrays
@@ -35,11 +37,14 @@ class ArchiveZarrStore(Store):  # type: ignore[misc]
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Octets under a key, or a part of them; None when there are none."""
-        asked = _asked(byte_range)
-        if self._arrays.is_prompt(key):
-            octets = self._arrays.read(key, *asked)
+        octets: bytes | memoryview | None
+        is_prompt = self._arrays.is_prompt(key)
+        if byte_range is None and self._arrays.is_small(key):
+            octets = self._arrays.read_all((key,))[0] if is_prompt else await self._gathered.read(key)
+        elif is_prompt:
+            octets = self._arrays.read(key, *_asked(byte_range))
         else:  # several wait for the network at once
-            octets = await asyncio.to_thread(self._arrays.read, key, *asked)
+            octets = await asyncio.to_thread(self._arrays.read, key, *_asked(byte_range))
         return None if octets is None else prototype.buffer.from_bytes(octets)
 
     async def get_partial_values(

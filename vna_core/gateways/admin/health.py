@@ -21,17 +21,23 @@ class Health:
 
 
 class Readiness:
-    """GET ``/readyz``: every store takes and gives an object, the catalogue answers, the audit trail is written; 503 where one does not."""
+    """GET ``/readyz``: every store takes and gives an object, the catalogue answers, the audit trail is written.
 
-    def __init__(self, catalogue: Catalogue, stores: Mapping[str, Store], auditor: Auditor) -> None:
+    503 where the archive cannot do its work. While a store does not answer that nothing lands in, it is ``degraded``: what other
+    stores hold is served and new images are taken.
+    """
+
+    def __init__(self, catalogue: Catalogue, stores: Mapping[str, Store], auditor: Auditor, landing: str) -> None:
+        self._needed = ("audit", "catalogue", f"store:{landing}")
         self._catalogue = catalogue
         self._auditor = auditor
         self._stores = stores
 
     async def __call__(self, exchange: Exchange) -> None:
         checks: dict[str, str] = await exchange.blocking(self._check)
-        ready = all(state == "ok" for state in checks.values())
-        await exchange.json({"status": "ready" if ready else "not-ready", "checks": checks}, 200 if ready else 503)
+        failing = [name for name, state in checks.items() if state != "ok"]
+        status = "not-ready" if any(name in self._needed for name in failing) else "degraded" if failing else "ready"
+        await exchange.json({"status": status, "checks": checks}, 503 if status == "not-ready" else 200)
 
     def _check(self) -> dict[str, str]:
         checks = {"audit": "audit-unavailable" if self._auditor.failing else "ok"}

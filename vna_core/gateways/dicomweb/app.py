@@ -124,7 +124,7 @@ def create_app(
         routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=["GET"], name=name))
 
     add("/healthz", "health", None, Health())
-    add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}, gate.auditor))
+    add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}, gate.auditor, settings.landing))
     add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, metrics, federation))
     add(f"{API}/statistics", "statistics", Action.MONITOR, Totals(catalogue))
     add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest, availability))

@@ -21,9 +21,10 @@ def upgrade() -> None:
         sa.Column("key", TEXT, nullable=False),
         sa.Column("tier", TEXT, nullable=False, server_default=""),
         *(_number(name) for name in ("tier_since", "locked_until", "readable_until")),
+        sa.Column("legal_hold", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("store", "key", name="pk_object_terms"),
         sqlite_with_rowid=False,
-        comment="Objects that are in a tier, locked, or recalled for a time; others have no row. Times are microseconds since 1970.",
+        comment="Objects that are in a tier, locked, held, or recalled for a time; others have no row. Times are microseconds since 1970.",
     )
     op.create_index("ix_object_terms_readable_until", "object_terms", ["readable_until"])
     op.create_table(
@@ -63,6 +64,14 @@ def upgrade() -> None:
         comment="Every store that was ever configured: copies in one that no longer is are offline.",
     )
     op.create_table(
+        "quarantine_copies",
+        sa.Column("id", SHORT, nullable=False),
+        sa.Column("store", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("id", "store", name="pk_quarantine_copies"),
+        sqlite_with_rowid=False,
+        comment="Stores that have a verified copy of an item of the quarantine, besides the one it landed in.",
+    )
+    op.create_table(
         "placement_scans",
         sa.Column("policy", SHORT, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -77,7 +86,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove them."""
-    for name in ("placement_scans", "known_stores", "study_accesses", "series_nearline", "placements", "object_terms"):
+    for name in (
+        "placement_scans",
+        "quarantine_copies",
+        "known_stores",
+        "study_accesses",
+        "series_nearline",
+        "placements",
+        "object_terms",
+    ):
         op.drop_table(name)
 
 

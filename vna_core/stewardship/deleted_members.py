@@ -1,0 +1,76 @@
+"""Deleted instances that lie in packs: taken out of them again when the deletion is taken back, and for good when it is purged.
+
+A pack is not taken apart: one in which nothing else lies is removed, any other is compacted without what was deleted. The new
+pack takes its place in every store by placement, and the old one goes there as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vna_core.archival_storage.keeping import keep
+from vna_core.archival_storage.keys import array_key, instance_key, is_pack
+from vna_core.catalogue import Catalogue
+from vna_core.domain.errors import ObjectMissing, StorageError, StoreUnavailable
+from vna_core.domain.octets import ByteRange
+from vna_core.domain.stewardship import DeletedObject
+from vna_core.ports.storage import Store
+from vna_core.stewardship.holding import delete_released
+from vna_core.stewardship.pack_jobs import ask_for_compaction
+from vna_core.stewardship.taking_up import FoundObject
+
+
+class DeletedMembers:
+    """Members of packs that belong to deletions."""
+
+    def __init__(self, stores: Mapping[str, Store], landing: Store, catalogue: Catalogue) -> None:
+        self._stores = stores
+        self._landing = landing
+        self._catalogue = catalogue
+
+    def kept_apart(self, found: FoundObject) -> FoundObject:
+        """The object itself; as a loose one when its pack was taken over by one without it, for that pack goes.
+
+        Raises
+        ------
+        DigestMismatch, ObjectMissing, StoreUnavailable
+            It cannot be read.
+        OutOfResources
+            The landing store cannot take it.
+        """
+        if not is_pack(found.key) or self._catalogue.packs.has_copy(found.store.name, found.key):
+            return found
+        entry, where = found.entry(), ByteRange(found.offset, found.size)
+        key = instance_key(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
+        made = keep(self._landing, key, lambda: found.store.chunks(found.key, where), found.sha256)
+        return FoundObject(self._landing, made.key, made.size)
+
+    def removed(self, where: DeletedObject) -> str:
+        """Whether no store has the pack any more in which a purged object lay: why not, or nothing.
+
+        A pack in which nothing lies that is held or may be taken back is removed; of any other the compaction is asked for.
+        """
+        why = ""
+        for store in self._stores.values():
+            try:
+                store.stat(where.key)
+                why = self._left(store, where.key) or why
+            except ObjectMissing:
+                continue
+            except StoreUnavailable:
+                why = f"store {store.name} does not answer"
+            except StorageError as error:
+                why = f"store {store.name}: {error.message}"
+        return why
+
+    def _left(self, store: Store, key: str) -> str:
+        packs = self._catalogue.packs
+        if not packs.is_needed(store.name, key):
+            store.delete(array_key(key))
+            delete_released(store, key)
+            packs.gone(store.name, key)
+            return ""
+        for pack in packs.listed(key=key):
+            for place in packs.series(study=pack.study_instance_uid, series=pack.series_instance_uid):
+                ask_for_compaction(self._catalogue, place)
+        return f"it lies in a pack with others in store {store.name}: a job makes a pack without it"
