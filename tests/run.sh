@@ -6,7 +6,7 @@ source examples/environment.sh
 
 install_peers() {
     local wanted=() package
-    for package in dcmtk orthanc orthanc-dicomweb postgresql gcc; do
+    for package in dcmtk orthanc orthanc-dicomweb postgresql rabbitmq-server gcc; do
         dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
     done
     command -v npm >/dev/null || wanted+=(nodejs npm)

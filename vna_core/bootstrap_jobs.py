@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 from vna_core.bootstrap import Archive, pack_keeper
 from vna_core.bootstrap_federation import correction_sender
 from vna_core.bootstrap_migration import migration_worker
 from vna_core.domain.corrections import REJECTION_NOTES, SEND
+from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.jobs import BACKGROUND
 from vna_core.domain.placement import PLACE, RECALL
-from vna_core.jobs import EmbeddedEngine
-from vna_core.ports.jobs import Handler
+from vna_core.jobs import EmbeddedEngine, LedgerWork
+from vna_core.jobs.embedded import NAME as EMBEDDED
+from vna_core.ports.hookspecs import JobEngineFactory
+from vna_core.ports.jobs import Handler, JobEngine, Work
 from vna_core.stewardship.duties import Duties
 from vna_core.stewardship.holding import HOLD_COPIES, HoldingCopies
 from vna_core.stewardship.pack_jobs import ensure_pack_jobs, pack_handlers
@@ -59,7 +63,27 @@ def _duties(archive: Archive) -> Duties:
     return Duties(archive.stores, archive.landing, archive.catalogue, settings.scrub, settings.retention, auditor=archive.audit)
 
 
-def job_engine(archive: Archive, name: str) -> EmbeddedEngine:
-    """The engine that runs the archive's jobs in this process."""
+def job_work(archive: Archive, name: str) -> LedgerWork:
+    """The archive's jobs, as this process may do them."""
     worker = f"{name}@{socket.gethostname()}:{os.getpid()}"
-    return EmbeddedEngine(archive.catalogue.jobs, job_handlers(archive, worker), archive.settings.jobs, worker)
+    return LedgerWork(archive.catalogue.jobs, job_handlers(archive, worker), archive.settings.jobs, worker)
+
+
+def job_engine(archive: Archive, name: str) -> JobEngine:
+    """The configured engine, which runs the archive's jobs in this process. Raises ConfigurationError."""
+    settings = archive.settings.jobs
+    engines: dict[str, JobEngineFactory] = {EMBEDDED: _embedded, **archive.plugins.job_engines()}
+    factory = engines.get(settings.engine)
+    if factory is None:
+        known = ", ".join(sorted(engines))
+        raise ConfigurationError(
+            f"No plugin provides the job engine {settings.engine!r}. Available: {known}.", setting="jobs.engine"
+        )
+    return factory(job_work(archive, name), settings.options)
+
+
+def _embedded(work: Work, options: Mapping[str, Any]) -> JobEngine:
+    if options:
+        raise ConfigurationError(f"The engine {EMBEDDED} has no options: {', '.join(sorted(options))}.", setting="jobs.options")
+    assert isinstance(work, LedgerWork)
+    return EmbeddedEngine(work)

@@ -15,7 +15,7 @@ from vna_core.domain.errors import ConfigurationError, PluginError
 from vna_core.domain.outcome import IngestResult
 from vna_core.ports import hookspecs
 from vna_core.ports.dialect import Dialect
-from vna_core.ports.hookspecs import ENTRY_POINT_GROUP, PROJECT, PacsFactory, StoreFactory
+from vna_core.ports.hookspecs import ENTRY_POINT_GROUP, PROJECT, JobEngineFactory, PacsFactory, StoreFactory
 from vna_core.ports.keys import KeyProviderFactory
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.pacs_options import without_secrets
@@ -79,6 +79,10 @@ class Plugins:
     def pacs_adapters(self) -> Mapping[str, PacsFactory]:
         """URL scheme to factory."""
         return self._merged("register_pacs_adapters")
+
+    def job_engines(self) -> Mapping[str, JobEngineFactory]:
+        """Name of the engine to factory; the embedded one, which needs no plugin, is not among them."""
+        return self._merged("register_job_engines")
 
     def dialects(self) -> tuple[Dialect, ...]:
         """Every vendor's dialect, by name."""

@@ -1,4 +1,4 @@
-"""PACS adapter for media and folders: DICOMDIR, directory trees, ZIP and TAR files, storage folders of other archives."""
+"""PACS adapter for media and folders: DICOMDIR, directory trees, ZIP and TAR files, storage folders of other archives, Inventories."""
 
 from __future__ import annotations
 

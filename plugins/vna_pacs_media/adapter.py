@@ -1,4 +1,4 @@
-"""The adapter: a medium, a folder or an archive file that is read in place."""
+"""The adapter: a medium, a folder, an archive file, or the files that an Inventory names, read in place."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import structlog
 
+from vna_core.dicom.inventory_tree import is_inventory
 from vna_core.dicom.offered_files import OfferedFile, offered_files
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerUnavailable, VnaError
@@ -28,6 +29,7 @@ from vna_core.ports.pacs import (
 )
 from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
 from vna_core.ports.parallel_fetch import ParallelFetch
+from vna_pacs_media import inventoried
 from vna_pacs_media.fetching import Fetching
 from vna_pacs_media.index import CLOSED, Index, Place
 from vna_pacs_media.reading import indexed, is_attachment, unreadable
@@ -39,6 +41,9 @@ _BOTHERED: Final = 1000
 
 class MediaOptions(PacsOptions):
     """Options of a medium or folder."""
+
+    root: str = ""
+    """Folder below which files may be read that an Inventory names; without it, the folder of the Inventory itself."""
 
 
 class MediaAdapter(PacsAdapter):
@@ -81,6 +86,7 @@ class MediaAdapter(PacsAdapter):
             retrieve_modes=("file",),
             pages=True,
             as_stored=True,
+            digests=self._is_inventory(),
             statistics=True,
             product="files",
         )
@@ -93,7 +99,7 @@ class MediaAdapter(PacsAdapter):
         """See `PacsAdapter.inventory`. A file that says it is DICOM and cannot be read is an instance with minted UIDs."""
         for one in self._indexed(deadline).instances(study_instance_uid):
             uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid)
-            yield InventoriedInstance(*uids, size=one.place.size)
+            yield InventoriedInstance(*uids, digest=one.digest, size=one.place.size)
 
     def fetch(
         self,
@@ -141,11 +147,18 @@ class MediaAdapter(PacsAdapter):
                 self._index = index
             return self._index
 
+    def _is_inventory(self) -> bool:
+        return self._path.is_file() and is_inventory(self._path)
+
     def _fill(self, index: Index, deadline: Deadline | None) -> None:
         counts: Counter[str] = Counter()
         attachments = 0
         if not self._path.exists():
             raise PeerUnavailable(f"{self._path} is not there (any more): mount it, then try again.")
+        if self._is_inventory():
+            root = Path(self._options.root or self._path.parent).resolve()
+            _log.info("inventory-indexed", source=self.name, instances=inventoried.fill(index, self._path, root))
+            return
         for number, item in enumerate(offered_files([self._path])):
             if deadline is not None and number % _BOTHERED == 0:
                 deadline.check()

@@ -19,7 +19,8 @@ from vna_pacs_media.reading import CLASS, SERIES, SOP, STUDY, IndexedFile
 _SCHEMA: Final = """
 CREATE TABLE file (
     number INTEGER PRIMARY KEY, study TEXT, series TEXT, sop TEXT, class TEXT, patient TEXT, modality TEXT,
-    path BLOB, member TEXT, offset INTEGER, size INTEGER, folded INTEGER, attachment INTEGER, answer TEXT
+    path BLOB, member TEXT, offset INTEGER, size INTEGER, folded INTEGER, attachment INTEGER, answer TEXT,
+    digest TEXT
 );
 CREATE INDEX by_study ON file (study, series, sop);
 """
@@ -59,13 +60,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One instance: what it is called, and where it lies."""
+    """One instance: what it is called, and where it lies. `digest`: what an Inventory says of its file."""
 
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
     place: Place
+    digest: str = ""
 
 
 class Index:
@@ -78,7 +80,7 @@ class Index:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._lock = threading.Lock()
 
-    def add(self, file: IndexedFile, place: Place, attachment: bool) -> None:
+    def add(self, file: IndexedFile, place: Place, attachment: bool, digest: str = "") -> None:
         """Take one instance in. `attachment`: it lies where Orthanc keeps such."""
         answer = json.dumps(encode_attributes(file.values), ensure_ascii=True, separators=(",", ":"))
         keys = [_storable(file.first(tag)) for tag in (STUDY, SERIES, SOP, CLASS, 0x00100020, _MODALITY)]
@@ -86,8 +88,8 @@ class Index:
         with self._lock:
             self._database.execute(
                 "INSERT INTO file (study, series, sop, class, patient, modality, path, member, offset, size, folded, attachment,"
-                " answer) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (*keys, *where, answer),
+                " answer, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (*keys, *where, answer, digest),
             )
 
     def drop_partial_attachments(self) -> int:
@@ -120,12 +122,13 @@ class Index:
 
     def instances(self, study: str, series: str | None = None) -> Iterator[Placed]:
         """Files of a study or series, in the order found."""
-        sql = "SELECT study, series, sop, class, path, member, offset, size, folded FROM file WHERE study = ?"
+        sql = "SELECT study, series, sop, class, path, member, offset, size, folded, digest FROM file WHERE study = ?"
         values = [study]
         if series is not None:
             sql, values = sql + " AND series = ?", [study, series]
         for row in self._rows(sql + " ORDER BY number", values):
-            yield Placed(row[0], row[1], row[2], row[3], Place(os.fsdecode(row[4]), row[5], row[6], row[7], bool(row[8])))
+            place = Place(os.fsdecode(row[4]), row[5], row[6], row[7], bool(row[8]))
+            yield Placed(row[0], row[1], row[2], row[3], place, row[9])
 
     def statistics(self) -> SourceStatistics:
         """Counts of everything indexed."""

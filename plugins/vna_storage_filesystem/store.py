@@ -111,6 +111,11 @@ class FilesystemStore(Store):
             raise ConfigurationError(f"Store {name!r} of type filesystem: 'durable' is true or false.", store=name)
         return cls(name, Path(str(options["path"])), durable)
 
+    @property
+    def base_uri(self) -> str:
+        """The root as ``file:`` URI."""
+        return Path(self._root).as_uri() + "/"
+
     def abilities(self) -> Abilities:
         """Links are exclusive, reads are local, and everything is flushed, unless it is not to be."""
         return Abilities(conditional_create=True, local=True, durable_create=self._durable)

@@ -65,6 +65,11 @@ class S3Store(Store):
         # without conditions, at least the threads of this process do not overwrite each other
         self._locks = tuple(threading.Lock() for _ in range(0 if self._findings.conditional_create else _LOCKS))
 
+    @property
+    def base_uri(self) -> str:
+        """``s3://BUCKET/PREFIX``; none where only this store has the key that the service encrypts with."""
+        return "" if self._options.customer_key_file else f"s3://{self._options.bucket}/{self._prefix}"
+
     def abilities(self) -> Abilities:
         """As probed when the store was opened."""
         amazon = not self._options.endpoint or ".amazonaws.com" in self._options.endpoint

@@ -20,7 +20,7 @@ from vna_core.configuration_jobs import JobsSettings
 from vna_core.domain.errors import StorageError
 from vna_core.domain.placement import PLACE
 from vna_core.domain.stewardship import Extent
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 from vna_core.stewardship.deletion import Deleting
 from vna_core.stewardship.holding import HOLD_COPIES
 
@@ -48,7 +48,7 @@ def placed(folder: Path, service: S3Service, bucket: str) -> Iterator[Archive]:
 
 def work(archive: Archive) -> None:
     handlers = {kind: handler for kind, handler in job_handlers(archive).items() if kind in (PLACE, HOLD_COPIES)}
-    EmbeddedEngine(archive.catalogue.jobs, handlers, JobsSettings(poll=0.01, pause=0.001), "test").run_until_idle()
+    LedgerWork(archive.catalogue.jobs, handlers, JobsSettings(poll=0.01, pause=0.001), "test").run_until_idle()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from vna_core.domain.errors import ConfigurationError, StoreUnavailable
 from vna_core.domain.placement import PLACE
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.web_server import serve
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 
@@ -53,7 +53,7 @@ def work(archive: Archive) -> None:
     for job in archive.catalogue.jobs.listed(kind=PLACE):
         archive.catalogue.jobs.reopen(job.pk)
     handlers = {PLACE: job_handlers(archive)[PLACE]}
-    EmbeddedEngine(archive.catalogue.jobs, handlers, JobsSettings(poll=0.01, pause=60), "test").run_until_idle()
+    LedgerWork(archive.catalogue.jobs, handlers, JobsSettings(poll=0.01, pause=60), "test").run_until_idle()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from vna_core.configuration import load_settings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.errors import FetchIncomplete, FetchPending, PeerUnavailable
 from vna_core.domain.query import Level
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 from vna_core.migration.campaign import CampaignRunner
 from vna_core.migration.cutover import CutOver, Fetched, Wanted
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
@@ -41,7 +41,7 @@ class Day:
         archive.catalogue.awaited.cutovers.look_every = 0.0
         self.archive, self.campaign = archive, campaign
         self.cutover = CutOver(archive.catalogue, archive.settings.cutover, "asker")
-        self.engine = EmbeddedEngine(archive.catalogue.jobs, self.worker.handlers(), archive.settings.jobs, "test@nowhere:1")
+        self.work = LedgerWork(archive.catalogue.jobs, self.worker.handlers(), archive.settings.jobs, "test@nowhere:1")
 
     def close(self) -> None:
         self.worker.close()
@@ -59,7 +59,7 @@ def test_no_asker_takes_a_part_for_the_whole(tmp_path: Path) -> None:
             wanted = {one.sop_instance_uid for one in study.instances}
             fetches = day.cutover.begin(EVERYTHING, Wanted(uid))
             assert fetches or not wanted - held(archive, uid)
-            day.engine.run_until_idle()
+            day.work.run_until_idle()
             found = [day.cutover.look(one) for one in fetches]
             assert not any(one.waiting for one in found)
             if any(one.reason for one in found):
@@ -88,7 +88,7 @@ def test_what_a_source_cannot_deliver_is_not_asked_for_again_at_once(tmp_path: P
         (fetch,) = day.cutover.begin(EVERYTHING, Wanted(uid))
         with pytest.raises(FetchPending):
             day.cutover.look(fetch).check(7)
-        day.engine.run_until_idle()
+        day.work.run_until_idle()
         first = day.cutover.look(fetch)
         assert first.reason and {one.sop_instance_uid for one in first.missing} == {
             one.sop_instance_uid for one in population.studies[uid].instances
@@ -110,9 +110,9 @@ def test_who_may_not_see_a_study_has_nothing_fetched(tmp_path: Path) -> None:
         radiology, cardiology = (Scope(frozenset((name,))) for name in departments)
         assert day.cutover.begin(cardiology, Wanted(uid)) == []
         assert day.cutover.named(cardiology, Level.STUDY, (), False) == []
-        assert day.engine.run_until_idle() == 0
+        assert day.work.run_until_idle() == 0
         (fetch,) = day.cutover.begin(radiology, Wanted(uid))
-        day.engine.run_until_idle()
+        day.work.run_until_idle()
         assert day.cutover.look(fetch) == Fetched(False)
         assert archive.catalogue.instances(study=uid, scope=radiology) and not archive.catalogue.instances(
             study=uid, scope=cardiology

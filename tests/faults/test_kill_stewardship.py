@@ -22,7 +22,7 @@ from vna_core.configuration import Settings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.domain.placement import PLACE
 from vna_core.domain.stewardship import PURGED, Extent
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 from vna_core.stewardship.deletion import PURGE, Deleting
 from vna_core.stewardship.pack_jobs import COMPACT
 from vna_core.stewardship.rebuild import rebuild
@@ -101,7 +101,7 @@ def jobs(archive: Archive, *kinds: str) -> None:
     for job in archive.catalogue.jobs.listed(limit=1000):
         if job.kind in kinds:
             archive.catalogue.jobs.reopen(job.pk)  # what waiting for the end of a dead worker's lease would bring
-    EmbeddedEngine(archive.catalogue.jobs, handlers, JobsSettings(poll=0.01, pause=0.001), "test").run_until_idle()
+    LedgerWork(archive.catalogue.jobs, handlers, JobsSettings(poll=0.01, pause=0.001), "test").run_until_idle()
 
 
 def place(archive: Archive) -> None:

@@ -97,6 +97,12 @@ class Jobs:
             if there is None:
                 session.run(insert(jobs).values(row))
 
+    def waits(self, kinds: Sequence[str]) -> bool:
+        """Whether a job of these kinds is free now."""
+        free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= _now())
+        with self._database.session() as session:
+            return session.run(select(jobs.c.pk).where(free).limit(1)).fetchone() is not None
+
     def take(self, kinds: Sequence[str], limit: int, lease: float, worker: str) -> list[Job]:
         """Lease the most urgent free jobs of these kinds for `lease` seconds. Two workers never get the same job at once."""
         now = _now()
@@ -112,9 +118,8 @@ class Jobs:
         )
         free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= now)
         wanted = select(*columns).where(free).order_by(jobs.c.priority, jobs.c.pk).limit(limit)
-        with self._database.session() as session:  # looking needs no lock; most looks find nothing
-            if session.run(wanted.limit(1)).fetchone() is None:
-                return []
+        if not self.waits(kinds):  # looking needs no lock; most looks find nothing
+            return []
         with self._database.transaction() as session:
             rows = session.run(wanted).fetchall()
             if rows:

@@ -23,6 +23,7 @@ from vna_core.cli import (
     get,
     hold,
     ingest,
+    inventory,
     jobs,
     keys,
     migrate,
@@ -66,6 +67,7 @@ app = typer.Typer(
 for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins, scrub, delete):
     _module.add_to(app)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(inventory.app, name="inventory")
 migrate.app.command("assess", epilog="Example:\n\n`vna migrate assess dimse://OLDPACS@10.0.0.7:104`")(migrate_assess.assess)
 migrate.app.command("cutover", epilog=migrate_cutover.EPILOG)(migrate_cutover.cutover)
 migrate.app.command("work-product", epilog=migrate_work_product.EPILOG)(migrate_work_product.work_product)

@@ -32,7 +32,10 @@ def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> N
         store["options"] = _without_secrets(store["options"])
     for source in document["sources"].values():
         source["options"] = _without_secrets(source["options"])
-        source["url"] = _SECRET_IN_URL.sub(rf"\1{HIDDEN}", source["url"])
+        source["url"] = _secret_hidden(source["url"])
+    document["jobs"]["options"] = _without_secrets(document["jobs"]["options"])
+    if document["catalogue"]["url"]:
+        document["catalogue"]["url"] = _secret_hidden(document["catalogue"]["url"])
     if as_json:
         print_json(document)
     else:
@@ -49,7 +52,13 @@ def check(config: Config = None) -> None:
     sys.stdout.write("The configuration is right.\n")
 
 
+def _secret_hidden(url: str) -> str:
+    return _SECRET_IN_URL.sub(rf"\1{HIDDEN}", url)
+
+
 def _without_secrets(options: Any) -> Any:
+    if isinstance(options, str):
+        return _secret_hidden(options)
     if not isinstance(options, dict):
         return options
     return {name: HIDDEN if _SECRET.search(name) and value else _without_secrets(value) for name, value in options.items()}

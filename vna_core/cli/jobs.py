@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vna_core.bootstrap import Archive
-from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine
+from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine, job_work
 from vna_core.catalogue.jobs import ListedJob
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.ports.jobs import JobEngine
 
 app = typer.Typer(help="Durable work in the background: what waits, runs or failed.", no_args_is_help=True)
 
@@ -79,16 +81,32 @@ def run(
     """Do jobs in this process, beside the workers of `vna serve` or without them; Ctrl-C ends it."""
     with archive_of(data, config) as archive:
         ensure_periodic_jobs(archive)
-        engine = job_engine(archive, "cli")
         if until_idle:
-            sys.stdout.write(f"{engine.run_until_idle()} done\n")
+            sys.stdout.write(f"{job_work(archive, 'cli').run_until_idle()} done\n")
             return
-        stop = threading.Event()
-        working = threading.Thread(target=engine.run, args=(stop,), name="jobs")
-        working.start()
+        engine = job_engine(archive, "cli")
+        _until_stopped(engine)
+
+
+def _until_stopped(engine: JobEngine) -> None:
+    """Run the engine until Ctrl-C or SIGTERM. Raises what ended it before."""
+    stop, failures = threading.Event(), list[BaseException]()
+
+    def work() -> None:
         try:
-            while working.is_alive():
-                working.join(0.5)
-        finally:
-            stop.set()
-            working.join()
+            engine.run(stop)
+        except BaseException as error:  # told below, in the thread that can end the process
+            failures.append(error)
+
+    working = threading.Thread(target=work, name="jobs")
+    working.start()
+    earlier = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        while working.is_alive():
+            working.join(0.5)
+    finally:
+        stop.set()
+        working.join()
+        signal.signal(signal.SIGTERM, earlier)
+    if failures:
+        raise failures[0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from vna_core.migration.campaign import CampaignRunner, loaded, resume_study
 from vna_core.migration.handlers import FEED, CampaignOptions
 from vna_core.migration.report import summary_of
 from vna_core.migration.windows import Windows
+from vna_core.ports.pacs import PacsAdapter
 
 app = typer.Typer(help="Fill the archive from a legacy PACS.", no_args_is_help=True)
 
@@ -43,6 +45,15 @@ Patience = Annotated[float | None, typer.Option(help="Seconds without an answer 
 Priority = Annotated[
     Path | None, typer.Option(help="CSV with a column StudyInstanceUID or PatientID: moved first.", exists=True, dir_okay=False)
 ]
+ListedIn = Annotated[
+    Path | None,
+    typer.Option(
+        "--inventory",
+        help="Take what the source holds from this Inventory instance instead of asking it.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Do not cross-check the inventory by Patient ID.")]
 
 EPILOG = """
@@ -51,6 +62,10 @@ Examples:
 `vna migrate run dimse://OLDPACS@10.0.0.7:104 --data /srv/vna`
 
 `vna migrate run 'dimse://OLDPACS@10.0.0.7:104?calling=VNA&issuer=HOSPITAL' --concurrency 2 --json`
+
+`vna migrate run oldpacs --inventory /mnt/oldpacs/inventory.dcm`
+
+`vna migrate run /mnt/export/inventory.dcm --data /srv/vna`
 
 `vna migrate run oldpacs --window 'mon-fri 19:00-06:00' --window 'sat-sun 00:00-24:00' --rate 40`
 
@@ -79,6 +94,21 @@ def runner(archive: Archive, campaign: Campaign, progress: ShownProgress) -> Cam
         progress,
         archive.settings.jobs,
     )
+
+
+@contextlib.contextmanager
+def listing_of(archive: Archive, inventory: Path | None) -> Iterator[PacsAdapter | None]:
+    """The adapter of an Inventory that lists what a source holds, where one is given. Raises PeerError: it is damaged."""
+    if inventory is None:
+        yield None
+        return
+    adapter = archive.plugins.open_pacs(inventory.name, str(inventory.absolute()), {})
+    try:
+        if not adapter.probe().digests:
+            raise InvalidRequest(f"{inventory} is no Inventory instance, or one that cannot be read.")
+        yield adapter
+    finally:
+        adapter.close()
 
 
 def campaign_of(
@@ -127,6 +157,7 @@ def run(
     patience: Patience = None,
     priority: Priority = None,
     quick: Quick = False,
+    inventory: ListedIn = None,
     no_inventory: Annotated[bool, typer.Option("--no-inventory", help="Go on with the inventory there is.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -138,7 +169,10 @@ def run(
             if priority is not None:
                 archive.catalogue.campaigns.save(campaign)
                 prioritized(archive, campaign.name, priority)
-            report = runner(archive, campaign, shown).run(concurrency, fresh=not no_inventory, thorough=not quick)
+            with listing_of(archive, inventory) as listing:
+                report = runner(archive, campaign, shown).run(
+                    concurrency, fresh=not no_inventory, thorough=not quick, listing=listing
+                )
             report = replace(report, fetched=shown.count)
     if as_json:
         print_json({"summary": report.as_dict()})
@@ -161,6 +195,7 @@ def plan(
     patience: Patience = None,
     priority: Priority = None,
     quick: Quick = False,
+    inventory: ListedIn = None,
     as_json: AsJson = False,
 ) -> int:
     """Take the inventory, put the studies in order, and keep how the source is to be treated; nothing is moved yet."""
@@ -168,18 +203,18 @@ def plan(
     with archive_of(data, config) as archive:
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "planned")
         archive.catalogue.campaigns.save(campaign)
-        with _shown(console, as_json) as shown:
-            runner(archive, campaign, shown).plan(concurrency, thorough=not quick)
+        with _shown(console, as_json) as shown, listing_of(archive, inventory) as listing:
+            runner(archive, campaign, shown).plan(concurrency, thorough=not quick, listing=listing)
         first = 0 if priority is None else prioritized(archive, campaign.name, priority)
-        inventory = archive.catalogue.inventories.newest(campaign.name)
-        assert inventory is not None
+        taken = archive.catalogue.inventories.newest(campaign.name)
+        assert taken is not None
         document = {
             "campaign": campaign.name,
-            "inventory": inventory.number,
-            "studies": inventory.studies,
-            "instances": inventory.instances,
-            "sha256": inventory.digest,
-            "taken_at": inventory.finished_at.isoformat(),
+            "inventory": taken.number,
+            "studies": taken.studies,
+            "instances": taken.instances,
+            "sha256": taken.digest,
+            "taken_at": taken.finished_at.isoformat(),
             "first": first,
             "options": campaign.details["options"],
         }
@@ -187,8 +222,8 @@ def plan(
         print_json({"plan": document})
     else:
         sys.stdout.write(
-            f"{document['campaign']}: inventory {inventory.number} of {inventory.studies} studies and {inventory.instances} "
-            f"instances, SHA-256 {inventory.digest}\n{first} studies first; go on with `vna migrate run --no-inventory`\n"
+            f"{document['campaign']}: inventory {taken.number} of {taken.studies} studies and {taken.instances} "
+            f"instances, SHA-256 {taken.digest}\n{first} studies first; go on with `vna migrate run --no-inventory`\n"
         )
     return 0
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vna_core.archival_storage.placement import PlacementPolicy
-from vna_core.bootstrap_jobs import job_engine
+from vna_core.bootstrap_jobs import job_work
 from vna_core.catalogue import Catalogue
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json, settings_of
 from vna_core.domain.errors import ConfigurationError
@@ -81,8 +81,8 @@ def apply(
             return
         with _progress(Console(stderr=True)) as progress:
             task = progress.add_task("jobs", total=None)
-            engine, done = job_engine(archive, "cli"), 0
-            while (more := engine.run_until_idle(200)) or archive.catalogue.jobs.listed(kind=SCAN, state="open"):
+            work, done = job_work(archive, "cli"), 0
+            while (more := work.run_until_idle(200)) or archive.catalogue.jobs.listed(kind=SCAN, state="open"):
                 done += more
                 progress.update(task, completed=done, total=done + sum(archive.catalogue.jobs.counts().values()))
                 time.sleep(0.0 if more else _PAUSE)

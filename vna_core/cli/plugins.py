@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vna_core.cli.options import AsJson, print_json
+from vna_core.jobs.embedded import NAME as EMBEDDED
 from vna_core.plugin_manager import Plugins
 
 
@@ -22,6 +23,7 @@ def plugins(as_json: AsJson = False) -> int:
     loaded = Plugins()
     loaded.load()
     backends, adapters = sorted(loaded.storage_backends()), sorted(loaded.pacs_adapters())
+    engines = [EMBEDDED, *sorted(loaded.job_engines())]
     dialects = [dialect.name for dialect in loaded.dialects()]
     if as_json:
         print_json(
@@ -29,6 +31,7 @@ def plugins(as_json: AsJson = False) -> int:
                 "plugins": [asdict(state) for state in loaded.states],
                 "storage_backends": backends,
                 "pacs_adapters": adapters,
+                "job_engines": engines,
                 "dialects": dialects,
             }
         )
@@ -39,5 +42,6 @@ def plugins(as_json: AsJson = False) -> int:
         console = Console()
         console.print(table)
         console.print(f"storage backends: {', '.join(backends) or 'none'}; PACS adapters: {', '.join(adapters) or 'none'}")
+        console.print(f"job engines: {', '.join(engines)}")
         console.print(f"dialects: {', '.join(dialects) or 'none'}")
     return 1 if any(state.error for state in loaded.states) else 0

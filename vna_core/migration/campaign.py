@@ -21,9 +21,10 @@ from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.domain.outcome import IngestResult
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.migration.handlers import FEED, STUDY, CampaignOptions, MigrationWorker, ask_for_study
 from vna_core.migration.inventory import InventoryTaker
+from vna_core.migration.listing import Listing
 from vna_core.migration.report import CampaignReport, summary_of
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
@@ -76,8 +77,17 @@ class CampaignRunner:
         """The campaign's name."""
         return self._campaign.name
 
-    def plan(self, concurrency: int | None = None, *, fresh: bool = True, thorough: bool = True) -> PacsAbilities:
+    def plan(
+        self,
+        concurrency: int | None = None,
+        *,
+        fresh: bool = True,
+        thorough: bool = True,
+        listing: PacsAdapter | None = None,
+    ) -> PacsAbilities:
         """Take the inventory (a new one, or the open one; `fresh` False: only where there is none) and order what waits.
+
+        `listing` lists what the source holds in its place: an Inventory that the source's maker has written, say.
 
         Raises PeerUnavailable, PeerError: the source cannot be asked. What was answered stays; call again to go on.
         """
@@ -88,8 +98,8 @@ class CampaignRunner:
             if fresh or newest is None or newest.state == OPEN:
                 taker = InventoryTaker(
                     self.name,
-                    adapter,
-                    abilities,
+                    adapter if listing is None else Listing(listing, adapter),
+                    abilities if listing is None else listing.probe(),
                     self._catalogue,
                     self._worker.worker,
                     self._progress.inventoried,
@@ -102,14 +112,21 @@ class CampaignRunner:
         self._catalogue.ledger.order(self.name)
         return abilities
 
-    def run(self, concurrency: int | None = None, *, fresh: bool = True, thorough: bool = True) -> CampaignReport:
+    def run(
+        self,
+        concurrency: int | None = None,
+        *,
+        fresh: bool = True,
+        thorough: bool = True,
+        listing: PacsAdapter | None = None,
+    ) -> CampaignReport:
         """Plan, then pull until nothing waits, compare, report. Ends early when the campaign is paused or cancelled elsewhere.
 
         Raises PeerUnavailable, PeerError: the source cannot be asked at all.
         """
         self._catalogue.campaigns.save(self._campaign)
         free_dead_workers(self._catalogue)
-        abilities = self.plan(concurrency, fresh=fresh, thorough=thorough)
+        abilities = self.plan(concurrency, fresh=fresh, thorough=thorough, listing=listing)
         self._progress.planned(summary_of(self._catalogue, self.name).waiting)
         self._catalogue.jobs.add(FEED, self.name, priority=URGENT)
         self._drive((concurrency or abilities.concurrency) + 1)
@@ -125,7 +142,8 @@ class CampaignRunner:
     def _drive(self, threads: int) -> None:
         """Run jobs in this process until the campaign has no study left that waits."""
         settings = self._jobs.model_copy(update={"threads": min(threads, 64), "poll": _LOOK})
-        engine = EmbeddedEngine(self._catalogue.jobs, self._worker.handlers(), settings, self._worker.worker)
+        work = LedgerWork(self._catalogue.jobs, self._worker.handlers(), settings, self._worker.worker)
+        engine = EmbeddedEngine(work)
         stop = threading.Event()
         working = threading.Thread(target=engine.run, args=(stop,), name="migration")
         working.start()

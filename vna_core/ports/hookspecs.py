@@ -14,6 +14,7 @@ import pluggy
 
 from vna_core.domain.outcome import IngestResult
 from vna_core.ports.dialect import Dialect
+from vna_core.ports.jobs import JobEngine, Work
 from vna_core.ports.keys import KeyProviderFactory
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
@@ -29,6 +30,9 @@ StoreFactory = Callable[[str, Mapping[str, Any]], Store]
 
 PacsFactory = Callable[[str, str, Mapping[str, Any]], PacsAdapter]
 """Makes an adapter from its name, its URL and its options."""
+
+JobEngineFactory = Callable[[Work, Mapping[str, Any]], JobEngine]
+"""Makes an engine from what this process may do and the options ``jobs.options``; raises ConfigurationError for options it does not know."""
 
 
 @hookspec
@@ -49,6 +53,11 @@ def register_pacs_adapters() -> Mapping[str, PacsFactory]:  # type: ignore[empty
 @hookspec
 def register_dialects() -> Mapping[str, Dialect]:  # type: ignore[empty-body]
     """Dialects of this plugin: name (``philips``) to the object that recognizes it. Asked about every instance that shows one of its markers."""
+
+
+@hookspec
+def register_job_engines() -> Mapping[str, JobEngineFactory]:  # type: ignore[empty-body]
+    """Job engines of this plugin: the name used in ``jobs.engine`` to the factory. An engine says when and in which thread a job is done; which one, and how it ended, stays in the catalogue."""
 
 
 @hookspec

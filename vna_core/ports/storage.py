@@ -115,6 +115,14 @@ class Store(ABC):
     def abilities(self) -> Abilities:
         """What this store was found to be able to do. Constant after `open`."""
 
+    @property
+    def base_uri(self) -> str:
+        """URI below which readers without the archive find each object under its key, as it was given to `create`.
+
+        Empty where there is none: the octets lie there in another form, or nobody else can reach them. Never with credentials.
+        """
+        return ""
+
     @abstractmethod
     def create(self, key: Key, content: Content, sha256: str | None = None) -> StoredObject:
         """Write an object that does not exist yet, and return only when it is durable.

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.ingest.ct_samples import ct
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import correction_sender
-from vna_core.bootstrap_jobs import job_engine
+from vna_core.bootstrap_jobs import job_work
 from vna_core.cli.options import operator
 from vna_core.configuration import Settings
 from vna_core.domain.corrections import CorrectionKind, Rejection
@@ -231,8 +231,8 @@ def test_a_dead_member_is_tried_again_by_the_worker_and_catches_up_in_order(hosp
         hospital.tell("gone")
     waiting = hospital.hub.catalogue.corrections.counts()["gone", "waiting"]
     assert waiting >= 2
-    engine = job_engine(hospital.hub, "test")
-    engine.run_until_idle(20)
+    work = job_work(hospital.hub, "test")
+    work.run_until_idle(20)
     (job,) = hospital.hub.catalogue.jobs.listed(kind="correction")
     assert (job.key, job.state) == ("gone", "open") and job.attempts >= 1, "it is tried again, later"
     first = hospital.hub.catalogue.corrections.next_for("gone")[0]

@@ -13,7 +13,7 @@ from vna_core.configuration import CatalogueSettings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.domain.errors import LeaseLost, PeerUnavailable, VnaError
 from vna_core.domain.jobs import Again, Job
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.ports.jobs import Handler, Running
 
 QUICK = JobsSettings(poll=0.02, pause=0.01, max_attempts=3)
@@ -25,8 +25,12 @@ def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
         yield opened
 
 
+def work(catalogue: Catalogue, settings: JobsSettings = QUICK, **handlers: Handler) -> LedgerWork:
+    return LedgerWork(catalogue.jobs, handlers, settings, "test")
+
+
 def engine(catalogue: Catalogue, settings: JobsSettings = QUICK, **handlers: Handler) -> EmbeddedEngine:
-    return EmbeddedEngine(catalogue.jobs, handlers, settings, "test")
+    return EmbeddedEngine(work(catalogue, settings, **handlers))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -63,7 +67,7 @@ def test_what_fails_is_tried_again_and_then_left_to_people(catalogue: Catalogue)
         raise VnaError("It does not fit.")
 
     catalogue.jobs.add("fails", "x")
-    one = engine(catalogue, fails=fails)
+    one = work(catalogue, fails=fails)
     wait_for(lambda: one.run_until_idle() >= 0 and bool(catalogue.jobs.listed(state="failed")))
     assert seen == [1, 2, 3]
     assert catalogue.jobs.listed()[0].error == "It does not fit. [internal-error]"
@@ -82,7 +86,7 @@ def test_what_does_not_answer_is_asked_without_end_and_a_crash_is_told(catalogue
 
     catalogue.jobs.add("silent", "x")
     catalogue.jobs.add("crashes", "y")
-    one = engine(catalogue, silent=silent, crashes=crashes)
+    one = work(catalogue, silent=silent, crashes=crashes)
     wait_for(lambda: one.run_until_idle() >= 0 and not catalogue.jobs.listed(kind="silent"))
     assert seen == [1, 2, 3, 4, 5, 6]
     wait_for(lambda: one.run_until_idle() >= 0 and bool(catalogue.jobs.listed(state="failed")))
@@ -98,7 +102,7 @@ def test_work_in_pieces_goes_on_and_counts_no_attempts(catalogue: Catalogue) -> 
         return Again() if len(seen) < 5 else None
 
     catalogue.jobs.add("pieces", "x")
-    assert engine(catalogue, pieces=pieces).run_until_idle() == 5
+    assert work(catalogue, pieces=pieces).run_until_idle() == 5
     assert seen == [1] * 5
     assert catalogue.jobs.listed() == []
 
@@ -135,6 +139,6 @@ def test_a_handler_whose_job_was_taken_over_hears_of_it(catalogue: Catalogue) ->
             raise
 
     catalogue.jobs.add("slow", "x")
-    engine(catalogue, slow=slow).run_until_idle()
+    work(catalogue, slow=slow).run_until_idle()
     assert heard == ["lease-lost"]
     assert catalogue.jobs.listed()[0].worker == "other"

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.packs.archives import pack_keys, prove
 from tests.unit.stewardship.held_archive import NORTH, OFFERED, fill, instance, offer, worker
 from vna_core.bootstrap import Archive, open_archive
-from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine
+from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_work
 from vna_core.catalogue import Scope
 from vna_core.configuration import Settings
 from vna_core.configuration_packs import PackSettings
@@ -34,7 +34,7 @@ def work(archive: Archive) -> None:
     for kind in (WATCH, CLEAN):
         for job in archive.catalogue.jobs.listed(kind=kind):
             archive.catalogue.jobs.reopen(job.pk)
-    job_engine(archive, "test").run_until_idle()
+    job_work(archive, "test").run_until_idle()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import Source
 from vna_core.domain.placement import PLACE, RECALL
 from vna_core.ingest.pipeline import IngestPipeline
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 from vna_core.ports.storage import Store
 from vna_core.stewardship.placement_rounds import SCAN, SWEEP, PlacementScan, PlacementSweep
 from vna_core.stewardship.placing import Placer
@@ -46,7 +46,7 @@ class PlacedArchive:
     def clock(self) -> float:
         return time.time() + self.ahead
 
-    def engine(self) -> EmbeddedEngine:
+    def ledger_work(self) -> LedgerWork:
         recall = self.settings.placement.recall
         handlers = {
             PLACE: Placer(self.stores, self.catalogue, self.policy, self.clock),
@@ -54,13 +54,13 @@ class PlacedArchive:
             SWEEP: PlacementSweep(self.stores, self.catalogue, 3600.0),
             RECALL: Recaller(self.stores, self.catalogue, recall, self.clock),
         }
-        return EmbeddedEngine(self.catalogue.jobs, handlers, JOBS, "test")
+        return LedgerWork(self.catalogue.jobs, handlers, JOBS, "test")
 
     def work(self, rounds: int = 1) -> None:
         """Do what is free; of what failed, some more rounds."""
-        engine = self.engine()
+        work = self.ledger_work()
         for _ in range(rounds):
-            engine.run_until_idle()
+            work.run_until_idle()
             time.sleep(0.005)
 
     def offer(self, number: int, **attributes: Any) -> HeldInstance:

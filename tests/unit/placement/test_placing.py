@@ -12,7 +12,6 @@ from tests.unit.placement.placed_archive import JOBS, PlacedArchive, placed_arch
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.errors import ConfigurationError, ObjectMissing, StorageError
 from vna_core.domain.placement import PLACE
-from vna_core.jobs import EmbeddedEngine
 from vna_core.ports.storage import Content, Key, Store, StoredObject
 from vna_core.stewardship.placement_rounds import SWEEP, ask_for_scan
 from vna_core.stewardship.placing import Placer
@@ -301,27 +300,18 @@ def test_stopping_engine_leaves_the_rest_for_later(archive: PlacedArchive) -> No
 
     class Stopping(Wrapper):
         def create(self, key: Key, content: Content, sha256: str | None = None) -> StoredObject:
-            engine._stop.set()
+            work._stop.set()
             return super().create(key, content, sha256)
 
     archive.stores["cloud"] = Stopping(archive.stores["cloud"])
-    engine: EmbeddedEngine = archive.engine()
+    work = archive.ledger_work()
     [job] = archive.catalogue.jobs.listed(kind=PLACE)
-    engine._do(_taken(engine))
+    assert work.do_next()
     assert 1 <= sum(len(archive.stores_of(one)) > 1 for one in held) < 3
     archive.stores["cloud"] = archive.stores["cloud"].inner  # type: ignore[attr-defined]
     archive.work(2)
     assert all(archive.stores_of(one) == {"landing", "cloud", "second"} for one in held)
     assert json.loads(json.dumps(job.payload)) == {}
-
-
-def _taken(engine: EmbeddedEngine) -> object:
-    from vna_core.jobs.embedded import _Run
-
-    [job] = engine._take(1)
-    run = _Run(job, engine)
-    engine._running[job.pk] = run
-    return run
 
 
 def test_a_store_refusing_to_delete_keeps_the_job_and_the_image(archive: PlacedArchive) -> None:

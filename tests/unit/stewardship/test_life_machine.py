@@ -25,7 +25,7 @@ from vna_core.domain.errors import UnderHold
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.placement import PLACE
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, Extent
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 from vna_core.stewardship.deletion import PURGE, Deleting
 from vna_core.stewardship.pack_jobs import COMPACT
 from vna_core.stewardship.rebuild import rebuild
@@ -81,7 +81,7 @@ class Life(RuleBasedStateMachine):
         for job in catalogue.jobs.listed(limit=1000):
             if job.kind in kinds:
                 catalogue.jobs.reopen(job.pk)
-        EmbeddedEngine(catalogue.jobs, handlers, JOBS, "test").run_until_idle()
+        LedgerWork(catalogue.jobs, handlers, JOBS, "test").run_until_idle()
 
     # -- what comes -------------------------------------------------------------------------------------------------------
 

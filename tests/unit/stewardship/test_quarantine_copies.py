@@ -14,7 +14,7 @@ from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_handlers
 from vna_core.configuration import CatalogueSettings, Settings
 from vna_core.configuration_jobs import JobsSettings
 from vna_core.domain.errors import ConfigurationError
-from vna_core.jobs import EmbeddedEngine
+from vna_core.jobs import LedgerWork
 from vna_core.stewardship.placing_quarantine import PLACE_QUARANTINE
 from vna_core.stewardship.rebuild import rebuild
 
@@ -31,7 +31,7 @@ def kept(tmp_path: Path) -> Iterator[Keeper]:
 def copy(kept: Keeper) -> None:
     ensure_periodic_jobs(kept.archive)
     handlers = {PLACE_QUARANTINE: job_handlers(kept.archive)[PLACE_QUARANTINE]}
-    EmbeddedEngine(kept.archive.catalogue.jobs, handlers, JobsSettings(), "test").run_until_idle()
+    LedgerWork(kept.archive.catalogue.jobs, handlers, JobsSettings(), "test").run_until_idle()
 
 
 def test_an_item_has_its_copy_with_the_note_beside_it_and_each_heals_the_other(kept: Keeper) -> None:

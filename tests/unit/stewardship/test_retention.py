@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.stewardship.held_archive import Place, fill
 from tests.unit.stewardship.two_stores import Keeper, flip, keeper
 from vna_core.bootstrap import open_archive
-from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine
+from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_work
 from vna_core.configuration import Settings, load_settings
 from vna_core.configuration_stewardship import RetentionRuleSettings, RetentionSettings, ScrubSettings
 from vna_core.domain.errors import ConfigurationError
@@ -197,7 +197,7 @@ def test_the_worker_role_has_the_jobs_that_the_settings_want(new_catalogue: Call
         ensure_periodic_jobs(kept.archive)
         assert len(kept.archive.catalogue.jobs.listed(kind="scrub")) == 1
         assert kept.archive.catalogue.jobs.listed(kind="retention") == []
-        job_engine(kept.archive, "test").run_until_idle()
+        job_work(kept.archive, "test").run_until_idle()
         assert set(kept.findings().values()) == {"bit-rot"}
         [waiting] = kept.archive.catalogue.jobs.listed(kind="scrub")
         assert waiting.free_at > datetime.now(UTC) + timedelta(hours=23)

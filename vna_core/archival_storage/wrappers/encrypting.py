@@ -49,6 +49,11 @@ class EncryptingStore(Wrapper):
         self._lock = threading.Lock()
         self._footers: OrderedDict[str, Opened] = OrderedDict()
 
+    @property
+    def base_uri(self) -> str:
+        """None: what lies in the store inside can be read with the key only."""
+        return ""
+
     def create(self, key: Key, content: Content, sha256: str | None = None) -> StoredObject:
         """See `Store.create`."""
         if isinstance(key, str):

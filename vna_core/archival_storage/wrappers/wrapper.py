@@ -25,6 +25,11 @@ class Wrapper(Store):
         """Those of the store inside."""
         return self.inner.abilities()
 
+    @property
+    def base_uri(self) -> str:
+        """See `Store.base_uri`."""
+        return self.inner.base_uri
+
     def create(self, key: Key, content: Content, sha256: str | None = None) -> StoredObject:
         """See `Store.create`."""
         return self.inner.create(key, content, sha256)

@@ -1,0 +1,197 @@
+"""Jobs taken from the catalogue and done here: leased, renewed while they run, and their end written down."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import structlog
+
+from vna_core.catalogue.jobs import Jobs
+from vna_core.configuration_jobs import JobsSettings
+from vna_core.domain.errors import CatalogueError, LeaseLost, VnaError
+from vna_core.domain.jobs import Again, Job
+from vna_core.ports.jobs import Handler
+
+GRACE: Final = 6.0
+"""Seconds that running handlers get to reach a safe point when the process ends; a job left then is free when its lease ends."""
+
+_LONGEST_PAUSE: Final = 600.0
+
+_log = structlog.get_logger(__name__)
+
+
+class LedgerWork:
+    """The `Work` of one process.
+
+    Parameters
+    ----------
+    handlers
+        Kind of job to what does it; jobs of other kinds are left to other workers.
+    worker
+        Name of this process in the ledger.
+    """
+
+    def __init__(self, ledger: Jobs, handlers: Mapping[str, Handler], settings: JobsSettings, worker: str) -> None:
+        self._ledger = ledger
+        self._handlers = dict(handlers)
+        self._settings = settings
+        self._worker = worker
+        self._running: dict[int, _Run] = {}
+        self._lock = threading.Condition()
+        self._stop = threading.Event()
+
+    @property
+    def worker(self) -> str:
+        """See `Work.worker`."""
+        return self._worker
+
+    @property
+    def threads(self) -> int:
+        """See `Work.threads`."""
+        return self._settings.threads
+
+    @property
+    def poll(self) -> float:
+        """See `Work.poll`."""
+        return self._settings.poll
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is about to end."""
+        return self._stop.is_set()
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """See `Work.opened`. May be opened again afterwards."""
+        self._stop.clear()
+        renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            here, deadline = threading.current_thread(), time.monotonic() + GRACE
+            with self._lock:
+                while any(run.thread is not here for run in self._running.values()) and (left := deadline - time.monotonic()) > 0:
+                    self._lock.wait(left)
+
+    def waits(self) -> bool:
+        """See `Work.waits`."""
+        try:
+            return self._ledger.waits(tuple(self._handlers))
+        except CatalogueError as error:
+            _log.warning("jobs-not-seen", code=error.code)
+            return False
+
+    def do_next(self) -> bool:
+        """See `Work.do_next`."""
+        jobs = self.take(1)
+        for job in jobs:
+            self.do(job)
+        return bool(jobs)
+
+    def run_until_idle(self, most: int | None = None) -> int:
+        """Do everything that is free now, one job after the other in this thread, and what it brings; how many were done.
+
+        Parameters
+        ----------
+        most
+            Stop after so many.
+        """
+        done = 0
+        with self.opened():
+            while (most is None or done < most) and self.do_next():
+                done += 1
+        return done
+
+    @property
+    def room(self) -> int:
+        """How many more jobs this process may do now."""
+        with self._lock:
+            return self._settings.threads - len(self._running)
+
+    def take(self, limit: int) -> list[Job]:
+        """Lease the most urgent free jobs, which then count as running; each must be given to `do`."""
+        try:
+            jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker)
+        except CatalogueError as error:
+            _log.warning("jobs-not-taken", code=error.code)
+            return []
+        with self._lock:
+            self._running.update((job.pk, _Run(job, self)) for job in jobs)
+        return jobs
+
+    def do(self, job: Job) -> None:
+        """Do a job that was taken, and write down how it ended."""
+        run = self._running[job.pk]
+        run.thread = threading.current_thread()
+        try:
+            result = self._handlers[job.kind](job, run)
+            if isinstance(result, Again):
+                self._ledger.later(job, result.delay)
+            else:
+                self._ledger.done(job)
+        except LeaseLost:
+            _log.warning("job-lease-lost", kind=job.kind, key=job.key)
+        except VnaError as error:
+            self._failed(job, f"{error.message} [{error.code}]", error.transient)
+        except Exception as error:  # noqa: BLE001 - a fault in one handler must not end the worker, nor be forgotten
+            _log.exception("job-crashed", kind=job.kind, key=job.key)
+            self._failed(job, f"Internal error ({type(error).__name__}); the log has more.", False)
+        finally:
+            with self._lock:
+                self._running.pop(job.pk, None)
+                self._lock.notify_all()
+
+    def _failed(self, job: Job, message: str, transient: bool) -> None:
+        try:
+            if transient or job.attempts < self._settings.max_attempts:
+                pause = min(self._settings.pause * 2.0 ** min(job.attempts - 1, 20), _LONGEST_PAUSE)
+                _log.warning("job-failed", kind=job.kind, key=job.key, attempts=job.attempts, again_in=pause)
+                self._ledger.later(job, pause, message)
+            else:
+                _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts)
+                self._ledger.fail(job, message)
+        except CatalogueError as error:  # the lease ends by itself, and the job is done again
+            _log.warning("job-end-not-recorded", kind=job.kind, key=job.key, code=error.code)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self._settings.lease / 3):
+            with self._lock:
+                runs = list(self._running.values())
+            for run in runs:
+                try:
+                    self._ledger.renew(run.job, self._settings.lease)
+                except LeaseLost:
+                    run.lost = True
+                except CatalogueError as error:
+                    _log.warning("lease-not-renewed", kind=run.job.kind, key=run.job.key, code=error.code)
+
+    def tell(self, job: Job, progress: Mapping[str, Any]) -> None:
+        """Renew the lease of a running job and note how far it is. Raises LeaseLost."""
+        self._ledger.renew(job, self._settings.lease, progress)
+
+
+class _Run:
+    """One job while it is done; what its handler sees as `Running`."""
+
+    def __init__(self, job: Job, work: LedgerWork) -> None:
+        self.job = job
+        self.lost = False
+        self.thread: threading.Thread | None = None
+        self._work = work
+
+    @property
+    def stopping(self) -> bool:
+        """See `Running.stopping`."""
+        return self._work.stopping or self.lost
+
+    def tell(self, progress: Mapping[str, Any]) -> None:
+        """See `Running.tell`."""
+        if self.lost:
+            raise LeaseLost("Another worker has taken this job over.", kind=self.job.kind, key=self.job.key)
+        self._work.tell(self.job, progress)
