@@ -73,7 +73,7 @@ def _parts(uids: list[str]) -> Any:
     joined = studies.join(series, series.c.study_fk == studies.c.pk).join(instances, instances.c.series_fk == series.c.pk)
     joined = joined.join(sources, sources.c.pk == instances.c.source_fk)
     joined = joined.outerjoin(audiences, audiences.c.pk == instances.c.audience)
-    columns = (*parts, sources.c.name, func.coalesce(audiences.c.labels, "").label("labels"))
+    columns = (*parts, sources.c.name, audiences.c.labels)
     counted = select(*columns, func.max(instances.c.received_at), func.count()).select_from(joined)
     return counted.where(studies.c.study_instance_uid.in_(uids)).group_by(*columns)
 
@@ -86,7 +86,7 @@ def _age(uid: str, parts: list[Any]) -> StudyAge:
         max(dates) if all(dates) else "",
         moment(max(row[6] for row in parts)),
         modalities,
-        frozenset(one for row in parts for one in _departments(row[5])),
+        frozenset(one for row in parts for one in _departments(row[5] or "")),
         names,
         sum(row[7] for row in parts),
         institutional,

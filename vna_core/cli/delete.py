@@ -129,7 +129,7 @@ def purge(
     """Remove the octets of deletions whose time of grace is over (`retention.grace`), in every store. There is no way back.
 
     What is under hold stays hidden. What stays known: UIDs, digests, who, when and why. Exit code 3 when objects could not be
-    removed, because they are locked or a store does not answer; the next purge tries again.
+    removed yet: they are locked, lie in a pack with others, or a store does not answer. Workers go on with them (job `purge`).
     """
     console = Console(stderr=True)
     with archive_of(data, config) as archive, console.status("purging", spinner="line"):
