@@ -22,7 +22,9 @@ from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration_access import departments_of
+from vna_core.configuration_federation import told_kinds
 from vna_core.configuration_sources import SourceSettings
+from vna_core.domain.access import Action
 from vna_core.domain.errors import ConfigurationError, StoreUnavailable
 from vna_core.domain.placement import PLACE
 from vna_core.ingest.normalize import SiteRules
@@ -33,6 +35,7 @@ from vna_core.ports.storage import Store
 from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.holding import HOLD_COPIES
+from vna_core.stewardship.rejecting import Rejecting
 from vna_core.stewardship.renormalize import Renormalizer
 from vna_core.stewardship.retention import check_departments
 from vna_core.stewardship.sealing import PackKeeper
@@ -56,6 +59,7 @@ class Archive:
     availability: Availability
     gate: Gate
     audit: AuditTrail
+    rejecting: Rejecting
 
     def __enter__(self) -> Self:
         return self
@@ -184,6 +188,10 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
     cutovers.issuers = {name: one.issuer for name, one in settings.sources.items() if one.issuer}
     if placement.digest:
         catalogue.follow_ups.follow(PLACE, delay=settings.placement.settle)
+    catalogue.corrections.tell(told_kinds(settings.federation.members))
+    rejecting = Rejecting(
+        stores, landing, catalogue, audit, lambda principal: policy.scope(principal, Action.CORRECT), settings.corrections
+    )
     if any(not store.abilities().local for store in stores.values()):  # which may have object locks
         catalogue.follow_ups.follow(HOLD_COPIES, delay=settings.placement.settle)
     watch = StoreWatch(stores, catalogue.placements.know_stores(list(stores)))
@@ -192,7 +200,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         catalogue,
         settings.ingest,
         settings.data,
-        (*plugins.observers(), ReceptionNotes(audit)),
+        (*plugins.observers(), ReceptionNotes(audit), rejecting.observe),
         stores=stores,
         processes=processes,
         dialects=plugins.dialects(),
@@ -212,4 +220,5 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         availability=Availability(catalogue, watch, settings.placement, placement),
         gate=Gate(policy, catalogue, audit),
         audit=audit,
+        rejecting=rejecting,
     )

@@ -14,6 +14,8 @@ from vna_core.federation.local_member import LocalMember
 from vna_core.federation.members import LOCAL, VIA, Members, member
 from vna_core.federation.memory import BroughtStore, Memory, NotesOfBoth
 from vna_core.federation.query import FederatedQuery
+from vna_core.federation.sending import CorrectionSender
+from vna_core.federation.telling import Telling
 from vna_core.federation.view import BROUGHT
 
 
@@ -38,12 +40,19 @@ def open_federation(archive: Archive) -> Federation | None:
     return Federation(
         settings.federation,
         members,
-        FederatedQuery(members, settings.federation),
+        FederatedQuery(members, settings.federation, archive.catalogue.identity),
         Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory),
         retriever,
         Egress(settings.egress, retriever, archive.transcoder),
         memory,
     )
+
+
+def correction_sender(archive: Archive) -> CorrectionSender:
+    """What tells members corrections. Raises ConfigurationError for an address that is none."""
+    settings = archive.settings
+    telling = Telling(settings.federation.members, settings.dimse.aet, archive.catalogue)
+    return CorrectionSender(archive.catalogue, telling)
 
 
 def _members(archive: Archive) -> Members:
@@ -56,7 +65,7 @@ def _members(archive: Archive) -> Members:
         adapter = archive.plugins.open_pacs(name, one.url, options)
         remote.append(member(name, adapter, one, settings.federation))
     here = MemberSettings(url="local:", issuer=settings.ingest.issuer, priority=0, concurrency=64, rows=1_000_000)
-    local = member(LOCAL, LocalMember(archive.catalogue), here, settings.federation)
+    local = member(LOCAL, LocalMember(archive.catalogue, archive.availability), here, settings.federation)
     return Members(local, remote)
 
 
@@ -66,7 +75,9 @@ def _memory(archive: Archive) -> Memory:
     return Memory(
         settings.data,
         settings.federation.keep,
-        lambda folder: archive.plugins.open_store(BROUGHT, StoreSettings(type="filesystem", options={"path": str(folder)})),
+        lambda folder: archive.plugins.open_store(
+            BROUGHT, StoreSettings(type="filesystem", options={"path": str(folder), "durable": False})
+        ),
         settings.ingest,
         departments_of(settings.departments, settings.policy, delivering),
         archive.plugins.dialects(),

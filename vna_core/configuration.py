@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationE
 
 from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
 from vna_core.configuration_audit import AuditSettings
+from vna_core.configuration_corrections import CorrectionsSettings
 from vna_core.configuration_cutover import CutOverSettings
 from vna_core.configuration_egress import EgressSettings
 from vna_core.configuration_federation import FederationSettings
@@ -220,6 +221,7 @@ class Settings(Section):
     site_rules: tuple[SiteRuleSettings, ...] = Field((), description="What this hospital changes, in order.")
     placement: PlacementSettings = PlacementSettings()
     federation: FederationSettings = FederationSettings()
+    corrections: CorrectionsSettings = CorrectionsSettings()
     jobs: JobsSettings = JobsSettings()
     packs: PackSettings = PackSettings()
     scrub: ScrubSettings = ScrubSettings()

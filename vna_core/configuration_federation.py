@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from vna_core.configuration_section import Section
+from vna_core.domain.corrections import CorrectionKind
 
 
 class MemberSettings(Section):
@@ -25,12 +27,28 @@ class MemberSettings(Section):
     deadline: float = Field(0.0, ge=0, description="Seconds it may take for a query; 0: as long as the whole answer may take.")
     priority: int = Field(50, ge=0, le=1000, description="Smaller is preferred when several hold the same.")
     allow: tuple[Literal["query", "retrieve"], ...] = Field(("query", "retrieve"), description="What it may be asked for.")
+    corrections: dict[Literal["all", "merge", "move", "reject", "delete", "expire"], str] = Field(
+        default_factory=dict,
+        description="Kind of correction to where it is told: `vna+http://HOST:PORT` (another of these archives, any kind), `mllp://HOST:PORT` (merge), `dimse://TITLE@HOST:PORT` or `dicomweb+http://HOST/ROOT` (reject, delete, expire, as rejection notes). `all` stands for every kind but `expire`.",
+    )
+    corrections_token: str = Field("", description="Bearer token for `vna+http` and `dicomweb+http` addresses of corrections.")
     concurrency: int = Field(
         4, ge=1, le=64, description="Questions and retrievals at once per process; further ones are not sent."
     )
     rows: int = Field(
         5000, ge=1, description="Most answers taken from it for one query; what is more is told as a partial answer."
     )
+
+
+def told_kinds(members: Mapping[str, MemberSettings]) -> dict[str, frozenset[CorrectionKind]]:
+    """Members that are told corrections, each with the kinds that it takes."""
+    every = frozenset(CorrectionKind) - {CorrectionKind.EXPIRE}
+    return {
+        name: frozenset(CorrectionKind(kind) for kind in one.corrections if kind != "all")
+        | (every if "all" in one.corrections else frozenset())
+        for name, one in members.items()
+        if one.corrections
+    }
 
 
 class FederationSettings(Section):

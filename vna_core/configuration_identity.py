@@ -18,7 +18,7 @@ class IdentitySettings(Section):
 
     expand_queries: bool = Field(
         False,
-        description="A Patient ID also finds the patients linked with it, and merged ones are shown under the ID that stays.",
+        description="A Patient ID also finds the patients linked with it, and merged ones are shown under the ID that stays, in questions to this archive alone; the federation always does so for IDs with issuer.",
     )
     match: Annotated[tuple[Literal["name", "birth-date", "sex"], ...], BeforeValidator(_listed)] = Field(
         (),

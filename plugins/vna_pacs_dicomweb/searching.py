@@ -1,4 +1,7 @@
-"""QIDO-RS (PS3.18 section 10.6): a query as parameters, and pages until one is empty."""
+"""QIDO-RS (PS3.18 section 10.6): a query as parameters, and pages until one is empty, or says that it is the last.
+
+A page that is shorter than was asked for says nothing: sources cap pages as they like.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from vna_core.ports.pacs import DicomJson
 
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _ABOVE: Final = {Level.SERIES: (_STUDY,), Level.IMAGE: (_STUDY, _SERIES)}
+_LAST_PAGE: Final = "VNA-Last-Page"
+"""What another of these archives says with an answer behind which there is none."""
 _UIDS_AT_ONCE: Final = 50
 """UIDs in one question, so that its address stays short enough for every server."""
 _MANY: Final = ("exceeded", "maximum", "more results", "limit")
@@ -57,7 +62,7 @@ class Search:
         given = 0
         size = self._page if limit is None else min(self._page, max(limit, 1))
         while limit is None or given < limit:
-            rows, warned = self._one_page(path, [*parameters, ("limit", str(size)), ("offset", str(offset))], deadline)
+            rows, warned, is_last = self._one_page(path, [*parameters, ("limit", str(size)), ("offset", str(offset))], deadline)
             keys = {first_value(one, KEY_OF[query.level]) for one in rows}
             if not rows:
                 return
@@ -66,18 +71,21 @@ class Search:
                     raise AnswerCapped("The source has more answers and turns no pages: ask in smaller parts.", answers=given)
                 return
             yield from (one for one in rows if not contradicts(one, query.conditions))
-            if len(rows) > size:  # a source without pages gives everything at once
+            if is_last or len(rows) > size:  # a source without pages gives everything at once
                 return
             before, given, offset = keys, given + len(rows), offset + len(rows)
 
-    def _one_page(self, path: str, parameters: list[tuple[str, str]], deadline: Deadline | None) -> tuple[list[DicomJson], bool]:
+    def _one_page(
+        self, path: str, parameters: list[tuple[str, str]], deadline: Deadline | None
+    ) -> tuple[list[DicomJson], bool, bool]:
+        """Rows, whether the source warns of more, and whether it says that there are none."""
         rows, answer = self._client.document_and_answer(path, parameters, accept="application/dicom+json", deadline=deadline)
         if rows is None:
-            return [], False
+            return [], False, True
         if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
             raise PeerError("The source answered a search with something else than a list of DICOM JSON objects.")
         warned = any(word in text.lower() for text in answer.headers("Warning") for word in _MANY)
-        return rows, warned
+        return rows, warned, answer.header(_LAST_PAGE) == "true"
 
 
 def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple[str, str]]]:

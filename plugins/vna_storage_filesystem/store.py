@@ -75,14 +75,20 @@ class _Named:
 class FilesystemStore(Store):
     """Objects as files under `root`; a key is the path below it.
 
+    Parameters
+    ----------
+    durable
+        What is stored survives a loss of power. False: it survives the process only, and costs no flush; for what can be had again.
+
     Raises
     ------
     StoreUnavailable
         The folder cannot be made or entered.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, durable: bool = True) -> None:
         self.name = name
+        self._durable = durable
         self._known_folders: set[str] = set()
         self._hashing = ThreadPoolExecutor(2, "digest")
         try:
@@ -95,12 +101,15 @@ class FilesystemStore(Store):
 
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any]) -> FilesystemStore:
-        """Factory for the configuration. Options: ``path`` (the folder; made when missing)."""
-        unknown = set(options) - {"path"}
+        """Factory for the configuration. Options: ``path`` (the folder; made when missing), ``durable`` (true)."""
+        unknown = set(options) - {"path", "durable"}
         if unknown or not options.get("path"):
             wrong = f"unknown option {min(unknown)!r}" if unknown else "option 'path' is missing"
-            raise ConfigurationError(f"Store {name!r} of type filesystem: {wrong}; it takes 'path'.", store=name)
-        return cls(name, Path(str(options["path"])))
+            raise ConfigurationError(f"Store {name!r} of type filesystem: {wrong}; it takes 'path' and 'durable'.", store=name)
+        durable = options.get("durable", True)
+        if not isinstance(durable, bool):
+            raise ConfigurationError(f"Store {name!r} of type filesystem: 'durable' is true or false.", store=name)
+        return cls(name, Path(str(options["path"])), durable)
 
     @property
     def base_uri(self) -> str:
@@ -108,8 +117,8 @@ class FilesystemStore(Store):
         return Path(self._root).as_uri() + "/"
 
     def abilities(self) -> Abilities:
-        """Links are exclusive, reads are local, and everything is flushed."""
-        return Abilities(conditional_create=True, local=True, durable_create=True)
+        """Links are exclusive, reads are local, and everything is flushed, unless it is not to be."""
+        return Abilities(conditional_create=True, local=True, durable_create=self._durable)
 
     # -- writing ----------------------------------------------------------------------------------------------------------
 
@@ -132,10 +141,10 @@ class FilesystemStore(Store):
             named = [one if isinstance(one, VnaError) else self._attempt(self._name, one) for one in written]
             flushed: dict[str, VnaError | None] = {}
             for name in named:
-                if isinstance(name, _Named) and name.folder not in flushed:
+                if self._durable and isinstance(name, _Named) and name.folder not in flushed:
                     failure = self._attempt(_flush_folder, name.folder)
                     flushed[name.folder] = failure if isinstance(failure, VnaError) else None
-            return [name if isinstance(name, VnaError) else flushed[name.folder] or name.stored for name in named]
+            return [name if isinstance(name, VnaError) else flushed.get(name.folder) or name.stored for name in named]
         finally:
             for one in written:
                 if isinstance(one, _Written):
@@ -161,7 +170,7 @@ class FilesystemStore(Store):
                 raise DigestMismatch("The content is not what its digest says; nothing was stored.", store=self.name)
             if isinstance(wanted.key, str):
                 self._path(wanted.key)  # what cannot be named need not be flushed
-            if begin_writing:
+            if begin_writing and self._durable:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write, and waits for nothing
         except BaseException:
             one.close()
@@ -169,7 +178,8 @@ class FilesystemStore(Store):
         return one
 
     def _name(self, one: _Written) -> _Named:
-        os.fdatasync(one.descriptor)
+        if self._durable:
+            os.fdatasync(one.descriptor)
         sha256, named = one.digest.hexdigest(), one.wanted.key
         key = named if isinstance(named, str) else named(sha256)
         path = self._path(key)

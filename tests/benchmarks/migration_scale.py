@@ -3,7 +3,8 @@
     python -m tests.benchmarks.migration_scale --rows 10000,100000,1000000
 
 Rows are written straight into the tables, as a campaign would have left them; then the calls that a worker makes for one study of
-ten instances (queue, places, moves, ends, comparison, counts) are timed in the median of many studies.
+ten instances (queue, places, moves, ends, comparison, counts) are timed in the median of many studies. Beside the time that passed
+stands the CPU time, which does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ def fill(catalogue: Catalogue, first: int, last: int) -> None:
             writing.close()
 
 
-def studies(catalogue: Catalogue, count: int) -> Iterator[float]:
-    """Seconds for each of `count` studies."""
+def studies(catalogue: Catalogue, count: int) -> Iterator[tuple[float, float]]:
+    """Seconds that passed, and of CPU, for each of `count` studies."""
     ledger, reader, throttle = catalogue.ledger, catalogue.ledger_reader, catalogue.throttle
     for _ in range(count):
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         taken: list[int] = []
         ledger.queue(CAMPAIGN, 1, "bench", lambda session, pk, taken=taken: taken.append(pk))  # type: ignore[misc]
         study = reader.study(taken[0])
@@ -69,7 +70,7 @@ def studies(catalogue: Catalogue, count: int) -> Iterator[float]:
             writing.move_study(study.pk, StudyState.STORED, "uid-set")
         throttle.release(slot, 4, len(ends), {"source": 0.1})
         summary_of(catalogue, CAMPAIGN)
-        yield time.perf_counter() - begun
+        yield time.perf_counter() - begun, time.process_time() - busy
 
 
 def main() -> None:
@@ -87,10 +88,17 @@ def main() -> None:
             fill(catalogue, held + 1, rows // INSTANCES + 1)
             held = rows // INSTANCES
             taken = list(studies(catalogue, arguments.studies))
-            cost = statistics.median(taken) * 1000 / INSTANCES
-            ratio = cost / figures[0]["milliseconds"] if figures else 1.0
-            figures.append({"rows": rows, "milliseconds": cost, "ratio": ratio})
-            print(f"{rows:>9} rows: {cost:.3f} ms an instance, {ratio:.2f} times the first", flush=True)
+            passed, busy = (statistics.median(column) * 1000 / INSTANCES for column in zip(*taken, strict=True))
+            first = figures[0] if figures else {"milliseconds": passed, "cpu_milliseconds": busy}
+            ratio, cpu_ratio = passed / first["milliseconds"], busy / first["cpu_milliseconds"]
+            figures.append(
+                {"rows": rows, "milliseconds": passed, "ratio": ratio, "cpu_milliseconds": busy, "cpu_ratio": cpu_ratio}
+            )
+            print(
+                f"{rows:>9} rows: {passed:.3f} ms an instance, {ratio:.2f} times the first; "
+                f"{busy:.3f} ms of CPU, {cpu_ratio:.2f} times the first",
+                flush=True,
+            )
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
 

@@ -24,6 +24,23 @@ class TestFilesystemStore(StoreConformance):
         return store
 
 
+class TestFilesystemStoreThatFlushesNothing(StoreConformance):
+    """For what can be had again: it does not claim to be durable, and does not pay for it."""
+
+    def open_store(self, folder: Path) -> Store:
+        store = FilesystemStore.open("files", {"path": str(folder / "store"), "durable": False})
+        assert not store.abilities().durable_create
+        return store
+
+    def test_nothing_is_flushed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = self.open_store(tmp_path)
+        store.create("a/b", [b"x"])
+        for name in ("fsync", "fdatasync"):
+            monkeypatch.setattr(os, name, lambda descriptor: pytest.fail("it waited for the disk"))
+        store.create("a/c", [b"y"])
+        assert store.read("a/c") == b"y"
+
+
 class TestFilesystemStoreWithNamedTemporaryFiles(StoreConformance):
     """As on a file system without O_TMPFILE (NFS)."""
 

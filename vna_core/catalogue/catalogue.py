@@ -17,6 +17,7 @@ from vna_core.catalogue.checks import Checks
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
+from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.deletions import Deletions
 from vna_core.catalogue.deviations import Deviations, deviations
@@ -41,6 +42,7 @@ from vna_core.catalogue.placements import Placements
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Recorded, Recorder
+from vna_core.catalogue.rejections import Rejections
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.source_headers import SourceHeader, source_headers
@@ -48,12 +50,15 @@ from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
+from vna_core.domain.corrections import REJECTION_NOTES
 from vna_core.domain.departments import UNDIVIDED, Departments
 from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
 
+_TOPICS: Final[Mapping[str, tuple[str, ...]]] = {"1.2.840.10008.5.1.4.1.1.88.59": (REJECTION_NOTES,)}
+"""Topics of the outbox by SOP class: a Key Object Selection document may be a rejection note (IHE IOCM)."""
 _NO_CLASSIFICATION: Final[Mapping[int, str]] = {}
 
 
@@ -98,6 +103,8 @@ class Catalogue:
         What may not be deleted, what stores hold because of that, what was deleted, when each stored object was read last, and how old studies are.
     identity
         Which Patient IDs mean one person.
+    corrections, rejections
+        What travels to other archives and who has applied it; what is hidden by a reason code.
     packs
         Sealed series: what can be sealed, and where members are.
     labelling, emergencies
@@ -108,7 +115,9 @@ class Catalogue:
         self._database = database
         self._departments = departments
         self._reader = Reader(database)
-        self.identity = Identity(database)
+        self.jobs = Jobs(database)
+        self.corrections = Corrections(database, self.jobs)
+        self.identity = Identity(database, self.corrections)
         self._search = Search(database, self.identity)
         self.awaited = Awaited(database, self._search, self.identity, departments)
         self._quarantine = Quarantine(database)
@@ -116,7 +125,6 @@ class Catalogue:
         self._copies = Copies(database, self.follow_ups)
         recorder = Recorder(database, self.follow_ups)
         self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(recorder.groups)
-        self.jobs = Jobs(database)
         self.federated_answers = FederatedAnswers(database)
         self.outbox = Outbox(database)
         self.commitments = Commitments(database)
@@ -134,16 +142,20 @@ class Catalogue:
         self.emergencies = Emergencies(database)
         self.holds = Holds(database, self.follow_ups)
         self.store_holds = StoreHolds(database)
-        self.deletions = Deletions(database, self.follow_ups)
+        self.deletions = Deletions(database, self.follow_ups, self.corrections)
+        self.rejections = Rejections(database)
         self.checks = Checks(database)
         self.ages = Ages(database)
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
-    def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED) -> Self:
-        """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say."""
+    def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED, *, durable: bool = True) -> Self:
+        """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say.
+
+        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again.
+        """
         data.mkdir(parents=True, exist_ok=True)
-        database = Database(settings, data)
+        database = Database(settings, data, durable)
         upgrade(database)
         return cls(database, departments)
 
@@ -183,7 +195,11 @@ class Catalogue:
 
     def record_all(self, entries: Sequence[tuple[IndexEntry, Mapping[int, str]]]) -> list[Recorded | VnaError]:
         """Record several versions, each with its classification, in one transaction; results in order, errors in their place."""
-        return self._record([entry_form(entry, classification, (), self._departments) for entry, classification in entries])
+        forms = [
+            entry_form(entry, classification, _TOPICS.get(entry.sop_class_uid, ()), self._departments)
+            for entry, classification in entries
+        ]
+        return self._record(forms)
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
         """The version that was received as exactly these octets, or None."""

@@ -27,6 +27,8 @@ from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, Configu
 WRITER_LOCK: Final = 0x564E4121
 """Key of PostgreSQL's advisory lock that serializes writing transactions."""
 
+_NOT_DURABLE: Final = "PRAGMA synchronous=NORMAL"
+"""A loss of power takes the last commits, and leaves the database whole."""
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -98,13 +100,13 @@ class Session:
 class Database:
     """Engine, driver connections and the lock for writing."""
 
-    def __init__(self, settings: CatalogueSettings, data: Path) -> None:
+    def __init__(self, settings: CatalogueSettings, data: Path, durable: bool = True) -> None:
         self.url = _url(settings, data)
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
         if not self.is_postgresql and self.url.get_backend_name() != "sqlite":
             raise ConfigurationError("The catalogue needs an sqlite or postgresql URL.", backend=self.url.get_backend_name())
         self._timeout = settings.busy_timeout
-        self.engine = _engine(self.url, settings.busy_timeout)
+        self.engine = _engine(self.url, settings.busy_timeout, durable)
         self.driver: Any = self.engine.dialect.dbapi
         self._idle: list[Session] = []
         self._writer = threading.Lock()
@@ -220,7 +222,7 @@ def _url(settings: CatalogueSettings, data: Path) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 
 
-def _engine(url: URL, busy_timeout: float) -> Engine:
+def _engine(url: URL, busy_timeout: float, durable: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         arguments: dict[str, Any] = {"connect_timeout": max(2, round(busy_timeout)), "application_name": "vna"}
         return create_engine(url, paramstyle="format", connect_args=arguments, pool_size=1, max_overflow=-1)
@@ -230,7 +232,7 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in _PRAGMAS:
+        for pragma in _PRAGMAS + (() if durable else (_NOT_DURABLE,)):
             connection.execute(pragma).fetchall()
 
     @event.listens_for(engine, "begin")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, select, update
 
+from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
 from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import OF_INSTANCE
 from vna_core.catalogue.holds import refuse_held
+from vna_core.catalogue.rejections import list_in
 from vna_core.catalogue.removing import remove_versions
 from vna_core.catalogue.schema import generations, instances, locations, patients, series, studies
+from vna_core.catalogue.schema_federation import rejections
 from vna_core.catalogue.schema_packs import pack_leftovers
 from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.corrections import CorrectionKind, Received
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.stewardship import (
     DELETED,
@@ -50,9 +54,10 @@ _NAMES: Final = tuple(DeletedVersion.__dataclass_fields__)
 class Deletions:
     """The ledger of deletions. Each method that changes something is one durable transaction."""
 
-    def __init__(self, database: Database, follow_ups: FollowUps) -> None:
+    def __init__(self, database: Database, follow_ups: FollowUps, corrections: Corrections) -> None:
         self._database = database
         self._follow_ups = follow_ups
+        self._corrections = corrections
         self._find = database.prepare(
             select(*_deletion_columns())
             .join(deleted_versions, deleted_versions.c.deletion == deletions.c.id)
@@ -64,24 +69,48 @@ class Deletions:
             )
         )
 
-    def hide(self, deletion: Deletion) -> Deletion:
+    def hide(
+        self,
+        deletion: Deletion,
+        *,
+        only: Collection[str] | None = None,
+        kind: CorrectionKind = CorrectionKind.DELETE,
+        received: Received | None = None,
+    ) -> Deletion:
         """Remove what the deletion names from everything that answers; it stays known here, with where its octets are.
+
+        Parameters
+        ----------
+        only
+            Of the study or series that it names, these SOP Instance UIDs alone.
+        kind
+            What members of a federation are told that it is.
+        received
+            Where it came from, if it was decided elsewhere.
 
         Raises
         ------
         NotFound
             Nothing is held under this UID.
         UnderHold
-            Some of it is under a hold: nothing was deleted.
+            Some of it is under a hold: nothing was deleted. A rejection is not refused, as its octets stay.
         """
+        named = _under(select(instances.c.pk, instances.c.sop_instance_uid), deletion.level, deletion.uid)
         with self._database.transaction() as session:
-            pks = [row[0] for row in session.run(_under(select(instances.c.pk), deletion.level, deletion.uid)).fetchall()]
+            rows = session.run(named).fetchall()
+            pks = [pk for pk, sop in rows if only is None or from_stored(sop) in only]
             if not pks:
                 raise NotFound(f"No {deletion.level.value} is held under this UID.", uid=deletion.uid)
             versions = _versions(session, pks)
-            refuse_held(session, versions)
+            if not deletion.rejection:
+                refuse_held(session, versions)
             session.run(insert(deletions).values(**_row(deletion)))
+            list_in(session, deletion)
             _list(session, deletion.id, versions, _objects(session, pks))
+            told = {"code": deletion.rejection, "note": deletion.note}
+            travels = CorrectionKind.REJECT if deletion.rejection else kind
+            subject = _subject(deletion.id)
+            self._corrections.record_in(session, travels, subject, told, deletion.reason, deletion.deleted_by, received)
             remove_versions(self._database, session, pks)
         return self.deletion(deletion.id)
 
@@ -92,9 +121,10 @@ class Deletions:
             if known is not None:
                 return
             session.run(insert(deletions).values(**_row(deletion), noted=1))
+            list_in(session, deletion)
             _list(session, deletion.id, versions, () if deletion.state == UNDONE else objects)
 
-    def begin_undo(self, deletion_id: str, by: str, at: datetime) -> Deletion:
+    def begin_undo(self, deletion_id: str, by: str, at: datetime, received: Received | None = None) -> Deletion:
         """Decide that a deletion is taken back. Raises NotFound, and InvalidRequest when it was purged."""
         with self._database.transaction() as session:
             found = _one(session, deletion_id)
@@ -102,6 +132,7 @@ class Deletions:
                 raise InvalidRequest(f"Deletion {deletion_id} was purged: its octets are gone.", deletion=deletion_id)
             if found.state == HIDDEN:
                 _set(session, deletion_id, UNDOING, by, at)
+                self._corrections.undone_in(session, _subject(deletion_id), "taken back", by, received)
         return self.deletion(deletion_id)
 
     def end_undo(self, deletion_id: str) -> None:
@@ -117,7 +148,7 @@ class Deletions:
         Raises
         ------
         NotFound, InvalidRequest
-            There is no such deletion, or it was taken back.
+            There is no such deletion, it was taken back, or it is a rejection.
         UnderHold
             Some of it is under a hold.
         """
@@ -125,6 +156,8 @@ class Deletions:
             found = _one(session, deletion_id)
             if found.state in (UNDOING, UNDONE):
                 raise InvalidRequest(f"Deletion {deletion_id} was taken back.", deletion=deletion_id)
+            if found.rejection:
+                raise InvalidRequest(f"{deletion_id} is a rejection: its octets are kept.", deletion=deletion_id)
             refuse_held(session, _deleted_versions(session, deletion_id))
             if found.state == HIDDEN:
                 _set(session, deletion_id, PURGING, by, at)
@@ -291,7 +324,12 @@ def _deletion_columns() -> tuple[Any, ...]:
     of_this = deleted_versions.c.deletion == deletions.c.id
     counted = select(func.count()).select_from(deleted_versions).where(of_this).correlate(deletions).scalar_subquery()
     summed = select(func.coalesce(func.sum(deleted_versions.c.size), 0)).where(of_this).correlate(deletions).scalar_subquery()
-    return (*(column for column in deletions.c if column.name != "noted"), counted, summed)
+    of_rejection = (rejections.c.deletion == deletions.c.id,)
+    told = [
+        func.coalesce(select(column).where(*of_rejection).correlate(deletions).scalar_subquery(), "")
+        for column in (rejections.c.code, rejections.c.note)
+    ]
+    return (*(column for column in deletions.c if column.name != "noted"), counted, summed, *told)
 
 
 def _one(session: Session, deletion_id: str) -> Deletion:
@@ -321,7 +359,7 @@ def _row(deletion: Deletion) -> dict[str, Any]:
 
 
 def _deletion(row: Any) -> Deletion:
-    deletion_id, level, uid, reason, deleted_by, deleted_at, state, ended_by, ended_at, versions, size = row
+    deletion_id, level, uid, reason, deleted_by, deleted_at, state, ended_by, ended_at, versions, size, code, note = row
     return Deletion(
         deletion_id,
         Extent(level),
@@ -334,4 +372,10 @@ def _deletion(row: Any) -> Deletion:
         moment(ended_at) if ended_at else None,
         int(versions),
         int(size),
+        code,
+        from_stored(note),
     )
+
+
+def _subject(deletion_id: str) -> str:
+    return f"deletion:{deletion_id}"

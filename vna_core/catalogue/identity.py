@@ -9,17 +9,20 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
 from vna_core.catalogue import person_names
+from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.schema import patients, studies
 from vna_core.catalogue.schema_identity import demographics, patient_links
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.corrections import Received
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin, PatientLink, component, survivor
 
 LARGEST_COMPONENT: Final = 1000
 """Most IDs of one person; more is a mistake, and nothing further is followed."""
+_PIECE: Final = 100
 _COLUMNS: Final = tuple(patient_links.columns)
 _IN_FORCE: Final = patient_links.c.undone_at == 0
 
@@ -27,8 +30,9 @@ _IN_FORCE: Final = patient_links.c.undone_at == 0
 class Identity:
     """Makes, undoes and follows decisions. Every method may be called from several threads and processes at once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, corrections: Corrections) -> None:
         self._database = database
+        self._corrections = corrections
 
     def decide(
         self,
@@ -40,8 +44,11 @@ class Identity:
         reason: str,
         by: str,
         study: str = "",
+        received: Received | None = None,
     ) -> PatientLink:
         """Put a decision in force durably; the same one that is in force already is answered instead of made again.
+
+        Members of a federation that take merges and moves are told of new ones, `received` ones included (see `Corrections`).
 
         Raises
         ------
@@ -73,14 +80,16 @@ class Identity:
             }
             session.run(insert(patient_links).values(**values))
             row = session.run(select(*_COLUMNS).order_by(patient_links.c.pk.desc()).limit(1)).fetchone()
+            self._corrections.decided_in(session, _link(row), received)
         return _link(row)
 
-    def undo(self, link_id: int, *, by: str, reason: str) -> PatientLink:
+    def undo(self, link_id: int, *, by: str, reason: str, received: Received | None = None) -> PatientLink:
         """Take a decision back, whatever was decided since; one that was taken back already is answered as it is. Raises NotFound."""
         this = patient_links.c.pk == link_id
         with self._database.transaction() as session:
             values = {"undone_at": time.time_ns() // 1000, "undone_by": to_stored(by), "undone_reason": to_stored(reason)}
-            session.run(update(patient_links).where(this, _IN_FORCE).values(**values))
+            if session.run(update(patient_links).where(this, _IN_FORCE).values(**values)).rowcount:
+                self._corrections.undone_in(session, f"link:{link_id}", reason, by, received)
             row = session.run(select(*_COLUMNS).where(this)).fetchone()
         if row is None:
             raise NotFound("There is no such decision: `vna patient list` shows them.", id=link_id)
@@ -103,6 +112,21 @@ class Identity:
         """All IDs that mean the same person, this one included."""
         with self._database.session() as session:
             return component(key, self._around(session, [key]))
+
+    def decisions(self, keys: Iterable[PatientKey]) -> list[PatientLink]:
+        """Everything in force about some IDs: links and merges that connect them with others, directly or by others, and moves."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[int, PatientLink] = {}
+        with self._database.session() as session:
+            if not wanted or session.run(select(patient_links.c.pk).where(_IN_FORCE).limit(1)).fetchone() is None:
+                return []
+            for at in range(0, len(wanted), _PIECE):
+                piece = wanted[at : at + _PIECE]
+                found |= {link.id: link for link in self._around(session, piece)}
+                named = or_(*(_is(key, side) for key in piece for side in ("first", "second")))
+                moves = select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind == "move", named)
+                found |= {link.id: link for link in map(_link, session.run(moves).fetchall())}
+        return [found[pk] for pk in sorted(found)]
 
     def shown_as(self, keys: Iterable[PatientKey]) -> dict[PatientKey, PatientKey]:
         """The ID that is shown for each of several: the one its merges end in."""
@@ -243,7 +267,7 @@ class Identity:
         seen: set[PatientKey] = set()
         waiting = list(keys)
         while waiting and len(seen) < LARGEST_COMPONENT:
-            piece, waiting = waiting[:100], waiting[100:]
+            piece, waiting = waiting[:_PIECE], waiting[_PIECE:]
             seen |= set(piece)
             named = or_(*(_is(key, side) for key in piece for side in ("first", "second")))
             rows = session.run(select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind != "move", named)).fetchall()

@@ -13,6 +13,7 @@ from vna_core import __version__
 from vna_core.cli import (
     audit,
     config,
+    corrections,
     delete,
     departments,
     explain,
@@ -41,6 +42,7 @@ from vna_core.cli import (
     quarantine,
     rebuild,
     recall,
+    reject,
     retention,
     scrub,
     serve,
@@ -82,6 +84,8 @@ app.add_typer(export.app, name="export")
 app.add_typer(place.app, name="place")
 app.add_typer(recall.app, name="recall")
 app.add_typer(federation.app, name="federation")
+app.add_typer(corrections.app, name="corrections")
+app.add_typer(reject.app, name="reject")
 app.add_typer(pack.app, name="pack")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(plugin.app, name="plugin")

@@ -12,16 +12,21 @@ from vna_core.bootstrap import Archive
 from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.find import condition_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
-from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import ConfigurationError, InvalidRequest
 from vna_core.domain.query import Level, Query
+from vna_core.federation.fan_out import FanOut
 from vna_core.federation.federation import Federation
 from vna_core.federation.members import LOCAL, Member
 from vna_core.federation.rows import text
 from vna_core.gateways.federated_rows import described
+from vna_core.ports.pacs import PacsAbilities
 
 app = typer.Typer(help="Archives that are asked together with this one.", no_args_is_help=True)
 
 INCOMPLETE = 3
+_PROBE = 10.0
+"""Seconds that a probe may take at least: it opens connections of every kind that the member may offer."""
 
 
 def _federation(archive: Archive) -> Federation:
@@ -38,8 +43,7 @@ def status(data: Data = None, config: Config = None, as_json: AsJson = False) ->
     table = Table("member", "department", "issuer", "may be asked for", "answers", "what")
     with archive_of(data, config) as archive:
         federation = _federation(archive)
-        for one in federation.members:
-            said = _probed(one)
+        for one, said in _probed(federation):
             failed += not said["answers"]
             if as_json:
                 print_json(said)
@@ -53,23 +57,34 @@ def status(data: Data = None, config: Config = None, as_json: AsJson = False) ->
     return INCOMPLETE if failed else 0
 
 
-def _probed(one: Member) -> dict[str, Any]:
-    said = {
-        "name": one.name,
-        "department": one.settings.department,
-        "issuer": one.settings.issuer,
-        "allow": sorted(one.settings.allow),
-        "answers": True,
-        "retrieve": "",
-        "product": "",
-        "error": "",
-    }
-    try:
-        abilities = one.adapter.probe()
-        said |= {"retrieve": abilities.retrieve, "product": abilities.product}
-    except VnaError as error:
-        said |= {"answers": False, "error": error.message}
-    return said
+def _probed(federation: Federation) -> list[tuple[Member, dict[str, Any]]]:
+    """Every member, asked at once; one that does not answer within the deadline of queries is told so and not waited for."""
+    told: dict[str, dict[str, Any]] = {}
+
+    def probe(one: Member, deadline: Deadline) -> list[PacsAbilities]:
+        del deadline  # an adapter's probe has its own; nobody waits for it beyond that of the question
+        return [one.adapter.probe()]
+
+    for heard in FanOut().ask(federation.members, probe, max(federation.settings.deadline, _PROBE), lambda one: 1):
+        said = told.setdefault(heard.member.name, {"answers": True, "seconds": 0.0, "retrieve": "", "product": "", "error": ""})
+        if heard.answer is not None:
+            said |= {"retrieve": heard.answer.retrieve, "product": heard.answer.product}
+        elif heard.report is not None:
+            error = "" if heard.report.outcome.is_whole else heard.report.sentence
+            said |= {"answers": heard.report.outcome.is_whole, "seconds": round(heard.report.seconds, 3), "error": error}
+    return [
+        (
+            one,
+            {
+                "name": one.name,
+                "department": one.settings.department,
+                "issuer": one.settings.issuer,
+                "allow": sorted(one.settings.allow),
+                **told[one.name],
+            },
+        )
+        for one in federation.members
+    ]
 
 
 @app.command(

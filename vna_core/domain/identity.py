@@ -30,6 +30,8 @@ class LinkOrigin(StrEnum):
     RULE = "rule"
     HAND = "hand"
     ADT = "adt"
+    MEMBER = "member"
+    """Another archive that told us its correction."""
 
 
 @dataclass(frozen=True, slots=True)

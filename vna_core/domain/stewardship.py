@@ -82,6 +82,10 @@ class Deletion:
     ----------
     state
         ``hidden``, ``undoing``, ``undone``, ``purging`` or ``purged``.
+    rejection
+        Code value of the reason (PS3.16 CID 7011) where it is a rejection: its octets are never purged. Empty: it is a deletion.
+    note
+        SOP Instance UID of the rejection note that brought it about; empty: somebody did by hand.
     ended_by, ended_at
         Who took it back or purged it, and when; empty and None before.
     """
@@ -97,3 +101,5 @@ class Deletion:
     ended_at: datetime | None = None
     versions: int = 0
     size: int = 0
+    rejection: str = ""
+    note: str = ""

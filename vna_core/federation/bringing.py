@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vna_core.access.gate import Permit
+from vna_core.access.notes import AccessNotes
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
 from vna_core.configuration_federation import FederationSettings
@@ -31,11 +32,14 @@ class Retrieval:
         What there is to be, and, once everything has been brought, what is missing and why.
     view
         The catalogue as whoever asks sees it, with what was brought.
+    notes
+        Where it is noted what was given out.
     """
 
     located: Located
     outcome: FetchOutcome
     view: FederatedView
+    notes: AccessNotes
 
     @property
     def silent(self) -> tuple[MemberReport, ...]:
@@ -89,11 +93,26 @@ class Bringing:
         held_here = located.holders.get(LOCAL, set())
         elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
         wanted = located.wanted(series, frozenset(sops)) - (held_here - visible - elsewhere)
-        permit.catalogue.notes.described(study, bool(wanted))
-        return Retrieval(located, FetchOutcome(wanted), view)
+        wanted -= self._catalogue.rejections.hidden(study)  # rejected here: a member that has not heard of it does not undo that
+        if not wanted:
+            permit.catalogue.notes.missed(study)
+        return Retrieval(located, FetchOutcome(wanted), view, permit.catalogue.notes)
 
-    def instances(self, retrieval: Retrieval) -> Iterator[HeldInstance]:
-        """The instances as they are at hand. Read to its end, `retrieval.outcome` tells what is missing."""
+    def instances(self, retrieval: Retrieval, destination: str = "") -> Iterator[HeldInstance]:
+        """The instances as they are at hand. Read to its end, `retrieval.outcome` tells what is missing.
+
+        What was given out, to whoever asks or to `destination`, is noted when it ends, early or not.
+        """
+        given: list[HeldInstance] = []
+        try:
+            for held in self._instances(retrieval):
+                given.append(held)
+                yield held
+        finally:
+            if given:
+                retrieval.notes.read(given, destination=destination)
+
+    def _instances(self, retrieval: Retrieval) -> Iterator[HeldInstance]:
         brought = None if self._memory is None else self._memory.present()
         offer = self._pipeline.offer if brought is None else brought.pipeline.offer
         view = retrieval.view
@@ -107,4 +126,4 @@ class Bringing:
     def view(self, scope: Scope) -> FederatedView:
         """This archive and what was brought, as far as a scope goes."""
         brought = None if self._memory is None else CatalogueView(self._memory.present().catalogue, scope)
-        return FederatedView(self._catalogue, scope, brought=brought)
+        return FederatedView(self._catalogue, scope, linked=True, brought=brought)

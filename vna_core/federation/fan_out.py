@@ -53,6 +53,14 @@ class FanOut:
         most
             How many answers of a member are taken.
         """
+        for heard in self._asked(members, work, seconds, most):
+            if heard.report is not None:
+                heard.member.count(heard.report.outcome)
+            yield heard
+
+    def _asked(
+        self, members: Iterable[Member], work: Work[T], seconds: float, most: Callable[[Member], int]
+    ) -> Iterator[Said[T]]:
         ends = self._clock() + seconds
         said: queue.Queue[Said[T]] = queue.Queue(_WAITING)
         pending: dict[str, tuple[Member, Deadline, float]] = {}

@@ -48,12 +48,18 @@ class FetchOutcome:
         Member name to the number of instances that came from it.
     reasons
         Member name to why it did not deliver everything.
+    waiting
+        Called again and again while nothing comes.
+    left
+        Set by whoever does not want the rest.
     """
 
     wanted: set[str]
     got: set[str] = field(default_factory=set)
     sources: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    waiting: Callable[[], object] = field(default=lambda: None, repr=False)
+    left: bool = False
 
     @property
     def missing(self) -> set[str]:
@@ -99,7 +105,7 @@ class Fetcher:
             if one is not None:
                 outcome.got.add(sop)
                 yield one
-        if not outcome.is_complete:
+        if not outcome.is_complete and not outcome.left:
             yield from _Gathering(self, located, outcome).run()
 
     def sources(self, located: Located, missing: set[str]) -> list[tuple[Member, set[str]]]:
@@ -133,10 +139,11 @@ class _Gathering:
         try:
             self._start_next()
             last = time.monotonic()
-            while not self._outcome.is_complete and self._running and not self._deadline.over:
+            while not self._outcome.is_complete and self._running and not self._deadline.over and not self._outcome.left:
                 try:
                     got = self._arrived.get(timeout=min(_ROUND, self._settings.stall))
                 except queue.Empty:
+                    self._outcome.waiting()
                     if time.monotonic() - last > self._settings.stall and self._start_next():
                         last = time.monotonic()
                     continue

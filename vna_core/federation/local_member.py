@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
+from typing import Final
 
+from vna_core.access.availability import ONLINE, Availability
 from vna_core.catalogue import Catalogue
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.access import EVERYTHING, Scope
@@ -12,7 +15,10 @@ from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotOffered
 from vna_core.domain.query import Query
 from vna_core.federation.members import LOCAL, Member
+from vna_core.federation.rows import AVAILABILITY
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter, SourceStatistics
+
+_PIECE: Final = 500
 
 
 class LocalMember(PacsAdapter):
@@ -20,13 +26,14 @@ class LocalMember(PacsAdapter):
 
     name = LOCAL
 
-    def __init__(self, catalogue: Catalogue, scope: Scope = EVERYTHING) -> None:
+    def __init__(self, catalogue: Catalogue, availability: Availability | None = None, scope: Scope = EVERYTHING) -> None:
         self._catalogue = catalogue
+        self._availability = availability or Availability(catalogue)
         self._scope = scope
 
     def seen_within(self, scope: Scope) -> LocalMember:
         """The same as far as a scope goes."""
-        return LocalMember(self._catalogue, scope)
+        return LocalMember(self._catalogue, self._availability, scope)
 
     def probe(self, thorough: bool = False) -> PacsAbilities:
         """See `PacsAdapter.probe`."""
@@ -34,8 +41,12 @@ class LocalMember(PacsAdapter):
 
     def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
         """See `PacsAdapter.find`."""
-        for match in self._catalogue.search(replace(query, scope=self._scope)).matches:
-            yield encode_attributes(match.attributes)
+        matches = self._catalogue.search(replace(query, scope=self._scope)).matches
+        while piece := list(islice(matches, _PIECE)):
+            told = self._availability.of(query.level, [match.pk for match in piece])
+            for match in piece:
+                available = {"vr": "CS", "Value": [told.get(match.pk, ONLINE)]}
+                yield {**encode_attributes(match.attributes), AVAILABILITY: available}
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`."""

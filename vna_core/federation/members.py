@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -92,6 +93,19 @@ class Member:
     settings: MemberSettings
     breaker: Breaker
     under_way: threading.BoundedSemaphore = field(repr=False)
+    _outcomes: Counter[str] = field(default_factory=Counter, repr=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count how a question to it ended."""
+        with self._counting:
+            self._outcomes[outcome.value] += 1
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many questions to it ended how, in this process."""
+        with self._counting:
+            return dict(self._outcomes)
 
     def allows(self, ask: Ask) -> bool:
         """Whether it may be asked for this."""

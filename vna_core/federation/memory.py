@@ -2,6 +2,9 @@
 
 Time is cut into spans; each has a folder with a catalogue and a store. What is asked for again within a span is served from there. The folder before
 the last one is removed: nobody reads from it any more.
+
+Nothing of it is flushed: members have it. So after a loss of power it cannot be trusted, and a machine that was started anew begins with nothing; that a
+process died changes nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from vna_core.ports.dialect import Dialect
 from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject
 
 FOLDER: Final = "federation"
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +57,7 @@ class Memory:
     Parameters
     ----------
     open_store
-        Opens a durable local store named `BROUGHT` on a folder.
+        Opens a local store named `BROUGHT` on a folder.
     keep
         Seconds of a span.
     """
@@ -75,6 +79,7 @@ class Memory:
         self._departments = departments
         self._dialects = dialects
         self._clock = clock
+        self._boot = _boot()
         self._lock = threading.Lock()
         self._open: dict[int, Brought] = {}
 
@@ -103,19 +108,25 @@ class Memory:
                 self._open.popitem()[1].close()
 
     def _opened(self, span: int) -> Brought:
-        folder = self._folder / str(span)
+        folder = self._folder / f"{self._boot}-{span}"
         folder.mkdir(parents=True, exist_ok=True)
         store = self._open_store(folder / "store")
-        catalogue = Catalogue.open(CatalogueSettings(), folder, self._departments)
+        catalogue = Catalogue.open(CatalogueSettings(), folder, self._departments, durable=False)
         pipeline = IngestPipeline(store, catalogue, self._settings, folder, stores={BROUGHT: store}, dialects=self._dialects)
         return Brought(span, store, catalogue, pipeline)
 
     def _forget(self, span: int) -> None:
         """Remove folders that nobody reads any more."""
         for folder in self._folder.iterdir():
-            if folder.name.isdigit() and int(folder.name) < span - 1:
+            boot, _, number = folder.name.rpartition("-")
+            if number.isdigit() and (boot != self._boot or int(number) < span - 1):
                 shutil.rmtree(folder, ignore_errors=True)
                 _log.info("federation-forgotten", span=folder.name)
+
+
+def _boot() -> str:
+    """Tells one start of the machine from another."""
+    return _BOOT.read_text().strip()[:8] if _BOOT.exists() else "0"
 
 
 class BroughtStore(Store):

@@ -10,10 +10,10 @@ from typing import Final
 from vna_core.configuration_federation import FederationSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Level, Query
+from vna_core.federation.explaining import explain
 from vna_core.federation.fan_out import FanOut
-from vna_core.federation.identity import Linked, alone, for_member, named_patients
+from vna_core.federation.identity import CrossReference, Decided, NoCrossReference, Wanted, for_member
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
 from vna_core.federation.rows import COUNTS, STUDY, Row, patient_of, text
@@ -23,6 +23,7 @@ from vna_core.ports.pacs import InventoriedInstance
 COUNTED: Final = 200
 """Most rows of one answer whose numbers are counted by their instances, where several members hold them."""
 
+_NO_CROSS_REFERENCE: Final = NoCrossReference()
 _ORDERED_BY: Final = ("00080020", "00080030")
 
 
@@ -44,14 +45,14 @@ class FederatedQuery:
 
     Parameters
     ----------
-    linked
-        The IDs that are the same person's.
+    reference
+        Which IDs are the same person's, and whose studies were moved.
     """
 
-    def __init__(self, members: Members, settings: FederationSettings, linked: Linked = alone) -> None:
+    def __init__(self, members: Members, settings: FederationSettings, reference: CrossReference = _NO_CROSS_REFERENCE) -> None:
         self._members = members
         self._settings = settings
-        self._linked = linked
+        self._reference = reference
         self._fan_out = FanOut()
 
     def __call__(
@@ -82,12 +83,11 @@ class FederatedQuery:
             if one.allows(Ask.QUERY) and may_ask(scope, one) and (one.name == LOCAL or not local_only)
         ]
         query = Query(query.level, query.conditions)
-        named = named_patients(query.conditions)
-        wanted = None if named is None else frozenset(key for patient in named for key in self._linked(patient))
+        wanted, decided = Wanted.by(query.conditions, self._reference)
         questions = {one.name: for_member(query, wanted, one.settings, one.name == LOCAL) for one in asked}
         concerned = [one for one in asked if questions[one.name]]
         reports = [one.report(Outcome.NOT_CONCERNED) for one in asked if not questions[one.name]]
-        union = Union(query.level, self._canonical, self._members.rank)
+        union = Union(query.level, self._members.rank)
 
         def ask(member: Member, deadline: Deadline) -> Iterator[Row]:
             for one in questions[member.name]:
@@ -96,14 +96,13 @@ class FederatedQuery:
         for said in self._fan_out.ask(concerned, ask, self._settings.deadline, lambda member: member.settings.rows):
             if said.report is not None:
                 reports.append(said.report)
-            elif said.answer is not None and _belongs(said.answer, said.member, wanted):
+            elif said.answer is not None and _belongs(said.answer, said.member, wanted, decided):
                 union.add(said.member, said.answer)
-        rows = sorted(union.rows(), key=_order)
+        decided = Decided.of((*decided.links, *decided.moves.values(), *self._reference.decisions(union.patients)))
+        rows = sorted(union.rows(decided), key=_order)
+        explain(rows, wanted, decided, self._reference)
         self._count(rows, query.level, [one for one in concerned if not local_only], scope, begun)
         return FederatedAnswer(tuple(rows), tuple(sorted(reports, key=lambda one: self._members.rank(one.name))))
-
-    def _canonical(self, patient: PatientKey) -> PatientKey:
-        return min(self._linked(patient), key=lambda key: (key.issuer, key.patient_id))
 
     def _count(self, rows: Iterable[FederatedRow], level: Level, members: list[Member], scope: Scope, begun: float) -> None:
         """Count what several members hold by its instances, as far as the time allows."""
@@ -145,12 +144,9 @@ def _write_counts(row: FederatedRow, level: Level, instances: set[tuple[str, str
     row.counts_are_union = True
 
 
-def _belongs(row: Row, member: Member, wanted: frozenset[PatientKey] | None) -> bool:
+def _belongs(row: Row, member: Member, wanted: Wanted, decided: Decided) -> bool:
     """Whether a row is about a patient who was asked for: a stranger with the same ID of another issuer is not."""
-    if wanted is None:
-        return True
-    patient = patient_of(row, member.settings.issuer)
-    return patient in wanted
+    return wanted.covers(decided.owner(text(row, STUDY), patient_of(row, member.settings.issuer)))
 
 
 def _order(row: FederatedRow) -> tuple[object, ...]:

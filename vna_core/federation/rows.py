@@ -32,8 +32,11 @@ ABOUT_THE_COPY: Final = frozenset(
         "00080052",
         "00080005",
         "00080201",
-        "00091001",
         "00090010",
+        "00091001",
+        "00091002",
+        "00091003",
+        "00091004",
     )
 ).union(*COUNTS.values())
 """Attributes that may differ between copies of the same."""

@@ -1,6 +1,6 @@
 """The union of what members answer: one row for each patient, study, series or instance, wherever it is held.
 
-Rows are one when their UIDs are, and when the patients they name are the same or linked. The same UID with other content stays one row
+Rows are one when their UIDs are, and when the patients they name are the same or decided to be one person. The same UID with other content stays one row
 that says in what its copies disagree; the same UID under patients that nobody has linked stays several rows, each saying so.
 """
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.identity import PatientLink
 from vna_core.domain.query import Level
+from vna_core.federation.identity import Decided
 from vna_core.federation.members import Member
 from vna_core.federation.rows import (
     ABOUT_THE_COPY,
@@ -29,11 +31,11 @@ from vna_core.federation.rows import (
     uids,
 )
 
+_Copies = dict[str, tuple[PatientKey, Row]]
+"""Member name to the row that it gave, and the patient it is filed under."""
+
 _AVAILABILITIES: Final = ("ONLINE", "NEARLINE", "OFFLINE", "UNAVAILABLE")
 _PATIENT_GROUP: Final = "0010"
-
-Canonical = Callable[[PatientKey], PatientKey]
-"""One and the same key for all IDs that are linked."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,12 @@ class FederatedRow:
     ----------
     attributes
         DICOM JSON: of the preferred copy, completed by the others.
+    patient
+        To whom it belongs, by the decisions in force.
+    filed
+        The IDs under which the copies are filed, in the order of preference.
+    decisions
+        Links, merges and moves because of which it is answered, united, or shown under another ID than it is filed under.
     copies
         Member names with the row that each gave, in the order of preference.
     disagreements
@@ -54,6 +62,8 @@ class FederatedRow:
 
     patient: PatientKey
     attributes: dict[str, Any]
+    filed: tuple[PatientKey, ...] = ()
+    decisions: tuple[PatientLink, ...] = ()
     copies: dict[str, Row] = field(default_factory=dict)
     disagreements: set[str] = field(default_factory=set)
     counts_are_union: bool = True
@@ -67,14 +77,15 @@ class FederatedRow:
 class Union:
     """Takes rows of members and makes one answer of them."""
 
-    def __init__(self, level: Level, canonical: Canonical, rank: Callable[[str], int]) -> None:
+    def __init__(self, level: Level, rank: Callable[[str], int]) -> None:
         self._level = level
-        self._canonical = canonical
         self._rank = rank
-        self._rows: dict[tuple[str, ...], dict[PatientKey, dict[str, tuple[PatientKey, Row]]]] = {}
+        self._rows: dict[tuple[str, ...], dict[PatientKey, _Copies]] = {}
 
-    def __len__(self) -> int:
-        return sum(map(len, self._rows.values()))
+    @property
+    def patients(self) -> set[PatientKey]:
+        """The IDs that rows are filed under."""
+        return {patient for patients in self._rows.values() for patient in patients}
 
     def add(self, member: Member, row: Row) -> None:
         """Take one row over; one without the unique keys of its level says nothing and is passed over."""
@@ -85,16 +96,18 @@ class Union:
                 return
         elif not all(key):
             return
-        copies = self._rows.setdefault(key, {}).setdefault(self._canonical(patient), {})
-        copies.setdefault(member.name, (patient, row))
+        self._rows.setdefault(key, {}).setdefault(patient, {}).setdefault(member.name, (patient, row))
 
-    def holders(self, key: tuple[str, ...]) -> list[str]:
-        """Members that gave rows of these UIDs."""
-        return [name for copies in self._rows.get(key, {}).values() for name in copies]
-
-    def rows(self) -> Iterator[FederatedRow]:
-        """Every row once. Called when nothing more is added."""
-        for patients in self._rows.values():
+    def rows(self, decided: Decided | None = None) -> Iterator[FederatedRow]:
+        """Every row once. Called when nothing more is added; `decided` says which of the IDs mean one person."""
+        decided = decided or Decided()
+        for key, filed in self._rows.items():
+            patients: dict[PatientKey, _Copies] = {}
+            for patient, copies in filed.items():
+                owner = decided.owner(key[0] if key else "", patient)
+                known = patients.setdefault(decided.canonical(owner), {})
+                for name, copy in copies.items():
+                    known.setdefault(name, copy)
             merged = [self._merged(copies) for copies in _attached(patients)]
             for one in merged:
                 if len(merged) > 1:
@@ -104,7 +117,8 @@ class Union:
     def _merged(self, copies: dict[str, tuple[PatientKey, Row]]) -> FederatedRow:
         ordered = sorted(copies, key=self._rank)
         patient, first = copies[ordered[0]]
-        made = FederatedRow(patient, dict(first), {name: copies[name][1] for name in ordered})
+        filed = tuple(dict.fromkeys(copies[name][0] for name in ordered))
+        made = FederatedRow(patient, dict(first), filed, copies={name: copies[name][1] for name in ordered})
         for name in ordered[1:]:
             self._complete(made, copies[name][1], copies[name][0] == patient)
         if patient.issuer and not texts(made.attributes, ISSUER):

@@ -5,30 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vna_core.domain.identity import PatientLink
 from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE
 from vna_core.federation.union import FederatedRow
+from vna_core.stewardship.patient_identity import key_text
 
 CREATOR: Final = "VNA FEDERATION"
 PRIVATE: Final = "00090010"
 SOURCES: Final = "00091001"
 DISAGREEMENTS: Final = "00091002"
 COUNTS_OF: Final = "00091003"
-"""Private attributes (creator `CREATOR`): names of the members that hold it; tags in which they differ; ``UNION`` or ``AT LEAST``."""
+DECISIONS: Final = "00091004"
+"""Private attributes (creator `CREATOR`): names of the members that hold it; tags in which they differ; ``UNION`` or ``AT LEAST``;
+and the links, merges and moves of patients by which it came."""
 
+_GROUP: Final = "0009"
+"""What a member says in this group is its own affair."""
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def described(row: FederatedRow, aet: str) -> dict[str, Any]:
     """A row as DICOM JSON with where it is, retrieved through the title `aet`."""
-    made = dict(row.attributes)
+    made = {tag: element for tag, element in row.attributes.items() if not tag.startswith(_GROUP)}
     made[RETRIEVE_AE_TITLE] = {"vr": "AE", "Value": [aet]}
     made.setdefault(AVAILABILITY, {"vr": "CS", "Value": ["ONLINE"]})
     made[PRIVATE] = {"vr": "LO", "Value": [CREATOR]}
     made[SOURCES] = {"vr": "LO", "Value": list(row.sources)}
     if row.disagreements:
         made[DISAGREEMENTS] = {"vr": "AT", "Value": sorted(row.disagreements)}
+    if row.decisions:
+        made[DECISIONS] = {"vr": "UC", "Value": [decision_text(link) for link in row.decisions]}
     made[COUNTS_OF] = {"vr": "CS", "Value": ["UNION" if row.counts_are_union else "AT LEAST"]}
     return dict(sorted(made.items()))
+
+
+def decision_text(link: PatientLink) -> str:
+    """A decision in one line: ``link 17, 4711^^^RAD to 0815^^^CARD, by hand (carol): passport seen``. It is the value of a multi-valued
+    element, so it has no backslash."""
+    named = f"{key_text(link.first)} to {key_text(link.second)}"
+    study = f" study {link.study_instance_uid}" if link.study_instance_uid else ""
+    made = f"{link.kind.value} {link.id}{study}, {named}, by {link.origin.value} ({link.made_by}): {link.reason}"
+    return made.replace("\\", "/")
 
 
 def dimse_values(row: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,6 +19,7 @@ from vna_core.archival_storage.keys import PACKS, STUDIES
 from vna_core.catalogue import Catalogue
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, NoAudit, StudyObject
+from vna_core.domain.corrections import CorrectionKind, Received, Rejection
 from vna_core.domain.errors import (
     DigestMismatch,
     InvalidRequest,
@@ -141,8 +142,31 @@ class Deleting:
         self._write_notes()
         return hold
 
-    def delete(self, level: Extent, uid: str, reason: str, by: str) -> Deletion:
+    def delete(
+        self,
+        level: Extent,
+        uid: str,
+        reason: str,
+        by: str,
+        *,
+        only: Collection[str] | None = None,
+        kind: CorrectionKind = CorrectionKind.DELETE,
+        rejection: Rejection | None = None,
+        note: str = "",
+        received: Received | None = None,
+    ) -> Deletion:
         """Hide a study, a series or an instance with all its versions: no query and no retrieval answers. The octets stay.
+
+        Parameters
+        ----------
+        only
+            Of the study or series, these SOP Instance UIDs alone.
+        kind
+            What members of a federation are told that it is.
+        rejection, note
+            Why it is rejected, and by which rejection note: then its octets are never purged, and a hold does not keep it.
+        received
+            Where it was decided, if elsewhere.
 
         Raises
         ------
@@ -157,15 +181,18 @@ class Deleting:
         """
         if level is Extent.PATIENT:
             raise InvalidRequest("Studies, series and instances are deleted, not patients.")
-        wanted = Deletion(_new_id(), level, _required(uid, "UID"), _required(reason, "reason"), by, _now())
-        self._note(by, f"deletion of {level.value} {uid}: {wanted.reason}", uid if level is Extent.STUDY else "")
-        deletion = self._ledger.hide(wanted)
+        code = "" if rejection is None else rejection.value
+        told = (_required(uid, "UID"), _required(reason, "reason"), by, _now())
+        wanted = Deletion(_new_id(), level, *told, rejection=code, note=note)
+        what = "deletion" if rejection is None else f"rejection ({rejection.value}, {rejection.meaning})"
+        self._note(by, f"{what} of {level.value} {uid}: {wanted.reason}", uid if level is Extent.STUDY else "")
+        deletion = self._ledger.hide(wanted, only=only, kind=kind, received=received)
         self._after_step("hidden")
         self._write_notes()
         _log.warning("deleted", deletion=deletion.id, level=level.value, versions=deletion.versions, by=by)
         return deletion
 
-    def undelete(self, deletion_id: str, by: str) -> Deletion:
+    def undelete(self, deletion_id: str, by: str, received: Received | None = None) -> Deletion:
         """Take a deletion back: its objects are read, proven and recorded again. An interrupted one is gone on with.
 
         Raises
@@ -176,7 +203,8 @@ class Deleting:
             An object cannot be read: repair it, then call again.
         """
         self._note(by, f"deletion {deletion_id} taken back")
-        self._ledger.begin_undo(deletion_id, by, _now())
+        if note := self._ledger.begin_undo(deletion_id, by, _now(), received).note:
+            self._catalogue.rejections.arrived(note)  # nothing that the note names is awaited any more
         self._after_step("undoing")
         self._write_notes()
         taking_up = TakingUp(self._stores, self._catalogue)
@@ -251,7 +279,7 @@ class Deleting:
             while page := self._ledger.listed(HIDDEN, PURGING, after=after):
                 found += page
                 after = page[-1].id
-            return [one for one in found if one.state == PURGING or one.deleted_at + grace <= _now()]
+            return [one for one in found if one.state == PURGING or (not one.rejection and one.deleted_at + grace <= _now())]
         deletion = self._ledger.deletion(only)
         if deletion.state == HIDDEN and deletion.deleted_at + grace > _now():
             raise InvalidRequest(f"The time of grace of {only} ends on {deletion.deleted_at + grace:%Y-%m-%d %H:%M} UTC.")

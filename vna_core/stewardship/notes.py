@@ -102,6 +102,7 @@ def _deletion_notes(deletion: Deletion, catalogue: Catalogue) -> dict[str, bytes
         notes[note_key(DELETIONS, deletion.id)] = _octets(
             {
                 **told,
+                **({"rejection": deletion.rejection, "note": deletion.note} if deletion.rejection else {}),
                 "deleted_at": deletion.deleted_at.isoformat(),
                 "versions": [asdict(one) for one in catalogue.deletions.versions(deletion.id)],
                 "objects": [astuple(one) for one in catalogue.deletions.objects(deletion.id)],
@@ -161,7 +162,8 @@ def _understand(key: str, said: Mapping[str, Any], notes: Notes) -> None:
         notes.holds[said["id"]] = Hold(said["id"], Extent(said["level"]), *told, at)
     else:
         at = datetime.fromisoformat(said["deleted_at"])
-        deletion = Deletion(said["id"], Extent(said["level"]), said["uid"], said["reason"], said["deleted_by"], at)
+        rejected = {name: said.get(name, "") for name in ("rejection", "note")}
+        deletion = Deletion(said["id"], Extent(said["level"]), said["uid"], said["reason"], said["deleted_by"], at, **rejected)
         versions = tuple(DeletedVersion(**one) for one in said["versions"])
         notes.deletions[said["id"]] = (deletion, versions, tuple(DeletedObject(*one) for one in said["objects"]))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vna_core.catalogue import Catalogue
 from vna_core.domain.access import Principal
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, StudyObject
+from vna_core.domain.corrections import Received
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin, PatientLink
@@ -44,17 +45,26 @@ class PatientIdentity:
     match: tuple[str, ...] = ()
 
     def decide(
-        self, kind: LinkKind, first: PatientKey, second: PatientKey, reason: str, origin: LinkOrigin, study: str = ""
+        self,
+        kind: LinkKind,
+        first: PatientKey,
+        second: PatientKey,
+        reason: str,
+        origin: LinkOrigin,
+        study: str = "",
+        received: Received | None = None,
     ) -> PatientLink:
         """Put a link, merge or move in force; durable when it returns."""
         self._record(f"{kind.value}: {reason}", (first, second), study)
         by = self.principal.name
-        return self.catalogue.identity.decide(kind, first, second, origin=origin, reason=reason, by=by, study=study)
+        return self.catalogue.identity.decide(
+            kind, first, second, origin=origin, reason=reason, by=by, study=study, received=received
+        )
 
-    def undo(self, link_id: int, reason: str) -> PatientLink:
+    def undo(self, link_id: int, reason: str, received: Received | None = None) -> PatientLink:
         """Take a decision back. Raises NotFound."""
         self._record(f"undo {link_id}: {reason}", ())
-        return self.catalogue.identity.undo(link_id, by=self.principal.name, reason=reason)
+        return self.catalogue.identity.undo(link_id, by=self.principal.name, reason=reason, received=received)
 
     def update(self, said: Sequence[Demographics], reason: str) -> list[PatientLink]:
         """Keep demographics of the IDs of one person, link these with each other, and with others by the rule."""

@@ -11,6 +11,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.catalogue.ages import StudyAge
 from vna_core.configuration import Settings
 from vna_core.configuration_stewardship import RetentionRuleSettings
+from vna_core.domain.corrections import CorrectionKind
 from vna_core.domain.errors import ConfigurationError, NotFound, UnderHold
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.stewardship.calendar import after_period
@@ -63,7 +64,7 @@ def apply_rules(
             break
         reason = f"retention rule {one.rule}: kept until {one.since:%Y-%m-%d}"
         try:
-            deletion = deleting.delete(Extent.STUDY, one.study.study_instance_uid, reason, BY)
+            deletion = deleting.delete(Extent.STUDY, one.study.study_instance_uid, reason, BY, kind=CorrectionKind.EXPIRE)
         except UnderHold:
             report.held += 1
             continue

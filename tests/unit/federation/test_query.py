@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.configuration_federation import MemberSettings
 from vna_core.domain.access import Scope
-from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
@@ -96,17 +95,6 @@ def test_a_bare_id_never_makes_two_patients_one_and_an_issuer_keeps_strangers_ou
     assert found(answer) == [uid(2)]
     assert outcomes(answer) == {LOCAL: "answered", "alpha": "not-concerned", "beta": "answered", "gamma": "not-concerned"}
     assert house.pacs["alpha"].calls.count("find") == 1, "it was not asked about somebody else's patient"
-
-
-def test_links_ask_each_member_by_its_own_ids(house: Federation) -> None:
-    house.put("alpha", *study(1, PatientID="A7"))
-    house.put("beta", *study(2, PatientID="B9"))
-    house.put("beta", *study(3, PatientID="A7"))
-    person = frozenset((PatientKey("ALPHA", "A7"), PatientKey("BETA", "B9")))
-    linked = lambda key: person if key in person else frozenset((key,))  # noqa: E731
-    asked = Query(Level.STUDY, (Equals(0x00100020, ("A7",)), Equals(0x00100021, ("ALPHA",))))
-    answer = FederatedQuery(house.members, house.settings, linked)(asked)
-    assert found(answer) == [uid(2), uid(1)]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +214,7 @@ def test_a_union_depends_on_what_is_held_and_not_on_who_answers_first(
         rows.setdefault((number, one, issuer or ("A", "B", "A", "")[number], patient), (member(number), row))
     answers = []
     for shuffled in (False, True):
-        union = Union(Level.STUDY, lambda key: key, lambda name: int(name[1:]))
+        union = Union(Level.STUDY, lambda name: int(name[1:]))
         listed = list(rows.values())
         if shuffled:
             order.shuffle(listed)  # type: ignore[attr-defined]

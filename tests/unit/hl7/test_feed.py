@@ -20,6 +20,7 @@ from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import LinkKind, LinkOrigin
 from vna_core.gateways.hl7.message import acknowledgement, parse
 from vna_core.gateways.hl7.server import END, START, MllpServer
+from vna_core.logging_setup import LastingLogger
 
 HIS, RAD = "HIS", "RAD"
 
@@ -203,6 +204,35 @@ def test_too_many_and_strangers_are_turned_away(start: Callable[..., Feed]) -> N
     foreign = start(senders=["192.0.2.1"])
     with foreign.connection() as stranger:
         assert stranger.recv(10) == b""
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(start: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise ValueError("I/O operation on closed file")
+
+    log = type("Log", (), dict.fromkeys(("info", "warning", "error", "exception"), staticmethod(closed)))
+    monkeypatch.setattr("vna_core.gateways.hl7.server._log", log)
+    feed = start()
+    assert feed.send(b"no message at all", adt("A08", "1", PID)) == ["AR", "AA"]
+    feed.audit.broken = True
+    assert feed.send(adt("A08", "2", PID)) == ["AE"]
+
+
+def test_the_log_itself_lets_lines_go_that_it_cannot_write(tmp_path: Path) -> None:
+    stream = (tmp_path / "log").open("w")
+    stream.close()
+    LastingLogger(stream).warning("nobody reads this")
+
+
+def test_when_the_server_has_stopped_no_connection_of_it_is_left(start: Callable[..., Feed]) -> None:
+    feed = start()
+    with feed.connection() as silent, feed.connection() as half:
+        half.sendall(START + b"MSH|")
+        assert code_of(silent, adt("A08", "1", PID)) == "AA"
+        feed.server.stop()
+        feed.thread.join()
+        assert silent.recv(10) == b"" and half.recv(10) == b""
+    assert not feed.server._open
 
 
 @settings(max_examples=300, deadline=None)

@@ -136,9 +136,15 @@ class WebClient:
 
     @contextlib.contextmanager
     def request(
-        self, target: str, *, body: object = None, accept: str = "*/*", deadline: Deadline | None = None
+        self,
+        target: str,
+        *,
+        body: object = None,
+        content: tuple[str, bytes] | None = None,
+        accept: str = "*/*",
+        deadline: Deadline | None = None,
     ) -> Iterator[Answer]:
-        """GET, or POST of a JSON document, with a good answer.
+        """GET, or POST of a JSON document (`body`) or of octets with their media type (`content`), with a good answer.
 
         Raises
         ------
@@ -147,8 +153,10 @@ class WebClient:
         NotFound, NotOffered, PeerError
             404 or 410; 405, 406, 415 or 501; every other answer that is not 2xx.
         """
-        encoded = None if body is None else json.dumps(body).encode("utf-8")
-        headers = {**self._headers, "Accept": accept, **({"Content-Type": "application/json"} if encoded is not None else {})}
+        if body is not None:
+            content = ("application/json", json.dumps(body).encode("utf-8"))
+        media_type, encoded = content if content is not None else ("", None)
+        headers = {**self._headers, "Accept": accept, **({"Content-Type": media_type} if media_type else {})}
         connection, response = self._answered(self._prefix + target, encoded, headers, deadline)
         keep = False
         wake = connection.sock

@@ -31,6 +31,8 @@ def deletion_json(one: Deletion) -> dict[str, Any]:
         "ended_at": one.ended_at.isoformat() if one.ended_at else None,
         "versions": one.versions,
         "size": one.size,
+        "rejection": one.rejection,
+        "note": one.note,
     }
 
 
@@ -53,7 +55,7 @@ class Hidden:
         await exchange.json(deletion_json(deletion))
 
     def _delete(self, view: CatalogueView, uid: str, reason: str, by: str) -> Deletion:
-        seen, held = ({one.pk for one in _under(catalogue, self._level, uid)} for catalogue in (view, self._catalogue))
+        seen, held = ({one.pk for one in under(catalogue, self._level, uid)} for catalogue in (view, self._catalogue))
         if not seen:
             raise NotFound(f"No {self._level.value} is held under this UID.")
         if seen != held:
@@ -61,7 +63,8 @@ class Hidden:
         return self._deleting.delete(self._level, uid, reason, by)
 
 
-def _under(catalogue: CatalogueView | Catalogue, level: Extent, uid: str) -> list[HeldInstance]:
+def under(catalogue: CatalogueView | Catalogue, level: Extent, uid: str) -> list[HeldInstance]:
+    """What is held under a UID of a level."""
     if level is Extent.INSTANCE:
         return list(catalogue.versions(uid))
     return catalogue.instances(study=uid) if level is Extent.STUDY else catalogue.instances(series=uid)

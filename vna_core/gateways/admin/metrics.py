@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import VnaError
 from vna_core.domain.outcome import IngestResult
+from vna_core.federation.health import State
+from vna_core.federation.members import Member
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -47,6 +50,26 @@ class Metrics:
             registry=self.registry,
         )
         self._held = Gauge("vna_held", "What the catalogue holds.", ["level"], registry=self.registry)
+        self._answers = Counter(
+            "vna_federation_answers_total",
+            "Questions to members of the federation, by how they ended.",
+            ["member", "outcome"],
+            registry=self.registry,
+        )
+        self._circuits = Gauge(
+            "vna_federation_member", "1 for the state of a member's circuit.", ["member", "state"], registry=self.registry
+        )
+        self._latencies = Gauge(
+            "vna_federation_member_seconds",
+            "Moving average of a member's answers; -1 before the first.",
+            ["member"],
+            registry=self.registry,
+        )
+        self._corrections = Gauge(
+            "vna_corrections", "Corrections by how far each member is with them.", ["member", "state"], registry=self.registry
+        )
+        self._counted: dict[tuple[str, str], int] = {}
+        self._counting = threading.Lock()
         self._children: dict[tuple[str, str, int], Counter] = {}
         self._timers: dict[str, Histogram] = {}
 
@@ -71,12 +94,28 @@ class Metrics:
         child.inc()
         self._timers[route].observe(seconds)
 
-    def exposition(self, catalogue: Catalogue) -> bytes:
+    def exposition(self, catalogue: Catalogue, members: Sequence[Member] = ()) -> bytes:
         """The text format of Prometheus, with counts of the catalogue as they are now."""
         statistics = catalogue.statistics()
+        self._corrections.clear()
         for level in ("patients", "studies", "series", "instances", "versions", "conflicts", "quarantined", "bytes"):
             self._held.labels(level).set(getattr(statistics, level))
+        for (member, state), number in catalogue.corrections.counts().items():
+            self._corrections.labels(member, state).set(number)
+        self._of_members(members)
         return generate_latest(self.registry)
+
+    def _of_members(self, members: Sequence[Member]) -> None:
+        for one in members:
+            health = one.breaker.health
+            self._latencies.labels(one.name).set(health.latency)
+            for state in State:
+                self._circuits.labels(one.name, state.value).set(state is health.state)
+            with self._counting:
+                for outcome, number in one.outcomes.items():
+                    before = self._counted.get((one.name, outcome), 0)
+                    self._answers.labels(one.name, outcome).inc(number - before)
+                    self._counted[one.name, outcome] = number
 
 
 class Measured:

@@ -24,6 +24,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
 from vna_core.domain.access import Action
 from vna_core.federation.federation import Federation
+from vna_core.gateways.admin.corrections import correction_routes
 from vna_core.gateways.admin.health import Exposition, Health, Readiness
 from vna_core.gateways.admin.instances import Explained, Original, Versions
 from vna_core.gateways.admin.metrics import Measured, Metrics
@@ -124,7 +125,7 @@ def create_app(
 
     add("/healthz", "health", None, Health())
     add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}, gate.auditor, settings.landing))
-    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, metrics))
+    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, metrics, federation))
     add(f"{API}/statistics", "statistics", Action.MONITOR, Totals(catalogue))
     add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest, availability))
     add(f"{API}/instances/{{sop}}/original", "instance-original", Action.RETRIEVE, Original(retriever))
@@ -138,5 +139,6 @@ def create_app(
     add(f"{API}/conflicts", "conflicts", Action.ADMINISTER, Conflicts(catalogue))
     if stores and settings.landing in stores:
         routes += stewardship_routes(API, settings, stores, catalogue, pace, gate)
+        routes += correction_routes(API, settings, stores, catalogue, pace, gate)
     add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
     return WebApplication(routes, settings, metrics, archive)

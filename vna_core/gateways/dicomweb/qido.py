@@ -66,6 +66,8 @@ _LEVELS_ABOVE: Final = {
 _ANSWERED: Final = frozenset(INDEXED).union(*_RETURNED.values())
 """Tags that rows of some level have."""
 _KEYS: Final = frozenset((0x00100020, 0x00080050, STUDY, SERIES))
+LAST_PAGE: Final = "VNA-Last-Page"
+"""Field of an answer behind which there is none: whoever pages need not ask for an empty one."""
 NARROW: Final = 100
 """Rows of a page that is read at once."""
 
@@ -83,14 +85,20 @@ class Search:
         fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
         request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
         ask = exchange.short if self._level is not Level.IMAGE and _is_narrow(request) else exchange.blocking
-        content, warnings = await ask(self._answer, exchange.catalogue, request, exchange.base + self._archive.root, len(fixed))
-        headers = {"Warning": f'299 vna "{" ".join(warnings)}"'} if warnings else None
+        content, warnings, is_last = await ask(
+            self._answer, exchange.catalogue, request, exchange.base + self._archive.root, len(fixed)
+        )
+        headers = {"Warning": f'299 vna "{" ".join(warnings)}"'} if warnings else {}
+        if is_last:
+            headers[LAST_PAGE] = "true"
         await exchange.octets(content, media_type, headers=headers)
 
-    def _answer(self, catalogue: CatalogueView, request: SearchRequest, base: str, given_levels: int) -> tuple[bytes, list[str]]:
-        """The body, and what the client has to be warned of."""
+    def _answer(
+        self, catalogue: CatalogueView, request: SearchRequest, base: str, given_levels: int
+    ) -> tuple[bytes, list[str], bool]:
+        """The body, what the client has to be warned of, and whether nothing comes behind it."""
         if request.query.limit == 0:
-            return b"[]", []
+            return b"[]", [], False
         answer = catalogue.search(request.query)
         names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
         found = self._archive.availability.of_matches(self._level, list(answer.matches))
@@ -109,7 +117,7 @@ class Search:
             warnings.append(
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )
-        return b"[" + b",".join(rows) + b"]", warnings
+        return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
 
 
 def _instance(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from vna_core.access.gate import Permit
+from vna_core.access.view import CatalogueView
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.identifier import QUERY_RETRIEVE_LEVEL, Identifier, decode_identifier, encode_identifier
 from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Equals, Level, Query
-from vna_core.federation.bringing import Retrieval
+from vna_core.federation.bringing import Bringing, Retrieval
 from vna_core.federation.federation import Federation
 from vna_core.federation.members import MemberReport
 from vna_core.federation.rows import text
 from vna_core.gateways.dimse.find import CANCELLED, PENDING, conditions_of, level_of, response
-from vna_core.gateways.dimse.retrieve import RetrieveService
 from vna_core.gateways.dimse.sop_classes import FIND
 from vna_core.gateways.federated_rows import described, dimse_values
 
@@ -26,9 +28,6 @@ INCOMPLETE: Final = 0xB000
 
 _STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
 _PATIENT_ID: Final = 0x00100020
-
-Service = Callable[[Permit, Sequence[str], str], RetrieveService]
-"""Makes the service that sends what was brought: permit, what is unavailable, and why."""
 
 
 class FederatedServices:
@@ -65,9 +64,9 @@ class FederatedServices:
         association.send(message.context_id, response(message.command, status, silent(answer.missing)))
 
     def retrieve(
-        self, association: Association, message: Message, permit: Permit, levels: tuple[Level, ...], service: Service
-    ) -> RetrieveService:
-        """Bring what a C-MOVE or C-GET names; the service that sends it. Raises InvalidRequest, PeerError."""
+        self, association: Association, message: Message, permit: Permit, levels: tuple[Level, ...]
+    ) -> tuple[Permit, Bringings]:
+        """What a C-MOVE or C-GET names, on its way, and the permit through which it is seen. Raises InvalidRequest."""
         context = association.contexts[message.context_id]
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, levels)
@@ -75,13 +74,11 @@ class FederatedServices:
             self._federation.bringing.begin(permit, study, series, sops, local_only=self._is_member(permit))
             for study, series, sops in self._wanted(identifier, level, permit)
         ]
-        missing: list[str] = []
-        for one in retrievals:
-            for _ in self._federation.bringing.instances(one):
-                continue
-            missing += sorted(one.outcome.missing)
         view = self._federation.bringing.view(permit.catalogue.scope)
-        return service(replace(permit, catalogue=view), missing, _comment(retrievals))
+        destination = commands.text(message.command, commands.MOVE_DESTINATION)
+        patient = "" if level is Level.PATIENT else identifier.first(_PATIENT_ID)
+        arriving = Bringings(self._federation.bringing, retrievals, view, patient, destination)
+        return replace(permit, catalogue=view), arriving
 
     def _wanted(self, identifier: Identifier, level: Level, permit: Permit) -> list[tuple[str, str | None, tuple[str, ...]]]:
         """Studies, each with a series and instances where the level goes below."""
@@ -119,6 +116,55 @@ class FederatedServices:
 
     def _is_member(self, permit: Permit) -> bool:
         return self._federation.members.is_member(permit.principal.name)
+
+
+class Bringings:
+    """Retrievals of one request, one after the other, as `Arriving`.
+
+    Parameters
+    ----------
+    patient
+        Patient ID that the request names above what it asks for: instances of others are left out (PS3.4 C.4.2.1.4).
+    """
+
+    def __init__(
+        self, bringing: Bringing, retrievals: Sequence[Retrieval], view: CatalogueView, patient: str, destination: str
+    ) -> None:
+        self._bringing = bringing
+        self._retrievals = retrievals
+        self._view = view
+        self._patient = patient
+        self._destination = destination
+        self._others: set[str] = set()
+
+    @property
+    def total(self) -> int:
+        """See `Arriving.total`."""
+        return sum(len(one.outcome.wanted) for one in self._retrievals)
+
+    def instances(self, waiting: Callable[[], object]) -> Iterator[HeldInstance]:
+        """See `Arriving.instances`."""
+        belongs: dict[tuple[str, PatientKey], bool] = {}
+        for retrieval in self._retrievals:
+            retrieval.outcome.waiting = waiting
+            for held in self._bringing.instances(retrieval, self._destination):
+                key = (held.study_instance_uid, held.patient)
+                if self._patient and key not in belongs:
+                    belongs[key] = self._view.is_of(held, self._patient)
+                if belongs.get(key, True):
+                    yield held
+                else:
+                    self._others.add(held.sop_instance_uid)
+
+    def missing(self) -> tuple[list[str], str]:
+        """See `Arriving.missing`."""
+        missing = sorted(uid for one in self._retrievals for uid in one.outcome.missing)
+        return missing + sorted(self._others), _comment(self._retrievals)
+
+    def leave(self) -> None:
+        """See `Arriving.leave`."""
+        for one in self._retrievals:
+            one.outcome.left = True
 
 
 def silent(missing: Sequence[MemberReport]) -> str:

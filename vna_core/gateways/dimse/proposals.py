@@ -9,15 +9,17 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dimse.sop_classes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 
-_CONTEXTS: Final = 128
+MOST_CONTEXTS: Final = 128
 """Most presentation contexts of one association."""
 
-_Proposals = dict[tuple[str, tuple[str, ...]], None]
+Proposal = tuple[str, tuple[str, ...]]
+"""Abstract syntax, and the transfer syntaxes proposed for it."""
+_Proposals = dict[Proposal, None]
 
 
 def proposed_groups(
     held: Sequence[HeldInstance], profile: EgressProfile | None
-) -> Iterator[tuple[list[HeldInstance], list[tuple[str, tuple[str, ...]]]]]:
+) -> Iterator[tuple[list[HeldInstance], list[Proposal]]]:
     """Instances by associations of at most 128 contexts: one for each class and stored syntax, one to fall back on for a class.
 
     Where a profile names transfer syntaxes, there is one context for each class and each of them instead.
@@ -32,7 +34,7 @@ def proposed_groups(
         pairs: _Proposals = {(name, (syntax,)): None for name in named for syntax in syntaxes}
         fallbacks: _Proposals = {} if allowed else {(name, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)): None for name in named}
         more = len(pairs.keys() - exact.keys()) + len(fallbacks.keys() - classes.keys())
-        if more and len(exact) + len(classes) + more > _CONTEXTS:
+        if more and len(exact) + len(classes) + more > MOST_CONTEXTS:
             yield group, [*exact, *classes]
             group, exact, classes = [], {}, {}
         exact |= pairs

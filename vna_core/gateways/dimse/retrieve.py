@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -25,8 +25,10 @@ from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import NotAdaptable, PeerError, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Level
+from vna_core.gateways.dimse.arriving import Arriving, Progress, Receiver
+from vna_core.gateways.dimse.destination import Destination
 from vna_core.gateways.dimse.find import level_of
-from vna_core.gateways.dimse.proposals import proposed_groups
+from vna_core.gateways.dimse.proposals import Proposal, proposed_groups
 from vna_core.gateways.dimse.sop_classes import GET, MOVE
 from vna_core.gateways.dimse.wanted import awaited, wanted_instances
 from vna_core.migration.cutover import NOT_IN_TIME, CutOver, Fetched
@@ -38,35 +40,12 @@ MOVE_DESTINATION_UNKNOWN: Final = 0xA801
 OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 _FAILED_UIDS: Final = 0x00080058
 _REPORT_EVERY: Final = 0.5
+_FETCH_LOOK: Final = 0.5
+"""Seconds between looks at a study that is fetched from a source in cut-over."""
 _RECALL_LOOK: Final = 1.0
 """Seconds between looks at a recall that a retrieval waits for; the peer hears a pending response each time."""
-_FETCH_LOOK: Final = 0.5
-"""The same for a study that is fetched from a source in cut-over."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Sub-operation counts of PS3.4 C.4.2.1.5."""
-
-    remaining: int
-    completed: int = 0
-    failed: int = 0
-    warning: int = 0
-    failed_uids: list[str] = field(default_factory=list)
-    comment: str = ""
-    reported: float = 0.0
-
-    def count(self, status: int | None, uid: str) -> None:
-        self.remaining -= 1
-        if status == 0:
-            self.completed += 1
-        elif status is not None and status & 0xF000 == 0xB000:
-            self.warning += 1
-        else:
-            self.failed += 1
-            self.failed_uids.append(uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +62,10 @@ class RetrieveService:
 
     Parameters
     ----------
-    unavailable
-        SOP Instance UIDs that belong to what is asked for and cannot be had: they count as failed.
-    comment
-        Why, for the Error Comment.
     cutover
-        Has fetched what sources in cut-over still have, before anything is sent.
+        Sources that have what is not here yet.
+    arriving
+        Instances that are sent as they arrive, instead of those that the catalogue holds under what is asked for.
     """
 
     def __init__(
@@ -99,9 +76,8 @@ class RetrieveService:
         transcoder: Transcoder,
         egress: Egress,
         calling: str,
-        unavailable: Sequence[str] = (),
-        comment: str = "",
         availability: Availability | None = None,
+        arriving: Arriving | None = None,
         cutover: CutOver | None = None,
     ) -> None:
         self._settings = settings
@@ -110,17 +86,52 @@ class RetrieveService:
         self._transcoder = transcoder
         self._egress = egress
         self._availability = availability
-        self._cutover = cutover
         self._calling = calling
-        self._unavailable = tuple(unavailable)
-        self._comment = comment
+        self._arriving = arriving
+        self._cutover = cutover
+        self._unavailable: tuple[str, ...] = ()
+        self._comment = ""
+        self._give_up = float("inf")
 
-    def _counting(self, held: Sequence[HeldInstance]) -> _Progress:
-        """Counts that begin with what is known to be out of reach."""
-        progress = _Progress(len(held) + len(self._unavailable), comment=self._comment)
+    def _begin(
+        self, association: Association, message: Message, models: dict[str, tuple[Level, ...]], receiver: Receiver | None = None
+    ) -> tuple[Progress, Iterator[HeldInstance]]:
+        """Counts of what is to be sent, and the instances in the order in which they can be."""
+        if self._availability is not None:
+            self._give_up = time.monotonic() + self._availability.settings.wait_dimse
+        if self._arriving is not None:
+            progress = Progress(self._arriving.total)
+            return progress, self._as_they_arrive(association, message, progress, receiver)
+        held = self._wanted(association, message, models)
+        if receiver is not None:
+            held = self._catalogue.only_in(receiver.scope, held, receiver.title)
+        progress = Progress(len(held) + len(self._unavailable), comment=self._comment)
         for uid in self._unavailable:
             progress.count(None, uid)
-        return progress
+        return progress, iter(self._recalled(association, message, held, progress))
+
+    def _as_they_arrive(
+        self, association: Association, message: Message, progress: Progress, receiver: Receiver | None
+    ) -> Iterator[HeldInstance]:
+        """Instances of other archives as they come; what never comes is counted as failed at the end, with the reason."""
+        arriving = self._arriving
+        assert arriving is not None
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+
+        def waiting() -> None:
+            if association.is_cancelled(message_id):
+                arriving.leave()
+            self._report(association, message, progress)
+
+        for one in arriving.instances(waiting):
+            kept = [one] if receiver is None else self._catalogue.only_in(receiver.scope, [one], receiver.title)
+            if kept:
+                yield from self._recalled(association, message, kept, progress)
+            else:
+                progress.remaining -= 1
+        missing, progress.comment = arriving.missing()
+        for uid in missing:
+            progress.count(None, uid)
 
     def move(self, association: Association, message: Message) -> None:
         """Send what is asked for to the named destination, as far as that may have it too."""
@@ -130,33 +141,41 @@ class RetrieveService:
             answered = self._response(message, MOVE_DESTINATION_UNKNOWN, None, "The move destination is not a configured peer.")
             association.send(message.context_id, answered)
             return
+        receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
         if not self._fetched(association, message, MOVE):
             return
-        receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
-        scope = self._policy.scope(receiver, Action.RETRIEVE)
-        held = self._catalogue.only_in(scope, self._wanted(association, message, MOVE), title)
-        progress = self._counting(held)
-        held = self._recalled(association, message, held, progress)
-        if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
+        within = Receiver(title, self._policy.scope(receiver, Action.RETRIEVE))
+        progress, held = self._begin(association, message, MOVE, within)
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+        if association.is_cancelled(message_id):
             association.send(message.context_id, self._response(message, CANCELLED, progress))
             return
         originator: Command = {
             commands.MOVE_ORIGINATOR: self._calling,
-            commands.MOVE_ORIGINATOR_MESSAGE: commands.number(message.command, commands.MESSAGE_ID),
+            commands.MOVE_ORIGINATOR_MESSAGE: message_id,
         }
-        profile = self._egress.profiles.of_title(title)
-        for group, contexts in proposed_groups(held, profile):
-            destination = self._connected(title, peer, contexts)
-            if destination is None:
-                for one in group:
-                    progress.count(None, one.sop_instance_uid)
-                continue
-            address = (title, peer, contexts)
-            if not self._send_group(association, message, destination, group, progress, originator, address, profile):
-                return
+        destination = Destination(self, title, peer, self._egress.profiles.of_title(title))
+        try:
+            # Instances that arrive one by one go one by one, over an association that stays open for the next.
+            groups_of = ([one] for one in held) if self._arriving is not None else (list(held),)
+            for group in groups_of:
+                for some, contexts in proposed_groups(group, destination.profile):
+                    destination.open(contexts)
+                    for one in some:
+                        if association.is_cancelled(message_id):
+                            association.send(message.context_id, self._response(message, CANCELLED, progress))
+                            return
+                        progress.count(destination.store(one, originator, progress), one.sop_instance_uid)
+                        self._report(association, message, progress)
+        finally:
+            destination.release()
+        if association.is_cancelled(message_id) and progress.remaining:
+            association.send(message.context_id, self._response(message, CANCELLED, progress))
+            return
         self._finish(association, message, progress)
 
-    def _connected(self, title: str, peer: PeerSettings, contexts: Sequence[tuple[str, tuple[str, ...]]]) -> Association | None:
+    def connected(self, title: str, peer: PeerSettings, contexts: Sequence[Proposal]) -> Association | None:
+        """An association with a destination; None where it does not answer."""
         try:
             return request(
                 peer.host,
@@ -171,57 +190,23 @@ class RetrieveService:
             _log.warning("move-destination-unreachable", destination=title, code=error.code)
             return None
 
-    def _send_group(
-        self,
-        association: Association,
-        message: Message,
-        destination: Association | None,
-        group: Sequence[HeldInstance],
-        progress: _Progress,
-        originator: Command,
-        address: tuple[str, PeerSettings, Sequence[tuple[str, tuple[str, ...]]]],
-        profile: EgressProfile | None,
-    ) -> bool:
-        """Send some instances over one association to the destination, opened again when it breaks. False: cancelled."""
-        for one in group:
-            if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
-                if destination is not None:
-                    destination.release()
-                association.send(message.context_id, self._response(message, CANCELLED, progress))
-                return False
-            if destination is None:
-                destination = self._connected(*address)
-            status = None
-            if destination is not None:
-                try:
-                    number = progress.completed + progress.failed + 1
-                    status = self._store(destination, one, number, originator, profile, progress)
-                except VnaError as error:
-                    _log.warning("sub-operation-failed", sop_instance_uid=one.sop_instance_uid, code=error.code)
-                    destination.abort(0)
-                    destination = None
-            progress.count(status, one.sop_instance_uid)
-            self._report(association, message, progress)
-        if destination is not None:
-            destination.release()
-        return True
-
     def get(self, association: Association, message: Message) -> None:
         """Send what is asked for on the same association."""
         if not self._fetched(association, message, GET):
             return
-        held = self._wanted(association, message, GET)
-        progress = self._counting(held)
-        held = self._recalled(association, message, held, progress)
+        progress, held = self._begin(association, message, GET)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         profile = self._egress.profiles.of_title(self._calling)
         for number, one in enumerate(held, 1):
             if association.is_cancelled(message_id):
                 association.send(message.context_id, self._response(message, CANCELLED, progress))
                 return
-            status = self._store(association, one, (message_id + number) & 0xFFFF, {}, profile, progress)
+            status = self.store(association, one, (message_id + number) & 0xFFFF, {}, profile, progress)
             progress.count(status, one.sop_instance_uid)
             self._report(association, message, progress)
+        if association.is_cancelled(message_id) and progress.remaining:
+            association.send(message.context_id, self._response(message, CANCELLED, progress))
+            return
         self._finish(association, message, progress)
 
     def _fetched(self, association: Association, message: Message, models: dict[str, tuple[Level, ...]]) -> bool:
@@ -241,7 +226,7 @@ class RetrieveService:
             if not any(one.waiting for one in found) or time.monotonic() >= give_up:
                 self._note_missing(found)
                 break
-            progress = _Progress(max(1, sum(one.expected for one in found)))
+            progress = Progress(max(1, sum(one.expected for one in found)))
             if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
                 association.send(message.context_id, self._response(message, CANCELLED, progress))
                 return False
@@ -257,27 +242,26 @@ class RetrieveService:
             self._comment = self._comment or one.reason or (NOT_IN_TIME if one.waiting else "")
 
     def _recalled(
-        self, association: Association, message: Message, held: Sequence[HeldInstance], progress: _Progress
+        self, association: Association, message: Message, held: Sequence[HeldInstance], progress: Progress
     ) -> list[HeldInstance]:
         """What can be sent now. What is archived is recalled, waited for as long as the settings say, and counted as failed."""
         if self._availability is None:
             return list(held)
-        give_up = time.monotonic() + self._availability.settings.wait_dimse
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         while True:
             try:
                 self._availability.ensure(held)
                 return list(held)
             except RecallPending as error:
-                if time.monotonic() >= give_up or association.is_cancelled(message_id):
+                if time.monotonic() >= self._give_up or association.is_cancelled(message_id):
                     return self._without_archived(held, progress, error)
             association.send(message.context_id, self._response(message, PENDING, progress))
-            time.sleep(min(_RECALL_LOOK, max(0.0, give_up - time.monotonic())))
+            time.sleep(min(_RECALL_LOOK, max(0.0, self._give_up - time.monotonic())))
             pks = [one.pk for one in held]
             again = {one.pk: one for one in self._catalogue.instances_by_uid_list([one.sop_instance_uid for one in held])}
             held = [again.get(pk, one) for pk, one in zip(pks, held, strict=True)]
 
-    def _without_archived(self, held: Sequence[HeldInstance], progress: _Progress, error: RecallPending) -> list[HeldInstance]:
+    def _without_archived(self, held: Sequence[HeldInstance], progress: Progress, error: RecallPending) -> list[HeldInstance]:
         for one in held:
             if one.nearline:
                 progress.count(None, one.sop_instance_uid)
@@ -286,14 +270,14 @@ class RetrieveService:
 
     # -- one sub-operation ------------------------------------------------------------------------------------------------
 
-    def _store(
+    def store(
         self,
         destination: Association,
         held: HeldInstance,
         message_id: int,
         originator: Command,
         profile: EgressProfile | None,
-        progress: _Progress,
+        progress: Progress,
     ) -> int | None:
         """C-STORE one instance; the peer's status, None where it could not be sent.
 
@@ -358,13 +342,13 @@ class RetrieveService:
         level = level_of(identifier, models[context.abstract_syntax])
         return wanted_instances(self._catalogue, identifier, level)
 
-    def _report(self, association: Association, message: Message, progress: _Progress) -> None:
+    def _report(self, association: Association, message: Message, progress: Progress) -> None:
         now = time.monotonic()
         if progress.remaining and now - progress.reported > _REPORT_EVERY:
             progress.reported = now
             association.send(message.context_id, self._response(message, PENDING, progress))
 
-    def _finish(self, association: Association, message: Message, progress: _Progress) -> None:
+    def _finish(self, association: Association, message: Message, progress: Progress) -> None:
         sent = progress.completed + progress.warning
         if not progress.failed and not progress.warning:
             status = 0x0000
@@ -377,7 +361,7 @@ class RetrieveService:
             data = [encode_identifier({_FAILED_UIDS: progress.failed_uids}, context.transfer_syntax)]
         association.send(message.context_id, answered, data)
 
-    def _response(self, message: Message, status: int, progress: _Progress | None, comment: str = "") -> Command:
+    def _response(self, message: Message, status: int, progress: Progress | None, comment: str = "") -> Command:
         is_move = commands.number(message.command, commands.COMMAND_FIELD) == Field.MOVE_RQ
         answered: Command = {
             commands.AFFECTED_SOP_CLASS: commands.text(message.command, commands.AFFECTED_SOP_CLASS),

@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -114,12 +114,10 @@ class DimseServer:
         def retrieval(models: Mapping[str, tuple[Level, ...]], *asked: Any) -> RetrieveService:
             association, message, permit = asked
 
-            def service(brought: Permit, unavailable: Sequence[str], comment: str) -> RetrieveService:
-                known = (self._settings, brought, self.gate.policy, self._transcoder, federation.egress)
-                return RetrieveService(*known, permit.principal.name, unavailable, comment)
-
             levels = models[association.contexts[message.context_id].abstract_syntax]
-            return services.retrieve(association, message, permit, levels, service)
+            brought, arriving = services.retrieve(association, message, permit, levels)
+            known = (self._settings, brought, self.gate.policy, self._transcoder, federation.egress)
+            return RetrieveService(*known, permit.principal.name, self._availability, arriving)
 
         return (
             _Service(Field.FIND_RQ, FIND, Action.QUERY, services.find),

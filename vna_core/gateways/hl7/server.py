@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,6 +22,8 @@ from vna_core.stewardship.patient_identity import PatientIdentity
 
 START: Final = b"\x0b"
 END: Final = b"\x1c\x0d"
+GRACE: Final = 5.0
+"""Seconds that messages under way get to be answered when the server stops."""
 _PIECE: Final = 65_536
 
 _log = structlog.get_logger(__name__)
@@ -37,11 +40,17 @@ class MllpServer:
         self._feed = AdtFeed(settings.hl7)
         self._stop = threading.Event()
         self._room = threading.BoundedSemaphore(settings.hl7.max_connections)
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
 
     def serve(self, listener: socket.socket) -> None:
-        """Accept and serve until `stop`. Blocks."""
+        """Accept and serve until `stop`; returns when every connection is ended, or the time of grace is over. Blocks."""
+        try:
+            self._accept(listener)
+        finally:
+            self._end_conversations()
+
+    def _accept(self, listener: socket.socket) -> None:
         listener.settimeout(0.5)
         while not self._stop.is_set():
             try:
@@ -50,40 +59,53 @@ class MllpServer:
                 continue
             except OSError as error:
                 if not self._stop.is_set():
-                    _log.warning("accept-failed", error=error.strerror)
+                    _say("warning", "accept-failed", error=error.strerror)
                     self._stop.wait(0.1)
                 continue
             if self._settings.senders and address[0] not in self._settings.senders:
-                _log.warning("hl7-sender-refused", address=address[0])
+                _say("warning", "hl7-sender-refused", address=address[0])
                 connection.close()
             elif not self._room.acquire(blocking=False):
-                _log.warning("connection-refused", address=address[0], limit="hl7.max_connections")
+                _say("warning", "connection-refused", address=address[0], limit="hl7.max_connections")
                 connection.close()
             else:
-                threading.Thread(target=self._converse, args=(connection, address[0]), name="hl7", daemon=True).start()
+                conversation = threading.Thread(target=self._converse, args=(connection, address[0]), name="hl7", daemon=True)
+                with self._lock:
+                    self._open[connection] = conversation
+                conversation.start()
 
     def stop(self) -> None:
         """Take no further message; those under way are answered."""
         self._stop.set()
+        self._shut()
+
+    def _shut(self) -> None:
+        """Let no conversation wait for a further message."""
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RD)
 
-    def _converse(self, connection: socket.socket, address: str) -> None:
+    def _end_conversations(self) -> None:
+        self._shut()  # those that were accepted while `stop` was at it
+        deadline = time.monotonic() + GRACE
         with self._lock:
-            self._open.add(connection)
+            conversations = list(self._open.values())
+        for conversation in conversations:
+            conversation.join(max(0.0, deadline - time.monotonic()))
+
+    def _converse(self, connection: socket.socket, address: str) -> None:
         try:
             connection.settimeout(self._settings.idle_timeout)
             for octets in frames(connection, self._settings.max_message):
                 connection.sendall(START + self.answer(octets, address) + END)
         except LimitExceeded as error:
-            _log.warning("hl7-connection-ended", address=address, code=error.code)
+            _say("warning", "hl7-connection-ended", address=address, code=error.code)
         except OSError as error:
-            _log.info("hl7-connection-lost", address=address, error=type(error).__name__)
+            _say("info", "hl7-connection-lost", address=address, error=type(error).__name__)
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.pop(connection, None)
             connection.close()
             self._room.release()
 
@@ -97,14 +119,20 @@ class MllpServer:
             self._feed.apply(message, PatientIdentity(self._catalogue, self._auditor, principal, self._match))
             return acknowledgement(message, "AA")
         except InvalidRequest as error:
-            _log.warning("hl7-message-refused", address=address, code=error.code)
+            _say("warning", "hl7-message-refused", address=address, code=error.code)
             return acknowledgement(message, "AR", error.message)
         except VnaError as error:
-            _log.error("hl7-message-failed", address=address, code=error.code)
+            _say("error", "hl7-message-failed", address=address, code=error.code)
             return acknowledgement(message, "AE", error.message)
         except Exception:  # noqa: BLE001 - whatever a message does, its sender hears that it was not taken
-            _log.exception("hl7-message-failed", address=address)
+            _say("exception", "hl7-message-failed", address=address)
             return acknowledgement(message, "AE", "The archive met an unexpected error; it is in the log.")
+
+
+def _say(level: str, event: str, **fields: object) -> None:
+    """Log, if that is possible: an answer never depends on whether somebody can read about it."""
+    with contextlib.suppress(Exception):
+        getattr(_log, level)(event, **fields)
 
 
 def frames(connection: socket.socket, limit: int) -> Iterator[bytes]:

@@ -1,0 +1,106 @@
+"""Rejections (IHE IOCM): which deletions are rejections, by which reason, and which instances are rejected before they arrived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from vna_core.catalogue.database import Database, Session
+from vna_core.catalogue.schema import instances
+from vna_core.catalogue.schema_federation import awaited_rejections, rejections
+from vna_core.catalogue.schema_stewardship import deleted_versions, deletions
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.corrections import AwaitedRejection
+from vna_core.domain.stewardship import UNDOING, UNDONE, Deletion
+
+
+class Rejections:
+    """Every method may be called from several threads and processes at once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_note(self, note: str) -> list[str]:
+        """Deletions that a rejection note brought about, taken back or not."""
+        with self._database.session() as session:
+            statement = select(rejections.c.deletion).where(rejections.c.note == identifier(note)).order_by(rejections.c.deletion)
+            return [row[0] for row in session.run(statement).fetchall()]
+
+    def hidden(self, study_instance_uid: str) -> frozenset[str]:
+        """SOP Instance UIDs of a study that are rejected here, held before or not: they are not given out, whoever else has them."""
+        named = identifier(study_instance_uid)
+        hidden = (
+            select(deleted_versions.c.sop_instance_uid)
+            .join(rejections, rejections.c.deletion == deleted_versions.c.deletion)
+            .join(deletions, deletions.c.id == deleted_versions.c.deletion)
+            .where(deleted_versions.c.study_instance_uid == named, deletions.c.state.not_in((UNDOING, UNDONE)))
+        )
+        awaited = select(awaited_rejections.c.sop_instance_uid).where(awaited_rejections.c.study_instance_uid == named)
+        with self._database.session() as session:
+            rows = session.run(hidden).fetchall() + session.run(awaited).fetchall()
+        return frozenset(from_stored(row[0]) for row in rows)
+
+    def await_(self, awaited: Iterable[AwaitedRejection]) -> None:
+        """Remember instances that are to be hidden when they arrive; what is remembered already stays."""
+        with self._database.transaction() as session:
+            for one in awaited:
+                keys = {"sop_instance_uid": identifier(one.sop_instance_uid), "note": identifier(one.note)}
+                columns = awaited_rejections.c
+                this = (columns.sop_instance_uid == keys["sop_instance_uid"]) & (columns.note == keys["note"])
+                if session.run(select(columns.code).where(this)).fetchone() is None:
+                    values = {"study_instance_uid": identifier(one.study_instance_uid), "code": one.code}
+                    told = to_stored(json.dumps(one.principal))
+                    session.run(insert(awaited_rejections).values(**keys, **values, principal=told))
+
+    def awaited(self, sop_instance_uid: str) -> list[AwaitedRejection]:
+        """Rejections that wait for an instance."""
+        columns = awaited_rejections.c
+        wanted = (columns.note, columns.study_instance_uid, columns.sop_instance_uid, columns.code, columns.principal)
+        statement = select(*wanted).where(columns.sop_instance_uid == identifier(sop_instance_uid))
+        with self._database.session() as session:
+            return [_awaited(row) for row in session.run(statement).fetchall()]
+
+    def awaited_and_held(self, limit: int = 1000) -> list[AwaitedRejection]:
+        """Rejections whose instance is held: it arrived unnoticed."""
+        columns = awaited_rejections.c
+        wanted = (columns.note, columns.study_instance_uid, columns.sop_instance_uid, columns.code, columns.principal)
+        held = instances.c.sop_instance_uid == columns.sop_instance_uid
+        statement = select(*wanted).select_from(awaited_rejections.join(instances, held)).distinct().limit(limit)
+        with self._database.session() as session:
+            return [_awaited(row) for row in session.run(statement).fetchall()]
+
+    def awaited_of(self, note: str) -> list[AwaitedRejection]:
+        """Instances that a note names and that have not arrived."""
+        columns = awaited_rejections.c
+        wanted = (columns.note, columns.study_instance_uid, columns.sop_instance_uid, columns.code, columns.principal)
+        with self._database.session() as session:
+            rows = session.run(select(*wanted).where(columns.note == identifier(note))).fetchall()
+        return [_awaited(row) for row in rows]
+
+    def any_awaited(self) -> bool:
+        """Whether any instance is awaited."""
+        with self._database.session() as session:
+            return session.run(select(awaited_rejections.c.note).limit(1)).fetchone() is not None
+
+    def arrived(self, note: str, sop_instance_uid: str = "") -> None:
+        """An awaited instance is hidden; or, without one, nothing of this note is awaited any more."""
+        this = awaited_rejections.c.note == identifier(note)
+        if sop_instance_uid:
+            this &= awaited_rejections.c.sop_instance_uid == identifier(sop_instance_uid)
+        with self._database.transaction() as session:
+            session.run(delete(awaited_rejections).where(this))
+
+
+def list_in(session: Session, deletion: Deletion) -> None:
+    """Remember inside a transaction that a deletion is a rejection, if it is one."""
+    if deletion.rejection:
+        session.run(insert(rejections).values(deletion=deletion.id, code=deletion.rejection, note=identifier(deletion.note)))
+
+
+def _awaited(row: Any) -> AwaitedRejection:
+    note, study, sop, code, principal = row
+    kind, name, address = json.loads(from_stored(principal))
+    return AwaitedRejection(from_stored(note), from_stored(study), from_stored(sop), code, (kind, name, address))

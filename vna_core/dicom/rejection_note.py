@@ -1,0 +1,174 @@
+"""Rejection notes (IHE IOCM): Key Object Selection documents (PS3.3 A.35.4, TID 2010) whose title says that what they name is rejected."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from vna_core.domain.corrections import Rejection
+from vna_core.domain.identifiers import PatientKey
+
+KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
+MOST_REFERENCES: Final = 500_000
+"""Instances that one note may name."""
+
+_DESCRIPTION: Final = "113012"
+_EVIDENCE, _SERIES, _SOPS = "0040A375", "00081115", "00081199"
+_TITLE, _CONTENT, _TEXT = "0040A043", "0040A730", "0040A160"
+_WAVEFORMS: Final = ("1.2.840.10008.5.1.4.1.1.9.",)
+_NO_IMAGES: Final = (
+    "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.66",
+    "1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.481.8",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One instance that a note names."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionNote:
+    """What a rejection note says."""
+
+    title: Rejection
+    reason: str
+    rejected: tuple[Rejected, ...]
+
+
+def read_note(header: Mapping[str, Any]) -> RejectionNote | None:
+    """What a Key Object Selection document in DICOM JSON says; None: its title is not one of a rejection (PS3.16 CID 7011).
+
+    What its content names counts; where that is not written, all that its evidence lists.
+    """
+    title = next((_text(item, "00080100") for item in _items(header, _TITLE) if _text(item, "00080102") == "DCM"), "")
+    if title not in {one.value for one in Rejection}:
+        return None
+    named: set[str] = set()
+    reason = ""
+    for item in _items(header, _CONTENT):
+        named |= {_text(one, "00081155") for one in _items(item, _SOPS)}
+        if any(_text(one, "00080100") == _DESCRIPTION for one in _items(item, _TITLE)):
+            reason = _text(item, _TEXT)
+    listed = tuple(one for one in _evidence(header) if not named or one.sop_instance_uid in named)
+    return RejectionNote(Rejection(title), reason, listed[:MOST_REFERENCES])
+
+
+def _evidence(header: Mapping[str, Any]) -> Iterator[Rejected]:
+    for study in _items(header, _EVIDENCE):
+        for series in _items(study, _SERIES):
+            for sop in _items(series, _SOPS):
+                yield Rejected(
+                    _text(study, "0020000D"), _text(series, "0020000E"), _text(sop, "00081155"), _text(sop, "00081150")
+                )
+
+
+def _items(item: Mapping[str, Any], tag: str) -> list[Mapping[str, Any]]:
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return [one for one in values if isinstance(one, Mapping)] if isinstance(values, list) else []
+
+
+def _text(item: Mapping[str, Any], tag: str) -> str:
+    element = item.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return str(values[0]).strip("\0 ") if isinstance(values, list) and values and values[0] is not None else ""
+
+
+def write_note(uid: str, title: Rejection, reason: str, patient: PatientKey, rejected: Sequence[Rejected], at: datetime) -> bytes:
+    """A rejection note of one study as a Part 10 file in Explicit VR Little Endian.
+
+    Parameters
+    ----------
+    uid
+        Its SOP Instance UID; the series gets it with ``.0`` behind it.
+    rejected
+        At least one; all of one study.
+    """
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.SOPClassUID, ds.SOPInstanceUID = KEY_OBJECT_SELECTION, uid
+    ds.StudyDate = ds.StudyTime = ds.AccessionNumber = ds.ReferringPhysicianName = ds.StudyID = ""
+    ds.ContentDate, ds.ContentTime = f"{at:%Y%m%d}", f"{at:%H%M%S}"
+    ds.Modality, ds.Manufacturer = "KO", "VNA"
+    ds.SeriesDescription = title.meaning
+    ds.PatientName = ds.PatientBirthDate = ds.PatientSex = ""
+    ds.PatientID = patient.patient_id
+    if patient.issuer:
+        ds.IssuerOfPatientID = patient.issuer
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = rejected[0].study_instance_uid, f"{uid}.0"
+    ds.SeriesNumber, ds.InstanceNumber = 1, 1
+    ds.ReferencedPerformedProcedureStepSequence = DicomSequence()
+    ds.ValueType, ds.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    ds.ConceptNameCodeSequence = DicomSequence([_code(title.value, title.meaning)])
+    template = Dataset()
+    template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
+    ds.ContentTemplateSequence = DicomSequence([template])
+    ds.CurrentRequestedProcedureEvidenceSequence = DicomSequence([_study(rejected)])
+    described = [_description(reason)] if reason else []
+    ds.ContentSequence = DicomSequence([*described, *map(_reference, rejected)])
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, uid
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta = meta
+    stream = io.BytesIO()
+    ds.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+def _sop(one: Rejected) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
+    return item
+
+
+def _study(rejected: Sequence[Rejected]) -> Dataset:
+    study, by_series = Dataset(), dict[str, list[Dataset]]()
+    for one in rejected:
+        by_series.setdefault(one.series_instance_uid, []).append(_sop(one))
+    study.StudyInstanceUID = rejected[0].study_instance_uid
+    study.ReferencedSeriesSequence = DicomSequence()
+    for uid, sops in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = uid, DicomSequence(sops)
+        study.ReferencedSeriesSequence.append(series)
+    return study
+
+
+def _description(reason: str) -> Dataset:
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "TEXT"
+    item.ConceptNameCodeSequence = DicomSequence([_code(_DESCRIPTION, "Key Object Description")])
+    item.TextValue = reason[:1024]
+    return item
+
+
+def _reference(one: Rejected) -> Dataset:
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", _value_type(one.sop_class_uid)
+    item.ReferencedSOPSequence = DicomSequence([_sop(one)])
+    return item
+
+
+def _value_type(sop_class_uid: str) -> str:
+    if sop_class_uid.startswith(_WAVEFORMS):
+        return "WAVEFORM"
+    return "COMPOSITE" if sop_class_uid.startswith(_NO_IMAGES) else "IMAGE"

@@ -1,0 +1,286 @@
+"""Telling one member one correction: to another of these archives as it is, to others by what IHE and HL7 offer for it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from vna_core.catalogue import Catalogue
+from vna_core.configuration_federation import MemberSettings
+from vna_core.dicom.network import command as commands
+from vna_core.dicom.network.command import Command, Field
+from vna_core.dicom.network.requestor import request
+from vna_core.dicom.network.web_client import WebClient, authorization
+from vna_core.dicom.rejection_note import KEY_OBJECT_SELECTION, Rejected, write_note
+from vna_core.domain.corrections import Correction, CorrectionKind, Rejection
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import ConfigurationError, NotOffered, PeerError, PeerUnavailable
+from vna_core.domain.identifiers import PatientKey, uid_is_valid
+
+PATIENCE: Final = 60.0
+"""Seconds that a member may take to answer one correction."""
+EXPLICIT: Final = "1.2.840.10008.1.2.1"
+_OUT_OF_RESOURCES: Final = 0xA700
+_DATA_SET: Final = 132
+SCHEMES: Final = {
+    "vna+http": frozenset(CorrectionKind),
+    "vna+https": frozenset(CorrectionKind),
+    "mllp": frozenset((CorrectionKind.MERGE,)),
+    "dimse": frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE)),
+    "dicomweb+http": frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE)),
+    "dicomweb+https": frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE)),
+}
+"""What can be told by which kind of address."""
+
+
+class Channel(Protocol):
+    """One way to tell a member."""
+
+    def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
+        """Have a correction applied; returns when the member has said so. May be repeated.
+
+        Parameters
+        ----------
+        affected
+            What is rejected or deleted, all of one study; empty for corrections of patients and for what takes one back.
+        patient
+            Under whom it is filed.
+
+        Raises
+        ------
+        PeerUnavailable
+            The member did not answer: try again.
+        NotOffered
+            A correction like this cannot be told in this way.
+        PeerError
+            It refused.
+        """
+
+
+def open_channel(member: str, kind: CorrectionKind, settings: MemberSettings, calling: str) -> Channel | None:
+    """How a member is told corrections of a kind; None: it takes none. Raises ConfigurationError."""
+    url = settings.corrections.get(kind.value, "")
+    if not url and kind is not CorrectionKind.EXPIRE:
+        url = settings.corrections.get("all", "")
+    if not url:
+        return None
+    try:
+        address = urlsplit(url)
+        host, port = address.hostname or "", address.port
+    except ValueError as error:
+        raise ConfigurationError(f"Member {member!r}: {url!r} is no address.", setting="federation.members") from error
+    needs_port = address.scheme in ("mllp", "dimse")
+    if kind not in SCHEMES.get(address.scheme, ()) or not host or (needs_port and port is None):
+        raise ConfigurationError(
+            f"Member {member!r}: {kind.value} cannot be told to {url!r}; see `vna corrections --help`.",
+            setting="federation.members",
+        )
+    if address.scheme == "mllp":
+        return MergeMessage(host, port or 0)
+    if address.scheme == "dimse":
+        return StoredNote(host, port or 0, address.username or "", calling)
+    plain = address._replace(scheme=address.scheme.split("+", 1)[1], query="")
+    client = WebClient(plain, authorization(plain, settings.corrections_token, "", ""))
+    return OtherArchive(client) if address.scheme.startswith("vna+") else PostedNote(client)
+
+
+class OtherArchive:
+    """``POST /api/v1/corrections`` of another of these archives: every kind, and what takes it back."""
+
+    def __init__(self, client: WebClient) -> None:
+        self._client = client
+
+    def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
+        """See `Channel.tell`."""
+        del patient
+        said: dict[str, Any] = {"id": correction.id, "kind": correction.kind.value, "reason": correction.reason[:1000]}
+        said |= {"made_by": correction.made_by[:1000], "undoes": correction.undoes}
+        if affected:
+            said |= {"study": affected[0].study_instance_uid, "instances": [one.sop_instance_uid for one in affected]}
+            said["code"] = str(correction.content.get("code", ""))
+        for name in ("first", "second", "study"):
+            if correction.content.get(name):
+                said[name] = correction.content[name]
+        self._client.document("/api/v1/corrections", body=said, deadline=Deadline(PATIENCE))
+
+
+class MergeMessage:
+    """ADT^A40 over MLLP (HL7 v2.5.1 3.3.40): merges. HL7 has no message that takes one back."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+
+    def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
+        """See `Channel.tell`."""
+        del affected, patient
+        if correction.undoes:
+            raise NotOffered("HL7 has no message that takes a merge back: do it there by hand.")
+        code = _acknowledged(self._address, merge_message(correction))
+        if code in ("AE", "CE"):
+            raise PeerUnavailable(f"The member could not take the merge now ({code}).")
+        if code not in ("AA", "CA"):
+            raise PeerError(f"The member refused the merge ({code or 'no acknowledgement'}).")
+
+
+def merge_message(correction: Correction) -> bytes:
+    """The ADT^A40 that says a merge; its control id is the end of the correction's id, so that a repetition is recognized."""
+    now = f"{datetime.now(UTC):%Y%m%d%H%M%S}"
+    prior, surviving = (_cx(*correction.content[name]) for name in ("first", "second"))
+    head = f"MSH|^~\\&|VNA||||{now}||ADT^A40^ADT_A39|{correction.id[-20:]}|P|2.5.1||||||UNICODE UTF-8"
+    lines = (head, f"EVN|A40|{now}", f"PID|1||{surviving}", f"MRG|{prior}")
+    return ("\r".join(lines) + "\r").encode("utf-8", "replace")
+
+
+def _cx(issuer: str, patient_id: str) -> str:
+    return f"{_escaped(patient_id)}^^^{_escaped(issuer)}"
+
+
+def _escaped(text: str) -> str:
+    """Text with the separators as escape sequences, and nothing that ends a segment."""
+    marks = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"}
+    return re.sub(r"[\\|^~&]", lambda match: marks[match.group()], re.sub(r"[\x00-\x1f]", " ", text))
+
+
+def _acknowledged(address: tuple[str, int], message: bytes) -> str:
+    """Send a message; MSA-1 of the answer. Raises PeerUnavailable."""
+    held = bytearray()
+    try:
+        with closing(socket.create_connection(address, timeout=10.0)) as connection:
+            connection.settimeout(PATIENCE)
+            connection.sendall(b"\x0b" + message + b"\x1c\x0d")
+            while b"\x1c\x0d" not in held and len(held) < 1 << 20:
+                piece = connection.recv(65_536)
+                if not piece:
+                    raise PeerUnavailable("The member ended the connection without an acknowledgement.")
+                held += piece
+    except OSError as error:
+        raise PeerUnavailable(f"The member's HL7 port does not answer: {error.strerror or type(error).__name__}.") from error
+    found = re.search(rb"[\r\n]MSA.([A-Z]{2})", bytes(held))
+    return found.group(1).decode("ascii") if found is not None else ""
+
+
+def note_of(correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> bytes:
+    """The rejection note that says a rejection or a deletion (PS3.16 CID 7011 knows no deletion: it is told as an end of retention)."""
+    if correction.undoes:
+        raise NotOffered("IHE IOCM has no note that takes a rejection back: do it there by hand.")
+    affected = [one for one in affected if uid_is_valid(one.sop_instance_uid) and uid_is_valid(one.series_instance_uid)]
+    if not affected:
+        raise NotOffered("Nothing of it has UIDs that a rejection note can name.")
+    code = str(correction.content.get("code", ""))
+    title = Rejection(code) if code else Rejection.RETENTION
+    return write_note(correction.id, title, correction.reason, patient, affected, correction.made_at)
+
+
+class StoredNote:
+    """A rejection note by C-STORE (IHE RAD-66)."""
+
+    def __init__(self, host: str, port: int, called: str, calling: str) -> None:
+        self._host, self._port, self._called, self._calling = host, port, called, calling
+
+    def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
+        """See `Channel.tell`."""
+        octets = note_of(correction, affected, patient)
+        contexts = [(KEY_OBJECT_SELECTION, (EXPLICIT,))]
+        association = request(
+            self._host, self._port, called=self._called, calling=self._calling, contexts=contexts, idle_timeout=PATIENCE
+        )
+        try:
+            if not association.contexts:
+                raise NotOffered("The member takes no Key Object Selection documents.")
+            asked: Command = {
+                commands.AFFECTED_SOP_CLASS: KEY_OBJECT_SELECTION,
+                commands.COMMAND_FIELD: Field.STORE_RQ,
+                commands.MESSAGE_ID: 1,
+                commands.PRIORITY: 0,
+                commands.AFFECTED_SOP_INSTANCE: correction.id,
+            }
+            association.send(next(iter(association.contexts)), asked, [_data_set(octets)])
+            status = commands.number(association.receive().command, commands.STATUS, 0xC000)
+            association.release()
+        finally:
+            association.close()
+        if status & 0xFF00 == _OUT_OF_RESOURCES:
+            raise PeerUnavailable(f"The member has no room for the rejection note (status {status:04X}).")
+        if status != 0 and status & 0xF000 != 0xB000:
+            raise PeerError(f"The member refused the rejection note (status {status:04X}).")
+
+
+def _data_set(octets: bytes) -> bytes:
+    """What follows the file meta information, whose group length is its first element."""
+    return octets[_DATA_SET + 12 + int.from_bytes(octets[_DATA_SET + 8 : _DATA_SET + 12], "little") :]
+
+
+class PostedNote:
+    """A rejection note by STOW-RS."""
+
+    def __init__(self, client: WebClient) -> None:
+        self._client = client
+
+    def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
+        """See `Channel.tell`."""
+        octets = note_of(correction, affected, patient)
+        boundary = secrets.token_hex(16)
+        body = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode() + octets + f"\r\n--{boundary}--\r\n".encode()
+        media_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        accept = "application/dicom+json"
+        with self._client.request("/studies", content=(media_type, body), accept=accept, deadline=Deadline(PATIENCE)) as answer:
+            if answer.status == 202 and b"00081198" in answer.whole(1 << 20):
+                raise PeerError("The member did not store the rejection note.")
+
+
+class Telling:
+    """The addresses of all members, opened once.
+
+    Raises
+    ------
+    ConfigurationError
+        An address is none, or cannot be told what it is given for.
+    """
+
+    def __init__(self, members: dict[str, MemberSettings], calling: str, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._channels = {
+            (name, kind): channel
+            for name, one in members.items()
+            for kind in CorrectionKind
+            if (channel := open_channel(name, kind, one, calling)) is not None
+        }
+
+    def __call__(self, correction: Correction, member: str) -> None:
+        """Tell a member. Raises as `Channel.tell`."""
+        channel = self._channels.get((member, correction.kind))
+        if channel is None:
+            raise NotOffered("The member takes no corrections of this kind.")
+        affected, patient = ([], PatientKey("", "")) if correction.undoes else self._affected(correction)
+        if correction.kind not in (CorrectionKind.MERGE, CorrectionKind.MOVE) and not correction.undoes and not affected:
+            return  # nothing but the note itself was hidden here
+        channel.tell(correction, affected, patient)
+
+    def _affected(self, correction: Correction) -> tuple[list[Rejected], PatientKey]:
+        """What was hidden, by the ledger of deletions, and what is still to come, without the note itself."""
+        if not correction.subject.startswith("deletion:"):
+            return [], PatientKey("", "")
+        rejections, note = self._catalogue.rejections, str(correction.content.get("note", ""))
+        deletions = {correction.subject.removeprefix("deletion:"), *(rejections.of_note(note) if note else ())}
+        versions = [one for deletion in sorted(deletions) for one in self._catalogue.deletions.versions(deletion)]
+        versions = [one for one in versions if one.sop_instance_uid != note]
+        studies = [one.study_instance_uid for one in self._catalogue.deletions.versions(min(deletions))]
+        study = next(iter(studies), "")
+        found = {
+            one.sop_instance_uid: Rejected(
+                one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid
+            )
+            for one in versions
+            if one.study_instance_uid == study
+        }
+        for one in rejections.awaited_of(note) if note else ():
+            if one.study_instance_uid == study:
+                found.setdefault(one.sop_instance_uid, Rejected(study, "", one.sop_instance_uid, ""))
+        patient = next((PatientKey(one.issuer, one.patient_id) for one in versions), PatientKey("", ""))
+        return list(found.values()), patient
