@@ -25,7 +25,7 @@ from vna_core.bootstrap import open_archive
 from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import Settings, section_inside
-from vna_core.configuration_wrappers import WRAPPERS
+from vna_core.configuration.wrappers import WRAPPERS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.metrics import Metrics

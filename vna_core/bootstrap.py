@@ -21,9 +21,9 @@ from vna_core.archival_storage.wrappers.awaiting import AwaitedStore
 from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings, StoreSettings
-from vna_core.configuration_access import departments_of
-from vna_core.configuration_federation import told_kinds
-from vna_core.configuration_sources import SourceSettings
+from vna_core.configuration.access import departments_of
+from vna_core.configuration.federation import told_kinds
+from vna_core.configuration.sources import SourceSettings
 from vna_core.domain.access import Action
 from vna_core.domain.errors import ConfigurationError, StoreUnavailable
 from vna_core.domain.placement import PLACE

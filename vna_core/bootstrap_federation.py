@@ -6,8 +6,8 @@ from vna_core.access.egress.outgoing import Egress
 from vna_core.access.retrieve import Retriever
 from vna_core.bootstrap import Archive
 from vna_core.configuration import Settings, StoreSettings
-from vna_core.configuration_access import departments_of
-from vna_core.configuration_federation import MemberSettings
+from vna_core.configuration.access import departments_of
+from vna_core.configuration.federation import MemberSettings
 from vna_core.federation.bringing import Bringing
 from vna_core.federation.federation import Federation
 from vna_core.federation.local_member import LocalMember

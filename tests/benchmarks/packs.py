@@ -28,7 +28,7 @@ from vna_core.access.retrieve import Retriever
 from vna_core.archival_storage.copying import copy_object
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.configuration import Settings, StoreSettings
-from vna_core.configuration_packs import PackSettings
+from vna_core.configuration.packs import PackSettings
 from vna_core.domain.octets import ByteRange, Source
 from vna_core.domain.packs import ListedPack, SeriesPlace
 from vna_core.ports.storage import Store

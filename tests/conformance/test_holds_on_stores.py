@@ -16,7 +16,7 @@ from tests.unit.stewardship.held_archive import NORTH, instance, offer
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_jobs import job_handlers
 from vna_core.configuration import Settings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import StorageError
 from vna_core.domain.placement import PLACE
 from vna_core.domain.stewardship import Extent

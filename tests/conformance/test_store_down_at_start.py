@@ -22,7 +22,7 @@ from vna_core.archival_storage.wrappers import awaiting
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_jobs import job_handlers
 from vna_core.configuration import Settings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import ConfigurationError, StoreUnavailable
 from vna_core.domain.placement import PLACE
 from vna_core.gateways.dicomweb.app import create_app

@@ -19,7 +19,7 @@ from tests.unit.stewardship.two_stores import cut, flip
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_jobs import job_handlers
 from vna_core.configuration import Settings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.placement import PLACE
 from vna_core.domain.stewardship import PURGED, Extent
 from vna_core.jobs import LedgerWork

@@ -17,7 +17,7 @@ import structlog
 from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.catalogue import Catalogue, Match
 from vna_core.catalogue.availability import NEARLINE, OFFLINE, ONLINE
-from vna_core.configuration_placement import PlacementSettings
+from vna_core.configuration.placement import PlacementSettings
 from vna_core.domain.errors import CatalogueError, ObjectMissing, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.jobs import URGENT

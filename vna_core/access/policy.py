@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from vna_core.configuration import Settings
-from vna_core.configuration_access import GrantSettings
+from vna_core.configuration.access import GrantSettings
 from vna_core.domain.access import ANONYMOUS, EVERYTHING, NOTHING, Action, Principal, PrincipalKind, Scope
 from vna_core.domain.departments import COLLECTION
 from vna_core.domain.errors import ConfigurationError

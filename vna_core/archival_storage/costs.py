@@ -12,7 +12,7 @@ from typing import Final
 
 from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.archival_storage.steps import AdjustStep, CopyStep, DropStep, SeriesSteps, steps_of
-from vna_core.configuration_placement import StorePrice, TierPrice
+from vna_core.configuration.placement import StorePrice, TierPrice
 from vna_core.domain.placement import OK, HeldCopy, PlacedInstance
 
 GIB: Final = 1 << 30

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vna_core.configuration import Settings
-from vna_core.configuration_placement import CopySettings, PlacementCondition, PlacementRule, seconds_of
+from vna_core.configuration.placement import CopySettings, PlacementCondition, PlacementRule, seconds_of
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.placement import COLD, OK, HeldCopy, PlacedInstance, Verdict, WantedCopy
 from vna_core.ports.storage import Abilities

@@ -15,7 +15,7 @@ from rich.table import Table
 from vna_core.bootstrap import Archive
 from vna_core.catalogue.checks import ObjectCheck, ScrubRun
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
-from vna_core.configuration_stewardship import checked_share
+from vna_core.configuration.stewardship import checked_share
 from vna_core.domain.errors import InvalidRequest
 from vna_core.stewardship.repair import Repair, Repairing
 from vna_core.stewardship.scrub import Scrub, ScrubReport

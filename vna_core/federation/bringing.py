@@ -9,7 +9,7 @@ from vna_core.access.gate import Permit
 from vna_core.access.notes import AccessNotes
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_federation import FederationSettings
+from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.instance import HeldInstance
 from vna_core.federation.fetching import Fetcher, FetchOutcome

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.retrieve import Retriever
-from vna_core.configuration_federation import FederationSettings
+from vna_core.configuration.federation import FederationSettings
 from vna_core.federation.bringing import Bringing
 from vna_core.federation.members import Members
 from vna_core.federation.memory import Memory

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from vna_core.configuration_federation import FederationSettings
+from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import VnaError
 from vna_core.domain.instance import HeldInstance

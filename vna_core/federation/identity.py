@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from vna_core.configuration_federation import MemberSettings
+from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, PatientLink, component, survivor
 from vna_core.domain.query import Condition, Equals, Query

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from vna_core.configuration_federation import FederationSettings
+from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from vna_core.configuration_federation import FederationSettings, MemberSettings
+from vna_core.configuration.federation import FederationSettings, MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.federation.health import Breaker
 from vna_core.ports.pacs import PacsAdapter

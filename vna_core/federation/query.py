@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from vna_core.configuration_federation import FederationSettings
+from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.query import Level, Query

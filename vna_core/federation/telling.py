@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_federation import MemberSettings
+from vna_core.configuration.federation import MemberSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.requestor import request

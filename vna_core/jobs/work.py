@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 
 from vna_core.catalogue.jobs import Jobs
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import CatalogueError, LeaseLost, VnaError
 from vna_core.domain.jobs import Again, Job
 from vna_core.ports.jobs import Handler

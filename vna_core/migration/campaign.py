@@ -16,7 +16,7 @@ from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_inventories import COMPLETE, OPEN
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.migration_throttle import Load
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import InstanceState, StudyState

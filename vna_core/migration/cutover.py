@@ -16,7 +16,7 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.awaited_rows import AwaitedInstance, AwaitedStudy
-from vna_core.configuration_cutover import CutOverSettings
+from vna_core.configuration.cutover import CutOverSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import FetchIncomplete, FetchPending, LimitExceeded, PeerError, PeerUnavailable
 from vna_core.domain.jobs import URGENT

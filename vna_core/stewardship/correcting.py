@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_corrections import CorrectionsSettings
+from vna_core.configuration.corrections import CorrectionsSettings
 from vna_core.domain.access import Action, Principal, Scope
 from vna_core.domain.audit import Auditor
 from vna_core.domain.corrections import AwaitedRejection, Correction, CorrectionKind, Received, Rejection

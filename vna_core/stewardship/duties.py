@@ -11,7 +11,7 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import ScrubRun
-from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
+from vna_core.configuration.stewardship import RetentionSettings, ScrubSettings
 from vna_core.domain.audit import Auditor, NoAudit
 from vna_core.domain.jobs import BACKGROUND, Again, Job
 from vna_core.ports.jobs import Handler, Running

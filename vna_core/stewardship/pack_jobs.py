@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_packs import PackSettings
+from vna_core.configuration.packs import PackSettings
 from vna_core.domain.jobs import BACKGROUND, Again, Job
 from vna_core.domain.packs import SeriesPlace
 from vna_core.ports.jobs import Handler, Running

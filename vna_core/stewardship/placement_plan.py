@@ -10,7 +10,7 @@ from typing import Any, Final
 from vna_core.archival_storage.costs import Done, Forecast, Kept, Place, Prices, forecast
 from vna_core.archival_storage.placement import SECOND, PlacementPolicy
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_placement import PlacementSettings
+from vna_core.configuration.placement import PlacementSettings
 
 _FAR: Final = 200 * 365 * 86_400 * SECOND
 """A time by which every age is reached, in microseconds."""

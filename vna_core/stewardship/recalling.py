@@ -15,7 +15,7 @@ import structlog
 from vna_core.archival_storage.copying import copy_object, with_answer
 from vna_core.archival_storage.keys import digest_of_content
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_placement import RecallSettings
+from vna_core.configuration.placement import RecallSettings
 from vna_core.domain.errors import VnaError
 from vna_core.domain.jobs import Again, Job
 from vna_core.domain.placement import COLD, OK, HeldCopy, PlacedInstance

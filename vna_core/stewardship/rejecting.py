@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_corrections import CorrectionsSettings
+from vna_core.configuration.corrections import CorrectionsSettings
 from vna_core.dicom.rejection_note import KEY_OBJECT_SELECTION, Rejected, RejectionNote, read_note
 from vna_core.domain.access import Principal, PrincipalKind, Scope
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, StudyObject

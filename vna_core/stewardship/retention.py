@@ -10,7 +10,7 @@ from typing import Final
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.ages import StudyAge
 from vna_core.configuration import Settings
-from vna_core.configuration_stewardship import RetentionRuleSettings
+from vna_core.configuration.stewardship import RetentionRuleSettings
 from vna_core.domain.corrections import CorrectionKind
 from vna_core.domain.errors import ConfigurationError, NotFound, UnderHold
 from vna_core.domain.stewardship import Deletion, Extent

@@ -17,7 +17,7 @@ import structlog
 from vna_core.archival_storage.keys import array_key, digest_of_pack, is_pack, pack_folder
 from vna_core.archival_storage.packs import Pack, read_pack
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_packs import PackSettings
+from vna_core.configuration.packs import PackSettings
 from vna_core.domain.errors import DigestMismatch, LeaseLost, Malformed, StorageError, StoreUnavailable
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.packs import Leftover, ListedPack, PackClaim, SeriesPlace, StoredVersion

@@ -13,7 +13,7 @@ from vna_core.access.gate import Gate
 from vna_core.access.policy import Policy
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, Settings
-from vna_core.configuration_access import departments_of
+from vna_core.configuration.access import departments_of
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association
 from vna_core.dicom.network.command import Command, Field

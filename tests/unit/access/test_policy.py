@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vna_core.access.policy import Policy
 from vna_core.configuration import Settings, load_settings
-from vna_core.configuration_access import departments_of
+from vna_core.configuration.access import departments_of
 from vna_core.domain.access import EVERYTHING, NOTHING, Action, Principal, PrincipalKind, Scope
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.octets import Source

@@ -17,7 +17,7 @@ from vna_core.access.egress.outgoing import Egress, Outgoing
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.transcode import Transcoder
 from vna_core.configuration import DecodeSettings
-from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration.egress import EgressSettings
 from vna_core.domain.instance import HeldInstance
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

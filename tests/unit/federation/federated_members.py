@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.unit.ingest.ct_samples import ct
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
-from vna_core.configuration_federation import FederationSettings, MemberSettings
+from vna_core.configuration.federation import FederationSettings, MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.octets import ReceivedInstance, Source, spooled

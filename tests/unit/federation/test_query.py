@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
-from vna_core.configuration_federation import MemberSettings
+from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.members import LOCAL, Member, Outcome

@@ -11,7 +11,7 @@ import pytest
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.jobs import Job
 from vna_core.jobs import LedgerWork

@@ -10,7 +10,7 @@ import pytest
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import LeaseLost, PeerUnavailable, VnaError
 from vna_core.domain.jobs import Again, Job
 from vna_core.jobs import EmbeddedEngine, LedgerWork

@@ -11,7 +11,7 @@ import pydicom
 from tests.unit.stewardship.held_archive import Place, originals, rebuilt_fingerprint
 from vna_core.archival_storage.keys import is_pack
 from vna_core.bootstrap import Archive
-from vna_core.configuration_packs import PackSettings
+from vna_core.configuration.packs import PackSettings
 from vna_core.stewardship.sealing import PackingReport, PackKeeper
 
 AT_ONCE = PackSettings(quiet=0, removal_delay=0)

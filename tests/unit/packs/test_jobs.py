@@ -14,7 +14,7 @@ from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_work
 from vna_core.catalogue import Scope
 from vna_core.configuration import Settings
-from vna_core.configuration_packs import PackSettings
+from vna_core.configuration.packs import PackSettings
 from vna_core.stewardship.pack_jobs import CLEAN, SEAL, WATCH
 
 ALL = {octets for octets, _ in OFFERED}

@@ -17,7 +17,7 @@ from tests.unit.stewardship.held_archive import NORTH, OFFERED, Place, fill, ins
 from vna_core.archival_storage.packs import read_pack
 from vna_core.bootstrap import Archive
 from vna_core.catalogue import Scope
-from vna_core.configuration_packs import PackSettings
+from vna_core.configuration.packs import PackSettings
 from vna_core.domain.errors import LeaseLost, NotFound
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.outcome import Outcome

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from vna_core.bootstrap import open_source, source_settings
 from vna_core.configuration import load_settings
-from vna_core.configuration_sources import SourceSettings, WindowSettings
+from vna_core.configuration.sources import SourceSettings, WindowSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerUnavailable
 from vna_core.domain.windows import Window, is_open, opens_next

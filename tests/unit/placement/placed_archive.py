@@ -14,7 +14,7 @@ from vna_core.access.retrieve import Retriever
 from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import IngestSettings, Settings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import Source
 from vna_core.domain.placement import PLACE, RECALL

@@ -10,7 +10,7 @@ from tests.unit.placement.placed_archive import placed_archive
 from vna_core.archival_storage.costs import GIB, Forecast, Prices, forecast
 from vna_core.archival_storage.placement import SECOND, PlacementPolicy
 from vna_core.configuration import Settings
-from vna_core.configuration_placement import StorePrice
+from vna_core.configuration.placement import StorePrice
 from vna_core.domain.placement import HeldCopy, PlacedInstance
 from vna_core.stewardship.placement_plan import planned
 from vna_core.testing.faulty_store import FaultyStore

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vna_core.archival_storage.placement import SECOND, PlacementPolicy, check_abilities
 from vna_core.archival_storage.steps import steps_of
 from vna_core.configuration import Settings, load_settings
-from vna_core.configuration_placement import PlacementSettings
+from vna_core.configuration.placement import PlacementSettings
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.placement import HeldCopy, PlacedInstance
 from vna_core.ports.storage import Abilities

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vna_core.configuration_audit import AuditSettings
+from vna_core.configuration.audit import AuditSettings
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId, AuditOutcome, StudyObject
 from vna_core.domain.errors import AuditUnavailable
@@ -119,7 +119,7 @@ def test_full_files_are_copied_to_the_store(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from vna_core.configuration_audit import AuditSettings
+from vna_core.configuration.audit import AuditSettings
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId
 from vna_core.stewardship.audit.trail import AuditTrail

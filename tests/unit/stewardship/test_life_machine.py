@@ -20,7 +20,7 @@ from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_jobs import job_handlers
 from vna_core.catalogue import Scope
 from vna_core.configuration import Settings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import UnderHold
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.placement import PLACE

@@ -12,7 +12,7 @@ from tests.unit.stewardship.two_stores import SCANNER, Keeper, flip, keeper
 from vna_core.bootstrap import open_archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_handlers
 from vna_core.configuration import CatalogueSettings, Settings
-from vna_core.configuration_jobs import JobsSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import ConfigurationError
 from vna_core.jobs import LedgerWork
 from vna_core.stewardship.placing_quarantine import PLACE_QUARANTINE

@@ -16,7 +16,7 @@ from tests.unit.stewardship.two_stores import Keeper, flip, keeper
 from vna_core.bootstrap import open_archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_work
 from vna_core.configuration import Settings, load_settings
-from vna_core.configuration_stewardship import RetentionRuleSettings, RetentionSettings, ScrubSettings
+from vna_core.configuration.stewardship import RetentionRuleSettings, RetentionSettings, ScrubSettings
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.jobs import Again, Job
 from vna_core.domain.stewardship import HIDDEN, PURGED, Extent

@@ -14,7 +14,7 @@ from vna_core.access.render import Renderer
 from vna_core.access.retrieve import Retriever
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DecodeSettings, HttpSettings, IngestSettings, Settings
-from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration.egress import EgressSettings
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.web_server import serve
 from vna_core.ingest.pipeline import IngestPipeline

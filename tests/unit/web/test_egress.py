@@ -17,7 +17,7 @@ from tests.unit.egress.egress_samples import PIXELS, image, octets_of
 from tests.unit.web.test_retrieve import EVERY, parts_of
 from tests.unit.web.web_samples import Web, store
 from vna_core.configuration import HttpSettings
-from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration.egress import EgressSettings
 
 LATIN = {"User-Agent": "OldViewer/1.2"}
 IMPLICIT, LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"

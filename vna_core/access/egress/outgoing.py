@@ -10,7 +10,7 @@ from vna_core.access.egress.adaptation import adapt, adapted_metadata
 from vna_core.access.egress.profiles import EgressProfile, EgressProfiles
 from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Retrieves, Transcoder
-from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration.egress import EgressSettings
 from vna_core.domain.errors import NotAdaptable
 from vna_core.domain.instance import HeldInstance
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from vna_core.access.egress.identifiers import conformant
-from vna_core.configuration_egress import EgressSettings, ProfileSettings, tag_number
+from vna_core.configuration.egress import EgressSettings, ProfileSettings, tag_number
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.instance import HeldInstance
 

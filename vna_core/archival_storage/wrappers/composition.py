@@ -13,7 +13,7 @@ from vna_core.archival_storage.wrappers.throttling import Rates, ThrottlingStore
 from vna_core.archival_storage.wrappers.verifying import VerifyingStore
 from vna_core.archival_storage.wrappers.wrapper import layers
 from vna_core.configuration import StoreSettings
-from vna_core.configuration_wrappers import (
+from vna_core.configuration.wrappers import (
     CachingSettings,
     EncryptingSettings,
     RetryingSettings,

@@ -7,7 +7,7 @@ from typing import Any
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
-from vna_core.configuration_stewardship import RetentionSettings
+from vna_core.configuration.stewardship import RetentionSettings
 from vna_core.domain.errors import InvalidRequest, NotAuthorized, NotFound
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.stewardship import Deletion, Extent

@@ -21,7 +21,7 @@ from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DimseSettings, Settings
-from vna_core.configuration_egress import EgressSettings
+from vna_core.configuration.egress import EgressSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, ConnectionLost, Message, Released

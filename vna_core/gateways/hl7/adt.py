@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from vna_core.configuration_identity import Hl7Settings
+from vna_core.configuration.identity import Hl7Settings
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin

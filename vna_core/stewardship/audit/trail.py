@@ -24,7 +24,7 @@ import structlog
 
 from vna_core.archival_storage.keeping import keep
 from vna_core.archival_storage.keys import audit_anchor_key, audit_segment_key
-from vna_core.configuration_audit import AuditSettings
+from vna_core.configuration.audit import AuditSettings
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId, AuditOutcome
 from vna_core.domain.errors import AuditUnavailable, VnaError

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 
 _SHARE: Final = re.compile(r"1|1/[1-9][0-9]{0,3}")
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag, tag_for_keyword
 from pydicom.uid import UID
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 from vna_core.domain.character_set_terms import character_set_list
 from vna_core.domain.retired_sop_classes import SUCCESSOR
 

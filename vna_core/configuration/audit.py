@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 
 
 class AuditSettings(Section):

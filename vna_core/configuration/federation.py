@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 from vna_core.domain.corrections import CorrectionKind
 
 

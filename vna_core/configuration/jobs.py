@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 
 
 class JobsSettings(Section):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 
 _UNITS: Final = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _AGE: Final = re.compile(r"([0-9]{1,6})([hdwy])")

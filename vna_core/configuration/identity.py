@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 
 
 def _listed(value: Any) -> Any:

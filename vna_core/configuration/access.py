@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from pydicom.datadict import tag_for_keyword
 
-from vna_core.configuration_section import Section
+from vna_core.configuration.section import Section
 from vna_core.domain.departments import COLLECTION, Departments, Origin
 from vna_core.domain.indexed_attributes import INDEXED
 

@@ -12,20 +12,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
-from vna_core.configuration_access import DepartmentSettings, Name, PolicySettings
-from vna_core.configuration_audit import AuditSettings
-from vna_core.configuration_corrections import CorrectionsSettings
-from vna_core.configuration_cutover import CutOverSettings
-from vna_core.configuration_egress import EgressSettings
-from vna_core.configuration_federation import FederationSettings
-from vna_core.configuration_identity import Hl7Settings, IdentitySettings
-from vna_core.configuration_jobs import JobsSettings
-from vna_core.configuration_packs import PackSettings
-from vna_core.configuration_placement import PlacementSettings
-from vna_core.configuration_section import Section
-from vna_core.configuration_sources import SourceSettings
-from vna_core.configuration_stewardship import RetentionSettings, ScrubSettings
-from vna_core.configuration_wrappers import WRAPPERS, WrapperSettings
+from vna_core.configuration.access import DepartmentSettings, Name, PolicySettings
+from vna_core.configuration.audit import AuditSettings
+from vna_core.configuration.corrections import CorrectionsSettings
+from vna_core.configuration.cutover import CutOverSettings
+from vna_core.configuration.egress import EgressSettings
+from vna_core.configuration.federation import FederationSettings
+from vna_core.configuration.identity import Hl7Settings, IdentitySettings
+from vna_core.configuration.jobs import JobsSettings
+from vna_core.configuration.packs import PackSettings
+from vna_core.configuration.placement import PlacementSettings
+from vna_core.configuration.section import Section
+from vna_core.configuration.sources import SourceSettings
+from vna_core.configuration.stewardship import RetentionSettings, ScrubSettings
+from vna_core.configuration.wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
 
