@@ -27,6 +27,8 @@ class TestFilesystemStore(StoreConformance):
 class TestFilesystemStoreThatFlushesNothing(StoreConformance):
     """For what can be had again: it does not claim to be durable, and does not pay for it."""
 
+    landing = False
+
     def open_store(self, folder: Path) -> Store:
         store = FilesystemStore.open("files", {"path": str(folder / "store"), "durable": False})
         assert not store.abilities().durable_create
