@@ -69,9 +69,9 @@ def _begin(stream: BinaryIO) -> bool:
     if stream.read(132)[128:] != b"DICM":
         raise Malformed("This is no DICOM file.")
     meta: dict[int, bytes] = {}
-    while (head := stream.read(4)) and _TAG(head)[0] == 0x0002:
+    while _TAG(head := _whole(stream, 4))[0] == 0x0002:
         group, element = _TAG(head)
-        vr = stream.read(2)
+        vr = _whole(stream, 2)
         length = _WORD(_whole(stream, 6)[2:])[0] if vr in _LONG else _SHORT(_whole(stream, 2))[0]
         if length > LONGEST:
             raise Malformed("The File Meta Information is damaged.")

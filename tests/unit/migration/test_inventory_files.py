@@ -142,6 +142,20 @@ def test_what_is_not_complete_is_refused(tmp_path: Path) -> None:
         list(inventoried_studies(root))
 
 
+def test_a_file_that_ends_early_anywhere_is_an_error_or_has_all_records(tmp_path: Path) -> None:
+    with InventoryFile(tmp_path / "good.dcm", "2.25.1", taken_at=datetime(2026, 1, 1, tzinfo=UTC)) as file:
+        file.finish(some(1), whole=True)
+    octets, whole = (tmp_path / "good.dcm").read_bytes(), list(inventoried_studies(tmp_path / "good.dcm"))
+    refused = 0
+    for length in range(len(octets)):
+        (tmp_path / "cut.dcm").write_bytes(octets[:length])
+        try:
+            assert list(inventoried_studies(tmp_path / "cut.dcm")) == whole
+        except VnaError:
+            refused += 1
+    assert refused > len(octets) * 0.9
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_whatever_is_cut_or_changed_is_an_error_of_ours_or_a_whole_answer(
