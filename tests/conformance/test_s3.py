@@ -60,8 +60,6 @@ class OnService(StoreConformance):
 
 
 class TestSeaweedFs(OnService):
-    many_keys = 3_500  # more than three pages of the service
-
     examples = 8
     strange_keys = tuple(key for key in STRANGE if "\\" not in key)  # it takes a backslash for a slash
 
