@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
+from vna_core.dicom.key_objects import DESCRIPTION, KEY_OBJECT_SELECTION, coded, description, part10, select, selected
 from vna_core.domain.corrections import Rejection
 from vna_core.domain.identifiers import PatientKey
 
-KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
 MOST_REFERENCES: Final = 500_000
 """Instances that one note may name."""
 
-_DESCRIPTION: Final = "113012"
 _EVIDENCE, _SERIES, _SOPS = "0040A375", "00081115", "00081199"
 _TITLE, _CONTENT, _TEXT = "0040A043", "0040A730", "0040A160"
 _WAVEFORMS: Final = ("1.2.840.10008.5.1.4.1.1.9.",)
@@ -60,7 +56,7 @@ def read_note(header: Mapping[str, Any]) -> RejectionNote | None:
     reason = ""
     for item in _items(header, _CONTENT):
         named |= {_text(one, "00081155") for one in _items(item, _SOPS)}
-        if any(_text(one, "00080100") == _DESCRIPTION for one in _items(item, _TITLE)):
+        if any(_text(one, "00080100") == DESCRIPTION for one in _items(item, _TITLE)):
             reason = _text(item, _TEXT)
     listed = tuple(one for one in _evidence(header) if not named or one.sop_instance_uid in named)
     return RejectionNote(Rejection(title), reason, listed[:MOST_REFERENCES])
@@ -110,62 +106,10 @@ def write_note(uid: str, title: Rejection, reason: str, patient: PatientKey, rej
         ds.IssuerOfPatientID = patient.issuer
     ds.StudyInstanceUID, ds.SeriesInstanceUID = rejected[0].study_instance_uid, f"{uid}.0"
     ds.SeriesNumber, ds.InstanceNumber = 1, 1
-    ds.ReferencedPerformedProcedureStepSequence = DicomSequence()
-    ds.ValueType, ds.ContinuityOfContent = "CONTAINER", "SEPARATE"
-    ds.ConceptNameCodeSequence = DicomSequence([_code(title.value, title.meaning)])
-    template = Dataset()
-    template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
-    ds.ContentTemplateSequence = DicomSequence([template])
-    ds.CurrentRequestedProcedureEvidenceSequence = DicomSequence([_study(rejected)])
-    described = [_description(reason)] if reason else []
-    ds.ContentSequence = DicomSequence([*described, *map(_reference, rejected)])
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, uid
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta = meta
-    stream = io.BytesIO()
-    ds.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
-    return item
-
-
-def _sop(one: Rejected) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
-    return item
-
-
-def _study(rejected: Sequence[Rejected]) -> Dataset:
-    study, by_series = Dataset(), dict[str, list[Dataset]]()
-    for one in rejected:
-        by_series.setdefault(one.series_instance_uid, []).append(_sop(one))
-    study.StudyInstanceUID = rejected[0].study_instance_uid
-    study.ReferencedSeriesSequence = DicomSequence()
-    for uid, sops in by_series.items():
-        series = Dataset()
-        series.SeriesInstanceUID, series.ReferencedSOPSequence = uid, DicomSequence(sops)
-        study.ReferencedSeriesSequence.append(series)
-    return study
-
-
-def _description(reason: str) -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType = "CONTAINS", "TEXT"
-    item.ConceptNameCodeSequence = DicomSequence([_code(_DESCRIPTION, "Key Object Description")])
-    item.TextValue = reason[:1024]
-    return item
-
-
-def _reference(one: Rejected) -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType = "CONTAINS", _value_type(one.sop_class_uid)
-    item.ReferencedSOPSequence = DicomSequence([_sop(one)])
-    return item
+    described = [description(reason[:1024])] if reason else []
+    named = [selected(one, _value_type(one.sop_class_uid)) for one in rejected]
+    select(ds, coded(title.value, title.meaning), rejected, [*described, *named])
+    return part10(ds)
 
 
 def _value_type(sop_class_uid: str) -> str:

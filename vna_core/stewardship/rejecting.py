@@ -16,7 +16,8 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.corrections import CorrectionsSettings
-from vna_core.dicom.rejection_note import KEY_OBJECT_SELECTION, Rejected, RejectionNote, read_note
+from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
+from vna_core.dicom.rejection_note import Rejected, RejectionNote, read_note
 from vna_core.domain.access import Principal, PrincipalKind, Scope
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, StudyObject
 from vna_core.domain.corrections import REJECTION_NOTES, AwaitedRejection, Received, Rejection

@@ -16,7 +16,8 @@ from tests.unit.ingest.ct_samples import ct
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, Settings
-from vna_core.dicom.rejection_note import KEY_OBJECT_SELECTION, Rejected, read_note, write_note
+from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
+from vna_core.dicom.rejection_note import Rejected, read_note, write_note
 from vna_core.domain.corrections import Rejection
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey

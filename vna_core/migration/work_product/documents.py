@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from io import BytesIO
 from typing import Any, Final
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 
 from vna_core import __version__
 from vna_core.catalogue.source_headers import SourceHeader
+from vna_core.dicom.key_objects import part10
 from vna_core.migration.work_product.finding import Document
 
 _NAMESPACE: Final = uuid.UUID("6f1a2d0e-3f7b-5e0c-9a51-1d6f6c3b7a10")
@@ -53,34 +52,11 @@ def _no_bulk(*_: Any) -> None:
     """What stands apart is not copied."""
 
 
-def coded(value: str, meaning: str, scheme: str = "DCM") -> Dataset:
-    """A code of the standard (PS3.3 8.8)."""
-    one = Dataset()
-    one.CodeValue, one.CodingSchemeDesignator, one.CodeMeaning = value, scheme, meaning
-    return one
+def in_order(headers: Iterable[SourceHeader]) -> list[SourceHeader]:
+    """Instances by the UIDs of series and instance, so that the same ones make the same document."""
+    return sorted(headers, key=lambda one: (one.series_instance_uid, one.sop_instance_uid))
 
 
-def reference(header: SourceHeader) -> Dataset:
-    """A reference to an instance (PS3.3 10.8)."""
-    one = Dataset()
-    one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID = header.sop_class_uid, header.sop_instance_uid
-    return one
-
-
-def by_series(headers: Sequence[SourceHeader]) -> dict[str, list[SourceHeader]]:
-    """Instances by their series, in the order of UIDs."""
-    found: dict[str, list[SourceHeader]] = {}
-    for one in sorted(headers, key=lambda one: (one.series_instance_uid, one.sop_instance_uid)):
-        found.setdefault(one.series_instance_uid, []).append(one)
-    return found
-
-
-def part10(made: Dataset) -> bytes:
-    """The data set as a Part 10 file in Explicit VR Little Endian."""
-    made.file_meta = FileMetaDataset()
-    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = made.SOPClassUID, made.SOPInstanceUID
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.file_meta.ImplementationClassUID = made_uid("implementation")
-    stream = BytesIO()
-    made.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+def finished(made: Dataset) -> bytes:
+    """The data set as a Part 10 file."""
+    return part10(made, made_uid("implementation"))

@@ -9,11 +9,11 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from vna_core.catalogue.source_headers import SourceHeader
-from vna_core.migration.work_product.documents import DEVICE, begun, by_series, coded, made_uid, part10, reference
+from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION, coded, content_item, description, select, selected
+from vna_core.migration.work_product.documents import DEVICE, begun, finished, in_order, made_uid
 from vna_core.migration.work_product.finding import Document
 from vna_core.migration.work_product.residues import REJECTED, RESIDUES, SIGNIFICANT
 
-KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
 TITLES: Final[Mapping[str, tuple[str, str]]] = {
     SIGNIFICANT: ("113000", "Of Interest"),
     REJECTED: ("113001", "Rejected for Quality Reasons"),
@@ -31,56 +31,23 @@ def key_object_selection(flag: str, images: Sequence[SourceHeader], document: Do
     made = begun(document, KEY_OBJECT_SELECTION, sop, made_uid("kos-series", study), "KO", at)
     made.SeriesDescription = "Key images of the former archive"
     made.ContentDate, made.ContentTime = made.InstanceCreationDate, made.InstanceCreationTime
-    made.ReferencedPerformedProcedureStepSequence = []
-    made.CurrentRequestedProcedureEvidenceSequence = [_evidence(study, images)]
-    made.ValueType, made.ContinuityOfContent = "CONTAINER", "SEPARATE"
-    made.ConceptNameCodeSequence = [coded(*TITLES[flag])]
-    template = Dataset()
-    template.MappingResource, template.TemplateIdentifier = "DCMR", "2010"
-    made.ContentTemplateSequence = [template]
-    made.ContentSequence = [*_observer(), _description(flag), *(_image(one) for one in images)]
-    return sop, part10(made)
-
-
-def _evidence(study: str, images: Sequence[SourceHeader]) -> Dataset:
-    evidence = Dataset()
-    evidence.StudyInstanceUID = study
-    evidence.ReferencedSeriesSequence = []
-    for series, members in by_series(images).items():
-        one = Dataset()
-        one.SeriesInstanceUID = series
-        one.ReferencedSOPSequence = [reference(member) for member in members]
-        evidence.ReferencedSeriesSequence.append(one)
-    return evidence
+    content = [*_observer(), description(_said(flag)), *(selected(one) for one in images)]
+    select(made, coded(*TITLES[flag]), in_order(images), content)
+    return sop, finished(made)
 
 
 def _observer() -> list[Dataset]:
     """That a device says so, not a person (TID 1002)."""
-    kind = _item("HAS OBS CONTEXT", "CODE", coded("121005", "Observer Type"))
+    kind = content_item("HAS OBS CONTEXT", "CODE", coded("121005", "Observer Type"))
     kind.ConceptCodeSequence = [coded("121007", "Device")]
-    uid = _item("HAS OBS CONTEXT", "UIDREF", coded("121012", "Device Observer UID"))
+    uid = content_item("HAS OBS CONTEXT", "UIDREF", coded("121012", "Device Observer UID"))
     uid.UID = made_uid("device")
-    name = _item("HAS OBS CONTEXT", "TEXT", coded("121013", "Device Observer Name"))
+    name = content_item("HAS OBS CONTEXT", "TEXT", coded("121013", "Device Observer Name"))
     name.TextValue = DEVICE
     return [kind, uid, name]
 
 
-def _description(flag: str) -> Dataset:
+def _said(flag: str) -> str:
     residue = RESIDUES[flag]
-    told = _item("CONTAINS", "TEXT", coded("113012", "Key Object Description"))
     low = residue.elements[0]
-    told.TextValue = f"Flagged in {residue.product}: private element ({residue.group:04X},xx{low:02X}) of {residue.creator} is 1."
-    return told
-
-
-def _image(header: SourceHeader) -> Dataset:
-    image = Dataset()
-    image.RelationshipType, image.ValueType = "CONTAINS", "IMAGE"
-    image.ReferencedSOPSequence = [reference(header)]
-    return image
-
-
-def _item(relationship: str, value_type: str, concept: Dataset) -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = relationship, value_type, [concept]
-    return item
+    return f"Flagged in {residue.product}: private element ({residue.group:04X},xx{low:02X}) of {residue.creator} is 1."

@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 
 from vna_core.catalogue.source_headers import SourceHeader
-from vna_core.migration.work_product.documents import begun, by_series, made_uid, part10, reference
+from vna_core.dicom.key_objects import by_series, reference
+from vna_core.migration.work_product.documents import begun, finished, in_order, made_uid
 from vna_core.migration.work_product.finding import Document, Finding
 from vna_core.migration.work_product.residues import AMI_WINDOW, MITRA_WINDOW
 
@@ -99,7 +100,7 @@ def presentation_state(
     made.ContentCreatorName = ""
     headers = [header for header, _ in images]
     made.ReferencedSeriesSequence = []
-    for series, members in by_series(headers).items():
+    for series, members in by_series(in_order(headers)).items():
         one = Dataset()
         one.SeriesInstanceUID = series
         one.ReferencedImageSequence = [reference(member) for member in members]
@@ -109,7 +110,7 @@ def presentation_state(
     if first.rescale:
         made.RescaleIntercept, made.RescaleSlope, made.RescaleType = first.rescale
     made.PresentationLUTShape = "INVERSE" if first.inverse else "IDENTITY"
-    return sop, part10(made)
+    return sop, finished(made)
 
 
 def _windows(images: Sequence[tuple[SourceHeader, Window]]) -> list[Dataset]:
