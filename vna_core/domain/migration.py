@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+WORK_PRODUCT: Final = "work-product"
+"""Address in the source of what was made of a former archive's private elements, beside the name of the campaign."""
+
 
 class StudyState(StrEnum):
     """Where a study is on its way.

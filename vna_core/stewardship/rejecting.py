@@ -24,6 +24,7 @@ from vna_core.domain.corrections import REJECTION_NOTES, AwaitedRejection, Recei
 from vna_core.domain.errors import NotFound, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.jobs import Again, Job
+from vna_core.domain.migration import WORK_PRODUCT
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.domain.stewardship import DELETED, Extent
@@ -97,6 +98,9 @@ class Rejecting:
 
     def _apply(self, pk: int) -> None:
         explanation = self._catalogue.explanation(pk)
+        source = explanation.source
+        if (source.kind, source.address) == ("migration", WORK_PRODUCT):
+            return  # the archive made it of another product's flag: it says so, and hides nothing
         held = explanation.held
         study, series, sop = held.study_instance_uid, held.series_instance_uid, held.sop_instance_uid
         header = next(

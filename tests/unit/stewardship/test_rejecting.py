@@ -21,6 +21,7 @@ from vna_core.dicom.rejection_note import Rejected, read_note, write_note
 from vna_core.domain.corrections import Rejection
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.migration import WORK_PRODUCT
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import IngestResult
 from vna_core.domain.stewardship import Extent
@@ -109,6 +110,12 @@ def test_an_ordinary_key_object_selection_hides_nothing(archive: Archive) -> Non
     ds.save_as(stream, enforce_file_format=True)
     offer(archive, stream.getvalue())
     assert held(archive) == {sop(1), NOTE}
+
+
+def test_what_was_made_of_a_flag_of_a_former_archive_hides_nothing(archive: Archive) -> None:
+    offer(archive, image(1))
+    offer(archive, note(1, title=Rejection.QUALITY), Source("migration", "oldpacs", WORK_PRODUCT))
+    assert held(archive) == {sop(1), NOTE} and archive.catalogue.deletions.listed() == []
 
 
 def test_what_is_rejected_before_it_arrives_is_hidden_when_it_does(archive: Archive) -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.source_headers import SourceHeader
+from vna_core.domain.migration import WORK_PRODUCT
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import Outcome
 from vna_core.ingest.pipeline import IngestPipeline
@@ -103,7 +104,7 @@ class Maker:
     def _offered(self, what: str, residue: str, study: str, sop: str, octets: bytes, images: int) -> Made:
         if self._catalogue.versions(sop):
             return Made(what, residue, study, sop, images, "there")
-        with self._pipeline.reception(Source("migration", self._source, "work-product")) as reception:
+        with self._pipeline.reception(Source("migration", self._source, WORK_PRODUCT)) as reception:
             reception.write(octets)
             result = self._pipeline.offer(reception.finish())
         if result.outcome is not Outcome.HELD:
