@@ -105,8 +105,8 @@ def list_(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands that end a deletion."""
-    app.command("undelete", epilog="Example:\n\n`vna undelete 20260102T030405-0a1b2c3d`")(undelete)
-    app.command("purge", epilog="Examples:\n\n`vna purge`\n\n`vna purge 20260102T030405-0a1b2c3d --json`")(purge)
+    app.command("undelete", epilog="Example:\n\n`vna undelete 20260102T030405678901-0a1b2c3d`")(undelete)
+    app.command("purge", epilog="Examples:\n\n`vna purge`\n\n`vna purge 20260102T030405678901-0a1b2c3d --json`")(purge)
 
 
 def undelete(deletion: Id, by: By = "", data: Data = None, config: Config = None, as_json: AsJson = False) -> None:

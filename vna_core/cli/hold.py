@@ -46,7 +46,7 @@ def set_(
         Console().print(f"hold {hold.id} is set", markup=False)
 
 
-@app.command("release", epilog="Example:\n\n`vna hold release 20260102T030405-0a1b2c3d`")
+@app.command("release", epilog="Example:\n\n`vna hold release 20260102T030405678901-0a1b2c3d`")
 def release(
     hold: Annotated[str, typer.Argument(help="Hold, as `vna hold list` shows it.")],
     by: By = "",

@@ -346,7 +346,7 @@ class Deleting:
 
 def _new_id() -> str:
     """Sorts by time; the end tells those of one moment apart."""
-    return f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    return f"{_now():%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
 
 def _now() -> datetime:
