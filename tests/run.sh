@@ -56,4 +56,5 @@ fi
 "$VENV/bin/mypy"
 "$VENV/bin/lint-imports"
 # Plain tracebacks: telling a failure with its source parses files, which may end a worker of Python 3.11 (python/cpython#106905).
-"$VENV/bin/python" -m pytest -n 2 --dist loadgroup -q --tb=native
+# Properties are tried on the same examples each time; `bash tests/run.sh tests/unit` and the like search further, at random.
+"$VENV/bin/python" -m pytest -n 2 --dist loadgroup -q --tb=native --hypothesis-profile=ci

@@ -10,7 +10,7 @@ from typing import Any
 from vna_core.bootstrap import Archive, pack_keeper
 from vna_core.bootstrap_federation import correction_sender
 from vna_core.bootstrap_migration import migration_worker
-from vna_core.domain.corrections import REJECTION_NOTES, SEND
+from vna_core.domain.corrections import AWAITED_REJECTIONS, REJECTION_NOTE, SEND
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.jobs import BACKGROUND
 from vna_core.domain.placement import PLACE, RECALL
@@ -41,7 +41,8 @@ def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handl
         RECALL: Recaller(stores, catalogue, settings.placement.recall),
         **migration_worker(archive, worker).handlers(),
         SEND: correction_sender(archive),
-        REJECTION_NOTES: archive.rejecting.round,
+        REJECTION_NOTE: archive.rejecting.note,
+        AWAITED_REJECTIONS: archive.rejecting.round,
     }
 
 
@@ -51,7 +52,7 @@ def ensure_periodic_jobs(archive: Archive) -> None:
         ask_for_scan(archive.catalogue, archive.availability.policy)
         archive.catalogue.jobs.ensure(SWEEP, "", priority=BACKGROUND)
     if archive.settings.corrections.rejection_notes:
-        archive.catalogue.jobs.ensure(REJECTION_NOTES, "", priority=BACKGROUND)
+        archive.catalogue.jobs.ensure(AWAITED_REJECTIONS, "", priority=BACKGROUND)
     if archive.settings.placement.quarantine:
         archive.catalogue.jobs.ensure(PLACE_QUARANTINE, "", priority=BACKGROUND)
     ensure_pack_jobs(archive.catalogue, archive.settings.packs)

@@ -6,7 +6,6 @@ from vna_core.catalogue.catalogue import Catalogue, Statistics
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict
 from vna_core.catalogue.generations import Generation, Generations, NormalizationRun, Replacement, Scope
-from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.quarantine import QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader
 from vna_core.catalogue.recording import Recorded
@@ -27,8 +26,6 @@ __all__ = [
     "ListedHeader",
     "Match",
     "NormalizationRun",
-    "Outbox",
-    "OutboxItem",
     "QuarantineEntry",
     "Recorded",
     "Replacement",

@@ -36,7 +36,6 @@ from vna_core.catalogue.migration_ledger import Ledger
 from vna_core.catalogue.migration_reading import LedgerReader
 from vna_core.catalogue.migration_sums import LedgerSums
 from vna_core.catalogue.migration_throttle import Throttle
-from vna_core.catalogue.outbox import Outbox, OutboxItem
 from vna_core.catalogue.packs import Packs
 from vna_core.catalogue.placements import Placements
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
@@ -50,15 +49,15 @@ from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
-from vna_core.domain.corrections import REJECTION_NOTES
+from vna_core.domain.corrections import REJECTION_NOTE
 from vna_core.domain.departments import UNDIVIDED, Departments
 from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
 
-_TOPICS: Final[Mapping[str, tuple[str, ...]]] = {"1.2.840.10008.5.1.4.1.1.88.59": (REJECTION_NOTES,)}
-"""Topics of the outbox by SOP class: a Key Object Selection document may be a rejection note (IHE IOCM)."""
+_JOBS: Final[Mapping[str, tuple[str, ...]]] = {"1.2.840.10008.5.1.4.1.1.88.59": (REJECTION_NOTE,)}
+"""Jobs asked for by SOP class: a Key Object Selection document may be a rejection note (IHE IOCM)."""
 _NO_CLASSIFICATION: Final[Mapping[int, str]] = {}
 
 
@@ -85,8 +84,8 @@ class Catalogue:
     ----------
     jobs
         The ledger of durable work.
-    outbox, commitments, campaigns
-        Ledgers of things to do later, of storage commitment requests, and of migrations.
+    commitments, campaigns
+        Ledgers of storage commitment requests, and of migrations.
     ledger, ledger_reader, ledger_sums, inventories, throttle
         What migrations move: their rows, what they answer, sums over them, snapshots of sources, and what workers share.
     awaited
@@ -126,7 +125,6 @@ class Catalogue:
         recorder = Recorder(database, self.follow_ups)
         self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(recorder.groups)
         self.federated_answers = FederatedAnswers(database)
-        self.outbox = Outbox(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
         self.ledger = Ledger(database)
@@ -173,9 +171,7 @@ class Catalogue:
         """Ask the database for one row."""
         self.statistics()
 
-    def record(
-        self, entry: IndexEntry, classification: Mapping[int, str] = _NO_CLASSIFICATION, announce: tuple[str, ...] = ()
-    ) -> Recorded:
+    def record(self, entry: IndexEntry, classification: Mapping[int, str] = _NO_CLASSIFICATION) -> Recorded:
         """Record one stored version, and return once the transaction that holds it is durable.
 
         Calls of many threads share transactions. A version whose octets as received are held already is a duplicate and is
@@ -185,10 +181,8 @@ class Catalogue:
         ----------
         classification
             Key of each earlier version to ``encoding``, ``header`` or ``pixel``: how the new one differs from it.
-        announce
-            Topics of the outbox that get an item about this version, in the same transaction.
         """
-        (recorded,) = self._record((entry_form(entry, classification, announce, self._departments),))
+        (recorded,) = self.record_all(((entry, classification),))
         if isinstance(recorded, VnaError):
             raise recorded
         return recorded
@@ -196,7 +190,7 @@ class Catalogue:
     def record_all(self, entries: Sequence[tuple[IndexEntry, Mapping[int, str]]]) -> list[Recorded | VnaError]:
         """Record several versions, each with its classification, in one transaction; results in order, errors in their place."""
         forms = [
-            entry_form(entry, classification, _TOPICS.get(entry.sop_class_uid, ()), self._departments)
+            entry_form(entry, classification, _JOBS.get(entry.sop_class_uid, ()), self._departments)
             for entry, classification in entries
         ]
         return self._record(forms)
@@ -334,14 +328,6 @@ class Catalogue:
     def conflicts(self, after: int = 0, limit: int = 100) -> list[Conflict]:
         """Versions that contradict one another, in the order they were found."""
         return listed_conflicts(self._database, after, limit)
-
-    def outbox_take(self, topic: str, limit: int = 100, lease: float = 60.0) -> list[OutboxItem]:
-        """Lease the oldest free items of a topic for `lease` seconds."""
-        return self.outbox.take(topic, limit, lease)
-
-    def outbox_done(self, pks: Sequence[int]) -> None:
-        """Remove finished items of the outbox."""
-        self.outbox.done(pks)
 
     def record_commitment(self, transaction_uid: str, peer: str, instances: Sequence[tuple[str, str]]) -> None:
         """Keep a storage commitment request: SOP Class and Instance UIDs that `peer` wants committed."""

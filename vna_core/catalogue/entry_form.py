@@ -84,7 +84,7 @@ class EntryForm:
 
     entry: IndexEntry
     classification: Mapping[int, str]
-    announce: tuple[str, ...]
+    jobs: tuple[str, ...]
     issuer: str
     patient_id: str
     study_instance_uid: str
@@ -104,11 +104,11 @@ class EntryForm:
 def entry_form(
     entry: IndexEntry,
     classification: Mapping[int, str],
-    announce: tuple[str, ...] = (),
+    jobs: tuple[str, ...] = (),
     departments: Departments = UNDIVIDED,
     among: tuple[Source, ...] = (),
 ) -> EntryForm:
-    """Bring `entry` into the form of the tables. `departments` say which labels it has; `among` are further sources of it."""
+    """Bring `entry` into the form of the tables. `jobs` are kinds of jobs about it, `departments` say which labels it has; `among` are further sources of it."""
     attributes = entry.attributes
     sop_instance_uid, sop_class_uid = identifier(entry.sop_instance_uid), identifier(entry.sop_class_uid)
     image = [attribute_text(attribute, attributes) for attribute in _IMAGE]
@@ -118,7 +118,7 @@ def entry_form(
     return EntryForm(
         entry=entry,
         classification=classification,
-        announce=announce,
+        jobs=jobs,
         issuer=identifier(entry.patient.issuer),
         patient_id=identifier(entry.patient.patient_id),
         study_instance_uid=identifier(entry.study_instance_uid),

@@ -13,7 +13,7 @@ from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm, Stamp
 from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import held_by_pk, held_from_entry
-from vna_core.catalogue.outbox import append_statement
+from vna_core.catalogue.jobs import asking
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.schema import (
     conflicts,
@@ -30,6 +30,7 @@ from vna_core.catalogue.schema import (
 from vna_core.catalogue.stored_text import to_stored
 from vna_core.domain.errors import CatalogueError, VnaError
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.jobs import NORMAL
 from vna_core.domain.outcome import Outcome
 
 ENCODING: Final = "encoding"
@@ -253,8 +254,8 @@ class RecordingBatch:
         )
         self.add(locations, (new.pk, 0, *form.location, "ok"))
         self.add(headers, (new.pk, form.header, form.provenance))
-        for topic in form.announce:
-            self.session.run(append_statement(topic, {"pk": new.pk, "sop_instance_uid": entry.sop_instance_uid}, form.stamp[0]))
+        for kind in form.jobs:
+            self.session.run(asking(self.recorder.database.is_postgresql, kind, str(new.pk), {}, NORMAL, 0.0, False))
 
     def _order(self, siblings: list[_Version], new: _Version) -> None:
         """Give the new version its place by time of arrival; the first is current."""

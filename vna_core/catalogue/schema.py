@@ -261,21 +261,6 @@ quarantine = Table(
     Index(None, "resolution", "id"),
 )
 
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("pk", PK, primary_key=True, autoincrement=True),
-    Column("topic", TEXT, nullable=False),
-    Column("payload", TEXT, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("not_before", BigInteger, nullable=False, server_default="0"),
-    Column("lease_until", BigInteger, nullable=False, server_default="0"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Index(None, "topic", "pk"),
-    sqlite_autoincrement=True,
-    comment="What must be told or done later, written in the transaction of the thing it is about.",
-)
-
 commitments = Table(
     "commitments",
     metadata,

@@ -57,6 +57,8 @@ app.command("report", epilog="Examples:\n\n`vna normalize report`\n\n`vna normal
     normalize_report.report
 )
 
+_PATHS = "PATHS, "
+
 
 @app.callback()
 def group() -> None:
@@ -84,10 +86,10 @@ def check(
         versions = {entry.id: entry.version for entry in RULE_BOOK} | {rule.id: rule.version for rule in site.rules}
         tally = RuleTally(versions, samples)
         if paths:
-            _scope("", "", not (source or study or everything))
+            _scope("", "", not (source or study or everything), _PATHS)
             _check_files(archive, site, paths, received_from, tally)
         else:
-            _check_held(archive, site, _scope(source, study, everything), tally)
+            _check_held(archive, site, _scope(source, study, everything, _PATHS), tally)
     print_tally(tally, site, as_json)
     return 3 if tally.failures else 0
 
@@ -143,9 +145,9 @@ def _site(archive: Archive, rules: Path | None) -> SiteRules:
     return archive.pipeline.site if rules is None else SiteRules.of(load_settings(rules, environment={}))
 
 
-def _scope(source: str, study: str, everything: bool) -> Scope:
+def _scope(source: str, study: str, everything: bool, otherwise: str = "") -> Scope:
     if everything == bool(source or study):
-        raise InvalidRequest("Say what it is about: PATHS, --source, --study or --all.")
+        raise InvalidRequest(f"Say what it is about: {otherwise}--source, --study or --all.")
     return Scope(source, study)
 
 

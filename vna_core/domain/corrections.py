@@ -147,5 +147,7 @@ class AwaitedRejection:
 
 SEND: Final = "correction"
 """Kind of the job that tells one member, which is its key, what it has not applied yet; in order."""
-REJECTION_NOTES: Final = "rejection-notes"
-"""Topic of the outbox with Key Object Selection documents that were not looked at yet, and kind of the job that looks."""
+REJECTION_NOTE: Final = "rejection-note"
+"""Kind of the job that looks at one Key Object Selection document, whose version is its key, and applies it if it rejects."""
+AWAITED_REJECTIONS: Final = "awaited-rejections"
+"""Kind of the periodic job that hides what a note named before it came."""

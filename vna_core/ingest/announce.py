@@ -1,7 +1,7 @@
 """Room `announce`: who must know is told.
 
 Comes in: an indexed instance. Guaranteed afterwards: every observer was called, and none of their failures reached the sender.
-What must not be lost is in the outbox, written with the index; a process that dies here loses a notification of observers only.
+What must not be lost is a job, asked for with the index; a process that dies here loses a notification of observers only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Room `index`: the catalogue learns about the object, in one durable transaction.
 
-Comes in: placed objects. Guaranteed afterwards, for each: patient, study, series, instance, version, location, provenance and outbox row
+Comes in: placed objects. Guaranteed afterwards, for each: patient, study, series, instance, version, location, provenance and jobs about it
 are committed and flushed together; the sender may be told. A process that dies here before the commit leaves only the object
 (see `place`); after it, the instance is held and its sender will offer it again as a duplicate.
 """

@@ -20,7 +20,7 @@ from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
 from vna_core.dicom.rejection_note import Rejected, RejectionNote, read_note
 from vna_core.domain.access import Principal, PrincipalKind, Scope
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, StudyObject
-from vna_core.domain.corrections import REJECTION_NOTES, AwaitedRejection, Received, Rejection
+from vna_core.domain.corrections import REJECTION_NOTE, AwaitedRejection, Received, Rejection
 from vna_core.domain.errors import NotFound, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.jobs import Again, Job
@@ -35,7 +35,9 @@ from vna_core.stewardship.deletion import Deleting
 _KINDS: Final = {"dimse": PrincipalKind.AE_TITLE, "stow": PrincipalKind.TOKEN}
 _LOOK_EVERY: Final = 1.0
 _ROUND: Final = 60.0
-_LONGEST_PAUSE: Final = 3600.0
+_PAUSE: Final = 10.0
+_LEASE: Final = 300.0
+_TOGETHER: Final = 100
 
 MayCorrect = Callable[[Principal], Scope]
 """Where somebody may correct."""
@@ -68,33 +70,41 @@ class Rejecting:
         if not self._settings.rejection_notes or result.outcome not in (Outcome.HELD, Outcome.CONFLICT):
             return
         if result.sop_class_uid == KEY_OBJECT_SELECTION:
-            self.take()
+            self._take()
         elif self._any_awaited():
             self._hide_arrived(self._catalogue.rejections.awaited(result.sop_instance_uid))
 
     def round(self, job: Job, running: Running) -> Again:
-        """What is left over, every minute: notes whose process died, and instances that came while nobody looked."""
+        """Hide what came while nobody looked, every minute."""
         del job, running
         if self._settings.rejection_notes:
-            self.take()
             self._hide_arrived(self._catalogue.rejections.awaited_and_held())
         return Again(_ROUND)
 
-    def take(self) -> int:
-        """Apply notes that wait; how many did."""
-        applied = 0
-        for item in self._catalogue.outbox.take(REJECTION_NOTES, lease=300.0):
+    def note(self, job: Job, running: Running) -> None:
+        """Apply a note whose process died before it did, or could not. Raises what kept it from being applied."""
+        del running
+        self._look(int(job.key))
+
+    def _look(self, pk: int) -> None:
+        if not self._settings.rejection_notes:
+            return
+        try:
+            self._apply(pk)
+        except NotFound:
+            _log.info("rejection-note-gone", pk=pk)
+
+    def _take(self) -> None:
+        """Apply the notes that wait, as this process and not a worker: whoever sent one may look at once."""
+        jobs = self._catalogue.jobs
+        for job in jobs.take((REJECTION_NOTE,), _TOGETHER, _LEASE, "reception"):
             try:
-                self._apply(int(item.payload["pk"]))
-            except NotFound:
-                _log.info("rejection-note-gone", pk=item.payload["pk"])
+                self._look(int(job.key))
             except VnaError as error:
-                _log.warning("rejection-not-applied", pk=item.payload["pk"], code=error.code)
-                self._catalogue.outbox.put_back(item.pk, min(10.0 * 2 ** min(item.attempts, 10), _LONGEST_PAUSE))
-                continue
-            self._catalogue.outbox.done([item.pk])
-            applied += 1
-        return applied
+                _log.warning("rejection-not-applied", pk=job.key, code=error.code)
+                jobs.later(job, _PAUSE, f"{error.message} [{error.code}]")
+            else:
+                jobs.done(job)
 
     def _apply(self, pk: int) -> None:
         explanation = self._catalogue.explanation(pk)

@@ -40,7 +40,7 @@ def matches(condition: Condition, attributes: Attributes) -> bool:
         if not pattern.strip("*"):
             return True
         if vr == "PN":
-            universal = not any(part.rstrip("^ ").strip("*") for part in pattern.split("="))
+            universal = not any(_trimmed(part).strip("*") for part in pattern.split("="))
             return universal or any(_name_matches(pattern, value, True) for value in values)
         return any(wild(pattern, value) for value in values)
     return any(_in_range(vr, condition, value) for value in values) or not (condition.low or condition.high)
@@ -72,9 +72,14 @@ def _plain(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character)).lower()
 
 
+def _trimmed(group: str) -> str:
+    """A component group without blanks around it and components left empty at its end, which mean nothing (PS3.5 6.2)."""
+    return group.strip(" ").rstrip("^ ")
+
+
 def _name_matches(key: str, name: str, wildcards: bool) -> bool:
-    keys = [_plain(part).rstrip("^ ") for part in key.split("=")]
-    groups = [_plain(part).strip(" ").rstrip("^ ") for part in name.split("=", 2)]
+    keys = [_trimmed(_plain(part)) for part in key.split("=")]
+    groups = [_trimmed(_plain(part)) for part in name.split("=", 2)]
     groups += [""] * (3 - len(groups))
 
     def one(part: str, group: str) -> bool:

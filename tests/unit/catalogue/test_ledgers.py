@@ -1,4 +1,4 @@
-"""Quarantine, outbox, storage commitment and campaigns."""
+"""Quarantine, jobs about what is recorded, storage commitment and campaigns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from tests.unit.catalogue.catalogue_entries import START, entry
 from vna_core.catalogue import Campaign, Catalogue, QuarantineEntry
+from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
+from vna_core.domain.corrections import REJECTION_NOTE
 from vna_core.domain.errors import NotFound
 from vna_core.domain.octets import Source
 
@@ -42,18 +44,12 @@ def test_quarantined_items_are_kept_once_counted_and_resolved(catalogue: Catalog
         catalogue.resolve_quarantine("unknown", "held")
 
 
-def test_what_is_announced_is_taken_by_one_and_done_once(catalogue: Catalogue) -> None:
-    held = catalogue.record(entry(), announce=("copy",)).held
-    catalogue.outbox.append("copy", {"pk": -1})
-    taken = catalogue.outbox_take("copy", limit=1)
-    assert [(item.payload["pk"], item.attempts) for item in taken] == [(held.pk, 1)]
-    assert [item.payload["pk"] for item in catalogue.outbox_take("copy")] == [-1]
-    assert catalogue.outbox_take("copy") == []
-    catalogue.outbox.put_back(taken[0].pk, 0)
-    again = catalogue.outbox_take("copy", lease=0)
-    assert [item.attempts for item in again] == [2]
-    catalogue.outbox_done([item.pk for item in again])
-    assert catalogue.outbox_take("copy") == []
+def test_a_key_object_selection_is_looked_at_whatever_becomes_of_the_process(catalogue: Catalogue) -> None:
+    catalogue.record(entry())
+    note = replace(entry("1.2.3.1.2"), sop_class_uid=KEY_OBJECT_SELECTION)
+    held = catalogue.record(note).held
+    assert catalogue.record(note).held.pk == held.pk
+    assert [(job.kind, job.key) for job in catalogue.jobs.listed()] == [(REJECTION_NOTE, str(held.pk))]
 
 
 def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:

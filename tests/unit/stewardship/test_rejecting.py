@@ -14,11 +14,12 @@ from pydicom.filebase import DicomBytesIO
 
 from tests.unit.ingest.ct_samples import ct
 from vna_core.bootstrap import Archive, open_archive
+from vna_core.bootstrap_jobs import job_work
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, Settings
 from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
 from vna_core.dicom.rejection_note import Rejected, read_note, write_note
-from vna_core.domain.corrections import Rejection
+from vna_core.domain.corrections import REJECTION_NOTE, Rejection
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.migration import WORK_PRODUCT
@@ -134,9 +135,12 @@ def test_a_note_whose_process_died_is_applied_by_the_worker(archive: Archive) ->
     observers, archive.pipeline._observers = archive.pipeline._observers, ()
     offer(archive, image(1))
     offer(archive, note(1, 2))
-    offer(archive, image(2))
+    assert held(archive) == {sop(1), NOTE}
+    job_work(archive, "test").run_until_idle(10)
+    assert held(archive) == set() and archive.catalogue.jobs.listed(kind=REJECTION_NOTE) == []
+    offer(archive, image(2))  # named by the note, and nobody looks
     archive.pipeline._observers = observers
-    assert held(archive) == {sop(1), sop(2), NOTE}
+    assert held(archive) == {sop(2)}
     archive.rejecting.round(None, None)  # type: ignore[arg-type]
     assert held(archive) == set()
 

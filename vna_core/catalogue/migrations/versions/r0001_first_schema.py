@@ -46,23 +46,6 @@ def _commitments() -> None:
     op.create_index(op.f("ix_commitments_state_not_before"), "commitments", ["state", "not_before"], unique=False)
 
 
-def _outbox() -> None:
-    op.create_table(
-        "outbox",
-        sa.Column("pk", PK, autoincrement=True, nullable=False),
-        sa.Column("topic", TEXT, nullable=False),
-        sa.Column("payload", TEXT, nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("not_before", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("lease_until", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.PrimaryKeyConstraint("pk", name=op.f("pk_outbox")),
-        comment="What must be told or done later, written in the transaction of the thing it is about.",
-        sqlite_autoincrement=True,
-    )
-    op.create_index(op.f("ix_outbox_topic_pk"), "outbox", ["topic", "pk"], unique=False)
-
-
 def _patients() -> None:
     op.create_table(
         "patients",
@@ -351,7 +334,6 @@ def upgrade() -> None:
     """Make every table."""
     _campaigns()
     _commitments()
-    _outbox()
     _patients()
     _quarantine()
     _sources()
@@ -381,6 +363,5 @@ def downgrade() -> None:
     op.drop_table("sources")
     op.drop_table("quarantine")
     op.drop_table("patients")
-    op.drop_table("outbox")
     op.drop_table("commitments")
     op.drop_table("campaigns")
