@@ -41,6 +41,7 @@ class ForkedHelpers:
         self._settings, self._told = settings, told
         self.processes = processes
         self._helpers = [_Helper(self._live) for _ in range(processes - 1)]
+        self._taking_part: list[_Helper] = []
         self._reading: list[threading.Thread] = []
 
     def prepare(self) -> None:
@@ -54,12 +55,19 @@ class ForkedHelpers:
         for one in self._helpers[len(taking_part) :]:
             one.dismiss()
         share = -(-retrievals // (len(taking_part) + 1))
+        self._taking_part = taking_part
         for one in taking_part:
             one.say(str(share))
             reading = threading.Thread(target=self._read, args=(one.results,), name="helper", daemon=True)
             reading.start()
             self._reading.append(reading)
         return share
+
+    def lost(self) -> list[str]:
+        """See `Helpers.lost`."""
+        ended = [one for one in self._taking_part if one.process.poll() is not None]
+        self._taking_part = [one for one in self._taking_part if one not in ended]
+        return [worker_name(one.process.pid) for one in ended]
 
     def end(self) -> None:
         """See `Helpers.end`. May be called twice, and without `begin`."""

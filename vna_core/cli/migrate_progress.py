@@ -40,9 +40,9 @@ class Fetched:
         return [self.sop_instance_uid, self.outcome, list(self.rules)]
 
 
-def worker_name() -> str:
-    """This process in the ledger."""
-    return f"migrate@{socket.gethostname()}:{os.getpid()}"
+def worker_name(process: int | None = None) -> str:
+    """A process of a migration in the ledger; this one where none is given."""
+    return f"migrate@{socket.gethostname()}:{process or os.getpid()}"
 
 
 class ShownProgress:

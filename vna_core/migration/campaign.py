@@ -7,12 +7,13 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.jobs import ListedJob
 from vna_core.catalogue.migration_inventories import COMPLETE, OPEN
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.migration_throttle import Load
@@ -59,6 +60,9 @@ class Helpers(Protocol):
 
     def begin(self, retrievals: int, processes: int) -> int:
         """Have them share in so many retrievals at once, `processes` at most with this one; how many are this process's own."""
+
+    def lost(self) -> Sequence[str]:
+        """Names in the ledger of those that ended before their time since this was asked last."""
 
     def end(self) -> None:
         """Nothing is left to do: return when every one of them has ended, and has told what it fetched."""
@@ -175,6 +179,8 @@ class CampaignRunner:
         shown = 0.0
         try:
             while working.is_alive() and self._waits():
+                for name in () if self._helpers is None else self._helpers.lost():
+                    free_worker(self._catalogue, name)
                 if time.monotonic() - shown >= _SHOW:
                     shown = time.monotonic()
                     self._show()
@@ -243,13 +249,23 @@ def resume_study(catalogue: Catalogue, study: LedgerStudy, worker: str) -> None:
 def free_dead_workers(catalogue: Catalogue) -> None:
     """Have the jobs of processes of this machine that ended without a word taken at once, not when their leases end."""
     here = f"@{socket.gethostname()}:"
+    for worker in {job.worker for job in _retrievals(catalogue)}:
+        name, found, number = worker.rpartition(here)
+        if found and name and number.isdigit() and not _lives(int(number)):
+            free_worker(catalogue, worker)
+
+
+def free_worker(catalogue: Catalogue, worker: str) -> None:
+    """Have the jobs of a process that died taken at once; with its leases end its places at the source."""
+    for job in _retrievals(catalogue):
+        if job.worker == worker:
+            _log.warning("worker-died", worker=worker, kind=job.kind)
+            catalogue.jobs.reopen(job.pk)
+
+
+def _retrievals(catalogue: Catalogue) -> Iterator[ListedJob]:
     for kind in (FEED, STUDY):
-        for job in catalogue.jobs.listed(kind=kind, state="open", limit=1000):
-            name, found, number = job.worker.rpartition(here)
-            if found and name and number.isdigit() and not _lives(int(number)):
-                _log.warning("worker-died", worker=job.worker, kind=job.kind)
-                catalogue.jobs.reopen(job.pk)
-                catalogue.throttle.forget_worker(job.worker)
+        yield from catalogue.jobs.listed(kind=kind, state="open", limit=1000)
 
 
 def _lives(process: int) -> bool:

@@ -45,12 +45,10 @@ def test_what_helpers_fetch_is_told_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_without_a_helper_that_dies(tmp_path: Path) -> None:
-    configuration = tmp_path / "vna.yaml"
-    configuration.write_text(f"data: {tmp_path / 'data'}\njobs:\n  lease: 3\n")
     with dcmqrscp(tmp_path / "pacs") as pacs:
         for number in range(1, 9):
             fill("127.0.0.1", pacs.port, "OLDPACS", phantoms.series(20, number=number))
-        command = [*VNA, "migrate", "run", pacs.source, "--config", str(configuration), "--processes", "2", "--json"]
+        command = [*VNA, "migrate", "run", pacs.source, "--data", str(tmp_path / "data"), "--processes", "2", "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             process.stdout.readline()  # something was fetched
