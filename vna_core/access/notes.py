@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from vna_core.domain.access import Action, Principal
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, NoAudit, StudyObject
-from vna_core.domain.instance import HeldInstance
+from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Between, Condition, Equals, Query
 
 _LONGEST_QUERY: Final = 8192
@@ -21,6 +21,17 @@ _EVENTS: Final = {
     Action.CORRECT: AuditEventId.PATIENT_RECORD,
 }
 """What an attempt is recorded as; what is done to the archive itself is an application activity."""
+
+
+class Given(Protocol):
+    """One instance that is given out."""
+
+    @property
+    def patient(self) -> PatientKey: ...
+    @property
+    def study_instance_uid(self) -> str: ...
+    @property
+    def sop_class_uid(self) -> str: ...
 
 
 def event_of(action: Action) -> AuditEventId:
@@ -42,7 +53,7 @@ class AccessNotes:
         asked = "\n".join([query.level.value, *map(_text, query.conditions)])[:_LONGEST_QUERY]
         self._note(AuditEventId.QUERY, query=asked)
 
-    def read(self, held: Sequence[HeldInstance], asked: Iterable[str | None] = (), destination: str = "") -> None:
+    def read(self, held: Sequence[Given], asked: Iterable[str | None] = (), destination: str = "") -> None:
         """Instances were found to be given out, or nothing was found under the UIDs that were `asked` for."""
         if self.action is not Action.RETRIEVE:
             return
@@ -50,7 +61,7 @@ class AccessNotes:
             study = next((uid for uid in asked if uid), "")
             self.missed(study)
             return
-        by_study: dict[str, list[HeldInstance]] = {}
+        by_study: dict[str, list[Given]] = {}
         for one in held:
             by_study.setdefault(one.study_instance_uid, []).append(one)
         for study, instances in by_study.items():

@@ -1,7 +1,7 @@
 """Further processes of one ``vna migrate run``: Python computes on one processor a process, and a migration computes most of the time.
 
 They are forked before the archive is opened, open it while the inventory is taken, and take studies from the ledger as any other worker
-does. One that dies loses nothing: its study is taken again when its lease ends.
+does. One that dies loses nothing: its studies are taken again as soon as that is seen.
 """
 
 from __future__ import annotations

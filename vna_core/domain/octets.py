@@ -63,13 +63,33 @@ class Octets:
 
     `buffer` gives random access to all of it (an ``mmap`` for a spooled one, so only touched pages are resident);
     `read` and `chunks` use ordinary reads and keep memory flat. Call `close` when done; a closed one cannot be read.
+
+    Attributes
+    ----------
+    digest
+        SHA-256 where it was made while the octets came; empty: `sha256` makes it when somebody wants to know it.
     """
 
     size: int
-    sha256: str
+    digest: str
     memory: bytes | bytearray | None = None
     descriptor: int = -1
     _mapping: mmap.mmap | None = field(default=None, repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 in lower-case hexadecimal. Raises ValueError when it is asked for the first time after `close`."""
+        if not self.digest:
+            made = hashlib.sha256()
+            for piece in self._open_chunks():
+                made.update(piece)
+            self.digest = made.hexdigest()
+        return self.digest
+
+    def _open_chunks(self) -> Iterator[bytes | memoryview]:
+        if self.memory is None and self.descriptor < 0:
+            raise ValueError("the octets are closed")
+        return self.chunks()
 
     @property
     def buffer(self) -> bytes | bytearray | mmap.mmap:

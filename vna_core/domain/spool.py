@@ -37,7 +37,7 @@ class Spool:
         self._source = source
         self._hints = (transfer_syntax_uid, sop_class_uid, sop_instance_uid)
         self._maximum = maximum
-        self._digest = StreamDigest()
+        self._digest: StreamDigest | None = None
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self.size = 0
@@ -51,25 +51,31 @@ class Spool:
         if self.size > self._maximum:
             self._fail(LimitExceeded("An instance of the source is too large.", limit="instance", maximum=self._maximum))
             return
-        self._digest.update(piece)
         try:
             if self._file is None and self.size > IN_MEMORY:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish and discard
-                self._file.write(self._memory)
-                self._memory = bytearray()
-            if self._file is not None:
-                self._file.write(piece)
-            else:
+                self._begin_file()
+            if self._file is None or self._digest is None:
                 self._memory += piece
+            else:
+                self._digest.update(piece)
+                self._file.write(piece)
         except OSError as error:
             self._fail(_no_space(error))
+
+    def _begin_file(self) -> None:
+        """What is in memory goes into a file. Its digest is made while it passes; that of what stays in memory, when it is wanted."""
+        self._digest = StreamDigest()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish and discard
+        self._digest.update(self._memory)
+        self._file.write(self._memory)
+        self._memory = bytearray()
 
     def finish(self) -> ReceivedInstance:
         """The instance; whoever takes it closes its octets. Raises the failure where there was one."""
         if self.failure is not None:
             raise self.failure
-        if self._file is None:
-            octets = Octets(self.size, self._digest.hexdigest(), memory=self._memory)
+        if self._file is None or self._digest is None:
+            octets = Octets(self.size, "", memory=self._memory)
         else:
             try:
                 self._file.flush()
@@ -81,7 +87,8 @@ class Spool:
 
     def discard(self) -> None:
         """Drop everything. May be called twice, and after `finish`."""
-        self._digest.abandon()
+        if self._digest is not None:
+            self._digest.abandon()
         self._memory = bytearray()
         if self._file is not None:
             self._file.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from vna_core.access.gate import Permit
 from vna_core.access.notes import AccessNotes
@@ -12,10 +12,12 @@ from vna_core.catalogue import Catalogue
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.instance import HeldInstance
-from vna_core.federation.fetching import Fetcher, FetchOutcome
+from vna_core.federation.fetching import Brought, Fetcher, FetchOutcome
 from vna_core.federation.locating import Located, Locator
 from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
+from vna_core.federation.memory import Brought as Span
 from vna_core.federation.memory import Memory
+from vna_core.federation.passing import PassedInstance, PassingOn
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
 
@@ -34,12 +36,15 @@ class Retrieval:
         The catalogue as whoever asks sees it, with what was brought.
     notes
         Where it is noted what was given out.
+    span
+        Where it is remembered; None: it is kept here for good.
     """
 
     located: Located
     outcome: FetchOutcome
     view: FederatedView
     notes: AccessNotes
+    span: Span | None = None
 
     @property
     def silent(self) -> tuple[MemberReport, ...]:
@@ -87,7 +92,8 @@ class Bringing:
     ) -> Retrieval:
         """Find out where what is asked for is. Nothing is fetched before `instances` is read."""
         scope = permit.catalogue.scope
-        view = self.view(scope)
+        span = None if self._memory is None else self._memory.present()
+        view = self._view(scope, span)
         located = self._locate(study, may_ask=lambda member: may_ask(scope, member), local_only=local_only)
         visible = {one.sop_instance_uid for one in view.instances(study=study)}
         held_here = located.holders.get(LOCAL, set())
@@ -96,34 +102,44 @@ class Bringing:
         wanted -= self._catalogue.rejections.hidden(study)  # rejected here: a member that has not heard of it does not undo that
         if not wanted:
             permit.catalogue.notes.missed(study)
-        return Retrieval(located, FetchOutcome(wanted), view, permit.catalogue.notes)
+        return Retrieval(located, FetchOutcome(wanted), view, permit.catalogue.notes, span)
 
     def instances(self, retrieval: Retrieval, destination: str = "") -> Iterator[HeldInstance]:
-        """The instances as they are at hand. Read to its end, `retrieval.outcome` tells what is missing.
+        """The instances as they are at hand, each taken in. Read to its end, `retrieval.outcome` tells what is missing.
 
         What was given out, to whoever asks or to `destination`, is noted when it ends, early or not.
         """
-        given: list[HeldInstance] = []
+        return (one for one in self.passed_on(retrieval, None, destination) if isinstance(one, HeldInstance))
+
+    def passed_on(
+        self, retrieval: Retrieval, takes: Callable[[PassedInstance], bool] | None, destination: str = ""
+    ) -> Iterator[Brought]:
+        """The same, where what whoever asks `takes` as it is comes as the member gave it."""
+        given: list[Brought] = []
         try:
-            for held in self._instances(retrieval):
-                given.append(held)
-                yield held
+            for one in self._brought(retrieval, takes):
+                given.append(replace(one, content=None) if isinstance(one, PassedInstance) else one)
+                yield one
         finally:
             if given:
                 retrieval.notes.read(given, destination=destination)
 
-    def _instances(self, retrieval: Retrieval) -> Iterator[HeldInstance]:
-        brought = None if self._memory is None else self._memory.present()
-        offer = self._pipeline.offer if brought is None else brought.pipeline.offer
-        view = retrieval.view
+    def _brought(self, retrieval: Retrieval, takes: Callable[[PassedInstance], bool] | None) -> Iterator[Brought]:
+        span, view = retrieval.span, retrieval.view
+        offer = self._pipeline.offer if span is None else span.pipeline.offer
+        passing = None if span is None else PassingOn(span.passed, view.scope.labels, takes)
 
-        def held(study: str, sop: str) -> HeldInstance | None:
-            return next(iter(view.instances(study=study, sop=sop)), None)
+        def held(study: str, sops: Collection[str]) -> Mapping[str, HeldInstance]:
+            only = next(iter(sops)) if len(sops) == 1 else None
+            return {one.sop_instance_uid: one for one in view.instances(study=study, sop=only) if one.sop_instance_uid in sops}
 
-        fetcher = Fetcher(self._members, self._settings, offer, held)
+        fetcher = Fetcher(self._members, self._settings, offer, held, passing)
         return fetcher.fetch(retrieval.located, retrieval.outcome.wanted, retrieval.outcome)
 
     def view(self, scope: Scope) -> FederatedView:
         """This archive and what was brought, as far as a scope goes."""
-        brought = None if self._memory is None else CatalogueView(self._memory.present().catalogue, scope)
+        return self._view(scope, None if self._memory is None else self._memory.present())
+
+    def _view(self, scope: Scope, span: Span | None) -> FederatedView:
+        brought = None if span is None else CatalogueView(span.catalogue, scope)
         return FederatedView(self._catalogue, scope, linked=True, brought=brought)

@@ -24,6 +24,8 @@ Work = Callable[[Member, Deadline], Iterable[T]]
 
 _WAITING: Final = 20_000
 """Answers that wait to be taken; members wait when there are more."""
+_PAUSE: Final = 0.02
+"""Seconds after which a member that waits looks again."""
 
 _log = structlog.get_logger(__name__)
 
@@ -62,7 +64,7 @@ class FanOut:
         self, members: Iterable[Member], work: Work[T], seconds: float, most: Callable[[Member], int]
     ) -> Iterator[Said[T]]:
         ends = self._clock() + seconds
-        said: queue.Queue[Said[T]] = queue.Queue(_WAITING)
+        said: queue.SimpleQueue[Said[T]] = queue.SimpleQueue()
         pending: dict[str, tuple[Member, Deadline, float]] = {}
         for one in members:
             refused = self._refusal(one)
@@ -89,32 +91,36 @@ class FanOut:
         return None
 
     def _collected(
-        self, pending: dict[str, tuple[Member, Deadline, float]], said: queue.Queue[Said[T]], ends: float
+        self, pending: dict[str, tuple[Member, Deadline, float]], said: queue.SimpleQueue[Said[T]], ends: float
     ) -> Iterator[Said[T]]:
         counted: dict[str, int] = dict.fromkeys(pending, 0)
         begun = self._clock()
         while pending:
             now = self._clock()
+            nearest = min(min(own for _, _, own in pending.values()), ends)
+            # What has come is taken in one go: to look at every member's time for every row would cost more than the rows.
+            try:
+                taken = [said.get(timeout=max(0.0, nearest - now))]
+                taken += [said.get() for _ in range(said.qsize())]
+            except queue.Empty:
+                taken = []
+            for got in taken:
+                if got.member.name not in pending:
+                    continue
+                if got.report is not None:
+                    del pending[got.member.name]
+                else:
+                    counted[got.member.name] += 1
+                yield got
+            now = self._clock()
+            if now < nearest:
+                continue
             for name, (one, deadline, own) in list(pending.items()):
-                if now >= min(own, ends) and said.empty():
+                if now >= min(own, ends):
                     del pending[name]
                     deadline.cancel()
                     one.breaker.failed("did not answer in time")
                     yield Said(one, report=one.report(Outcome.TIMEOUT, counted[name], now - begun))
-            if not pending:
-                return
-            nearest = min(min(own for _, _, own in pending.values()), ends)
-            try:
-                got = said.get(timeout=max(0.0, nearest - now))
-            except queue.Empty:
-                continue
-            if got.member.name not in pending:
-                continue
-            if got.report is not None:
-                del pending[got.member.name]
-            else:
-                counted[got.member.name] += 1
-            yield got
 
 
 class _Ask(Generic[T]):
@@ -126,7 +132,7 @@ class _Ask(Generic[T]):
         deadline: Deadline,
         work: Work[T],
         most: int,
-        said: queue.Queue[Said[T]],
+        said: queue.SimpleQueue[Said[T]],
         clock: Callable[[], float],
     ) -> None:
         self._member, self._deadline, self._work, self._most = one, deadline, work, most
@@ -170,10 +176,9 @@ class _Ask(Generic[T]):
 
     def _hand_on(self, one: Said[Any]) -> bool:
         """Whether somebody took it."""
-        while True:
-            try:
-                self._said.put(one, timeout=0.5)
-                return True
-            except queue.Full:
-                if self._deadline.over:
-                    return False
+        while one.report is None and self._said.qsize() >= _WAITING:
+            if self._deadline.over:
+                return False
+            time.sleep(_PAUSE)
+        self._said.put(one)
+        return True

@@ -1,6 +1,7 @@
 """A study brought together from its members: best source first, another one when it stalls, until the set of UIDs is whole.
 
-What a member delivers goes through the rooms of the way in, as everything does, into the archive or into its memory of what members hold.
+What a member delivers goes through the rooms of the way in into the archive or into its memory of what members hold; or, where whoever asks takes it as it
+is, on to them (`vna_core.federation.passing`).
 Each instance is asked for again only where it is missing, and the end is decided by the set of UIDs, never by what a source says.
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import structlog
@@ -18,15 +19,22 @@ import structlog
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import VnaError
+from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
-from vna_core.domain.octets import ReceivedInstance
+from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult
 from vna_core.federation.locating import Located
 from vna_core.federation.members import LOCAL, Member, Members
+from vna_core.federation.passing import PassedInstance, PassingOn
 
 _log = structlog.get_logger(__name__)
 
 _ROUND: Final = 0.25
+_AT_HAND: Final = 8
+"""Instances that are in memory until they are sent; of more only the files are kept."""
+
+Brought = HeldInstance | PassedInstance
+"""An instance that is here now: taken in, or as a member gave it."""
 
 
 class Offer(Protocol):
@@ -80,7 +88,9 @@ class Fetcher:
     offer
         Where they go.
     held
-        The current version of an instance of a study, where it is held already.
+        The current versions of some instances of a study that are held already, by their UIDs.
+    passing
+        What may be passed on as it comes; None: everything goes through the rooms.
     """
 
     def __init__(
@@ -88,25 +98,49 @@ class Fetcher:
         members: Members,
         settings: FederationSettings,
         offer: Offer,
-        held: Callable[[str, str], HeldInstance | None],
+        held: Callable[[str, Collection[str]], Mapping[str, HeldInstance]],
+        passing: PassingOn | None = None,
     ) -> None:
         self._members = members
         self._settings = settings
         self._offer = offer
         self._held = held
+        self._passing = passing
 
-    def fetch(self, located: Located, wanted: set[str], outcome: FetchOutcome) -> Iterator[HeldInstance]:
+    def fetch(self, located: Located, wanted: set[str], outcome: FetchOutcome) -> Iterator[Brought]:
         """The wanted instances as they are at hand: those that are here first, then the others as they come.
 
         `outcome` is filled while it goes on, and tells at the end what is missing and why.
         """
-        for sop in sorted(wanted):
-            one = self._held(located.study, sop)
-            if one is not None:
-                outcome.got.add(sop)
-                yield one
+        here = self._held(located.study, wanted)
+        for sop in sorted(wanted & here.keys()):
+            outcome.got.add(sop)
+            yield here[sop]
+        for known in self._passed_before(located, outcome):
+            outcome.got.add(known.sop_instance_uid)
+            yield known
         if not outcome.is_complete and not outcome.left:
             yield from _Gathering(self, located, outcome).run()
+
+    def _passed_before(self, located: Located, outcome: FetchOutcome) -> Iterator[Brought]:
+        """What is kept as members gave it: passed on again, or taken in where that is needed now."""
+        if self._passing is None:
+            return
+        for member, share in self.sources(located, outcome.missing):
+            settings = member.settings
+            source = Source("migration", member.name, "", str(settings.options.get("issuer", settings.issuer)))
+            known = self._passing.passed.known(source, located.study)
+            for sop in sorted(share - outcome.got) if known else ():
+                path = known.get(key_segment(sop))
+                found = self._passing.passed.read(path, source) if path is not None else None
+                if found is None or (found[0].study_instance_uid, found[0].sop_instance_uid) != (located.study, sop):
+                    continue
+                one, received = found
+                if self._passing.is_taken(one, source):
+                    received.octets.close()
+                    yield one
+                elif self._offer(received).outcome.acknowledged and (held := self._held(located.study, (sop,))):
+                    yield held[sop]
 
     def sources(self, located: Located, missing: set[str]) -> list[tuple[Member, set[str]]]:
         """Members that hold something of what is missing: who holds most first, then who is preferred, then who answers quicker."""
@@ -127,14 +161,14 @@ class _Gathering:
         self._located = located
         self._outcome = outcome
         self._settings = fetcher._settings
-        self._arrived: queue.Queue[HeldInstance | str] = queue.Queue()
+        self._arrived: queue.Queue[Brought | str] = queue.Queue()
         self._deadline = Deadline(self._settings.retrieve_deadline)
         self._running: dict[str, Deadline] = {}
         self._tried: set[str] = set()
         self._lock = threading.Lock()
         self._claimed: set[str] = set(outcome.got)
 
-    def run(self) -> Iterator[HeldInstance]:
+    def run(self) -> Iterator[Brought]:
         """Instances as they come."""
         try:
             self._start_next()
@@ -147,7 +181,7 @@ class _Gathering:
                     if time.monotonic() - last > self._settings.stall and self._start_next():
                         last = time.monotonic()
                     continue
-                if isinstance(got, HeldInstance):
+                if not isinstance(got, str):
                     last = time.monotonic()
                     if got.sop_instance_uid not in self._outcome.got:
                         self._outcome.got.add(got.sop_instance_uid)
@@ -230,18 +264,34 @@ class _Gathering:
             received.octets.close()
             deadline.check()
             return
-        result = self._fetcher._offer(received)
-        if not result.outcome.acknowledged:
-            why = result.error.message if result.error is not None else result.outcome.value
-            self._outcome.reasons[one.name] = f"an instance could not be taken over: {why}"
-            return
-        held = self._fetcher._held(self._located.study, result.sop_instance_uid)
-        if held is None or held.sop_instance_uid not in self._outcome.wanted:
-            self._outcome.reasons[one.name] = "it delivered an instance of another study, or one that was not asked for"
+        found = self._taken(one, received)
+        if found is None:
             return
         with self._lock:
-            if held.sop_instance_uid in self._claimed:
+            if found.sop_instance_uid in self._claimed:
                 return
-            self._claimed.add(held.sop_instance_uid)
+            self._claimed.add(found.sop_instance_uid)
             self._outcome.sources[one.name] = self._outcome.sources.get(one.name, 0) + 1
-        self._arrived.put(held)
+        self._arrived.put(found)
+
+    def _taken(self, one: Member, received: ReceivedInstance) -> Brought | None:
+        """The instance that was asked for, passed on or taken in; None, and the reason is noted, for anything else."""
+        study = self._located.study
+        passing = self._fetcher._passing
+        passed = passing.keep(received, study) if passing is not None else None
+        found: Brought | None = passed
+        if passed is not None:
+            received.octets.close()
+            if self._arrived.qsize() >= _AT_HAND:
+                found = replace(passed, content=None)
+        else:
+            result = self._fetcher._offer(received)
+            if not result.outcome.acknowledged:
+                why = result.error.message if result.error is not None else result.outcome.value
+                self._outcome.reasons[one.name] = f"an instance could not be taken over: {why}"
+                return None
+            found = self._fetcher._held(study, (result.sop_instance_uid,)).get(result.sop_instance_uid)
+        if found is None or found.study_instance_uid != study or found.sop_instance_uid not in self._outcome.wanted:
+            self._outcome.reasons[one.name] = "it delivered an instance of another study, or one that was not asked for"
+            return None
+        return found

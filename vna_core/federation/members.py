@@ -122,6 +122,7 @@ class Members:
     def __init__(self, local: Member | None, remote: Iterable[Member]) -> None:
         ordered = sorted(remote, key=lambda one: (one.settings.priority, one.name))
         self._members = ([local] if local is not None else []) + ordered
+        self._rank = {one.name: place for place, one in enumerate(self._members)}
         self._calling = {one.settings.aet for one in ordered if one.settings.aet}
 
     def __iter__(self) -> Iterator[Member]:
@@ -141,7 +142,7 @@ class Members:
 
     def rank(self, name: str) -> int:
         """Place in the order of preference, from 0 on."""
-        return next((place for place, one in enumerate(self._members) if one.name == name), len(self._members))
+        return self._rank.get(name, len(self._members))
 
     def close(self) -> None:
         """Give connections back."""

@@ -1,6 +1,6 @@
 """What members delivered and this archive does not keep: a small archive of its own, forgotten as a whole after a while.
 
-Time is cut into spans; each has a folder with a catalogue and a store. What is asked for again within a span is served from there. The folder before
+Time is cut into spans; each has a folder with a catalogue, a store, and files of what was passed on as it came. What is asked for again within a span is served from there. The folder before
 the last one is removed: nobody reads from it any more.
 
 Nothing of it is flushed: members have it. So after a loss of power it cannot be trusted, and a machine that was started anew begins with nothing; that a
@@ -25,6 +25,7 @@ from vna_core.domain.departments import Departments
 from vna_core.domain.errors import ObjectMissing, StorageError
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
+from vna_core.federation.passing import Passed
 from vna_core.federation.view import BROUGHT
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.ports.dialect import Dialect
@@ -44,6 +45,7 @@ class Brought:
     store: Store
     catalogue: Catalogue
     pipeline: IngestPipeline
+    passed: Passed
 
     def close(self) -> None:
         """Give it back."""
@@ -113,7 +115,8 @@ class Memory:
         store = self._open_store(folder / "store")
         catalogue = Catalogue.open(CatalogueSettings(), folder, self._departments, durable=False)
         pipeline = IngestPipeline(store, catalogue, self._settings, folder, stores={BROUGHT: store}, dialects=self._dialects)
-        return Brought(span, store, catalogue, pipeline)
+        passed = Passed(folder / "passed", self._settings, self._departments)
+        return Brought(span, store, catalogue, pipeline, passed)
 
     def _forget(self, span: int) -> None:
         """Remove folders that nobody reads any more."""

@@ -99,7 +99,7 @@ class FederatedQuery:
             elif said.answer is not None and _belongs(said.answer, said.member, wanted, decided):
                 union.add(said.member, said.answer)
         decided = Decided.of((*decided.links, *decided.moves.values(), *self._reference.decisions(union.patients)))
-        rows = sorted(union.rows(decided), key=_order)
+        rows = _in_order(union.rows(decided))
         explain(rows, wanted, decided, self._reference)
         self._count(rows, query.level, [one for one in concerned if not local_only], scope, begun)
         return FederatedAnswer(tuple(rows), tuple(sorted(reports, key=lambda one: self._members.rank(one.name))))
@@ -146,21 +146,24 @@ def _write_counts(row: FederatedRow, level: Level, instances: set[tuple[str, str
 
 def _belongs(row: Row, member: Member, wanted: Wanted, decided: Decided) -> bool:
     """Whether a row is about a patient who was asked for: a stranger with the same ID of another issuer is not."""
-    return wanted.covers(decided.owner(text(row, STUDY), patient_of(row, member.settings.issuer)))
+    return wanted.named is None or wanted.covers(decided.owner(text(row, STUDY), patient_of(row, member.settings.issuer)))
 
 
-def _order(row: FederatedRow) -> tuple[object, ...]:
-    """Newest first, then by UID: the same for the same rows, whoever answered first."""
-    moment = tuple(text(row.attributes, tag) for tag in _ORDERED_BY)
-    inverted = tuple(tuple(-ord(character) for character in part) for part in moment)
-    number = text(row.attributes, "00200013") or text(row.attributes, "00200011")
+def _in_order(rows: Iterable[FederatedRow]) -> list[FederatedRow]:
+    """Newest first, those without a date last, then by UID: the same for the same rows, whoever answered first."""
+    ordered = sorted(rows, key=_by_uid)
+    ordered.sort(key=lambda row: [text(row.attributes, tag) for tag in _ORDERED_BY], reverse=True)
+    return ordered
+
+
+def _by_uid(row: FederatedRow) -> tuple[object, ...]:
+    attributes = row.attributes
+    number = text(attributes, "00200013") or text(attributes, "00200011")
     return (
-        not any(moment),
-        inverted,
-        text(row.attributes, STUDY),
+        text(attributes, STUDY),
         int(number) if number.isascii() and number.isdigit() else 0,
-        text(row.attributes, "0020000E"),
-        text(row.attributes, "00080018"),
+        text(attributes, "0020000E"),
+        text(attributes, "00080018"),
         row.patient.issuer,
         row.patient.patient_id,
     )

@@ -46,16 +46,20 @@ _UIDS: Final = {Level.PATIENT: (), Level.STUDY: (STUDY,), Level.SERIES: (STUDY, 
 
 def text(row: Row, tag: str) -> str:
     """The first value as text; names as their groups joined with ``=``."""
-    values = row.get(tag, {}).get("Value") if isinstance(row.get(tag), Mapping) else None
+    element = row.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
     value = values[0] if isinstance(values, list) and values else ""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
         return "=".join(str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
     return "" if value is None else str(value)
 
 
 def texts(row: Row, tag: str) -> list[str]:
     """All values as text."""
-    values = row.get(tag, {}).get("Value") if isinstance(row.get(tag), Mapping) else None
+    element = row.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
     return [str(value) for value in values if value is not None] if isinstance(values, list) else []
 
 

@@ -27,6 +27,7 @@ from vna_core.federation.rows import (
     Row,
     patient_of,
     significant,
+    text,
     texts,
     uids,
 )
@@ -35,6 +36,7 @@ _Copies = dict[str, tuple[PatientKey, Row]]
 """Member name to the row that it gave, and the patient it is filed under."""
 
 _AVAILABILITIES: Final = ("ONLINE", "NEARLINE", "OFFLINE", "UNAVAILABLE")
+_ONLINE: Final = {"vr": "CS", "Value": [_AVAILABILITIES[0]]}
 _PATIENT_GROUP: Final = "0010"
 
 
@@ -115,23 +117,36 @@ class Union:
                 yield one
 
     def _merged(self, copies: dict[str, tuple[PatientKey, Row]]) -> FederatedRow:
+        if len(copies) == 1:
+            return self._alone(copies)
         ordered = sorted(copies, key=self._rank)
         patient, first = copies[ordered[0]]
         filed = tuple(dict.fromkeys(copies[name][0] for name in ordered))
         made = FederatedRow(patient, dict(first), filed, copies={name: copies[name][1] for name in ordered})
         for name in ordered[1:]:
             self._complete(made, copies[name][1], copies[name][0] == patient)
-        if patient.issuer and not texts(made.attributes, ISSUER):
-            made.attributes[ISSUER] = {"vr": "LO", "Value": [patient.issuer]}
+        _name_issuer(made)
         for tag in (MODALITIES, SOP_CLASSES):
             together = sorted({value for row in made.copies.values() for value in texts(row, tag)})
             if together:
                 made.attributes[tag] = {"vr": "CS" if tag == MODALITIES else "UI", "Value": together}
         made.attributes.pop(RETRIEVE_URL, None)
         self._count(made)
+        made.counts_are_union = False
         told = {value for row in made.copies.values() for value in texts(row, AVAILABILITY)[:1]}
         best = next((one for one in _AVAILABILITIES if one in told), "ONLINE")
         made.attributes[AVAILABILITY] = {"vr": "CS", "Value": [best]}
+        return made
+
+    @staticmethod
+    def _alone(copies: dict[str, tuple[PatientKey, Row]]) -> FederatedRow:
+        """What one member alone holds, as it says: numbers of one member are right, and there is nobody to differ."""
+        ((name, (patient, row)),) = copies.items()
+        made = FederatedRow(patient, dict(row), (patient,), copies={name: row})
+        _name_issuer(made)
+        made.attributes.pop(RETRIEVE_URL, None)
+        if text(row, AVAILABILITY) not in _AVAILABILITIES:
+            made.attributes[AVAILABILITY] = _ONLINE
         return made
 
     @staticmethod
@@ -150,12 +165,17 @@ class Union:
                 made.disagreements.add(tag)
 
     def _count(self, made: FederatedRow) -> None:
-        """Numbers of one member are right; of several only the largest is known to be reached."""
+        """Of several numbers only the largest is known to be reached."""
         for tag in COUNTS[self._level]:
             told = [int(value) for row in made.copies.values() for value in texts(row, tag)[:1] if value.isdigit()]
             if told:
                 made.attributes[tag] = {"vr": "IS", "Value": [max(told)]}
-        made.counts_are_union = len(made.copies) == 1
+
+
+def _name_issuer(made: FederatedRow) -> None:
+    """A row of a member whose IDs are of one issuer says so, also where the member does not."""
+    if made.patient.issuer and not texts(made.attributes, ISSUER):
+        made.attributes[ISSUER] = {"vr": "LO", "Value": [made.patient.issuer]}
 
 
 def _attached(patients: dict[PatientKey, dict[str, Any]]) -> Sequence[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from vna_core.configuration.federation import FederationSettings, MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.octets import ReceivedInstance, Source, spooled
+from vna_core.domain.octets import Source
+from vna_core.domain.spool import Spool
 from vna_core.federation.local_member import LocalMember
 from vna_core.federation.members import LOCAL, Member, Members, member
 from vna_core.ports.pacs import Deliver, FetchReport
@@ -48,15 +48,10 @@ class ArchiveAsPacs(LocalMember):
                 continue
             if deadline is not None:
                 deadline.check()
-            octets = spooled(self._retriever.part10(held))
-            deliver(
-                ReceivedInstance(
-                    octets,
-                    Source("migration", self.name, "", self._issuer),
-                    datetime.now(UTC),
-                    sop_instance_uid=held.sop_instance_uid,
-                )
-            )
+            spool = Spool(Source("migration", self.name, "", self._issuer), sop_instance_uid=held.sop_instance_uid)
+            for piece in self._retriever.part10(held):
+                spool.write(piece)
+            deliver(spool.finish())
             delivered += 1
         return FetchReport(delivered, 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,8 +31,8 @@ def located(house: Federation, number: int = 1) -> Located:
 def fetched(house: Federation, number: int = 1) -> tuple[list[HeldInstance], FetchOutcome]:
     here = house.archives[LOCAL]
 
-    def held(of_study: str, sop: str) -> HeldInstance | None:
-        return next((one for one in here.catalogue.instances(sop=sop) if one.study_instance_uid == of_study), None)
+    def held(of_study: str, sops: Collection[str]) -> dict[str, HeldInstance]:
+        return {one.sop_instance_uid: one for one in here.catalogue.instances(study=of_study) if one.sop_instance_uid in sops}
 
     where = located(house, number)
     outcome = FetchOutcome(where.wanted())
@@ -75,8 +75,8 @@ def test_a_source_that_stalls_is_overtaken(house: Federation, deaf: bool) -> Non
     here = house.archives[LOCAL]
     outcome = FetchOutcome(where.wanted())
 
-    def held(_: str, sop: str) -> HeldInstance | None:
-        return next(iter(here.catalogue.instances(sop=sop)), None)
+    def held(_: str, sops: Collection[str]) -> dict[str, HeldInstance]:
+        return {sop: one for sop in sops for one in here.catalogue.instances(sop=sop)}
 
     fetcher = Fetcher(house.members, house.settings, here.pipeline.offer, held)
     assert len(list(fetcher.fetch(where, outcome.wanted, outcome))) == 4

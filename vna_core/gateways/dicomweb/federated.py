@@ -15,16 +15,18 @@ from starlette.routing import Route
 
 from vna_core.access.gate import Gate
 from vna_core.catalogue import Catalogue
+from vna_core.dicom.codestream import EXPLICIT_LITTLE
 from vna_core.domain.access import Action
 from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Level
 from vna_core.federation.bringing import Retrieval
 from vna_core.federation.federation import Federation
 from vna_core.federation.members import VIA, MemberReport, Outcome
+from vna_core.federation.passing import PassedInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.frames import Frames
-from vna_core.gateways.dicomweb.held import quoted
+from vna_core.gateways.dicomweb.held import instance_url, quoted
 from vna_core.gateways.dicomweb.media_types import DICOM, choose_json, parse_accept
 from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
@@ -40,6 +42,9 @@ ROOT: Final = "/federated/dicom-web"
 TOKEN: Final = "consistencytoken"
 """Query parameter with the token of an answer whose further pages are wanted."""
 
+_BASE: Final = "\t"
+"""Stands in a kept row for the address under which whoever asks knows this service; JSON writes no character of a value like this."""
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 _STEPS: Final = (("studies", "0020000D"), ("series", "0020000E"), ("instances", "00080018"))
 _DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 _UIDS: Final = {"study": 0x0020000D, "series": 0x0020000E, "instance": 0x00080018}
@@ -80,9 +85,8 @@ class FederatedSearch:
         token, rows, reports = await exchange.blocking(self._answer, exchange, request, token)
         offset, limit = request.query.offset, request.query.limit
         page = rows[offset:] if limit is None else rows[offset : offset + limit]
-        base = exchange.base + ROOT
-        for row in page:
-            row["00081190"] = {"vr": "UR", "Value": [_url(base, row, self._level)]}
+        base = json.dumps(exchange.base + ROOT)[1:-1]
+        body = f"[{','.join(row.replace(_BASE, base, 1) for row in page)}]"
         missing = [MemberReport(**{**one, "outcome": Outcome(one["outcome"])}) for one in reports]
         sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
         if request.ignored:
@@ -90,17 +94,20 @@ class FederatedSearch:
         headers = {"VNA-Members": json.dumps(reports, separators=(",", ":")), "VNA-Consistency-Token": token}
         if sentences:
             headers["Warning"] = warning(sentences)
-        await exchange.json(page, media_type=media_type, headers=headers)
+        await exchange.octets(body.encode("ascii"), media_type, headers=headers)
 
-    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[Any], list[Any]]:
-        """Token, rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one."""
+    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], list[Any]]:
+        """Token, rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one.
+
+        Rows are written once, however many pages are cut from them.
+        """
         question = self._question(exchange, request)
         seconds = self._federation.settings.snapshot
         if token or request.query.offset:
             known = self._answers.find(question, seconds, token)
             if known is not None:
-                content = json.loads(zstandard.decompress(known[1], 1 << 30))
-                return known[0], content["rows"], content["reports"]
+                head, *rows = zstandard.decompress(known[1], 1 << 30).decode("ascii").split("\n")
+                return known[0], rows, json.loads(head)
             if token:
                 raise NotFound("This answer is not kept any more: ask again from the first page.")
         exchange.catalogue.notes.queried(request.query)
@@ -110,26 +117,26 @@ class FederatedSearch:
             scope=exchange.catalogue.scope,
             local_only=asked_by_federation(exchange),
         )
-        rows = [described(row, self._federation.settings.aet) for row in answer.rows]
+        rows = [_written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
         reports = [report.as_dict() for report in answer.reports]
         token = secrets.token_urlsafe(18)
         limit = request.query.limit
         if limit is not None and len(rows) > limit:
-            content = json.dumps({"rows": rows, "reports": reports}, separators=(",", ":")).encode("utf-8", "surrogatepass")
+            content = "\n".join((json.dumps(reports), *rows)).encode("ascii")
             self._answers.keep(token, question, zstandard.compress(content, 3), seconds)
         return token, rows, reports
 
     def _question(self, exchange: Exchange, request: SearchRequest) -> str:
         """What makes an answer that of another question or of somebody else."""
-        asked = (exchange.asker.kind, exchange.principal, exchange.catalogue.scope.text, asked_by_federation(exchange))
+        asked = ("lines", exchange.asker.kind, exchange.principal, exchange.catalogue.scope.text, asked_by_federation(exchange))
         query = replace(request.query, limit=None, offset=0)
         return hashlib.sha256(repr((asked, query, sorted(request.include))).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _url(base: str, row: dict[str, Any], level: Level) -> str:
-    for step, tag in _STEPS[: _DEPTH[level]]:
-        base += f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}"
-    return base
+def _written(row: dict[str, Any], level: Level) -> str:
+    """A row in one line of ASCII, whose Retrieve URL begins with `_BASE`."""
+    path = "".join(f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}" for step, tag in _STEPS[: _DEPTH[level]])
+    return f'{_encoded(row)[:-1]},"00081190":{{"vr":"UR","Value":["{_BASE}{path}"]}}}}'
 
 
 class Brought:
@@ -180,8 +187,18 @@ class FederatedRetrieve(Brought):
 
     def _parts(self, retrieval: Retrieval, retrieve: Retrieve, acceptable: Sequence[str], base: str) -> Iterator[Part]:
         """Parts as their instances are at hand. An end that is not whole breaks the answer off, so that nobody takes it for whole."""
-        for held in self._federation.bringing.instances(retrieval):
-            yield retrieve.part(held, acceptable, base)
+
+        def takes(one: PassedInstance) -> bool:
+            return not {"*", one.transfer_syntax_uid}.isdisjoint(acceptable) or (
+                "" in acceptable and one.transfer_syntax_uid == EXPLICIT_LITTLE
+            )
+
+        for one in self._federation.bringing.passed_on(retrieval, takes):
+            if isinstance(one, PassedInstance):
+                media_type = f"{DICOM}; transfer-syntax={one.transfer_syntax_uid}"
+                yield Part(media_type, one.size, one.pieces, instance_url(base, one))
+            else:
+                yield retrieve.part(one, acceptable, base)
         refuse_nothing(retrieval)
         if retrieval.outcome.missing:
             raise PeerError(" ".join(retrieval.warnings), missing=len(retrieval.outcome.missing))

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import HeldInstance
+
+
+class Identified(Protocol):
+    """What has the UIDs of an instance."""
+
+    @property
+    def study_instance_uid(self) -> str: ...
+    @property
+    def series_instance_uid(self) -> str: ...
+    @property
+    def sop_instance_uid(self) -> str: ...
 
 
 def held_under(catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldInstance]:
@@ -21,10 +32,10 @@ def held_under(catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldIn
 
 def quoted(uid: str) -> str:
     """A UID as a segment of a URL path."""
-    return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote(uid, safe="")
+    return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote(uid, safe="", errors="surrogatepass")
 
 
-def instance_url(base: str, held: HeldInstance) -> str:
+def instance_url(base: str, held: Identified) -> str:
     """Absolute URL of an instance; `base` ends with the root of the service."""
     study, series, instance = quoted(held.study_instance_uid), quoted(held.series_instance_uid), quoted(held.sop_instance_uid)
     return f"{base}/studies/{study}/series/{series}/instances/{instance}"
