@@ -59,7 +59,9 @@ def studies(catalogue: Catalogue, count: int) -> Iterator[tuple[float, float]]:
         taken: list[int] = []
         ledger.queue(CAMPAIGN, 1, "bench", lambda session, pk, taken=taken: taken.append(pk))  # type: ignore[misc]
         study = reader.study(taken[0])
-        slot = throttle.acquire(CAMPAIGN, "bench", 4, 60.0)
+        catalogue.jobs.add("bench", "study")
+        (job,) = catalogue.jobs.take(["bench"], 1, 60.0, "bench")
+        slot = throttle.acquire(CAMPAIGN, job, 4)
         assert slot is not None
         ledger.move(study, StudyState.RETRIEVING, "bench", "slot")
         instances = reader.instances(study.pk)
@@ -69,6 +71,7 @@ def studies(catalogue: Catalogue, count: int) -> Iterator[tuple[float, float]]:
         with ledger.writing(CAMPAIGN, "bench") as writing:
             writing.move_study(study.pk, StudyState.STORED, "uid-set")
         throttle.release(slot, 4, len(ends), {"source": 0.1})
+        catalogue.jobs.done(job)
         summary_of(catalogue, CAMPAIGN)
         yield time.perf_counter() - begun, time.process_time() - busy
 

@@ -182,6 +182,11 @@ class Jobs:
             if not session.run(delete(jobs).where(jobs.c.pk == pk)).rowcount:
                 raise NotFound("There is no such job.", pk=pk)
 
+    def forget(self, kind: str, key: str) -> None:
+        """Forget the job of this kind and key, if there is one: what it was to do is done."""
+        with self._database.transaction() as session:
+            session.run(delete(jobs).where(_is(kind, key)))
+
     def listed(self, *, kind: str | None = None, state: str | None = None, after: int = 0, limit: int = 100) -> list[ListedJob]:
         """Jobs in the order they were asked for, from the one behind `after` on."""
         columns = tuple(jobs.c[name] for name in ListedJob.__dataclass_fields__)

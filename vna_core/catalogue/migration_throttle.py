@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.migration_writing import now
+from vna_core.catalogue.schema_jobs import jobs
 from vna_core.catalogue.schema_migration import migration_slots, migration_sources
 from vna_core.catalogue.stored_text import to_stored
+from vna_core.domain.jobs import Job
 
 SLOWER: Final = 3.0
 """A source this many times slower an instance than at its best is given less to do."""
@@ -60,40 +62,30 @@ class Throttle:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire(self, source: str, worker: str, most: int, lease: float) -> Slot | None:
-        """A place for one retrieval, for at most `lease` seconds; None when the source has enough to do.
+    def acquire(self, source: str, job: Job, most: int) -> Slot | None:
+        """A place for one retrieval, for as long as the lease of its job is held; None when the source has enough to do.
 
         `most` bounds what the source's good behaviour may lead to.
         """
-        name, at = to_stored(source), now()
+        name = to_stored(source)
         slots, sources = migration_slots.c, migration_sources.c
         with self._database.transaction() as session:
             row = session.run(select(sources.bound).where(sources.name == name)).fetchone()
             if row is None:
                 session.run(insert(migration_sources).values(name=name, bound=float(most)))
             bound = min(float(most), row[0] if row is not None and row[0] else float(most))
-            session.run(delete(migration_slots).where(slots.source == name, slots.until < at))
+            session.run(delete(migration_slots).where(slots.source == name, ~_held()))
             running = session.run(select(func.count()).where(slots.source == name)).fetchone()[0]
             if running >= max(1, int(bound)):
                 return None
-            values = {"source": name, "worker": to_stored(worker), "until": at + round(lease * 1e6)}
+            values = {"source": name, "job": job.pk, "fence": job.fence}
             pk = session.run(insert(migration_slots).values(values).returning(slots.pk)).fetchone()[0]
         return Slot(int(pk), source)
-
-    def renew(self, slot: Slot, lease: float) -> None:
-        """Keep a place for another `lease` seconds."""
-        with self._database.transaction() as session:
-            session.run(update(migration_slots).where(migration_slots.c.pk == slot.pk).values(until=now() + round(lease * 1e6)))
 
     def forget(self, slot: Slot) -> None:
         """Give a place back that was not used."""
         with self._database.transaction() as session:
             session.run(delete(migration_slots).where(migration_slots.c.pk == slot.pk))
-
-    def forget_worker(self, worker: str) -> None:
-        """Give back the places of a worker that died."""
-        with self._database.transaction() as session:
-            session.run(delete(migration_slots).where(migration_slots.c.worker == to_stored(worker)))
 
     def release(self, slot: Slot, most: int, instances: int, seconds: Mapping[str, float], failed: bool = False) -> None:
         """Give a place back, and tell how the retrieval went.
@@ -143,11 +135,18 @@ class Throttle:
         with self._database.session() as session:
             row = session.run(select(*(columns[one] for one in names)).where(columns.name == name)).fetchone()
             slots = migration_slots.c
-            counted = select(func.count()).where(slots.source == name, slots.until >= now())
+            counted = select(func.count()).where(slots.source == name, _held())
             running = session.run(counted).fetchone()[0]
         if row is None:
             return Load(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
         return Load(row[0], int(running), *row[1:])
+
+
+def _held() -> ColumnElement[bool]:
+    """Whether the job of a place is still held by whoever took the place: a worker that died loses both at once."""
+    slots = migration_slots.c
+    leased = (jobs.c.pk == slots.job) & (jobs.c.fence == slots.fence) & (jobs.c.free_at >= now())
+    return exists(select(jobs.c.pk).where(leased).correlate(migration_slots))
 
 
 def _adapted(row: Any, most: int, instances: int, seconds: float, failed: bool) -> dict[str, Any]:

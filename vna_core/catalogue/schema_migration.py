@@ -199,11 +199,11 @@ migration_slots = Table(
     metadata,
     _pk(),
     Column("source", TEXT, nullable=False),
-    _text("worker"),
-    _number("until"),
-    Index(None, "source", "until"),
+    _number("job"),
+    _number("fence"),
+    Index(None, "source"),
     sqlite_autoincrement=True,
-    comment="Retrievals that run now. One whose worker died is free again at `until`.",
+    comment="Retrievals that run now: places at a source, each as long as the lease of the job that holds it.",
 )
 
 APPEND_ONLY: Final = {

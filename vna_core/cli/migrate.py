@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -19,8 +17,9 @@ from rich.console import Console
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
 from vna_core.catalogue import Campaign
-from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.migrate_helpers import ForkedHelpers, processors
+from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
+from vna_core.cli.options import AsJson, Config, Data, archive_for, archive_of, print_json, settings_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import StudyState
@@ -42,6 +41,10 @@ Window = Annotated[
 Rate = Annotated[float | None, typer.Option(help="Most instances a second over all workers; 0: no limit.", min=0)]
 Copies = Annotated[int | None, typer.Option(help="Stores in which a committed instance must be readable.", min=1, max=16)]
 Patience = Annotated[float | None, typer.Option(help="Seconds without an answer after which a retrieval is given up.", min=1)]
+Processes = Annotated[
+    int | None,
+    typer.Option(help="Processes that compute at once; as many as there are processors where not given.", min=1, max=64),
+]
 Priority = Annotated[
     Path | None, typer.Option(help="CSV with a column StudyInstanceUID or PatientID: moved first.", exists=True, dir_okay=False)
 ]
@@ -78,12 +81,7 @@ def group() -> None:
     """Fill the archive from a legacy PACS."""
 
 
-def worker_name() -> str:
-    """This process in the ledger."""
-    return f"migrate@{socket.gethostname()}:{os.getpid()}"
-
-
-def runner(archive: Archive, campaign: Campaign, progress: ShownProgress) -> CampaignRunner:
+def runner(archive: Archive, campaign: Campaign, progress: ShownProgress, helpers: ForkedHelpers | None = None) -> CampaignRunner:
     """What runs a campaign here."""
     worker = migration_worker(archive, worker_name(), progress.fetched)
     return CampaignRunner(
@@ -93,6 +91,7 @@ def runner(archive: Archive, campaign: Campaign, progress: ShownProgress) -> Cam
         archive.catalogue,
         progress,
         archive.settings.jobs,
+        helpers,
     )
 
 
@@ -159,18 +158,24 @@ def run(
     quick: Quick = False,
     inventory: ListedIn = None,
     no_inventory: Annotated[bool, typer.Option("--no-inventory", help="Go on with the inventory there is.")] = False,
+    processes: Processes = None,
     as_json: AsJson = False,
 ) -> int:
     """Inventory a source, pull what is missing, compare, and report."""
-    console = Console(stderr=True)
-    with archive_of(data, config) as archive:
+    shown = ShownProgress(Console(stderr=True), as_json)
+    settings, helping = settings_of(data, config), processes or processors()
+    with (
+        contextlib.closing(ForkedHelpers(settings, helping, shown.told)) as helpers,
+        archive_for(settings, helping) as archive,
+    ):
+        helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
-        with _shown(console, as_json) as shown:
+        with shown:
             if priority is not None:
                 archive.catalogue.campaigns.save(campaign)
                 prioritized(archive, campaign.name, priority)
             with listing_of(archive, inventory) as listing:
-                report = runner(archive, campaign, shown).run(
+                report = runner(archive, campaign, shown, helpers).run(
                     concurrency, fresh=not no_inventory, thorough=not quick, listing=listing
                 )
             report = replace(report, fetched=shown.count)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +20,29 @@ from vna_core.cli.options import print_json
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.estimate import RateWatch, duration
 from vna_core.migration.report import CampaignReport
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What is shown of one instance that was fetched. `rules` has one entry a change."""
+
+    sop_instance_uid: str
+    outcome: str
+    rules: tuple[str, ...]
+
+    @classmethod
+    def of(cls, result: IngestResult) -> Fetched:
+        """That of a result."""
+        return cls(result.sop_instance_uid, result.outcome.value, tuple(change.rule for change in result.transformations))
+
+    def as_list(self) -> list[Any]:
+        """As JSON, in the order of the fields."""
+        return [self.sop_instance_uid, self.outcome, list(self.rules)]
+
+
+def worker_name(process: int | None = None) -> str:
+    """A process of a migration in the ledger; this one where none is given."""
+    return f"migrate@{socket.gethostname()}:{process or os.getpid()}"
 
 
 class ShownProgress:
@@ -56,17 +83,15 @@ class ShownProgress:
 
     def fetched(self, result: IngestResult) -> None:
         """See `Progress.fetched`."""
+        self.told(Fetched.of(result))
+
+    def told(self, one: Fetched) -> None:
+        """One instance came in, here or in another process of this run."""
         with self._lock:
             self.count += 1
-            self.rules.update(change.rule for change in result.transformations)
+            self.rules.update(one.rules)
             if self._as_json:
-                print_json(
-                    {
-                        "sop_instance_uid": result.sop_instance_uid,
-                        "outcome": result.outcome.value,
-                        "changes": len(result.transformations),
-                    }
-                )
+                print_json({"sop_instance_uid": one.sop_instance_uid, "outcome": one.outcome, "changes": len(one.rules)})
 
     def stands(self, report: CampaignReport, load: Load, state: str) -> None:
         """See `Progress.stands`."""

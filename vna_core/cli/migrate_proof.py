@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vna_core.bootstrap_migration import campaign_name, open_campaign_source
-from vna_core.cli.migrate import SourceName, worker_name
+from vna_core.cli.migrate import SourceName
+from vna_core.cli.migrate_progress import worker_name
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.migration import certificate as certificates
 from vna_core.migration.campaign import loaded

@@ -35,7 +35,12 @@ def settings_of(data: Path | None, config: Path | None, flags: Mapping[str, Any]
 
 def archive_of(data: Path | None, config: Path | None) -> Archive:
     """The archive a command works on."""
-    archive = open_archive(settings_of(data, config))
+    return archive_for(settings_of(data, config))
+
+
+def archive_for(settings: Settings, processes: int = 1) -> Archive:
+    """The same for settings that were read already; `processes` share the memory budget."""
+    archive = open_archive(settings, processes=processes)
     context = click.get_current_context(silent=True)
     name = context.command_path if context is not None else "vna"
     archive.audit.note(AuditEvent(AuditEventId.ACTIVITY, operator(), description=f"command {name}"))

@@ -7,12 +7,13 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.jobs import ListedJob
 from vna_core.catalogue.migration_inventories import COMPLETE, OPEN
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.migration_throttle import Load
@@ -28,8 +29,12 @@ from vna_core.migration.listing import Listing
 from vna_core.migration.report import CampaignReport, summary_of
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
-_LOOK: Final = 0.25
+LOOK: Final = 0.25
+"""Seconds between looks for work, and for the end, while a campaign runs in this process."""
+
+_SHOW: Final = 1.0
 _PIECE: Final = 500
+_AHEAD: Final = frozenset((StudyState.INVENTORIED.value, StudyState.QUEUED.value, StudyState.RETRIEVING.value))
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +55,19 @@ class Progress(Protocol):
         """How the campaign stands, whoever works on it; several times a second at most."""
 
 
+class Helpers(Protocol):
+    """Further processes that take part in a run."""
+
+    def begin(self, retrievals: int, processes: int) -> int:
+        """Have them share in so many retrievals at once, `processes` at most with this one; how many are this process's own."""
+
+    def lost(self) -> Sequence[str]:
+        """Names in the ledger of those that ended before their time since this was asked last."""
+
+    def end(self) -> None:
+        """Nothing is left to do: return when every one of them has ended, and has told what it fetched."""
+
+
 class CampaignRunner:
     """Runs a campaign in this process, with whatever other workers of the archive help.
 
@@ -57,6 +75,8 @@ class CampaignRunner:
     ----------
     worker
         Runs the jobs here; its observer must be `progress.fetched`.
+    helpers
+        Further processes that this run has for itself (None: none).
     """
 
     def __init__(
@@ -67,8 +87,9 @@ class CampaignRunner:
         catalogue: Catalogue,
         progress: Progress,
         jobs: JobsSettings,
+        helpers: Helpers | None = None,
     ) -> None:
-        self._campaign, self._worker = campaign, worker
+        self._campaign, self._worker, self._helpers = campaign, worker, helpers
         self._open_source, self._catalogue = open_source, catalogue
         self._progress, self._jobs = progress, jobs
 
@@ -129,7 +150,7 @@ class CampaignRunner:
         abilities = self.plan(concurrency, fresh=fresh, thorough=thorough, listing=listing)
         self._progress.planned(summary_of(self._catalogue, self.name).waiting)
         self._catalogue.jobs.add(FEED, self.name, priority=URGENT)
-        self._drive((concurrency or abilities.concurrency) + 1)
+        self._drive(concurrency or abilities.concurrency, abilities.concurrency)
         self._compare_with_catalogue()
         report = summary_of(self._catalogue, self.name)
         campaign = self._catalogue.campaigns.load(self.name) or self._campaign
@@ -137,29 +158,52 @@ class CampaignRunner:
             state = "complete" if report.complete else "incomplete"
             details = {**campaign.details, "summary": report.as_dict()}
             self._catalogue.campaigns.save(Campaign(self.name, campaign.source, state, details))
+            self._catalogue.jobs.forget(FEED, self.name)
         return report
 
-    def _drive(self, threads: int) -> None:
-        """Run jobs in this process until the campaign has no study left that waits."""
-        settings = self._jobs.model_copy(update={"threads": min(threads, 64), "poll": _LOOK})
+    def _drive(self, retrievals: int, bears: int) -> None:
+        """Run jobs here, and in processes that help, until the campaign has no study left that waits.
+
+        `bears` is how many retrievals at once the source is known to bear: no more processes call it.
+        """
+        if not self._waits():
+            return
+        share = retrievals if self._helpers is None else self._helpers.begin(retrievals, bears)
+        threads = share + 1 if share == retrievals else share  # one more for the feed, where nobody else does it
+        settings = self._jobs.model_copy(update={"threads": min(threads, 64), "poll": LOOK})
         work = LedgerWork(self._catalogue.jobs, self._worker.handlers(), settings, self._worker.worker)
         engine = EmbeddedEngine(work)
         stop = threading.Event()
         working = threading.Thread(target=engine.run, args=(stop,), name="migration")
         working.start()
+        shown = 0.0
         try:
-            while working.is_alive():
-                campaign = self._catalogue.campaigns.load(self.name)
-                report = summary_of(self._catalogue, self.name)
-                state = "" if campaign is None else campaign.state
-                self._progress.stands(report, self._catalogue.throttle.load(self.name), state)
-                if state != "running":
-                    break
-                time.sleep(_LOOK)
+            while working.is_alive() and self._waits():
+                for name in () if self._helpers is None else self._helpers.lost():
+                    free_worker(self._catalogue, name)
+                if time.monotonic() - shown >= _SHOW:
+                    shown = time.monotonic()
+                    self._show()
+                time.sleep(LOOK)
+            self._show()
         finally:
             stop.set()
             working.join()
+            if self._helpers is not None:
+                self._helpers.end()
             self._worker.close()
+
+    def _waits(self) -> bool:
+        """Whether there is something left to do: the feed, which looks less often, need not be waited for."""
+        campaign = self._catalogue.campaigns.load(self.name)
+        if campaign is None or campaign.state != "running":
+            return False
+        return any(one.level == "study" and one.state in _AHEAD for one in self._catalogue.ledger_reader.tallies(self.name))
+
+    def _show(self) -> None:
+        campaign = self._catalogue.campaigns.load(self.name)
+        state = "" if campaign is None else campaign.state
+        self._progress.stands(summary_of(self._catalogue, self.name), self._catalogue.throttle.load(self.name), state)
 
     def _ask_again(self) -> None:
         """What could not be moved in an earlier run is asked for again."""
@@ -205,13 +249,23 @@ def resume_study(catalogue: Catalogue, study: LedgerStudy, worker: str) -> None:
 def free_dead_workers(catalogue: Catalogue) -> None:
     """Have the jobs of processes of this machine that ended without a word taken at once, not when their leases end."""
     here = f"@{socket.gethostname()}:"
+    for worker in {job.worker for job in _retrievals(catalogue)}:
+        name, found, number = worker.rpartition(here)
+        if found and name and number.isdigit() and not _lives(int(number)):
+            free_worker(catalogue, worker)
+
+
+def free_worker(catalogue: Catalogue, worker: str) -> None:
+    """Have the jobs of a process that died taken at once; with its leases end its places at the source."""
+    for job in _retrievals(catalogue):
+        if job.worker == worker:
+            _log.warning("worker-died", worker=worker, kind=job.kind)
+            catalogue.jobs.reopen(job.pk)
+
+
+def _retrievals(catalogue: Catalogue) -> Iterator[ListedJob]:
     for kind in (FEED, STUDY):
-        for job in catalogue.jobs.listed(kind=kind, state="open", limit=1000):
-            name, found, number = job.worker.rpartition(here)
-            if found and name and number.isdigit() and not _lives(int(number)):
-                _log.warning("worker-died", worker=job.worker, kind=job.kind)
-                catalogue.jobs.reopen(job.pk)
-                catalogue.throttle.forget_worker(job.worker)
+        yield from catalogue.jobs.listed(kind=kind, state="open", limit=1000)
 
 
 def _lives(process: int) -> bool:
@@ -252,4 +306,14 @@ def loaded(catalogue: Catalogue, name: str) -> Campaign:
     return campaign
 
 
-__all__ = ["COMPLETE", "CampaignOptions", "CampaignRunner", "Progress", "bump", "free_dead_workers", "loaded", "resume_study"]
+__all__ = [
+    "COMPLETE",
+    "CampaignOptions",
+    "CampaignRunner",
+    "Helpers",
+    "Progress",
+    "bump",
+    "free_dead_workers",
+    "loaded",
+    "resume_study",
+]

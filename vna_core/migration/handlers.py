@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,9 +29,6 @@ FEED: Final = "migration-feed"
 STUDY: Final = "migration-study"
 DEPTH: Final = 64
 """Studies that wait in the queue of jobs; the others wait in the ledger, where their order may still change."""
-
-SLOT: Final = 120.0
-"""Seconds after which the place of a retrieval whose worker died is free again."""
 
 _LONGEST_WAIT: Final = 300.0
 _log = structlog.get_logger(__name__)
@@ -163,7 +159,7 @@ class MigrationWorker:
         adapter, bears = self._adapter(campaign)
         most = options.concurrency or bears
         throttle = self._catalogue.throttle
-        slot = throttle.acquire(campaign.name, self.worker, most, SLOT)
+        slot = throttle.acquire(campaign.name, job, most)
         if slot is None:
             return Again(0.5)
         wait = throttle.reserve(campaign.name, max(1, study.instances), options.rate) if options.rate else 0.0
@@ -194,7 +190,7 @@ class MigrationWorker:
                 self._catalogue,
                 self.worker,
                 self._observer,
-                _Beat(running, throttle, slot),
+                partial(_go_on, running),
                 options.patience,
             )
             result = fetch.run()
@@ -259,19 +255,10 @@ class MigrationWorker:
             return self._adapters[campaign.name]
 
 
-class _Beat:
-    """Keeps the place of a retrieval, and ends it when the work is not ours any more or the process is about to end."""
-
-    def __init__(self, running: Running, throttle: Any, slot: Slot) -> None:
-        self._running, self._throttle, self._slot = running, throttle, slot
-        self._last = time.monotonic()
-
-    def __call__(self) -> None:
-        if self._running.stopping:
-            raise LeaseLost("The worker ends; the study is gone on with by another one.")
-        if time.monotonic() - self._last > SLOT / 4:
-            self._last = time.monotonic()
-            self._throttle.renew(self._slot, SLOT)
+def _go_on(running: Running) -> None:
+    """End a retrieval when the work is not ours any more or the process is about to end."""
+    if running.stopping:
+        raise LeaseLost("The worker ends; the study is gone on with by another one.")
 
 
 def job_key(campaign: str, pk: int) -> str:

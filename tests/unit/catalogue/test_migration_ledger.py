@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,7 @@ from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerStudy, ListedStudy
 from vna_core.domain.errors import VnaError
+from vna_core.domain.jobs import Job
 from vna_core.domain.migration import InstanceState, StudyState, may_follow
 from vna_core.ports.pacs import InventoriedInstance
 
@@ -100,19 +102,40 @@ def test_a_rate_is_shared_and_places_are_bounded(catalogue: Catalogue) -> None:
     throttle = catalogue.throttle
     assert throttle.reserve("s", 1000, 10.0) == 0.0
     assert 90.0 < throttle.reserve("s", 1, 10.0) <= 100.0
-    slots = [throttle.acquire("s", "w", 2, 60.0) for _ in range(3)]
+    slots = [throttle.acquire("s", job, 2) for job in leased(catalogue, 3)]
     assert slots[2] is None and slots[0] is not None and slots[1] is not None
     throttle.forget(slots[0])
-    expired = throttle.acquire("s", "dead", 2, 0.0)
-    assert expired is not None
-    assert throttle.acquire("s", "w", 2, 60.0) is not None
+    (job,) = leased(catalogue, 1)
+    assert throttle.acquire("s", job, 2) is not None
+    assert throttle.load("s").running == 2
+
+
+def test_a_place_is_free_when_the_job_that_holds_it_is(catalogue: Catalogue) -> None:
+    throttle, jobs = catalogue.throttle, catalogue.jobs
+    (dead,) = leased(catalogue, 1, 0.0)
+    assert throttle.acquire("s", dead, 1) is not None
+    (stuck, other) = leased(catalogue, 2)
+    assert throttle.acquire("s", stuck, 1) is not None, "the lease of the job before is over"
+    assert throttle.acquire("s", other, 1) is None
+    jobs.reopen(stuck.pk)  # its worker is known to be dead
+    assert throttle.acquire("s", other, 1) is not None
+    jobs.done(other)
+    assert throttle.load("s").running == 0
+
+
+def leased(catalogue: Catalogue, count: int, lease: float = 60.0) -> list[Job]:
+    """Jobs that a worker has now."""
+    for _ in range(count):
+        catalogue.jobs.add("study", uuid4().hex)
+    return catalogue.jobs.take(["study"], count, lease, "w")
 
 
 def test_a_source_that_fails_gets_half_as_much_at_once_and_more_again_when_it_is_well(catalogue: Catalogue) -> None:
     throttle = catalogue.throttle
 
     def one(failed: bool, seconds: float = 1.0) -> float:
-        slot = throttle.acquire("s", "w", 8, 60.0)
+        (job,) = leased(catalogue, 1)
+        slot = throttle.acquire("s", job, 8)
         assert slot is not None
         throttle.release(slot, 8, 10, {"source": seconds, "store": 0.5}, failed)
         return throttle.load("s").bound

@@ -26,7 +26,10 @@ SILENCE: Final = 300.0
 """Seconds that a source may think before it says something."""
 LARGEST_DOCUMENT: Final = 256 << 20
 """Longest document that is read into memory, in octets."""
-PIECE: Final = 1 << 18
+PIECE: Final = 1 << 20
+_ARRIVED: Final = 1 << 16
+"""Octets that are asked for where there may be fewer: the standard library makes room for all of them each time."""
+
 _LEFT_OVER: Final = 1 << 16
 """Octets of an unread answer that are read to keep its connection; beyond that it is closed."""
 _DOWN: Final = frozenset((408, 425, 429, 502, 503, 504))
@@ -51,7 +54,7 @@ class Answer:
     def pieces(self) -> Iterator[bytes]:
         """The body. Raises PeerUnavailable where it ends before its time."""
         try:
-            while piece := self._response.read1(PIECE):
+            while piece := self._next_piece():
                 yield piece
                 if self._deadline is not None:
                     self._deadline.check()
@@ -61,6 +64,12 @@ class Answer:
             raise PeerUnavailable("The source cut its answer short.") from error
         except (OSError, http.client.HTTPException) as error:
             raise _broken(error) from error
+
+    def _next_piece(self) -> bytes:
+        """What is to come next: of a body of known length a whole piece, of any other what has arrived."""
+        if self._response.length is None:
+            return self._response.read1(_ARRIVED)
+        return self._response.read(PIECE)
 
     def whole(self, maximum: int = LARGEST_DOCUMENT) -> bytes:
         """The body in memory. Raises LimitExceeded."""

@@ -199,13 +199,13 @@ def _slots() -> None:
         "migration_slots",
         sa.Column("pk", PK, autoincrement=True, nullable=False),
         sa.Column("source", TEXT, nullable=False),
-        sa.Column("worker", TEXT, server_default="", nullable=False),
-        sa.Column("until", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("job", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_migration_slots")),
-        comment="Retrievals that run now. One whose worker died is free again at `until`.",
+        comment="Retrievals that run now: places at a source, each as long as the lease of the job that holds it.",
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_migration_slots_source_until"), "migration_slots", ["source", "until"], unique=False)
+    op.create_index(op.f("ix_migration_slots_source"), "migration_slots", ["source"], unique=False)
 
 
 def _sources() -> None:

@@ -1,0 +1,157 @@
+"""Further processes of one ``vna migrate run``: Python computes on one processor a process, and a migration computes most of the time.
+
+They are forked before the archive is opened, open it while the inventory is taken, and take studies from the ledger as any other worker
+does. One that dies loses nothing: its studies are taken again as soon as that is seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import IO, Final
+
+from vna_core.bootstrap import open_archive
+from vna_core.bootstrap_migration import migration_worker
+from vna_core.cli.forked import Forked
+from vna_core.cli.migrate_progress import Fetched, worker_name
+from vna_core.configuration import Settings
+from vna_core.domain.outcome import IngestResult
+from vna_core.jobs import EmbeddedEngine, LedgerWork
+from vna_core.migration.campaign import LOOK
+
+GRACE: Final = 10.0
+"""Seconds that a helper may take to end when nothing is left to do, before it is killed."""
+
+_NAME: Final = "vna-migrate"
+
+
+class ForkedHelpers:
+    """See `vna_core.migration.campaign.Helpers`. To be made before the calling process has threads or an open archive.
+
+    Parameters
+    ----------
+    processes
+        How many work at once at most, the calling one among them.
+    """
+
+    def __init__(self, settings: Settings, processes: int, told: Callable[[Fetched], object]) -> None:
+        self._settings, self._told = settings, told
+        self.processes = processes
+        self._helpers = [_Helper(self._live) for _ in range(processes - 1)]
+        self._taking_part: list[_Helper] = []
+        self._reading: list[threading.Thread] = []
+
+    def prepare(self) -> None:
+        """Have them open the archive, whose tables are there now."""
+        for one in self._helpers:
+            one.say("open")
+
+    def begin(self, retrievals: int, processes: int) -> int:
+        """See `Helpers.begin`."""
+        taking_part = self._helpers[: max(0, min(processes, retrievals) - 1)]
+        for one in self._helpers[len(taking_part) :]:
+            one.dismiss()
+        share = -(-retrievals // (len(taking_part) + 1))
+        self._taking_part = taking_part
+        for one in taking_part:
+            one.say(str(share))
+            reading = threading.Thread(target=self._read, args=(one.results,), name="helper", daemon=True)
+            reading.start()
+            self._reading.append(reading)
+        return share
+
+    def lost(self) -> list[str]:
+        """See `Helpers.lost`."""
+        ended = [one for one in self._taking_part if one.process.poll() is not None]
+        self._taking_part = [one for one in self._taking_part if one not in ended]
+        return [worker_name(one.process.pid) for one in ended]
+
+    def end(self) -> None:
+        """See `Helpers.end`. May be called twice, and without `begin`."""
+        for one in self._helpers:
+            one.dismiss()
+        for one in self._helpers:
+            if one.process.wait(GRACE) is None:
+                one.process.send(signal.SIGKILL)
+                one.process.wait(GRACE)
+        for reading in self._reading:
+            reading.join()
+        for one in self._helpers:
+            one.results.close()
+        self._helpers, self._reading = [], []
+
+    close = end
+
+    def _read(self, results: IO[str]) -> None:
+        for line in results:
+            if line.endswith("\n"):  # a helper that died in the middle of a line has told nothing
+                self._told(Fetched(*json.loads(line)))
+
+    def _live(self, orders: IO[str], results: IO[str]) -> None:
+        """The life of a helper: until its orders end."""
+        if not orders.readline():
+            return
+        writing = threading.Lock()
+
+        def tell(result: IngestResult) -> None:
+            line = json.dumps(Fetched.of(result).as_list()) + "\n"
+            with writing:
+                results.write(line)
+                results.flush()
+
+        with open_archive(self._settings, processes=self.processes) as archive:
+            threads = orders.readline()
+            if not threads:
+                return
+            name = worker_name()
+            worker = migration_worker(archive, name, tell)
+            jobs = self._settings.jobs.model_copy(update={"threads": int(threads), "poll": LOOK})
+            stop = threading.Event()
+            threading.Thread(target=_until_the_end, args=(orders, stop), name="orders", daemon=True).start()
+            try:
+                EmbeddedEngine(LedgerWork(archive.catalogue.jobs, worker.handlers(), jobs, name)).run(stop)
+            finally:
+                worker.close()
+
+
+def _until_the_end(orders: IO[str], stop: threading.Event) -> None:
+    orders.read()
+    stop.set()
+
+
+class _Helper:
+    """One process, and the pipes to and from it."""
+
+    def __init__(self, live: Callable[[IO[str], IO[str]], None]) -> None:
+        orders_read, orders_write = os.pipe()
+        results_read, results_write = os.pipe()
+        self.process = Forked(
+            _NAME, lambda: live(os.fdopen(orders_read), os.fdopen(results_write, "w")), (orders_read, results_write)
+        )
+        os.close(orders_read)
+        os.close(results_write)
+        self._orders = os.fdopen(orders_write, "w")
+        self.results = os.fdopen(results_read)
+
+    def say(self, order: str) -> None:
+        """Give an order. A helper that died meanwhile does not hear it: the others do its work."""
+        try:
+            self._orders.write(order + "\n")
+            self._orders.flush()
+        except BrokenPipeError:
+            return
+
+    def dismiss(self) -> None:
+        """Nothing is left to do. May be called twice."""
+        try:
+            self._orders.close()
+        except BrokenPipeError:
+            return
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
