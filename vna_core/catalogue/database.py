@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, Insert, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
+from vna_core.catalogue.compiled_statements import CompiledStatements
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, ConfigurationError, OutOfResources, VnaError
 
@@ -77,9 +78,18 @@ class Session:
             self._driver.cursor().executemany(sql, rows)
 
     def run(self, statement: ClauseElement) -> Any:
-        """Compile and execute a statement that carries its values; the driver's cursor."""
-        prepared = self._database.prepare(statement)
-        return self.execute(prepared.sql, prepared.arrange(prepared.values))
+        """Execute a statement that carries its values; the driver's cursor."""
+        return self.execute(*self._database.statements.arranged(statement))
+
+    def run_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute an INSERT, UPDATE or DELETE once for each row of values; all rows have the same names.
+
+        What an INSERT writes are the columns so named; other statements name their values with ``bindparam``.
+        """
+        if rows:
+            names = tuple(rows[0]) if isinstance(statement, Insert) else ()
+            sql, order, carried = self._database.statements.named(statement, names)
+            self.executemany(sql, [[row[name] if name in row else carried[name] for name in order] for row in rows])
 
     @property
     def usable(self) -> bool:
@@ -108,6 +118,7 @@ class Database:
         self._timeout = settings.busy_timeout
         self.engine = _engine(self.url, settings.busy_timeout, durable)
         self.driver: Any = self.engine.dialect.dbapi
+        self.statements = CompiledStatements(self.engine.dialect)
         self._idle: list[Session] = []
         self._writer = threading.Lock()
         self._lock_path = None if self.is_postgresql else f"{self.url.database}.writer"
@@ -115,7 +126,7 @@ class Database:
         self._lock_pid = -1
 
     def prepare(self, statement: ClauseElement) -> Prepared:
-        """SQL text of a statement for this database's driver."""
+        """SQL text of a statement for this database's driver, to be kept and executed again and again."""
         compiled: Any = statement.compile(dialect=self.engine.dialect, compile_kwargs={"render_postcompile": True})
         return Prepared(str(compiled), tuple(compiled.positiontup or ()), compiled.construct_params(_check=False))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
 
 from vna_core.catalogue.database import Session
 from vna_core.catalogue.object_uses import is_kept_for_deletion, is_read, other_store
@@ -17,6 +18,7 @@ from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.packs import Leftover, NewPack, StoredVersion
 from vna_core.domain.placement import OK
 
+_PIECE: Final = 500
 WHEN_PACKED: Final = 1 << 62
 """Moment of what is left over in a store as soon as that has the pack, which it may never get."""
 
@@ -38,12 +40,9 @@ def list_pack(session: Session, new: NewPack, now: int) -> int:
         )
     )
     (pk,) = session.run(select(packs.c.pk).where(packs.c.key == to_stored(new.key))).fetchone()
-    for ordinal, one in enumerate(new.members):
-        session.run(
-            insert(pack_members).values(
-                pack_fk=pk, ordinal=ordinal, instance_fk=one.instance, sha256=one.sha256, offset=one.offset, length=one.length
-            )
-        )
+    names = ("pack_fk", "ordinal", "instance_fk", "sha256", "offset", "length")
+    rows = ((pk, at, one.instance, one.sha256, one.offset, one.length) for at, one in enumerate(new.members))
+    session.run_many(insert(pack_members), [dict(zip(names, row, strict=True)) for row in rows])
     return int(pk)
 
 
@@ -80,20 +79,42 @@ def point_into(session: Session, new: NewPack, store: str, moved: Iterable[Store
     What was taken from another store gets a further copy: what it is read from there stays until that store has the pack.
     """
     offsets = {(one.instance, one.sha256): one.offset for one in new.members}
-    for one in moved:
-        here = {"key": to_stored(new.key), "offset": offsets[one.held.pk, one.sha256]}
-        of = {table: _was_at(table, one) for table in (locations, generations)}
-        session.run(update(generations).where(of[generations]).values(store=to_stored(store), **here))
-        if one.location.store == store:
-            session.run(update(locations).where(of[locations]).values(**here))
-        elif session.run(select(locations.c.ordinal).where(of[locations])).fetchone() is not None:
-            _add_location(session, one.held.pk, store, length=one.size, **here)
+    key = to_stored(new.key)
+    moves: list[dict[str, Any]] = [
+        {
+            "instance": one.held.pk,
+            "from_store": to_stored(one.location.store),
+            "from_key": to_stored(one.location.key),
+            "from_offset": one.location.offset,
+            "to_offset": offsets[one.held.pk, one.sha256],
+            "size": one.size,
+        }
+        for one in moved
+    ]
+    here = {"key": key, "offset": bindparam("to_offset")}
+    session.run_many(update(generations).where(_was_at(generations)).values(store=to_stored(store), **here), moves)
+    ours = [move for move in moves if move["from_store"] == to_stored(store)]
+    session.run_many(update(locations).where(_was_at(locations), _in_store()).values(**here), ours)
+    for move in moves:
+        if move["from_store"] != to_stored(store) and session.run(_found_at(move)).fetchone() is not None:
+            _add_location(session, move["instance"], store, key=key, offset=move["to_offset"], length=move["size"])
 
 
-def _was_at(table: Table, one: StoredVersion) -> ColumnElement[bool]:
-    where = one.location
-    there = (table.c.instance_fk == one.held.pk) & (table.c.key == to_stored(where.key)) & (table.c.offset == where.offset)
-    return there & (table.c.store == to_stored(where.store)) if table is locations else there
+def _was_at(table: Table) -> ColumnElement[bool]:
+    """Where a moved object was before; its values come later."""
+    there = (table.c.instance_fk == bindparam("instance")) & (table.c.key == bindparam("from_key"))
+    return there & (table.c.offset == bindparam("from_offset"))
+
+
+def _in_store() -> ColumnElement[bool]:
+    return locations.c.store == bindparam("from_store")
+
+
+def _found_at(move: Mapping[str, Any]) -> Any:
+    where = (locations.c.instance_fk == move["instance"]) & (locations.c.store == move["from_store"])
+    return select(locations.c.ordinal).where(
+        where, locations.c.key == move["from_key"], locations.c.offset == move["from_offset"]
+    )
 
 
 def _add_location(session: Session, instance: int, store: str, **where: Any) -> None:
@@ -104,14 +125,18 @@ def _add_location(session: Session, instance: int, store: str, **where: Any) -> 
 
 def leave(session: Session, store: str, objects: Iterable[tuple[str, int]], not_before: int) -> None:
     """Have objects (key and version, 0 for a pack) removed later."""
+    new: dict[str, int] = {}
     for key, instance in objects:
-        here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
-        if session.run(select(pack_leftovers.c.key).where(here)).fetchone() is None:
-            session.run(
-                insert(pack_leftovers).values(
-                    store=to_stored(store), key=to_stored(key), instance_fk=instance, not_before=not_before
-                )
-            )
+        new.setdefault(to_stored(key), instance)
+    name = to_stored(store)
+    keys = list(new)
+    for at in range(0, len(keys), _PIECE):
+        these = pack_leftovers.c.key.in_(keys[at : at + _PIECE])
+        waiting = select(pack_leftovers.c.key).where(pack_leftovers.c.store == name, these)
+        for (key,) in session.run(waiting).fetchall():
+            del new[key]
+    rows = [{"store": name, "key": key, "instance_fk": pk, "not_before": not_before} for key, pk in new.items()]
+    session.run_many(insert(pack_leftovers), rows)
 
 
 def leave_empty_packs(session: Session, store: str, study: str, series: str, not_before: int) -> None:
@@ -129,25 +154,54 @@ def leave_empty_packs(session: Session, store: str, study: str, series: str, not
 
 def copy_everything(session: Session, pack: int, key: str, store: str) -> list[tuple[str, int]]:
     """Point versions at a pack's copy in another store, instead of their loose objects there; those, as (key, version)."""
-    listed = session.run(select(pack_members).where(pack_members.c.pack_fk == pack)).fetchall()
+    columns = (pack_members.c.instance_fk, pack_members.c.sha256, pack_members.c.offset, pack_members.c.length)
+    listed = session.run(select(*columns).where(pack_members.c.pack_fk == pack)).fetchall()
+    noted = _locations_of(session, pack)
     left: list[tuple[str, int]] = []
-    for _, _, instance, sha256, offset, length in listed:
-        left += _copy_one(session, (instance, sha256, offset, length), key, store)
+    gone, new = list[dict[str, Any]](), list[dict[str, Any]]()
+    for instance, sha256, offset, length in listed:
+        places = noted.get(instance, [])
+        if not any((one.key, one.offset) == (key, offset) for one in places):
+            left += _copy_generation(session, (instance, sha256, offset, length), key, store)
+            continue
+        others = [one for one in places if one.store == store and (one.key, one.offset) != (key, offset)]
+        left += [(one.key, instance if one.offset == 0 else 0) for one in others]
+        gone += [{"instance": instance, "number": one.ordinal} for one in others]
+        stay = [one for one in places if one not in others]
+        if not any(one.store == store for one in stay):
+            added = _Noted(max(one.ordinal for one in places) + 1, store, key, offset)
+            new.append(_row_of(instance, added, length))
+            stay.append(added)
+        noted[instance] = stay
+    this = (locations.c.instance_fk == bindparam("instance")) & (locations.c.ordinal == bindparam("number"))
+    session.run_many(delete(locations).where(this), gone)
+    session.run_many(insert(locations), new)
     return left
 
 
-def _copy_one(session: Session, member: tuple[int, str, int, int], key: str, store: str) -> list[tuple[str, int]]:
-    instance, sha256, offset, length = member
-    columns = (locations.c.ordinal, locations.c.store, locations.c.key, locations.c.offset)
-    rows = session.run(select(*columns).where(locations.c.instance_fk == instance)).fetchall()
-    if not any(from_stored(row[2]) == key and row[3] == offset for row in rows):
-        return _copy_generation(session, member, key, store)
-    others = [row for row in rows if from_stored(row[1]) == store and (from_stored(row[2]), row[3]) != (key, offset)]
-    for row in others:
-        session.run(delete(locations).where(locations.c.instance_fk == instance, locations.c.ordinal == row[0]))
-    if not any(from_stored(row[1]) == store and row not in others for row in rows):
-        _add_location(session, instance, store, key=to_stored(key), offset=offset, length=length)
-    return [(from_stored(row[2]), instance if row[3] == 0 else 0) for row in others]
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """One row of `locations`, of a known version."""
+
+    ordinal: int
+    store: str
+    key: str
+    offset: int
+
+
+def _locations_of(session: Session, pack: int) -> dict[int, list[_Noted]]:
+    """Where the versions that a pack has members of are, by their keys."""
+    columns = (locations.c.instance_fk, locations.c.ordinal, locations.c.store, locations.c.key, locations.c.offset)
+    members = select(pack_members.c.instance_fk).where(pack_members.c.pack_fk == pack)
+    noted: dict[int, list[_Noted]] = {}
+    for row in session.run(select(*columns).where(locations.c.instance_fk.in_(members))).fetchall():
+        noted.setdefault(row[0], []).append(_Noted(row[1], from_stored(row[2]), from_stored(row[3]), row[4]))
+    return noted
+
+
+def _row_of(instance: int, one: _Noted, length: int) -> dict[str, Any]:
+    where = {"store": to_stored(one.store), "key": to_stored(one.key), "offset": one.offset, "length": length}
+    return {"instance_fk": instance, "ordinal": one.ordinal, **where}
 
 
 def _copy_generation(session: Session, member: tuple[int, str, int, int], key: str, store: str) -> list[tuple[str, int]]:
@@ -166,12 +220,15 @@ def leave_where_packed(session: Session, stores: Iterable[str], moved: Iterable[
 
     Earlier objects are noted in one store and kept in all.
     """
+    loose: dict[str, list[tuple[str, int]]] = {}
     for one in moved:
         if one.location.key.startswith(LOOSE):
             is_earlier, noted = one.sha256 != one.held.sha256, {where.store for where in one.held.locations}
             for store in stores:
                 if is_earlier or store in noted:
-                    leave(session, store, [(one.location.key, one.held.pk)], WHEN_PACKED)
+                    loose.setdefault(store, []).append((one.location.key, one.held.pk))
+    for store, objects in loose.items():
+        leave(session, store, objects, WHEN_PACKED)
 
 
 def release_where_packed(session: Session, pack: int, store: str, not_before: int) -> None:
@@ -202,13 +259,18 @@ def fate_of(session: Session, store: str, key: str, instance: int, *, everywhere
 
 def postpone_leftovers(session: Session, store: str, keys: Sequence[str], until: int) -> None:
     """They are looked at again later."""
-    for key in keys:
-        here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
-        session.run(update(pack_leftovers).where(here).values(not_before=until))
+    session.run_many(update(pack_leftovers).where(_of_store(store)).values(not_before=until), _named(keys))
 
 
 def forget_leftovers(session: Session, store: str, keys: Sequence[str]) -> None:
     """They are gone, or in use again."""
-    for key in keys:
-        here = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
-        session.run(delete(pack_leftovers).where(here))
+    session.run_many(delete(pack_leftovers).where(_of_store(store)), _named(keys))
+
+
+def _of_store(store: str) -> ColumnElement[bool]:
+    """One object that is left over in a store; its key comes later."""
+    return (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == bindparam("left"))
+
+
+def _named(keys: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"left": to_stored(key)} for key in keys]

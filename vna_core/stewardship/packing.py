@@ -16,6 +16,7 @@ from vna_core.archival_storage.packs import (
     PackInput,
     PackWriter,
     Volume,
+    looked_at,
     member_name,
     read_pack,
     volume_of,
@@ -29,7 +30,7 @@ from vna_core.ports.storage import Store
 
 _log = structlog.get_logger(__name__)
 
-Headers = dict[int, dict[str, Any]]
+Headers = dict[int, Mapping[str, Any]]
 Step = Callable[[str], object]
 
 
@@ -58,7 +59,8 @@ def batches(objects: Sequence[StoredVersion], headers: Headers, largest: int) ->
     """Objects cut into packs of at most `largest` octets: current ones in the order of the volume, then the others."""
     shown = [one for one in objects if one.is_current and one.held.number_of_frames]
     shown = [shown[at] for at in volume_order([headers.get(one.held.pk, {}) for one in shown])]
-    rest = sorted((one for one in objects if one not in shown), key=lambda one: (one.sop_instance_uid, one.sha256))
+    others = (one for one in objects if not (one.is_current and one.held.number_of_frames))
+    rest = sorted(others, key=lambda one: (one.sop_instance_uid, one.sha256))
     groups: list[list[StoredVersion]] = []
     room = 0
     for one in (*shown, *rest):
@@ -78,8 +80,8 @@ def _volume(group: Sequence[StoredVersion], headers: Headers) -> Volume | None:
 
 
 def parsed_headers(packed: dict[int, bytes]) -> Headers:
-    """DICOM JSON of versions as documents."""
-    return {pk: json.loads(text) for pk, text in packed.items()}
+    """What of the DICOM JSON of versions tells how they lie in a pack."""
+    return {pk: looked_at(json.loads(text)) for pk, text in packed.items()}
 
 
 def make_pack(

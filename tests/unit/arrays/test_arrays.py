@@ -22,7 +22,9 @@ from zarr.storage import MemoryStore
 from tests.unit.arrays.array_samples import SERIES, STUDY, bits, enhanced, image, slice_of, slide
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from vna_core.access.arrays import SeriesArrays, open_instance, open_series
-from vna_core.domain.errors import NotFound
+from vna_core.access.arrays.whole_volumes import FramePipeline
+from vna_core.access.arrays.zarr_store import ArchiveZarrStore
+from vna_core.domain.errors import DigestMismatch, NotFound
 
 
 @pytest.fixture
@@ -204,6 +206,36 @@ def test_sparse_tiles_lie_where_they_say_and_the_rest_is_empty(archive: SmallArc
     expected = np.zeros_like(plane)
     expected[16:, :16], expected[:16, 16:] = plane[16:, :16], plane[:16, 16:]
     assert np.array_equal(found, expected)
+
+
+def _part(length: int) -> st.SearchStrategy[Any]:
+    ends = st.integers(-length, length)
+    return st.integers(-length, length - 1) | st.builds(slice, ends, ends, st.integers(1, 3))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.tuples(_part(5), _part(6), _part(5)), st.lists(st.integers(0, 4), min_size=1, max_size=6))
+def test_many_frames_at_once_are_what_zarr_reads_one_by_one(archive: SmallArchive, wanted: Any, planes: list[int]) -> None:
+    if not archive.files():
+        offered(archive, [slice_of(number, float(number)) for number in range(1, 6)])
+    arrays = SeriesArrays.of_series(archive.catalogue, archive.retriever, STUDY, SERIES)
+    one_by_one = array(zarr.open_group(ArchiveZarrStore(arrays), mode="r"))
+    together = array(open_series(archive.catalogue, archive.retriever, STUDY, SERIES))
+    assert type(together.async_array.codec_pipeline) is FramePipeline is not type(one_by_one.async_array.codec_pipeline)
+    assert np.array_equal(together[wanted], one_by_one[wanted])
+    assert np.array_equal(together.oindex[planes, 1:4, [4, 0]], one_by_one.oindex[planes, 1:4, [4, 0]])
+    assert np.array_equal(together.vindex[planes, planes, planes], one_by_one.vindex[planes, planes, planes])
+
+
+def test_a_damaged_frame_of_many_is_an_error(archive: SmallArchive) -> None:
+    volume = array(offered(archive, [slice_of(number, float(number)) for number in range(1, 6)]))
+    place = archive.catalogue.instances()[2].locations[0]
+    octets = bytearray(archive.store.read(place.key))
+    octets[len(octets) // 2] ^= 1
+    archive.store.delete(place.key)
+    archive.store.create(place.key, [bytes(octets)])
+    with pytest.raises(DigestMismatch):
+        volume[...]
 
 
 def test_dask_computes_on_what_it_needs(archive: SmallArchive) -> None:

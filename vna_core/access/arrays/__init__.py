@@ -39,6 +39,7 @@ def open_instance(catalogue: Catalogue, retriever: Retriever, study: str, series
 def _opened(arrays: SeriesArrays) -> zarr.Group:
     import zarr  # here: most of the archive needs no arrays, and this takes long to load
 
+    from vna_core.access.arrays.whole_volumes import FrameGroup
     from vna_core.access.arrays.zarr_store import ArchiveZarrStore
 
-    return zarr.open_group(ArchiveZarrStore(arrays), mode="r")
+    return FrameGroup(zarr.open_group(ArchiveZarrStore(arrays), mode="r")._async_group)

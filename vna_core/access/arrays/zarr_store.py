@@ -26,25 +26,25 @@ class ArchiveZarrStore(Store):  # type: ignore[misc]
 
     def __init__(self, arrays: SeriesArrays) -> None:
         super().__init__(read_only=True)
-        self._arrays = arrays
+        self.arrays = arrays
         self._gathered = GatheredReads(arrays.runs, arrays.read_all)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ArchiveZarrStore) and other._arrays is self._arrays
+        return isinstance(other, ArchiveZarrStore) and other.arrays is self.arrays
 
     def __hash__(self) -> int:
-        return id(self._arrays)
+        return id(self.arrays)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Octets under a key, or a part of them; None when there are none."""
         octets: bytes | memoryview | None
-        is_prompt = self._arrays.is_prompt(key)
-        if byte_range is None and self._arrays.is_small(key):
-            octets = self._arrays.read_all((key,))[0] if is_prompt else await self._gathered.read(key)
+        is_prompt = self.arrays.is_prompt(key)
+        if byte_range is None and self.arrays.is_small(key):
+            octets = self.arrays.read_all((key,))[0] if is_prompt else await self._gathered.read(key)
         elif is_prompt:
-            octets = self._arrays.read(key, *_asked(byte_range))
+            octets = self.arrays.read(key, *_asked(byte_range))
         else:  # several wait for the network at once
-            octets = await asyncio.to_thread(self._arrays.read, key, *_asked(byte_range))
+            octets = await asyncio.to_thread(self.arrays.read, key, *_asked(byte_range))
         return None if octets is None else prototype.buffer.from_bytes(octets)
 
     async def get_partial_values(
@@ -55,11 +55,11 @@ class ArchiveZarrStore(Store):  # type: ignore[misc]
 
     async def exists(self, key: str) -> bool:
         """Whether something is under a key."""
-        return self._arrays.size(key) is not None
+        return self.arrays.size(key) is not None
 
     async def getsize(self, key: str) -> int:
         """How many octets are under a key. Raises FileNotFoundError."""
-        size = self._arrays.size(key)
+        size = self.arrays.size(key)
         if size is None:
             raise FileNotFoundError(key)
         return size
@@ -95,8 +95,8 @@ class ArchiveZarrStore(Store):  # type: ignore[misc]
 
     def _keys(self) -> Iterator[str]:
         """Metadata, and chunks that have octets."""
-        yield from self._arrays.documents()
-        for number, picture in enumerate(self._arrays.pictures):
+        yield from self.arrays.documents()
+        for number, picture in enumerate(self.arrays.pictures):
             for level, layout in enumerate(picture.levels):
                 lengths = [range(ceil(length / chunk)) for length, chunk in zip(layout.shape, layout.chunk, strict=True)]
                 for index in product(*lengths):

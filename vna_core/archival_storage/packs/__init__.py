@@ -5,7 +5,7 @@
 
 from vna_core.archival_storage.packs.format import Pack, PackMember, member_name
 from vna_core.archival_storage.packs.reading import PackCheck, check_pack, read_pack
-from vna_core.archival_storage.packs.volume import Volume, volume_of, volume_order
+from vna_core.archival_storage.packs.volume import Volume, looked_at, volume_of, volume_order
 from vna_core.archival_storage.packs.writing import PackInput, PackWriter
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "PackWriter",
     "Volume",
     "check_pack",
+    "looked_at",
     "member_name",
     "read_pack",
     "volume_of",

@@ -28,6 +28,9 @@ _ATTRIBUTES: Final = {
 }
 _POSITION: Final = "00200032"
 _ORIENTATION: Final = "00200037"
+_LOOKED_AT: Final = frozenset(
+    (*_DESCRIPTION, *_ATTRIBUTES.values(), _POSITION, _ORIENTATION, _FLOAT, _DOUBLE, "00200013", "00080018")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class Volume:
     shape: tuple[int, ...]
     frame_size: int
     metadata: bytes
+
+
+def looked_at(header: Header) -> Header:
+    """What of a header `volume_order` and `volume_of` look at: some twenty elements of hundreds, for series of thousands."""
+    return {tag: header[tag] for tag in _LOOKED_AT & header.keys()}
 
 
 def volume_order(headers: Sequence[Header]) -> list[int]:
