@@ -49,7 +49,7 @@ def open_federation(archive: Archive) -> Federation | None:
 
 
 def correction_sender(archive: Archive) -> CorrectionSender:
-    """What tells members corrections. Raises ConfigurationError for an address that is none."""
+    """What tells members corrections."""
     settings = archive.settings
     telling = Telling(settings.federation.members, settings.dimse.aet, archive.catalogue)
     return CorrectionSender(archive.catalogue, telling)

@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vna_core.configuration.section import Section
 from vna_core.domain.corrections import CorrectionKind
+
+_NOTES: Final = frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE))
+TOLD_BY: Final[Mapping[str, frozenset[CorrectionKind]]] = {
+    "vna+http": frozenset(CorrectionKind),
+    "vna+https": frozenset(CorrectionKind),
+    "mllp": frozenset((CorrectionKind.MERGE,)),
+    "dimse": _NOTES,
+    "dicomweb+http": _NOTES,
+    "dicomweb+https": _NOTES,
+}
+"""What can be told by which kind of address."""
+
+
+def told_at(corrections: Mapping[Any, str], kind: CorrectionKind) -> SplitResult | None:
+    """Where corrections of a kind are told; None: nowhere. Raises ValueError for an address that is none, or takes no such corrections."""
+    url = corrections.get(kind.value, "")
+    if not url and kind is not CorrectionKind.EXPIRE:
+        url = corrections.get("all", "")
+    if not url:
+        return None
+    try:
+        address = urlsplit(url)
+        port = address.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is no address") from error
+    kinds = TOLD_BY.get(address.scheme)
+    if kinds is None:
+        raise ValueError(
+            f"{url!r}: corrections are told to an address that begins with {', '.join(f'{one}:' for one in TOLD_BY)}"
+        )
+    if kind not in kinds:
+        raise ValueError(f"{kind.value} cannot be told to {url!r}: {address.scheme} takes {', '.join(sorted(kinds))}")
+    if not address.hostname or (port is None and address.scheme in ("mllp", "dimse")):
+        raise ValueError(f"{url!r} names no {'port' if address.hostname else 'host'}")
+    return address
 
 
 class MemberSettings(Section):
@@ -38,6 +74,13 @@ class MemberSettings(Section):
     rows: int = Field(
         5000, ge=1, description="Most answers taken from it for one query; what is more is told as a partial answer."
     )
+
+    @field_validator("corrections")
+    @classmethod
+    def _can_be_told(cls, corrections: dict[str, str]) -> dict[str, str]:
+        for kind in CorrectionKind:
+            told_at(corrections, kind)
+        return corrections
 
 
 def told_kinds(members: Mapping[str, MemberSettings]) -> dict[str, frozenset[CorrectionKind]]:

@@ -161,7 +161,7 @@ class _Gathering:
         self._located = located
         self._outcome = outcome
         self._settings = fetcher._settings
-        self._arrived: queue.Queue[Brought | str] = queue.Queue()
+        self._arrived: queue.SimpleQueue[Brought | str] = queue.SimpleQueue()
         self._deadline = Deadline(self._settings.retrieve_deadline)
         self._running: dict[str, Deadline] = {}
         self._tried: set[str] = set()

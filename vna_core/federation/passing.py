@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,25 +108,38 @@ class Passed:
             return None
         one, head = found
         octets = received.octets
-        folder = self._folder_of(received.source, one.study_instance_uid)
-        partial = folder / f".{secrets.token_hex(8)}"
-        checksum = 0
+        pieces = (head, *octets.chunks()) if head else octets.chunks()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                for piece in (head, *octets.chunks()) if head else octets.chunks():
-                    checksum = extended(checksum, piece)
-                    file.write(piece)
-            path = folder / f"{key_segment(one.sop_instance_uid)}.{checksum:08x}"
-            partial.rename(path)
+            path, checksum = self._write(self._folder_of(received.source, one.study_instance_uid), one.sop_instance_uid, pieces)
         except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
             return None  # the rooms tell what is wrong with the disk
         content = octets.memory if octets.size <= AT_HAND else None
         if content is not None and head:
             content = head + content
         return replace(one, path=path, crc32c=checksum, content=content)
+
+    @staticmethod
+    def _write(folder: Path, sop: str, pieces: Iterable[bytes | memoryview]) -> tuple[Path, int]:
+        """A file under its name as soon as it is whole, and its checksum. Raises OSError."""
+        partial = f"{folder}/.{secrets.token_hex(8)}"
+        try:
+            file = open(partial, "xb")  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = open(partial, "xb")  # noqa: SIM115 - closed below
+        checksum = 0
+        try:
+            with file:
+                for piece in pieces:
+                    checksum = extended(checksum, piece)
+                    file.write(piece)
+            path = f"{folder}/{key_segment(sop)}.{checksum:08x}"
+            os.rename(partial, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+            raise
+        return Path(path), checksum
 
     def known(self, source: Source, study: str) -> dict[str, Path]:
         """Files kept of a member's study, by their SOP Instance UID as a segment of a key."""

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from vna_core.catalogue import Catalogue
-from vna_core.configuration.federation import MemberSettings
+from vna_core.configuration.federation import MemberSettings, told_at
 from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command, Field
@@ -21,7 +20,7 @@ from vna_core.dicom.network.web_client import WebClient, authorization
 from vna_core.dicom.rejection_note import Rejected, write_note
 from vna_core.domain.corrections import Correction, CorrectionKind, Rejection
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import ConfigurationError, NotOffered, PeerError, PeerUnavailable
+from vna_core.domain.errors import NotOffered, PeerError, PeerUnavailable
 from vna_core.domain.identifiers import PatientKey, uid_is_valid
 
 PATIENCE: Final = 60.0
@@ -29,15 +28,6 @@ PATIENCE: Final = 60.0
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
 _OUT_OF_RESOURCES: Final = 0xA700
 _DATA_SET: Final = 132
-SCHEMES: Final = {
-    "vna+http": frozenset(CorrectionKind),
-    "vna+https": frozenset(CorrectionKind),
-    "mllp": frozenset((CorrectionKind.MERGE,)),
-    "dimse": frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE)),
-    "dicomweb+http": frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE)),
-    "dicomweb+https": frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE)),
-}
-"""What can be told by which kind of address."""
 
 
 class Channel(Protocol):
@@ -64,24 +54,12 @@ class Channel(Protocol):
         """
 
 
-def open_channel(member: str, kind: CorrectionKind, settings: MemberSettings, calling: str) -> Channel | None:
-    """How a member is told corrections of a kind; None: it takes none. Raises ConfigurationError."""
-    url = settings.corrections.get(kind.value, "")
-    if not url and kind is not CorrectionKind.EXPIRE:
-        url = settings.corrections.get("all", "")
-    if not url:
+def open_channel(kind: CorrectionKind, settings: MemberSettings, calling: str) -> Channel | None:
+    """How a member is told corrections of a kind; None: it takes none."""
+    address = told_at(settings.corrections, kind)
+    if address is None:
         return None
-    try:
-        address = urlsplit(url)
-        host, port = address.hostname or "", address.port
-    except ValueError as error:
-        raise ConfigurationError(f"Member {member!r}: {url!r} is no address.", setting="federation.members") from error
-    needs_port = address.scheme in ("mllp", "dimse")
-    if kind not in SCHEMES.get(address.scheme, ()) or not host or (needs_port and port is None):
-        raise ConfigurationError(
-            f"Member {member!r}: {kind.value} cannot be told to {url!r}; see `vna corrections --help`.",
-            setting="federation.members",
-        )
+    host, port = address.hostname or "", address.port
     if address.scheme == "mllp":
         return MergeMessage(host, port or 0)
     if address.scheme == "dimse":
@@ -236,13 +214,7 @@ class PostedNote:
 
 
 class Telling:
-    """The addresses of all members, opened once.
-
-    Raises
-    ------
-    ConfigurationError
-        An address is none, or cannot be told what it is given for.
-    """
+    """The addresses of all members, opened once."""
 
     def __init__(self, members: dict[str, MemberSettings], calling: str, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -250,7 +222,7 @@ class Telling:
             (name, kind): channel
             for name, one in members.items()
             for kind in CorrectionKind
-            if (channel := open_channel(name, kind, one, calling)) is not None
+            if (channel := open_channel(kind, one, calling)) is not None
         }
 
     def __call__(self, correction: Correction, member: str) -> None:

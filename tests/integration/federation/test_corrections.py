@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import correction_sender
 from vna_core.bootstrap_jobs import job_work
 from vna_core.cli.options import operator
-from vna_core.configuration import Settings
+from vna_core.configuration import Settings, load_settings
 from vna_core.domain.corrections import CorrectionKind, Rejection
 from vna_core.domain.errors import ConfigurationError, PeerUnavailable, UnderHold
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import LinkKind, LinkOrigin
 from vna_core.domain.octets import Source
 from vna_core.domain.stewardship import Extent
-from vna_core.federation.telling import merge_message, open_channel
+from vna_core.federation.telling import merge_message
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import DimseServer
 from vna_core.gateways.hl7.message import parse
@@ -289,8 +290,26 @@ def test_merges_are_written_so_that_no_id_breaks_the_message() -> None:
     assert message.trigger == "ADT^A40" and len(message.segments) == 4
 
 
-@pytest.mark.parametrize("url", ["mllp://host:1", "ftp://host", "dimse://host", "nonsense", "dimse://A@host:x"])
-def test_an_address_that_cannot_take_it_is_refused_at_start(url: str) -> None:
-    member = settings(Path("."), federation={"members": {"m": {"url": "x", "corrections": {"reject": url}}}})
-    with pytest.raises(ConfigurationError):
-        open_channel("m", CorrectionKind.REJECT, member.federation.members["m"], "VNA")
+@pytest.mark.parametrize(
+    ("corrections", "why"),
+    [
+        ({"reject": "mllp://host:1"}, "reject cannot be told"),
+        ({"all": "mllp://host:1"}, "cannot be told"),
+        ({"merge": "dimse://A@host:104"}, "merge cannot be told"),
+        ({"reject": "ftp://host"}, "begins with vna"),
+        ({"reject": "nonsense"}, "begins with vna"),
+        ({"reject": "dimse://host"}, "names no port"),
+        ({"merge": "mllp://:1"}, "names no host"),
+        ({"reject": "dimse://A@host:x"}, "is no address"),
+    ],
+)
+def test_an_address_that_cannot_take_it_is_refused_where_the_configuration_is_read(
+    corrections: dict[str, str], why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "vna.yaml"
+    file.write_text(json.dumps({"federation": {"members": {"m": {"url": "x", "corrections": corrections}}}}, indent=1))
+    with pytest.raises(ConfigurationError) as told:
+        load_settings(file)
+    assert why in told.value.message and "corrections" in told.value.message
+    file.write_text(file.read_text().replace(next(iter(corrections.values())), "vna+http://host"))
+    load_settings(file)
