@@ -8,6 +8,7 @@ import secrets
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
+from io import BytesIO
 from typing import Any, Final
 
 from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
@@ -60,9 +61,9 @@ class ObjectWriter:
         return StoredObject(upload.key, size, digest)
 
     def _put(self, name: str, upload: Upload, parameters: Mapping[str, Any]) -> None:
-        body = upload.small or b""
+        body = BytesIO(upload.small or b"")  # handed over as octets it would be copied once more
         checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
-        self._client.call("put_object", name, Body=bytes(body), ChecksumSHA256=checksum, **self._condition, **parameters)
+        self._client.call("put_object", name, Body=body, ChecksumSHA256=checksum, **self._condition, **parameters)
 
     def _send_parts(self, name: str, upload: Upload, parameters: Mapping[str, Any]) -> None:
         """Every part with its digest; on any failure the upload is aborted, so that nothing is left or paid for."""
@@ -77,7 +78,7 @@ class ObjectWriter:
                     parts.append(self._arrived(*pending.popleft(), name))
                 checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
                 part = {"PartNumber": number, "ChecksumSHA256": checksum}
-                request = {**part, "UploadId": upload_id, "Body": bytes(body), **self._customer_key}
+                request = {**part, "UploadId": upload_id, "Body": BytesIO(body), **self._customer_key}
                 pending.append((part, client.start("upload_part", name, **request)))
             while pending:
                 parts.append(self._arrived(*pending.popleft(), name))
