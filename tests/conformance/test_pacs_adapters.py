@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import pydicom
 import pytest
 
 from tests.peers.dcmqrscp import dcmqrscp
@@ -160,3 +162,25 @@ class TestOrthancFolder(WithPeer):
             for octets in held.files:
                 httpx2.post(f"{server.web}/instances", content=octets).raise_for_status()
         return MediaAdapter.open("orthanc-folder", str(folder / "storage"), {})
+
+
+def java_hash(text: str) -> str:
+    """What dcm4chee's ``{0020000D,hash}`` makes of a UID: `String.hashCode` in eight hexadecimal digits (vendor behaviour)."""
+    value = 0
+    for character in text:
+        value = (value * 31 + ord(character)) & 0xFFFFFFFF
+    return f"{value:08X}"
+
+
+class TestDcm4cheeFolder(PacsConformance):
+    """The storage folder of a dcm4chee: a folder a day, then hashes of UIDs; version 2 has an hour below the day."""
+
+    def open_source(self, held: Held, folder: Path) -> PacsAdapter:
+        for octets in held.files:
+            instance = pydicom.dcmread(io.BytesIO(octets), stop_before_pixels=True)
+            day = "2024/05/17" if instance.StudyInstanceUID != held.study(2) else "2009/3/9/14"
+            uids = (instance.StudyInstanceUID, instance.SeriesInstanceUID, instance.SOPInstanceUID)
+            place = folder / "fs1" / day / "/".join(map(java_hash, uids))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(octets)
+        return MediaAdapter.open("dcm4chee-folder", str(folder / "fs1"), {})

@@ -273,13 +273,16 @@ class Ledger:
     def queue_now(self, study: LedgerStudy, worker: str, ask: Ask, rule: str = "asked for") -> bool:
         """Queue one study before its turn; whether it was waiting, or waits already.
 
-        A study that went on since `study` was read is left where it is: somebody else asked for it.
+        A study that went on since `study` was read is left where it is: somebody else asked for it. So is one that is being
+        retrieved; its job is asked for, in case that its worker has died.
         """
         with self.writing(study.campaign, worker) as writing:
             if study.state in (StudyState.PARTIAL, StudyState.LISTED):
                 writing.move_study(study.pk, StudyState.INVENTORIED, rule, only_from=(study.state,))
             seen = (StudyState.INVENTORIED, study.state)
-            moved = writing.move_study(study.pk, StudyState.QUEUED, rule, only_from=seen)
+            moved = study.state is not StudyState.RETRIEVING and writing.move_study(
+                study.pk, StudyState.QUEUED, rule, only_from=seen
+            )
             if moved or study.state in (StudyState.QUEUED, StudyState.RETRIEVING):
                 ask(writing.session, study.pk)
                 return True

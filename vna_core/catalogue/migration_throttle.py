@@ -22,6 +22,9 @@ from vna_core.domain.jobs import Job
 SLOWER: Final = 3.0
 """A source this many times slower an instance than at its best is given less to do."""
 
+UNHURT: Final = 0.02
+"""Seconds an instance below which no source is taken to be slow: such differences are our own load, or that of the network."""
+
 REST: Final = 5.0
 """Seconds after a reduction in which no further one is made: what runs then still shows the old load."""
 
@@ -159,7 +162,7 @@ def _adapted(row: Any, most: int, instances: int, seconds: float, failed: bool) 
         best = min(best, seen) if best else seen
         best += _FORGET * (latency - best)  # what was best long ago is no measure for ever
     rested = at - reduced_at > REST * 1e6
-    slow = bool(best) and latency > SLOWER * best and instances > 0
+    slow = bool(best) and latency > max(SLOWER * best, UNHURT) and instances > 0
     if (failed or slow) and rested:
         return {"bound": max(1.0, bound / 2), "latency": latency, "best_latency": best, "reduced_at": at}
     if not failed and not slow:

@@ -26,6 +26,7 @@ from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.delivery_clock import DeliveryClock
 from vna_core.ports.pacs import PacsAdapter
 
 TRIES: Final = 3
@@ -104,6 +105,7 @@ class StudyFetch:
         self._bad_digests: set[int] = set()
         self._result = StudyResult(StudyState.RETRIEVING)
         self._deadline = Deadline()
+        self._clock = DeliveryClock()
 
     def run(self) -> StudyResult:
         """Fetch what has no end yet.
@@ -174,22 +176,23 @@ class StudyFetch:
                 yield series, tuple(sops)
 
     def _ask(self, series: str | None, sops: tuple[str, ...]) -> str:
-        begun, inside = time.perf_counter(), self._inside()
         self._deadline = Deadline(self._patience * (1 + len(sops or self._open) / 100))
         try:
-            report = self._adapter.fetch(self._study.study_instance_uid, self._deliver, series, sops, deadline=self._deadline)
+            with self._clock.retrieval():
+                report = self._adapter.fetch(self._study.study_instance_uid, self._deliver, series, sops, deadline=self._deadline)
         finally:
-            self._result.seconds["source"] += max(0.0, time.perf_counter() - begun - (self._inside() - inside))
+            self._result.seconds["source"] = self._clock.waited
         return report.message
-
-    def _inside(self) -> float:
-        return self._result.seconds["pipeline"] + self._result.seconds["store"]
 
     # -- what comes -------------------------------------------------------------------------------------------------------
 
     def _deliver(self, received: ReceivedInstance) -> None:
         """Take one instance over. Raises what the archive cannot take now, so that the source hears failure."""
-        self._beat()
+        with self._clock.delivery():
+            self._beat()
+            self._take_over(received)
+
+    def _take_over(self, received: ReceivedInstance) -> None:
         said, digest, size = received.sop_instance_uid, received.octets.sha256, received.octets.size
         promised = next((one for one in self._named.get(said, ()) if one.source_digest), None)
         if promised is not None and not _is(received, promised.source_digest):

@@ -6,6 +6,7 @@ reads a share of the objects, those first that were not read for longest. It sto
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -17,9 +18,9 @@ from typing import Final
 
 import structlog
 
-from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_content, digest_of_pack
+from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_content, digest_of_pack, is_pack
 from vna_core.catalogue import Catalogue
-from vna_core.catalogue.checks import DONE, MEMBERS, OK, ExpectedObject, ObjectCheck, ScrubRun, outcomes
+from vna_core.catalogue.checks import BAD, DONE, MEMBERS, OK, ExpectedObject, ObjectCheck, ScrubRun, outcomes
 from vna_core.domain.errors import DigestMismatch, KeyUnavailable, ObjectArchived, ObjectMissing, StoreUnavailable
 from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store, StoredObject
@@ -172,8 +173,11 @@ class Scrub:
                 return known if known is not None and known.outcome == ORPHANED else ObjectCheck(store, key, None, ORPHANED)
             return ObjectCheck(store, key) if known is None or known.outcome == ORPHANED else known
         if stored.size < wanted.size or (not wanted.packed and stored.size != wanted.size):
-            outcome = TRUNCATED if stored.size < wanted.size else ROT
-            return ObjectCheck(store, key, datetime.now(UTC), outcome, f"{stored.size} of {wanted.size} octets")
+            outcome, detail = TRUNCATED if stored.size < wanted.size else ROT, f"{stored.size} of {wanted.size} octets"
+            if is_pack(key):
+                with contextlib.suppress(ObjectArchived, ObjectMissing, KeyUnavailable):  # where they cannot be read, all are bad
+                    detail = f"{MEMBERS}{self._members(self._stores[store], key)[1]}: {detail}"
+            return ObjectCheck(store, key, datetime.now(UTC), outcome, detail)
         if known is None or known.outcome in (MISSING, TRUNCATED, ORPHANED):
             return ObjectCheck(store, key)  # to be read as soon as possible
         return known
@@ -227,9 +231,13 @@ class Scrub:
             return ObjectCheck(due.store, due.key, now, ORPHANED), 0
         try:
             if wanted is not None and wanted.packed:
-                outcome, detail, size = self._members(store, due.key)
+                outcome, bad, size = self._members(store, due.key)
+                detail = f"{MEMBERS}{bad}" if bad else ""
             else:
                 outcome, size = self._whole(store, due.key, wanted)
+            if outcome in BAD and is_pack(due.key):  # its members tell by their own digests which of them are bad
+                _, bad, again = self._members(store, due.key)
+                detail, size = f"{MEMBERS}{bad}", size + again
         except ObjectMissing:
             outcome = MISSING
         except DigestMismatch:  # a store that checks what it reads tells of damage itself
@@ -246,14 +254,22 @@ class Scrub:
         sha256 = (wanted.sha256 if wanted is not None else "") or digest_of_content(key) or digest_of_pack(key)
         if not sha256:
             return self._note_is_whole(store, key)
-        digest, size = hashlib.sha256(), 0
-        for piece in store.chunks(key):
-            digest.update(piece)
-            size += len(piece)
-            self._throttle.passed(len(piece))
-        if digest.hexdigest() == sha256:
+        digest, size = self._digest(store, key)
+        if digest == sha256:
             return OK, size
-        return (TRUNCATED if wanted is not None and size < wanted.size else ROT), size
+        return (TRUNCATED if digest and wanted is not None and size < wanted.size else ROT), size
+
+    def _digest(self, store: Store, key: str, part: ByteRange | None = None) -> tuple[str, int]:
+        """Digest of what was read, and how much that was; empty where a store that checks what it reads calls it damaged."""
+        digest, size = hashlib.sha256(), 0
+        try:
+            for piece in store.chunks(key, part):
+                digest.update(piece)
+                size += len(piece)
+                self._throttle.passed(len(piece))
+        except DigestMismatch:
+            return "", size
+        return digest.hexdigest(), size
 
     def _note_is_whole(self, store: Store, key: str) -> tuple[str, int]:
         """Notes carry no digest; they are JSON or they are damaged. Of other objects only the size is known."""
@@ -266,23 +282,18 @@ class Scrub:
             return ROT, len(content)
         return OK, len(content)
 
-    def _members(self, store: Store, key: str) -> tuple[str, str, int]:
-        """Each version in an object of several; only those that are damaged are marked."""
-        outcome, detail, read = OK, "", 0
+    def _members(self, store: Store, key: str) -> tuple[str, int, int]:
+        """Mark those versions in an object of several that are damaged. Outcome, how many they are, and octets read."""
+        outcome, bad, read = OK, 0, 0
         for member in self._checks.members(store.name, key):
-            digest, size = hashlib.sha256(), 0
-            for piece in store.chunks(key, ByteRange(member.offset, member.length)):
-                digest.update(piece)
-                size += len(piece)
-                self._throttle.passed(len(piece))
+            digest, size = self._digest(store, key, ByteRange(member.offset, member.length))
             read += size
-            good = digest.hexdigest() == member.sha256
+            good = digest == member.sha256
             if not good:
-                outcome = TRUNCATED if size < member.length else ROT
-                detail = MEMBERS + str(int(detail.removeprefix(MEMBERS) or 0) + 1)
-            if good != (member.state == "ok"):
-                self._checks.mark(store.name, key, "ok" if good else "bad", member.instance)
-        return outcome, detail, read
+                outcome, bad = TRUNCATED if digest and size < member.length else ROT, bad + 1
+            if good != (member.state == OK):
+                self._checks.mark(store.name, key, OK if good else "bad", member.instance)
+        return outcome, bad, read
 
     # -- the ledger -------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -14,8 +15,10 @@ from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerStudy, ListedStudy
 from vna_core.domain.errors import VnaError
-from vna_core.domain.jobs import Job
+from vna_core.domain.jobs import URGENT, Job
 from vna_core.domain.migration import InstanceState, StudyState, may_follow
+from vna_core.migration.campaign import bump
+from vna_core.migration.handlers import STUDY
 from vna_core.ports.pacs import InventoriedInstance
 
 
@@ -46,6 +49,20 @@ def test_studies_are_queued_newest_patient_first_with_all_of_the_patients_studie
     ):
         pass
     assert order == ["1.5", "1.3", "1.1", "1.2", "1.4"]
+
+
+def test_a_study_that_is_being_retrieved_stays_so_when_somebody_asks_for_it(catalogue: Catalogue) -> None:
+    listed(catalogue, ListedStudy("1.1", "P"), ListedStudy("1.2", "P"))
+    catalogue.campaigns.save(Campaign("c", "x://y", "running"))
+    first, second = catalogue.ledger_reader.studies("c")
+    catalogue.ledger.move(first, StudyState.QUEUED, "w", "order")
+    catalogue.ledger.move(first, StudyState.RETRIEVING, "w", "slot")
+    assert bump(catalogue, "somebody", patient="P") == 2
+    states = [one.state for one in catalogue.ledger_reader.studies("c")]
+    assert states == [StudyState.RETRIEVING, StudyState.QUEUED]
+    asked = {job.key: job.priority for job in catalogue.jobs.listed(kind=STUDY)}
+    assert asked == {f"c {first.pk}": URGENT, f"c {second.pk}": URGENT}, "its worker may be dead"
+    assert catalogue.ledger.move(first, StudyState.STORED, "w", "uid-set")
 
 
 def test_the_history_cannot_be_changed(catalogue: Catalogue) -> None:
@@ -146,6 +163,19 @@ def test_a_source_that_fails_gets_half_as_much_at_once_and_more_again_when_it_is
     grown = [one(False) for _ in range(6)]
     assert grown == sorted(grown) and 5.0 < grown[-1] <= 8.0
     assert throttle.load("s").bottleneck == "source"
+
+
+def test_a_source_that_is_much_slower_than_at_its_best_gets_less_unless_it_is_still_fast(catalogue: Catalogue) -> None:
+    def bounds(source: str, *seconds: float) -> Iterator[float]:
+        for one in seconds:
+            (job,) = leased(catalogue, 1)
+            slot = catalogue.throttle.acquire(source, job, 8)
+            assert slot is not None
+            catalogue.throttle.release(slot, 8, 10, {"source": one})
+            yield catalogue.throttle.load(source).bound
+
+    assert list(bounds("quick", 0.001, 0.05, 0.05, 0.05)) == [8.0] * 4
+    assert list(bounds("suffering", 0.2, 2.0, 2.0, 2.0))[-1] == 4.0
 
 
 class LedgerWalk(RuleBasedStateMachine):

@@ -24,6 +24,7 @@ from vna_core.domain.outcome import Outcome
 from vna_core.domain.stewardship import Extent
 from vna_core.stewardship.deletion import PURGE, Deleting
 from vna_core.stewardship.pack_jobs import COMPACT
+from vna_core.stewardship.scrub import Scrub
 from vna_storage_filesystem.store import FilesystemStore
 
 ALL = {octets for octets, _ in OFFERED}
@@ -178,6 +179,50 @@ def test_damage_inside_a_pack_is_found_by_who_reads_it_and_healed(
     keeper(archive).remove_leftovers()
     prove(archive, ALL)
     prove_rebuilt(archive, new_catalogue("rebuilt"), "locations", "packs", "pack_members", "totals")
+
+
+def damaged(archive: Archive, change: Callable[[bytearray, int], None]) -> tuple[set[str], str]:
+    """UIDs of versions whose copy a scrub marks after a change of a pack at the offset of its second member; the finding."""
+    seal_all(archive)
+    keeper(archive).remove_leftovers()
+    held = sorted(archive.catalogue.instances(series="1.2.3.3"), key=lambda one: one.locations[0].offset)
+    path = archive.settings.data / "store" / held[1].locations[0].key
+    path.chmod(0o600)
+    octets = bytearray(path.read_bytes())
+    change(octets, held[1].locations[0].offset)
+    path.write_bytes(octets)
+    for _ in range(2):  # what was found stays so
+        Scrub(archive.stores, archive.catalogue).run()
+    [finding] = archive.catalogue.checks.findings()
+    placed = archive.catalogue.placements.of_instances([one.pk for one in held])
+    bad = {one.pk for one in placed for copy in one.copies if copy.state == "bad"}
+    return {one.sop_instance_uid for one in held if one.pk in bad}, f"{finding.outcome} {finding.detail}"
+
+
+def test_a_scrub_tells_the_good_members_of_a_damaged_pack_from_the_bad(archive: Archive) -> None:
+    def rot(octets: bytearray, at: int) -> None:
+        octets[at + 400] ^= 1
+
+    bad, finding = damaged(archive, rot)
+    assert len(bad) == 1 and finding == "bit-rot members 1"
+    for held in archive.catalogue.instances(series="1.2.3.3"):
+        if held.sop_instance_uid not in bad:
+            assert b"".join(archive.retriever.part10(held))
+
+
+def test_damage_between_the_members_of_a_pack_is_found_and_costs_none_of_them(archive: Archive) -> None:
+    def rot(octets: bytearray, at: int) -> None:
+        octets[at - 1] ^= 1  # the last octet of the header before the member
+
+    assert damaged(archive, rot) == (set(), "bit-rot members 0")
+
+
+def test_a_pack_that_was_cut_keeps_the_members_before_the_cut(archive: Archive) -> None:
+    def cut(octets: bytearray, at: int) -> None:
+        del octets[at + 400 :]
+
+    bad, finding = damaged(archive, cut)
+    assert len(bad) == 1 and finding.startswith("truncated members 1: ")
 
 
 def test_a_series_longer_than_a_pack_may_be_becomes_several(archive: Archive) -> None:

@@ -167,8 +167,10 @@ def test_a_source_that_refuses_any_transfer_syntax_is_asked_again_without_it() -
 class OrthancScript:
     """An Orthanc with one instance whose file is damaged the first `bad` times."""
 
-    def __init__(self, bad: int, status: str = "200 OK") -> None:
+    def __init__(self, bad: int, status: str = "200 OK", tagged: bool = False) -> None:
         self.whole, self.bad, self.files, self.status = phantoms.ct(1, 16, 16), bad, 0, status
+        self.digest, self.digests = hashlib.md5(self.whole).hexdigest(), 0
+        self.tag = f'ETag: "0-{self.digest}"\r\n' if tagged else ""
 
     def __call__(self, line: str) -> bytes:
         if line.startswith("POST /tools/find"):
@@ -179,20 +181,26 @@ class OrthancScript:
             series = {"ID": "bb", "MainDicomTags": {"SeriesInstanceUID": "2.25.8"}}
             return answer(json.dumps([series if self.turn == 1 else level]).encode())
         if line.endswith("/md5 HTTP/1.1"):
-            return answer(hashlib.md5(self.whole).hexdigest().encode(), "text/plain")
+            self.digests += 1
+            return answer(self.digest.encode(), "text/plain")
         self.files += 1
-        return answer(self.whole[:-1] + b"!" if self.files <= self.bad else self.whole, "application/dicom", self.status)
+        octets = self.whole[:-1] + b"!" if self.files <= self.bad else self.whole
+        return answer(octets, "application/dicom", self.status, self.tag)
 
 
+@pytest.mark.parametrize("tagged", [False, True])
 @pytest.mark.parametrize(("bad", "delivered"), [(0, 1), (1, 1), (2, 0)])
-def test_a_file_that_differs_from_its_md5_is_fetched_once_more_and_never_delivered(bad: int, delivered: int) -> None:
-    script, taken = OrthancScript(bad), []
+def test_a_file_that_differs_from_its_md5_is_fetched_once_more_and_never_delivered(
+    bad: int, delivered: int, tagged: bool
+) -> None:
+    script, taken = OrthancScript(bad, tagged=tagged), []
     with speaking(script) as port:
         adapter = OrthancAdapter.open("orthanc", f"orthanc+http://127.0.0.1:{port}", {})
         report = adapter.fetch("2.25.7", lambda received: taken.append(received.octets.sha256))
         adapter.close()
     assert (report.delivered, report.failed) == (delivered, 1 - delivered)
     assert taken == [hashlib.sha256(script.whole).hexdigest()] * delivered
+    assert (script.digests == 0) is tagged, "the MD5 comes with the file where Orthanc tells it there"
 
 
 @pytest.mark.parametrize("status", ["404 Lost", "500 Unreadable"])
