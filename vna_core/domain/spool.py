@@ -15,6 +15,8 @@ IN_MEMORY: Final = 4 << 20
 """Octets after which a file takes them."""
 LARGEST: Final = 16 << 30
 """Most octets of one instance."""
+_SHORT: Final = 16 << 10
+"""Octets of a piece that is joined to its neighbours at once; longer ones are kept as they came, and copied once."""
 
 
 class Spool:
@@ -38,7 +40,7 @@ class Spool:
         self._hints = (transfer_syntax_uid, sop_class_uid, sop_instance_uid)
         self._maximum = maximum
         self._digest: StreamDigest | None = None
-        self._memory = bytearray()
+        self._memory: list[bytes | bytearray | memoryview] = []
         self._file: IO[bytes] | None = None
         self.size = 0
         self.failure: VnaError | None = None
@@ -55,27 +57,38 @@ class Spool:
             if self._file is None and self.size > IN_MEMORY:
                 self._begin_file()
             if self._file is None or self._digest is None:
-                self._memory += piece
+                self._hold(piece)
             else:
                 self._digest.update(piece)
                 self._file.write(piece)
         except OSError as error:
             self._fail(_no_space(error))
 
+    def _hold(self, piece: bytes | memoryview) -> None:
+        if len(piece) > _SHORT:
+            stays = isinstance(piece, bytes) or piece.readonly  # anything else is a buffer that its owner fills again
+            self._memory.append(piece if stays else bytes(piece))
+        elif self._memory and isinstance(self._memory[-1], bytearray):
+            self._memory[-1] += piece
+        else:
+            self._memory.append(bytearray(piece))
+
     def _begin_file(self) -> None:
         """What is in memory goes into a file. Its digest is made while it passes; that of what stays in memory, when it is wanted."""
         self._digest = StreamDigest()
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by finish and discard
-        self._digest.update(self._memory)
-        self._file.write(self._memory)
-        self._memory = bytearray()
+        for piece in self._memory:
+            self._digest.update(piece)
+            self._file.write(piece)
+        self._memory = []
 
     def finish(self) -> ReceivedInstance:
         """The instance; whoever takes it closes its octets. Raises the failure where there was one."""
         if self.failure is not None:
             raise self.failure
         if self._file is None or self._digest is None:
-            octets = Octets(self.size, "", memory=self._memory)
+            octets = Octets(self.size, "", memory=b"".join(self._memory))
+            self._memory = []
         else:
             try:
                 self._file.flush()
@@ -89,7 +102,7 @@ class Spool:
         """Drop everything. May be called twice, and after `finish`."""
         if self._digest is not None:
             self._digest.abandon()
-        self._memory = bytearray()
+        self._memory = []
         if self._file is not None:
             self._file.close()
 

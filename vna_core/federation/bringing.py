@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from vna_core.access.gate import Permit
@@ -109,11 +110,12 @@ class Bringing:
 
         What was given out, to whoever asks or to `destination`, is noted when it ends, early or not.
         """
-        return (one for one in self.passed_on(retrieval, None, destination) if isinstance(one, HeldInstance))
+        with closing(self.passed_on(retrieval, None, destination)) as brought:
+            yield from (one for one in brought if isinstance(one, HeldInstance))
 
     def passed_on(
         self, retrieval: Retrieval, takes: Callable[[PassedInstance], bool] | None, destination: str = ""
-    ) -> Iterator[Brought]:
+    ) -> Generator[Brought, None, None]:
         """The same, where what whoever asks `takes` as it is comes as the member gave it."""
         given: list[Brought] = []
         try:

@@ -108,7 +108,7 @@ class Passed:
             return None
         one, head = found
         octets = received.octets
-        pieces = (head, *octets.chunks()) if head else octets.chunks()
+        pieces = (head, *_pieces(octets)) if head else _pieces(octets)
         try:
             path, checksum = self._write(self._folder_of(received.source, one.study_instance_uid), one.sop_instance_uid, pieces)
         except OSError:
@@ -119,13 +119,13 @@ class Passed:
         return replace(one, path=path, crc32c=checksum, content=content)
 
     @staticmethod
-    def _write(folder: Path, sop: str, pieces: Iterable[bytes | memoryview]) -> tuple[Path, int]:
+    def _write(folder: str, sop: str, pieces: Iterable[bytes | bytearray | memoryview]) -> tuple[Path, int]:
         """A file under its name as soon as it is whole, and its checksum. Raises OSError."""
         partial = f"{folder}/.{secrets.token_hex(8)}"
         try:
             file = open(partial, "xb")  # noqa: SIM115 - closed below
         except FileNotFoundError:
-            folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(folder, exist_ok=True)
             file = open(partial, "xb")  # noqa: SIM115 - closed below
         checksum = 0
         try:
@@ -143,9 +143,8 @@ class Passed:
 
     def known(self, source: Source, study: str) -> dict[str, Path]:
         """Files kept of a member's study, by their SOP Instance UID as a segment of a key."""
-        folder = self._folder_of(source, study)
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            return {entry.name.rpartition(".")[0]: folder / entry.name for entry in entries if not entry.name.startswith(".")}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._folder_of(source, study)) as entries:
+            return {entry.name.rpartition(".")[0]: Path(entry.path) for entry in entries if not entry.name.startswith(".")}
         return {}
 
     def read(self, path: Path, source: Source) -> tuple[PassedInstance, ReceivedInstance] | None:
@@ -159,7 +158,7 @@ class Passed:
                     octets = Octets(size, "", memory=file.read(size))
             else:
                 octets = Octets(size, "", descriptor=descriptor)
-            for piece in octets.chunks():
+            for piece in _pieces(octets):
                 checksum = extended(checksum, piece)
         except (OSError, EOFError):
             return None
@@ -172,8 +171,8 @@ class Passed:
         content = octets.memory if octets.size <= AT_HAND else None
         return replace(found[0], path=path, crc32c=checksum, content=content), received
 
-    def _folder_of(self, source: Source, study: str) -> Path:
-        return self._folder / key_segment(source.name) / key_segment(study)
+    def _folder_of(self, source: Source, study: str) -> str:
+        return f"{self._folder}/{key_segment(source.name)}/{key_segment(study)}"
 
     def _read(self, received: ReceivedInstance) -> tuple[PassedInstance, bytes] | None:
         """What an instance is, and the head that it needs; None where it is not exactly as it should be."""
@@ -211,6 +210,11 @@ class PassingOn:
     def is_taken(self, one: PassedInstance, source: Source) -> bool:
         """Whether one that was kept goes out as it is."""
         return self.takes is not None and self.passed.may_see(source, one.study_instance_uid, self.labels) and self.takes(one)
+
+
+def _pieces(octets: Octets) -> Iterable[bytes | bytearray | memoryview]:
+    """What is in memory as the object that it is: it is checksummed without being copied."""
+    return octets.chunks() if octets.memory is None else (octets.memory,)
 
 
 def _described(parsed: ParsedOctets, received: ReceivedInstance) -> tuple[PassedInstance, bytes] | None:

@@ -36,7 +36,7 @@ def described(row: FederatedRow, aet: str) -> dict[str, Any]:
     if row.decisions:
         made[DECISIONS] = {"vr": "UC", "Value": [decision_text(link) for link in row.decisions]}
     made[COUNTS_OF] = {"vr": "CS", "Value": ["UNION" if row.counts_are_union else "AT LEAST"]}
-    return dict(sorted(made.items()))
+    return {tag: made[tag] for tag in sorted(made)}
 
 
 def decision_text(link: PatientLink) -> str:

@@ -136,3 +136,13 @@ def test_asking_for_what_nobody_has_is_noted(house: Federation) -> None:
     assert list(asking(9).instances(nothing)) == []
     (event,) = asking.audit.events
     assert event.outcome.name == "MINOR_FAILURE" and event.studies[0].study_instance_uid == uid(9)
+
+
+def test_what_was_given_out_is_noted_also_when_whoever_asked_leaves_early(house: Federation) -> None:
+    house.put("alpha", *study(1, range(4), **CITY))
+    asking = Asking(house)
+    instances = asking.bringing.instances(asking.bringing.begin(asking.permit, uid(1)), "STORE")
+    first = next(instances)
+    instances.close()  # type: ignore[attr-defined]
+    (event,) = asking.audit.events
+    assert event.studies[0].instances == ((first.sop_class_uid, 1),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
 from vna_core.federation.rows import text
 from vna_core.federation.union import Union
+from vna_core.gateways.dicomweb.federated import BASE, written
 from vna_core.testing.faulty_pacs import PacsFaults
 
 NAMES = ("alpha", "beta", "gamma")
@@ -236,3 +238,13 @@ def test_a_union_depends_on_what_is_held_and_not_on_who_answers_first(
     issuers = {(study_uid, patient) for study_uid, patient, *_ in answers[0]}
     assert len(issuers) == len(answers[0]), "no patient has a study twice"
     assert Outcome.ANSWERED.is_whole
+
+
+@pytest.mark.parametrize("name", ["Plain^Name", "Müller^Änne=山田^太郎", 'Quote"\\^\tTab', "half \ud800 pair"])
+def test_a_row_is_written_in_one_line_that_says_the_same(name: str) -> None:
+    row = {"0020000D": {"vr": "UI", "Value": ["1.2/3"]}, "00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}}
+    line = written(row, Level.STUDY)
+    assert "\n" not in line and line.count(BASE) == 1
+    read = json.loads(line.replace(BASE, "http://house"))
+    assert read.pop("00081190") == {"vr": "UR", "Value": ["http://house/studies/1.2%2F3"]}
+    assert read == row

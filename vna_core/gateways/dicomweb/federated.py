@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 import zstandard
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.routing import Route
 
 from vna_core.access.gate import Gate
@@ -42,9 +43,8 @@ ROOT: Final = "/federated/dicom-web"
 TOKEN: Final = "consistencytoken"
 """Query parameter with the token of an answer whose further pages are wanted."""
 
-_BASE: Final = "\t"
+BASE: Final = "\t"
 """Stands in a kept row for the address under which whoever asks knows this service; JSON writes no character of a value like this."""
-_encoded = json.JSONEncoder(separators=(",", ":")).encode
 _STEPS: Final = (("studies", "0020000D"), ("series", "0020000E"), ("instances", "00080018"))
 _DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 _UIDS: Final = {"study": 0x0020000D, "series": 0x0020000E, "instance": 0x00080018}
@@ -86,7 +86,7 @@ class FederatedSearch:
         offset, limit = request.query.offset, request.query.limit
         page = rows[offset:] if limit is None else rows[offset : offset + limit]
         base = json.dumps(exchange.base + ROOT)[1:-1]
-        body = f"[{','.join(row.replace(_BASE, base, 1) for row in page)}]"
+        body = f"[{','.join(row.replace(BASE, base, 1) for row in page)}]"
         missing = [MemberReport(**{**one, "outcome": Outcome(one["outcome"])}) for one in reports]
         sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
         if request.ignored:
@@ -94,7 +94,7 @@ class FederatedSearch:
         headers = {"VNA-Members": json.dumps(reports, separators=(",", ":")), "VNA-Consistency-Token": token}
         if sentences:
             headers["Warning"] = warning(sentences)
-        await exchange.octets(body.encode("ascii"), media_type, headers=headers)
+        await exchange.octets(body.encode(), media_type, headers=headers)
 
     def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], list[Any]]:
         """Token, rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one.
@@ -106,7 +106,7 @@ class FederatedSearch:
         if token or request.query.offset:
             known = self._answers.find(question, seconds, token)
             if known is not None:
-                head, *rows = zstandard.decompress(known[1], 1 << 30).decode("ascii").split("\n")
+                head, *rows = zstandard.decompress(known[1], 1 << 30).decode().split("\n")
                 return known[0], rows, json.loads(head)
             if token:
                 raise NotFound("This answer is not kept any more: ask again from the first page.")
@@ -117,12 +117,12 @@ class FederatedSearch:
             scope=exchange.catalogue.scope,
             local_only=asked_by_federation(exchange),
         )
-        rows = [_written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
+        rows = [written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
         reports = [report.as_dict() for report in answer.reports]
         token = secrets.token_urlsafe(18)
         limit = request.query.limit
         if limit is not None and len(rows) > limit:
-            content = "\n".join((json.dumps(reports), *rows)).encode("ascii")
+            content = "\n".join((json.dumps(reports), *rows)).encode()
             self._answers.keep(token, question, zstandard.compress(content, 3), seconds)
         return token, rows, reports
 
@@ -133,10 +133,14 @@ class FederatedSearch:
         return hashlib.sha256(repr((asked, query, sorted(request.include))).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _written(row: dict[str, Any], level: Level) -> str:
-    """A row in one line of ASCII, whose Retrieve URL begins with `_BASE`."""
+def written(row: dict[str, Any], level: Level) -> str:
+    """A row in one line, whose Retrieve URL begins with `BASE`."""
     path = "".join(f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}" for step, tag in _STEPS[: _DEPTH[level]])
-    return f'{_encoded(row)[:-1]},"00081190":{{"vr":"UR","Value":["{_BASE}{path}"]}}}}'
+    try:
+        text = to_json(row).decode()
+    except PydanticSerializationError:  # half a surrogate pair, which only an escape sequence can say
+        text = json.dumps(row, separators=(",", ":"))
+    return f'{text[:-1]},"00081190":{{"vr":"UR","Value":["{BASE}{path}"]}}}}'
 
 
 class Brought:
