@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,12 +22,13 @@ from vna_core.catalogue.migration_ledger import COPY_DAMAGED
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import PeerError, PeerUnavailable
+from vna_core.domain.errors import PeerError, PeerUnavailable, VnaError
 from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.migration.delivery_clock import DeliveryClock
+from vna_core.migration.handover import Handover
 from vna_core.ports.pacs import PacsAdapter
 
 TRIES: Final = 3
@@ -177,42 +179,60 @@ class StudyFetch:
 
     def _ask(self, series: str | None, sops: tuple[str, ...]) -> str:
         self._deadline = Deadline(self._patience * (1 + len(sops or self._open) / 100))
+        study, deadline = self._study.study_instance_uid, self._deadline
         try:
-            with self._clock.retrieval():
-                report = self._adapter.fetch(self._study.study_instance_uid, self._deliver, series, sops, deadline=self._deadline)
+            with Handover(self._take_over) as handover, self._clock.retrieval():
+                report = self._adapter.fetch(study, partial(self._deliver, handover), series, sops, deadline=deadline)
         finally:
             self._result.seconds["source"] = self._clock.waited
         return report.message
 
     # -- what comes -------------------------------------------------------------------------------------------------------
 
-    def _deliver(self, received: ReceivedInstance) -> None:
-        """Take one instance over. Raises what the archive cannot take now, so that the source hears failure."""
+    def _deliver(self, handover: Handover, received: ReceivedInstance) -> None:
+        """One instance came. Raises what ends the work, also what the archive could not take of earlier ones."""
         with self._clock.delivery():
-            self._beat()
-            self._take_over(received)
+            try:
+                self._beat()
+            except BaseException:
+                received.octets.close()
+                raise
+            handover.put(received)
 
-    def _take_over(self, received: ReceivedInstance) -> None:
-        said, digest, size = received.sop_instance_uid, received.octets.sha256, received.octets.size
-        promised = next((one for one in self._named.get(said, ()) if one.source_digest), None)
-        if promised is not None and not _is(received, promised.source_digest):
-            received.octets.close()
-            with self._lock:
-                self._bad_digests.add(promised.pk)
-            return
+    def _take_over(self, group: Sequence[ReceivedInstance]) -> None:
+        """Store what came, together. Raises what the archive cannot take now."""
+        whole = [one for one in group if self._as_promised(one)]
+        came = [(one.sop_instance_uid, one.octets.sha256, one.octets.size) for one in whole]
         begun = time.perf_counter()
         self._pipeline.clock.begin()
-        result = self._pipeline.offer(received)
+        results = self._pipeline.offer_all(whole)
         storing = self._pipeline.clock.storing()
+        taken = [(one, *told) for one, told in zip(results, came, strict=True) if not isinstance(one, VnaError)]
         with self._lock:
             self._result.seconds["store"] += storing
             self._result.seconds["pipeline"] += time.perf_counter() - begun - storing
-            self._result.fetched += 1
-            self._take(result, said, digest, size)
+            self._result.fetched += len(taken)
+            for one in taken:
+                self._take(*one)
             full = len(self._buffer) >= _FLUSH
         if full:
             self._flush()
-        self._observer(result)
+        for result, *_ in taken:
+            self._observer(result)
+        for failure in results:
+            if isinstance(failure, VnaError):
+                raise failure
+
+    def _as_promised(self, received: ReceivedInstance) -> bool:
+        """Whether an instance has the digest that the source named; one that has not is closed, and noted."""
+        named = self._named.get(received.sop_instance_uid, ())
+        promised = next((one for one in named if one.source_digest), None)
+        if promised is None or _is(received, promised.source_digest):
+            return True
+        received.octets.close()
+        with self._lock:
+            self._bad_digests.add(promised.pk)
+        return False
 
     def _take(self, result: IngestResult, said: str, digest: str, size: int) -> None:
         one = self._instance_of(result, said)

@@ -138,7 +138,7 @@ class SourceStatistics:
 
 
 Deliver = Callable[[ReceivedInstance], None]
-"""Takes one instance over, octets included; returns when the archive has decided about it. May be called from several threads."""
+"""Takes one instance over, octets included; returns when the next may come. May be called from several threads."""
 
 
 class PacsAdapter(ABC):
