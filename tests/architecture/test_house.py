@@ -50,3 +50,10 @@ def test_every_module_says_what_it_is_and_swallows_nothing(path: Path) -> None:
             )
             silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
             assert not (catches_all and silent), f"line {node.lineno} swallows every error"
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_that_share_a_server_stay_together(request: pytest.FixtureRequest) -> None:
+    """Groups end silently where pytest and pytest-xdist do not fit, and tests then miss what earlier ones of their group did."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@together")
