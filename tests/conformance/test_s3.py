@@ -62,6 +62,7 @@ class OnService(StoreConformance):
 class TestSeaweedFs(OnService):
     examples = 8
     strange_keys = tuple(key for key in STRANGE if "\\" not in key)  # it takes a backslash for a slash
+    large_races_decided = False  # of three that complete uploads of one key at once, up to three are told that they created it
 
     @pytest.fixture(autouse=True)
     def _service(self, seaweed: S3Service) -> None:

@@ -22,6 +22,9 @@ class StoreKit:
     """Objects in the test of a long listing."""
     examples = 25
     """Random sequences of calls that are tried."""
+    large_races_decided = True
+    """Of several who finish a large object under one key at the same moment, one is told that it won. False: the service tells
+    several, and keeps one of theirs whole."""
     strange_keys: tuple[str, ...] = STRANGE
     """Legal keys that are hard for some systems."""
 

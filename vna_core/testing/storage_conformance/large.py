@@ -73,8 +73,9 @@ class CreatingLarge(StoreKit):
                 return
 
         at_once([partial(write, number) for number in range(3)])
-        assert len(winners) == 1
-        assert store.read("race") == bytes(winners) * (9 * CHUNK)
+        held = store.read("race")
+        assert held[0] in winners and held == held[:1] * (9 * CHUNK)
+        assert len(winners) == 1 or not self.large_races_decided
 
     @pytest.mark.parametrize("digest_known", [False, True], ids=["digest-unknown", "digest-known"])
     def test_a_large_object_gets_the_digest_of_the_whole(self, store: Store, digest_known: bool) -> None:
