@@ -263,7 +263,9 @@ class PacsConformance:
                 kind, _, digest = one.digest.partition(":")
                 assert hashlib.new(kind, taken.octets[sop]).hexdigest() == digest
 
-    def test_a_failure_of_the_archive_escapes_and_ends_the_retrieval(self, adapter: PacsAdapter, held: Held) -> None:
+    def test_a_failure_of_the_archive_escapes_and_ends_the_retrieval(
+        self, adapter: PacsAdapter, abilities: PacsAbilities, held: Held
+    ) -> None:
         taken = Taken(fail_after=2)
         with pytest.raises(VnaError, match="takes no more"):
             adapter.fetch(held.study(5), taken)
@@ -271,7 +273,9 @@ class PacsConformance:
         assert before == 2
         again = Taken()
         adapter.fetch(held.study(5), again)
-        assert again.uids == Counter(held.sops(5)) and taken.uids.total() == before
+        assert set(again.uids) == set(held.sops(5)) and taken.uids.total() == before
+        # A source that moves may still be sending what it was asked for before: that comes twice then.
+        assert again.uids == Counter(held.sops(5)) or abilities.retrieve == "move"
 
     def test_many_threads_fetch_at_once(self, adapter: PacsAdapter, held: Held) -> None:
         taken = [Taken() for _ in range(STUDIES)]
