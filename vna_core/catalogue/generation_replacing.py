@@ -13,7 +13,7 @@ from vna_core.catalogue.entry_form import EntryForm, microseconds
 from vna_core.catalogue.parent_changes import ParentChanges
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.recording import Recorder, RecordingBatch
-from vna_core.catalogue.schema import generations, headers, instances, locations, series, studies, totals
+from vna_core.catalogue.schema import generations, headers, instances, locations, totals
 from vna_core.catalogue.stored_text import to_stored
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import IndexEntry
@@ -86,7 +86,7 @@ class Replacing:
         self._batch.flush()
         for series_pk, uid in sorted(self._chains):
             self._order(series_pk, uid)
-        self._bring_parents_up_to_date()
+        ParentChanges(self._batch, self._parents, frozenset(self._gone)).above(self._series)
         for series_pk in sorted(self._series):
             refresh_series(self._session, series_pk)
         self._batch.touched |= self._series
@@ -128,17 +128,6 @@ class Replacing:
         statement = select(*columns).where(instances.c.series_fk == series_pk, instances.c.sop_instance_uid == uid)
         for number, (_, _, pk) in enumerate(sorted(tuple(row) for row in self._session.run(statement).fetchall()), 1):
             self._session.run(update(instances).where(instances.c.pk == pk).values(version=number, is_current=int(number == 1)))
-
-    def _bring_parents_up_to_date(self) -> None:
-        changes = ParentChanges(self._batch, self._parents, frozenset(self._gone))
-        above = select(series.c.pk, series.c.study_fk, studies.c.patient_fk).join(studies, studies.c.pk == series.c.study_fk)
-        rows = self._session.run(above.where(series.c.pk.in_(sorted(self._series)))).fetchall()
-        for pk in sorted({row[0] for row in rows}):
-            changes.series(pk)
-        for pk in sorted({row[1] for row in rows}):
-            changes.study(pk)
-        for pk in sorted({row[2] for row in rows}):
-            changes.patient(pk)
 
 
 def _columns(form: EntryForm) -> dict[str, Any]:

@@ -6,7 +6,7 @@ something else now is looked for again among those that are there; a parent with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, select, update
@@ -18,6 +18,7 @@ from vna_core.catalogue.parents import Batch, Parents, ParentTable, read_stamps,
 from vna_core.catalogue.schema import headers, instances, name_keys, patients, series, studies
 
 _PIECE: Final = 20
+_SERIES_AT_ONCE: Final = 300
 
 
 class ParentChanges:
@@ -27,6 +28,16 @@ class ParentChanges:
         self._batch = batch
         self._parents = parents
         self._gone = gone
+
+    def above(self, series_pks: Iterable[int]) -> None:
+        """Some series, then their studies, then their patients: each when what is below it is up to date. What went already is passed over."""
+        statement = select(series.c.pk, series.c.study_fk, studies.c.patient_fk).join(studies, studies.c.pk == series.c.study_fk)
+        wanted, rows = sorted(series_pks), []
+        for at in range(0, len(wanted), _SERIES_AT_ONCE):
+            rows += self._batch.session.run(statement.where(series.c.pk.in_(wanted[at : at + _SERIES_AT_ONCE]))).fetchall()
+        for place, bring in enumerate((self.series, self.study, self.patient)):
+            for pk in sorted({row[place] for row in rows}):
+                bring(pk)
 
     def series(self, pk: int) -> None:
         """One series, its number of instances included; it goes when it is empty."""

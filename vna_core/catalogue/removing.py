@@ -12,7 +12,7 @@ from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.parent_changes import ParentChanges
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.recording import OTHER_PARENT, Recorder, RecordingBatch
-from vna_core.catalogue.schema import conflicts, instances, metadata, series, sources, studies, totals
+from vna_core.catalogue.schema import conflicts, instances, metadata, sources, totals
 
 _PIECE: Final = 300
 
@@ -74,7 +74,7 @@ class _Removal:
         for uid in sorted(self._uids):
             self._list_conflicts(uid)
         self._forget_sources()
-        self._bring_parents_up_to_date()
+        ParentChanges(self._batch, self._parents, frozenset(self._stamps)).above(self._series)
         self._batch.finish()
         self._session.run(update(totals).where(totals.c.pk == 1).values(changes_of_parents=totals.c.changes_of_parents + 1))
 
@@ -103,17 +103,3 @@ class _Removal:
                 for column in (key.parent for key in keys)
             ):
                 self._session.run(delete(sources).where(sources.c.pk == pk))
-
-    def _bring_parents_up_to_date(self) -> None:
-        changes = ParentChanges(self._batch, self._parents, frozenset(self._stamps))
-        above = select(series.c.pk, series.c.study_fk, studies.c.patient_fk).join(studies, studies.c.pk == series.c.study_fk)
-        rows = []
-        wanted = sorted(self._series)
-        for at in range(0, len(wanted), _PIECE):
-            rows += self._session.run(above.where(series.c.pk.in_(wanted[at : at + _PIECE]))).fetchall()
-        for pk in sorted({row[0] for row in rows}):
-            changes.series(pk)
-        for pk in sorted({row[1] for row in rows}):
-            changes.study(pk)
-        for pk in sorted({row[2] for row in rows}):
-            changes.patient(pk)

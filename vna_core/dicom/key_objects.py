@@ -9,20 +9,16 @@ from typing import Final, Protocol, TypeVar
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from vna_core.domain.identifiers import Identified
+
 KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
 DESCRIPTION: Final = "113012"
 """Code value (DCM) of a Key Object Description."""
 
 
-class Named(Protocol):
+class Named(Identified, Protocol):
     """An instance that a document names."""
 
-    @property
-    def study_instance_uid(self) -> str: ...
-    @property
-    def series_instance_uid(self) -> str: ...
-    @property
-    def sop_instance_uid(self) -> str: ...
     @property
     def sop_class_uid(self) -> str: ...
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 _UID: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
 _KEY_SAFE: Final = re.compile(r"[0-9][0-9.]{0,63}")
 UID_MAX_LENGTH: Final = 64
+
+
+class Identified(Protocol):
+    """What has the UIDs of an instance."""
+
+    @property
+    def study_instance_uid(self) -> str: ...
+    @property
+    def series_instance_uid(self) -> str: ...
+    @property
+    def sop_instance_uid(self) -> str: ...
 
 
 def uid_is_valid(uid: str) -> bool:

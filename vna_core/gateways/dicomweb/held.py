@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
+from vna_core.domain.identifiers import Identified
 from vna_core.domain.instance import HeldInstance
-
-
-class Identified(Protocol):
-    """What has the UIDs of an instance."""
-
-    @property
-    def study_instance_uid(self) -> str: ...
-    @property
-    def series_instance_uid(self) -> str: ...
-    @property
-    def sop_instance_uid(self) -> str: ...
 
 
 def held_under(catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldInstance]:
