@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import socket
 import sys
 import threading
 from importlib import import_module
-from types import FrameType
 from typing import Final
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.options import operator
+from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
 from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
@@ -51,13 +50,7 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings, ru
         Where all processes count; this one by its `name`.
     """
     set_up_logging(settings.logging, name)
-    stop = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    stop = stopped_by_signal()
     processes, meter = settings.dimse.processes + settings.http.workers, Meter.of(run, name)
     with open_archive(settings, processes=processes, meter=meter) as archive:
         os.write(ready, b"r")
