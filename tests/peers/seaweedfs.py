@@ -12,8 +12,8 @@ from tests.peers.s3_service import ACCESS_KEY, SECRET_KEY, S3Service
 
 
 @contextlib.contextmanager
-def seaweedfs(folder: Path) -> Iterator[S3Service]:
-    """Run it for as long as the block runs; its data lie below `folder`."""
+def seaweedfs(folder: Path, chunk: int = 4) -> Iterator[S3Service]:
+    """Run it for as long as the block runs; its data lie below `folder`, in pieces of `chunk` MiB."""
     program = peer("peers/bin/weed")
     data = folder / "data"
     data.mkdir(parents=True)
@@ -23,6 +23,7 @@ def seaweedfs(folder: Path) -> Iterator[S3Service]:
     # Every bucket takes volumes of its own; left alone, it counts how many full ones the disk would hold, and refuses more.
     command += ["-volume.max=100000"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-admin.ui=false", "-webdav=false", "-bucket=ready"]
+    command += [f"-filer.maxMB={chunk}"]
     access = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "WEED_S3_SSE_KEY": "ci"}
     with running(command, folder / "weed.log", **access) as process:
         wait_for_listener(port, process)

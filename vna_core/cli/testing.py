@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vna_core.cli.options import AsJson, print_json
+from vna_core.cli.stopping import stopped_by_signal
 from vna_core.domain.errors import InvalidRequest
 from vna_core.testing.hostile_pacs.faults import FAULTS, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
@@ -63,9 +62,7 @@ def hostile_pacs(
     plan = FaultPlan.parse(seed, faults, cap)
     injections = InjectionLog(log)
     population = Population(plan, studies, most)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stopped_by_signal()
     with HostilePacs(population, plan, injections, aet=aet, destinations=_destinations(move_to or []), hang=hang) as source:
         sys.stdout.write(f"ready {source.start(port)}\n")
         sys.stdout.flush()

@@ -20,6 +20,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as S
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as StudyGet  # type: ignore[attr-defined]
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _KEYS: Final = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
 _SYNTAXES: Final = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"] + [
     f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 57, 70, 80, 81, 90, 91)
@@ -105,11 +106,9 @@ def main() -> None:
     parser.add_argument("--aet", default="OLDPACS")
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # in the server's threads as well: this one waits for them
     server = PhantomPacs(arguments.folder, arguments.aet).start(arguments.port)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    stop.wait()
+    signal.sigwait(_STOPPING)
     server.shutdown()
 
 
