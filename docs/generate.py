@@ -26,15 +26,16 @@ from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import Settings, section_inside
 from vna_core.configuration.wrappers import WRAPPERS
+from vna_core.domain.data_dictionary import UIDS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
-from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.admin.openapi import public_path
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
 from vna_core.gateways.web.protection import Endpoint
 from vna_core.ingest.normalize.engine import RULE_SET
 from vna_core.ingest.normalize.rule_book import RULE_BOOK
+from vna_core.metering.metrics import METRICS, Kind
 from vna_core.ports import hookspecs
 
 DOCS = Path(__file__).resolve().parent
@@ -264,7 +265,7 @@ ROUTE_MEANINGS = {
     "openapi": "This interface as an OpenAPI 3.1 document.",
     "quarantine-entry": "One quarantined item: when, from whom, why.",
     "statistics": "Patients, studies, series, instances, versions, conflicts, quarantined items and octets.",
-    "metrics": "Metrics of this process in the text format of Prometheus.",
+    "metrics": "Metrics of all processes of this run in the text format of Prometheus.",
     "capabilities": "Capabilities of the DICOMweb service (WADL).",
     "options": "Capabilities of the DICOMweb service (WADL).",
     "options-root": "Capabilities of the DICOMweb service (WADL).",
@@ -315,13 +316,8 @@ def http_api() -> str:
 
 def metric_rows() -> list[tuple[str, str, str, str]]:
     """Name as it is scraped, kind, labels and meaning of our metrics."""
-    rows = []
-    for one in vars(Metrics()).values():
-        if hasattr(one, "describe") and hasattr(one, "_labelnames"):
-            for family in one.describe():
-                name = family.name + ("_total" if family.type == "counter" else "")
-                rows.append((name, family.type, ", ".join(one._labelnames), family.documentation))
-    return sorted(rows)
+    kinds = {Kind.READ: "gauge"}
+    return sorted((one.name, kinds.get(one.kind, one.kind), ", ".join(one.labels), one.meaning) for one in METRICS.values())
 
 
 def metrics() -> str:
@@ -345,11 +341,7 @@ def dimse() -> str:
 
 def storage_classes() -> str:
     """Storage SOP classes of the standard's edition that the dictionary knows."""
-    names = [
-        (uid, name)
-        for uid, (name, kind, *_) in sop_classes.UID_dictionary.items()
-        if kind == "SOP Class" and sop_classes.is_stored(uid)
-    ]
+    names = [(uid, name) for uid, (name, kind, *_) in UIDS.items() if kind == "SOP Class" and sop_classes.is_stored(uid)]
     return table(("SOP class UID", "name"), [(f"`{uid}`", name) for uid, name in sorted(names, key=lambda one: one[1])])
 
 

@@ -27,8 +27,10 @@ from vna_core.configuration.sources import SourceSettings
 from vna_core.domain.access import Action
 from vna_core.domain.errors import ConfigurationError, StoreUnavailable
 from vna_core.domain.placement import PLACE
+from vna_core.ingest.counting import counting
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.metering import Meter
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.storage import Store
@@ -60,6 +62,7 @@ class Archive:
     gate: Gate
     audit: AuditTrail
     rejecting: Rejecting
+    meter: Meter
 
     def __enter__(self) -> Self:
         return self
@@ -148,13 +151,15 @@ def open_stores(settings: Settings, plugins: Plugins, *, awaiting: bool = False)
     return stores
 
 
-def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
+def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None = None) -> Archive:
     """Open the archive that the settings describe.
 
     Parameters
     ----------
     processes
         How many processes share the memory budget.
+    meter
+        Counts what this process does; one of its own when not given.
 
     Raises
     ------
@@ -165,6 +170,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         The landing store or the database does not answer. Any other store that does not is awaited.
     """
     site, placement = SiteRules.of(settings), PlacementPolicy.of(settings)
+    meter = meter or Meter.alone()
     plugins = Plugins()
     plugins.load()
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -200,7 +206,7 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         catalogue,
         settings.ingest,
         settings.data,
-        (*plugins.observers(), ReceptionNotes(audit), rejecting.observe),
+        (*plugins.observers(), ReceptionNotes(audit), rejecting.observe, counting(meter)),
         stores=stores,
         processes=processes,
         dialects=plugins.dialects(),
@@ -221,4 +227,5 @@ def open_archive(settings: Settings, *, processes: int = 1) -> Archive:
         gate=Gate(policy, catalogue, audit),
         audit=audit,
         rejecting=rejecting,
+        meter=meter,
     )

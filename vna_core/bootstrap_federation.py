@@ -63,9 +63,9 @@ def _members(archive: Archive) -> Members:
         if one.url.startswith("dicomweb+"):
             options.setdefault("via", VIA)
         adapter = archive.plugins.open_pacs(name, one.url, options)
-        remote.append(member(name, adapter, one, settings.federation))
+        remote.append(member(name, adapter, one, settings.federation, archive.meter))
     here = MemberSettings(url="local:", issuer=settings.ingest.issuer, priority=0, concurrency=64, rows=1_000_000)
-    local = member(LOCAL, LocalMember(archive.catalogue, archive.availability), here, settings.federation)
+    local = member(LOCAL, LocalMember(archive.catalogue, archive.availability), here, settings.federation, archive.meter)
     return Members(local, remote)
 
 

@@ -67,7 +67,7 @@ def _duties(archive: Archive) -> Duties:
 def job_work(archive: Archive, name: str) -> LedgerWork:
     """The archive's jobs, as this process may do them."""
     worker = f"{name}@{socket.gethostname()}:{os.getpid()}"
-    return LedgerWork(archive.catalogue.jobs, job_handlers(archive, worker), archive.settings.jobs, worker)
+    return LedgerWork(archive.catalogue.jobs, job_handlers(archive, worker), archive.settings.jobs, worker, archive.meter)
 
 
 def job_engine(archive: Archive, name: str) -> JobEngine:

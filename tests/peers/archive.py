@@ -25,6 +25,7 @@ class ServedArchive:
     process: subprocess.Popen[str]
     http_port: int
     dimse_port: int
+    hl7_port: int | None = None
 
     @property
     def web(self) -> str:
@@ -49,7 +50,7 @@ def served_archive(data: Path, *options: str, **environment: str) -> Iterator[Se
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line.startswith("ready "), log.read_text()[-2000:]
-            ports = [int(part.rsplit(":", 1)[1]) for part in line.split()[1:3]]
+            ports = [int(part.rsplit(":", 1)[1]) for part in line.split()[1:]]
             yield ServedArchive(data, process, *ports)
         finally:
             if process.poll() is None:

@@ -17,6 +17,7 @@ from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
 from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
+from vna_core.metering import Meter, Meters
 from vna_core.migration.cutover import CutOver
 
 _MODULES: Final = (
@@ -34,7 +35,7 @@ def load() -> None:
         import_module(name)
 
 
-def play(kind: str, name: str, listener: int, ready: int, settings: Settings) -> None:
+def play(kind: str, name: str, listener: int, ready: int, settings: Settings, run: Meters) -> None:
     """Play a role until SIGTERM.
 
     Parameters
@@ -45,10 +46,13 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings) ->
         Descriptor of the listening socket; -1 for none.
     ready
         Descriptor to which one octet is written when the role can work.
+    run
+        Where all processes count; this one by its `name`.
     """
     set_up_logging(settings.logging, name)
     stop = stopped_by_signal()
-    with open_archive(settings, processes=settings.dimse.processes + settings.http.workers) as archive:
+    processes, meter = settings.dimse.processes + settings.http.workers, Meter.of(run, name)
+    with open_archive(settings, processes=processes, meter=meter) as archive:
         os.write(ready, b"r")
         os.close(ready)
         archive.audit.note(_activity(APPLICATION_START, name, settings))
@@ -88,6 +92,7 @@ def _dimse(archive: Archive, name: str, listener: socket.socket, stop: threading
         federation,
         archive.availability,
         CutOver(archive.catalogue, settings.cutover, name),
+        archive.meter,
     )
     serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
     serving.start()
@@ -102,7 +107,7 @@ def _dimse(archive: Archive, name: str, listener: socket.socket, stop: threading
 def _hl7(archive: Archive, _name: str, listener: socket.socket, stop: threading.Event) -> None:
     from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
 
-    server = MllpServer(archive.settings, archive.catalogue, archive.audit)
+    server = MllpServer(archive.settings, archive.catalogue, archive.audit, archive.meter)
     serving = threading.Thread(target=server.serve, args=(listener,), name="hl7", daemon=True)
     serving.start()
     stop.wait()
@@ -126,6 +131,7 @@ def _web(archive: Archive, name: str, listener: socket.socket, stop: threading.E
         open_federation(archive),
         archive.availability,
         CutOver(archive.catalogue, archive.settings.cutover, name),
+        archive.meter,
     )
     serve(app, listener, archive.settings.http, stop)
 

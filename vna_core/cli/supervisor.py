@@ -20,11 +20,14 @@ from vna_core.cli.listening import address, listen, listen_in_group
 from vna_core.cli.role import load, play
 from vna_core.configuration import Settings
 from vna_core.domain.errors import ConfigurationError, VnaError
+from vna_core.metering import Meter, Meters
+from vna_core.metering.metrics import STARTS
 
 GRACE: Final = 8.0
 """Seconds that the processes may take to end after SIGTERM, before they are killed."""
 
 START_LIMIT: Final = 60.0
+_NAME: Final = "supervisor"
 _BACK_OFF: Final = (0.2, 1.0, 5.0, 15.0)
 _LONG_LIVED: Final = 60.0
 
@@ -73,6 +76,8 @@ class Supervisor:
         self._roles += [_Role(f"web-{number}", "web", listener) for number, listener in enumerate(http, 1)]
         self._roles += [_Role(f"worker-{number}", "worker", None) for number in range(1, self._settings.jobs.processes + 1)]
         self._roles += [_Role("hl7", "hl7", hl7)] if hl7 is not None else []
+        self._metering = Meters([_NAME, *(role.name for role in self._roles)])
+        self._meter = Meter.of(self._metering, _NAME)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -113,13 +118,14 @@ class Supervisor:
         role.process = Forked(f"vna-{role.name}", work, kept)
         os.close(ready_write)
         role.ready, role.started = ready_read, time.monotonic()
+        self._meter.count(STARTS, role.name)
 
     def _live(self, role: _Role, listener: int, ready: int) -> None:
         """In the forked process: leave alone the descriptors of the others, which are closed here, and play the role."""
         for other in self._roles:
             if other.listener is not None:
                 other.listener.detach()
-        play(role.kind, role.name, listener, ready, self._settings)
+        play(role.kind, role.name, listener, ready, self._settings, self._metering)
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + START_LIMIT
@@ -147,6 +153,7 @@ class Supervisor:
                 role.restart_at = now + pause
                 role.process = None
                 os.close(role.ready)
+                self._metering.ended(role.name)
                 _log.error("process-ended", role=role.name, code=process.returncode, restart_in=pause)
                 self._leave_to_others(role)
             elif process is None and now >= role.restart_at:

@@ -60,16 +60,32 @@ class Health:
 
 
 class Breaker:
-    """Health of one member, in one process."""
+    """Health of one member, in one process.
 
-    def __init__(self, failures: int, pause: float, clock: Callable[[], float] = time.monotonic) -> None:
+    Parameters
+    ----------
+    failures, pause
+        After so many failures in a row it is left alone for so many seconds.
+    tell
+        Called with the health as it begins, and whenever it changed.
+    """
+
+    def __init__(
+        self,
+        failures: int,
+        pause: float,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[Health], object] | None = None,
+    ) -> None:
         self._most, self._pause, self._clock = failures, pause, clock
+        self._tell = tell
         self._lock = threading.Lock()
         self._state = State.CLOSED
         self._failures = 0
         self._opened = 0.0
         self._latency = -1.0
         self._error = ""
+        self._changed()
 
     def may_ask(self) -> bool:
         """Whether to send a question; a yes while the circuit is open makes it the one that tries."""
@@ -77,6 +93,7 @@ class Breaker:
             if self._state is State.OPEN and self._clock() - self._opened >= self._pause:
                 self._state = TRANSITIONS[self._state, Event.PAUSE_OVER]
                 self._opened = self._clock()
+                self._changed()
                 return True
             if self._state is State.TRYING and self._clock() - self._opened >= self._pause:  # the one that tried never came back
                 self._opened = self._clock()
@@ -89,6 +106,7 @@ class Breaker:
             self._state = TRANSITIONS[self._state, Event.SUCCESS]
             self._failures, self._error = 0, ""
             self._latency = seconds if self._latency < 0 else 0.8 * self._latency + 0.2 * seconds
+            self._changed()
 
     def failed(self, error: str) -> None:
         """A question was not answered, or answered with failure."""
@@ -99,9 +117,17 @@ class Breaker:
             before, self._state = self._state, TRANSITIONS[self._state, event]
             if self._state is State.OPEN and before is not State.OPEN:
                 self._opened = self._clock()
+            self._changed()
 
     @property
     def health(self) -> Health:
         """As it is now."""
         with self._lock:
-            return Health(self._state, self._failures, self._latency, self._error)
+            return self._health()
+
+    def _health(self) -> Health:
+        return Health(self._state, self._failures, self._latency, self._error)
+
+    def _changed(self) -> None:
+        if self._tell is not None:
+            self._tell(self._health())

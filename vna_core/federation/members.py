@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +10,9 @@ from typing import Any, Final
 
 from vna_core.configuration.federation import FederationSettings, MemberSettings
 from vna_core.domain.access import Scope
-from vna_core.federation.health import Breaker
+from vna_core.federation.health import Breaker, Health, State
+from vna_core.metering import Meter
+from vna_core.metering.metrics import FEDERATION_ANSWERS, FEDERATION_MEMBER, FEDERATION_SECONDS
 from vna_core.ports.pacs import PacsAdapter
 
 LOCAL: Final = "local"
@@ -93,19 +94,11 @@ class Member:
     settings: MemberSettings
     breaker: Breaker
     under_way: threading.BoundedSemaphore = field(repr=False)
-    _outcomes: Counter[str] = field(default_factory=Counter, repr=False)
-    _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    meter: Meter = field(repr=False)
 
     def count(self, outcome: Outcome) -> None:
         """Count how a question to it ended."""
-        with self._counting:
-            self._outcomes[outcome.value] += 1
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """How many questions to it ended how, in this process."""
-        with self._counting:
-            return dict(self._outcomes)
+        self.meter.count(FEDERATION_ANSWERS, self.name, outcome.value)
 
     def allows(self, ask: Ask) -> bool:
         """Whether it may be asked for this."""
@@ -155,12 +148,22 @@ def may_ask(scope: Scope, one: Member) -> bool:
     return one.name == LOCAL or scope.labels is None or one.settings.department in scope.labels
 
 
-def member(name: str, adapter: PacsAdapter, settings: MemberSettings, federation: FederationSettings) -> Member:
-    """A member with health and bounds as configured."""
+def member(
+    name: str, adapter: PacsAdapter, settings: MemberSettings, federation: FederationSettings, meter: Meter | None = None
+) -> Member:
+    """A member with health and bounds as configured; `meter` tells how it is."""
+    meter = meter or Meter.alone()
+
+    def tell(health: Health) -> None:
+        meter.set(FEDERATION_SECONDS, health.latency, name)
+        for state in State:
+            meter.set(FEDERATION_MEMBER, state is health.state, name, state.value)
+
     return Member(
         name,
         adapter,
         settings,
-        Breaker(federation.failures, federation.pause),
+        Breaker(federation.failures, federation.pause, tell=tell),
         threading.BoundedSemaphore(settings.concurrency),
+        meter,
     )

@@ -244,7 +244,7 @@ class IngestPipeline:
                 canonical.sop_instance_uid,
                 canonical.sop_class_uid,
             )
-            return self._ended(IngestResult(Outcome.REFUSED, *uids, error=error))
+            return self._ended(IngestResult(Outcome.REFUSED, *uids, error=error, source=canonical.received.source))
 
     def _left(self, room: str, state: Any) -> Any:
         self.clock.left(room)

@@ -14,6 +14,8 @@ from vna_core.catalogue.jobs import Jobs
 from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import CatalogueError, LeaseLost, VnaError
 from vna_core.domain.jobs import Again, Job
+from vna_core.metering import Meter
+from vna_core.metering.metrics import JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
 from vna_core.ports.jobs import Handler
 
 GRACE: Final = 6.0
@@ -35,11 +37,20 @@ class LedgerWork:
         Name of this process in the ledger.
     """
 
-    def __init__(self, ledger: Jobs, handlers: Mapping[str, Handler], settings: JobsSettings, worker: str) -> None:
+    def __init__(
+        self,
+        ledger: Jobs,
+        handlers: Mapping[str, Handler],
+        settings: JobsSettings,
+        worker: str,
+        meter: Meter | None = None,
+    ) -> None:
         self._ledger = ledger
         self._handlers = dict(handlers)
         self._settings = settings
         self._worker = worker
+        self._meter = meter or Meter.alone()
+        self._meter.set(JOBS_RUNNING, 0)
         self._running: dict[int, _Run] = {}
         self._lock = threading.Condition()
         self._stop = threading.Event()
@@ -123,41 +134,55 @@ class LedgerWork:
             return []
         with self._lock:
             self._running.update((job.pk, _Run(job, self)) for job in jobs)
+            self._meter.set(JOBS_RUNNING, len(self._running))
         return jobs
 
     def do(self, job: Job) -> None:
         """Do a job that was taken, and write down how it ended."""
         run = self._running[job.pk]
         run.thread = threading.current_thread()
+        begun = time.monotonic()
+        try:
+            outcome = self._done(job, run)
+        finally:
+            with self._lock:
+                self._running.pop(job.pk, None)
+                self._meter.set(JOBS_RUNNING, len(self._running))
+                self._lock.notify_all()
+        self._meter.count(JOBS_ENDED, job.kind, outcome)
+        self._meter.observe(JOB_SECONDS, time.monotonic() - begun, job.kind)
+
+    def _done(self, job: Job, run: _Run) -> str:
+        """Run the handler and record its end, whichever it is; what it is called among the metrics."""
         try:
             result = self._handlers[job.kind](job, run)
             if isinstance(result, Again):
                 self._ledger.later(job, result.delay)
-            else:
-                self._ledger.done(job)
+                return "again"
+            self._ledger.done(job)
+            return "done"
         except LeaseLost:
             _log.warning("job-lease-lost", kind=job.kind, key=job.key)
+            return "lease-lost"
         except VnaError as error:
-            self._failed(job, f"{error.message} [{error.code}]", error.transient)
+            return self._failed(job, f"{error.message} [{error.code}]", error.transient)
         except Exception as error:  # noqa: BLE001 - a fault in one handler must not end the worker, nor be forgotten
             _log.exception("job-crashed", kind=job.kind, key=job.key)
-            self._failed(job, f"Internal error ({type(error).__name__}); the log has more.", False)
-        finally:
-            with self._lock:
-                self._running.pop(job.pk, None)
-                self._lock.notify_all()
+            return self._failed(job, f"Internal error ({type(error).__name__}); the log has more.", False)
 
-    def _failed(self, job: Job, message: str, transient: bool) -> None:
+    def _failed(self, job: Job, message: str, transient: bool) -> str:
         try:
             if transient or job.attempts < self._settings.max_attempts:
                 pause = min(self._settings.pause * 2.0 ** min(job.attempts - 1, 20), _LONGEST_PAUSE)
                 _log.warning("job-failed", kind=job.kind, key=job.key, attempts=job.attempts, again_in=pause)
                 self._ledger.later(job, pause, message)
-            else:
-                _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts)
-                self._ledger.fail(job, message)
+                return "failed"
+            _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts)
+            self._ledger.fail(job, message)
+            return "given-up"
         except CatalogueError as error:  # the lease ends by itself, and the job is done again
             _log.warning("job-end-not-recorded", kind=job.kind, key=job.key, code=error.code)
+            return "not-recorded"
 
     def _renew(self) -> None:
         while not self._stop.wait(self._settings.lease / 3):

@@ -205,7 +205,7 @@ def test_a_union_depends_on_what_is_held_and_not_on_who_answers_first(
 ) -> None:
     def member(number: int) -> Member:
         settings = MemberSettings(url="test://", issuer=("A", "B", "A", "")[number])
-        return Member(f"m{number}", None, settings, None, None)  # type: ignore[arg-type]
+        return Member(f"m{number}", None, settings, None, None, None)  # type: ignore[arg-type]
 
     rows = {}
     for number, one, issuer, patient, described in held:

@@ -17,7 +17,9 @@ from vna_core.configuration import DecodeSettings, HttpSettings, IngestSettings,
 from vna_core.configuration.egress import EgressSettings
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.web_server import serve
+from vna_core.ingest.counting import counting
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.metering import Meter
 from vna_storage_filesystem.store import FilesystemStore
 
 
@@ -39,10 +41,11 @@ def start_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         )
         catalogue = Catalogue.open(settings.catalogue, data)
         landing = FilesystemStore("landing", data / "store")
-        pipeline = IngestPipeline(landing, catalogue, settings.ingest, data)
+        meter = Meter.alone()
+        pipeline = IngestPipeline(landing, catalogue, settings.ingest, data, [counting(meter)])
         retriever = Retriever({"landing": landing}, catalogue)
         renderer = Renderer(settings.decode)
-        app = create_app(settings, pipeline, catalogue, retriever, renderer, stores={"landing": landing})
+        app = create_app(settings, pipeline, catalogue, retriever, renderer, stores={"landing": landing}, meter=meter)
         listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         stop = threading.Event()
         thread = threading.Thread(target=serve, args=(app, listening, settings.http, stop))

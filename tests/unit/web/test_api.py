@@ -78,7 +78,7 @@ def test_the_archive_says_that_it_is_well(client: httpx2.Client) -> None:
 def test_metrics_count_instances_by_outcome(client: httpx2.Client) -> None:
     store(client, [sample("MR_small.dcm")])
     text = client.get("/metrics").text
-    assert 'vna_instances_total{outcome="held"}' in text
+    assert 'vna_instances_total{kind="stow",outcome="held"}' in text
     assert 'vna_held{level="instances"}' in text
     assert SOP not in text
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from vna_core.catalogue import Catalogue
 from vna_core.domain.audit import Auditor
 from vna_core.domain.errors import VnaError
-from vna_core.federation.federation import Federation
-from vna_core.gateways.admin.metrics import CONTENT_TYPE, Metrics
+from vna_core.gateways.admin.metrics import CONTENT_TYPE, exposition
 from vna_core.gateways.web.exchange import Exchange
+from vna_core.metering import Meters
 from vna_core.ports.storage import Store
 
 
@@ -56,10 +56,9 @@ class Readiness:
 class Exposition:
     """GET ``/metrics``."""
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics, federation: Federation | None = None) -> None:
+    def __init__(self, catalogue: Catalogue, run: Meters) -> None:
         self._catalogue = catalogue
-        self._members = () if federation is None else tuple(federation.members)
-        self._metrics = metrics
+        self._run = run
 
     async def __call__(self, exchange: Exchange) -> None:
-        await exchange.octets(await exchange.blocking(self._metrics.exposition, self._catalogue, self._members), CONTENT_TYPE)
+        await exchange.octets(await exchange.blocking(exposition, self._run, self._catalogue), CONTENT_TYPE)

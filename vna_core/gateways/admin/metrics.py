@@ -1,129 +1,101 @@
-"""Prometheus metrics of this process. Every process of the archive keeps its own registry."""
+"""The metrics of all processes of this run in the text format of Prometheus, and what counts HTTP requests."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import VnaError
-from vna_core.domain.outcome import IngestResult
-from vna_core.federation.health import State
-from vna_core.federation.members import Member
+from vna_core.metering import Meter, Meters, Reading
+from vna_core.metering.metrics import (
+    CORRECTIONS,
+    HELD,
+    HTTP_RECEIVED,
+    HTTP_REQUESTS,
+    HTTP_SECONDS,
+    HTTP_SENT,
+    JOBS,
+    METRICS,
+    Kind,
+    Metric,
+)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_LEVELS: Final = ("patients", "studies", "series", "instances", "versions", "conflicts", "quarantined", "bytes")
 
 
-class Metrics:
-    """What this process counts.
+def exposition(run: Meters, catalogue: Catalogue) -> bytes:
+    """What all processes counted, what the catalogue holds now, and memory, CPU time and open files of each process."""
+    registry = CollectorRegistry()
+    registry.register(_Collected([*run.readings(), *_held(catalogue)], run.living()))
+    return generate_latest(registry)
 
-    Attributes
-    ----------
-    registry
-        The process's own registry; nothing global is used.
-    """
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self._instances = Counter(
-            "vna_instances_total", "Instances offered, by how they ended.", ["outcome"], registry=self.registry
-        )
-        self._failures = Counter(
-            "vna_instance_failures_total", "Instances not acknowledged, by error code.", ["code"], registry=self.registry
-        )
-        self.received = Counter("vna_http_received_bytes_total", "Octets of request bodies.", registry=self.registry)
-        self.sent = Counter("vna_http_sent_bytes_total", "Octets of answers.", registry=self.registry)
-        self._requests = Counter(
-            "vna_http_requests_total", "Requests answered.", ["method", "route", "status"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "vna_http_request_seconds",
-            "Time from a request's head to the end of its answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._held = Gauge("vna_held", "What the catalogue holds.", ["level"], registry=self.registry)
-        self._answers = Counter(
-            "vna_federation_answers_total",
-            "Questions to members of the federation, by how they ended.",
-            ["member", "outcome"],
-            registry=self.registry,
-        )
-        self._circuits = Gauge(
-            "vna_federation_member", "1 for the state of a member's circuit.", ["member", "state"], registry=self.registry
-        )
-        self._latencies = Gauge(
-            "vna_federation_member_seconds",
-            "Moving average of a member's answers; -1 before the first.",
-            ["member"],
-            registry=self.registry,
-        )
-        self._corrections = Gauge(
-            "vna_corrections", "Corrections by how far each member is with them.", ["member", "state"], registry=self.registry
-        )
-        self._counted: dict[tuple[str, str], int] = {}
-        self._counting = threading.Lock()
-        self._children: dict[tuple[str, str, int], Counter] = {}
-        self._timers: dict[str, Histogram] = {}
+def _held(catalogue: Catalogue) -> Iterator[Reading]:
+    statistics = catalogue.statistics()
+    for level in _LEVELS:
+        yield Reading(HELD, (level,), [getattr(statistics, level)])
+    for one in ((CORRECTIONS, catalogue.corrections.counts()), (JOBS, catalogue.jobs.counts())):
+        metric, counts = one
+        for labels, number in counts.items():
+            yield Reading(metric, labels, [number])
 
-    def ingested(self, result: IngestResult) -> None:
-        """Count one instance offered."""
-        self._instances.labels(result.outcome.value).inc()
-        if result.error is not None:
-            self._failures.labels(result.error.code).inc()
 
-    def refused(self, error: VnaError) -> None:
-        """Count one part that never became an instance."""
-        self._instances.labels("refused").inc()
-        self._failures.labels(error.code).inc()
+class _Collected:
+    """Readings as prometheus_client takes them (its `Collector`)."""
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request. The route is a pattern, so that labels hold no identifiers and stay few."""
-        key = (method, route, status)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._requests.labels(method, route, str(status))
-            self._timers[route] = self._seconds.labels(route)
-        child.inc()
-        self._timers[route].observe(seconds)
+    def __init__(self, readings: Iterable[Reading], living: Mapping[str, int]) -> None:
+        self._readings: dict[Metric, list[Reading]] = defaultdict(list)
+        for one in readings:
+            self._readings[one.metric].append(one)
+        self._living = living
 
-    def exposition(self, catalogue: Catalogue, members: Sequence[Member] = ()) -> bytes:
-        """The text format of Prometheus, with counts of the catalogue as they are now."""
-        statistics = catalogue.statistics()
-        self._corrections.clear()
-        for level in ("patients", "studies", "series", "instances", "versions", "conflicts", "quarantined", "bytes"):
-            self._held.labels(level).set(getattr(statistics, level))
-        for (member, state), number in catalogue.corrections.counts().items():
-            self._corrections.labels(member, state).set(number)
-        self._of_members(members)
-        return generate_latest(self.registry)
+    def collect(self) -> Iterator[Family]:
+        for metric in METRICS.values():
+            yield _family(metric, self._readings.get(metric, ()))
+        yield from _processes(self._living)
 
-    def _of_members(self, members: Sequence[Member]) -> None:
-        for one in members:
-            health = one.breaker.health
-            self._latencies.labels(one.name).set(health.latency)
-            for state in State:
-                self._circuits.labels(one.name, state.value).set(state is health.state)
-            with self._counting:
-                for outcome, number in one.outcomes.items():
-                    before = self._counted.get((one.name, outcome), 0)
-                    self._answers.labels(one.name, outcome).inc(number - before)
-                    self._counted[one.name, outcome] = number
+
+def _family(metric: Metric, readings: Iterable[Reading]) -> Family:
+    if metric.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+        for one in readings:
+            *ranges, total = one.numbers
+            bounds = [*map(str, metric.buckets), "+Inf"]
+            histogram.add_metric(one.labels, list(zip(bounds, accumulate(ranges), strict=True)), total)
+        return histogram
+    of_kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+    family = of_kind(metric.name, metric.meaning, labels=metric.labels)
+    for one in readings:
+        family.add_metric(one.labels, one.numbers[0])
+    return family
+
+
+def _processes(living: Mapping[str, int]) -> Iterator[Family]:
+    """The usual ``process_`` metrics of each process, with its name as a label."""
+    families: dict[str, Family] = {}
+    for name, number in living.items():
+        for family in ProcessCollector(pid=partial(int, number), registry=None).collect():
+            known = families.setdefault(family.name, Family(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                known.add_sample(sample.name, {**sample.labels, "process": name}, sample.value)
+    yield from families.values()
 
 
 class Measured:
     """ASGI application that counts what passes through it."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, meter: Meter, clock: Callable[[], float]) -> None:
         self._app = app
-        self._metrics = metrics
+        self._meter = meter
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,15 +118,17 @@ class Measured:
             message = await receive()
             body = message.get("body")
             if body:
-                self._metrics.received.inc(len(body))
+                self._meter.count(HTTP_RECEIVED, by=len(body))
             return message
 
         try:
             await self._app(scope, receiving, sending)
         finally:
+            # The route is a pattern, so that labels hold no identifiers and stay few.
             route = str(getattr(scope.get("route"), "path", ""))
-            self._metrics.answered(_method(scope), route, status, self._clock() - begin)
-            self._metrics.sent.inc(sent)
+            self._meter.count(HTTP_REQUESTS, _method(scope), route, str(status))
+            self._meter.observe(HTTP_SECONDS, self._clock() - begin, route)
+            self._meter.count(HTTP_SENT, by=sent)
 
 
 def _method(scope: Scope) -> str:

@@ -27,7 +27,7 @@ from vna_core.federation.federation import Federation
 from vna_core.gateways.admin.corrections import correction_routes
 from vna_core.gateways.admin.health import Exposition, Health, Readiness
 from vna_core.gateways.admin.instances import Explained, Original, Versions
-from vna_core.gateways.admin.metrics import Measured, Metrics
+from vna_core.gateways.admin.metrics import Measured
 from vna_core.gateways.admin.openapi import Description
 from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.placement import PlacementStatus, Recall
@@ -41,6 +41,7 @@ from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
 from vna_core.gateways.web.protection import Endpoint, Handler, Protection
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.metering import Meter
 from vna_core.migration.cutover import CutOver
 from vna_core.ports.storage import Store
 
@@ -52,15 +53,14 @@ INGEST_THREADS = 32
 class WebApplication(Starlette):
     """Starlette with our own two layers around the router and nothing else: what is not needed costs every request."""
 
-    def __init__(self, routes: list[Route], settings: Settings, metrics: Metrics, archive: WebArchive) -> None:
+    def __init__(self, routes: list[Route], settings: Settings, archive: WebArchive) -> None:
         self._settings = settings
-        self._metrics = metrics
         self._archive = archive
         super().__init__(routes=routes, lifespan=_lifespan)
         self.router.redirect_slashes = False
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Measured(Protection(self.router, self._settings.http), self._metrics, time.perf_counter)
+        return Measured(Protection(self.router, self._settings.http), self._archive.meter, time.perf_counter)
 
     def close(self) -> None:
         """End the threads; offers under way are finished first."""
@@ -87,6 +87,7 @@ def create_app(
     federation: Federation | None = None,
     availability: Availability | None = None,
     cutover: CutOver | None = None,
+    meter: Meter | None = None,
 ) -> WebApplication:
     """The application of one web process.
 
@@ -104,17 +105,21 @@ def create_app(
         Adds the routes below ``/federated``.
     cutover
         Has fetched what sources in cut-over still have, when it is asked for.
+    meter
+        Counts, and knows what the other processes of the run count; one of its own when not given.
     """
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
     transcoder = transcoder or Transcoder(settings.decode, renderer.pool)
     egress = Egress(settings.egress, retriever, transcoder)
     availability = availability or Availability(catalogue)
-    archive = WebArchive(settings, pipeline, retriever, renderer, transcoder, egress, threads, ingest_threads, availability)
+    meter = meter or Meter.alone()
+    archive = WebArchive(
+        settings, pipeline, retriever, renderer, transcoder, egress, threads, ingest_threads, availability, meter
+    )
     gate = gate or Gate(Policy(settings), catalogue)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)
-    metrics = Metrics()
-    routes = dicomweb_routes(archive, pace, metrics, gate, cutover) + array_routes(retriever, pace, gate)
+    routes = dicomweb_routes(archive, pace, gate, cutover) + array_routes(retriever, pace, gate)
 
     if federation is not None:
         whole = replace(archive, retriever=federation.retriever, egress=federation.egress, root=FEDERATED)
@@ -125,7 +130,7 @@ def create_app(
 
     add("/healthz", "health", None, Health())
     add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}, gate.auditor, settings.landing))
-    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, metrics, federation))
+    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, meter.run))
     add(f"{API}/statistics", "statistics", Action.MONITOR, Totals(catalogue))
     add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest, availability))
     add(f"{API}/instances/{{sop}}/original", "instance-original", Action.RETRIEVE, Original(retriever))
@@ -141,4 +146,4 @@ def create_app(
         routes += stewardship_routes(API, settings, stores, catalogue, pace, gate)
         routes += correction_routes(API, settings, stores, catalogue, pace, gate)
     add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
-    return WebApplication(routes, settings, metrics, archive)
+    return WebApplication(routes, settings, archive)

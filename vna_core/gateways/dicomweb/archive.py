@@ -15,6 +15,7 @@ from vna_core.access.transcode import Transcoder
 from vna_core.configuration import Settings
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.metering import Meter
 
 ROOT: Final = "/dicom-web"
 
@@ -36,6 +37,7 @@ class WebArchive:
     threads: ThreadPoolExecutor
     ingest_threads: ThreadPoolExecutor
     availability: Availability
+    meter: Meter
     root: str = ROOT
 
     def profile_of(self, exchange: Exchange) -> EgressProfile | None:

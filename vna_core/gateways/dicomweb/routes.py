@@ -7,7 +7,6 @@ from starlette.routing import Route
 from vna_core.access.gate import Gate
 from vna_core.domain.access import Action
 from vna_core.domain.query import Level
-from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.dicomweb.archive import ROOT, WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.capabilities import Capabilities
@@ -28,7 +27,7 @@ _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
 
 
-def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics, gate: Gate, cutover: CutOver | None = None) -> list[Route]:
+def dicomweb_routes(archive: WebArchive, pace: Pace, gate: Gate, cutover: CutOver | None = None) -> list[Route]:
     """Every route below ``/dicom-web``; the ones that viewers ask for most come first, as the table is walked in order.
 
     With `cutover`, retrievals first have fetched what sources in cut-over still have.
@@ -44,7 +43,7 @@ def dicomweb_routes(archive: WebArchive, pace: Pace, metrics: Metrics, gate: Gat
     retrieve, metadata = whole(Retrieve(archive)), whole(Metadata(archive))
     rendered, thumbnail = whole(Rendered(archive, thumbnail=False)), whole(Rendered(archive, thumbnail=True))
     studies, series, instances = (Search(archive, level) for level in (Level.STUDY, Level.SERIES, Level.IMAGE))
-    store = Store(archive, metrics)
+    store = Store(archive)
 
     add(_INSTANCE, "retrieve-instance", Action.RETRIEVE, retrieve)
     add(_FRAMES, "retrieve-frames", Action.RETRIEVE, whole(Frames(archive)))

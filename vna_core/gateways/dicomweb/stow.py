@@ -15,11 +15,11 @@ from vna_core.dicom.multipart import Event, MultipartReader, PartBegins, PartEnd
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, UnsupportedMediaType, VnaError
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
-from vna_core.gateways.admin.metrics import Metrics
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
 from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
 from vna_core.gateways.web.exchange import ClientGone, Exchange
+from vna_core.ingest.counting import count_refused
 from vna_core.ingest.identify import identify
 from vna_core.ingest.receive import Reception
 
@@ -162,7 +162,7 @@ class StoreRequest:
         received.octets.close()
         error = InvalidRequest("The instance belongs to another study than the one addressed.")
         result = IngestResult(Outcome.REFUSED, found, "", uids.get(0x00080018, ""), uids.get(0x00080016, ""), error=error)
-        return PartOutcome(result, reason=OTHER_STUDY)
+        return PartOutcome(result, error, OTHER_STUDY)
 
 
 def _reader(exchange: Exchange, maximum: int) -> MultipartReader | _Whole:
@@ -185,9 +185,8 @@ def _reader(exchange: Exchange, maximum: int) -> MultipartReader | _Whole:
 class Store:
     """POST ``/studies`` and ``/studies/{study}``."""
 
-    def __init__(self, archive: WebArchive, metrics: Metrics) -> None:
+    def __init__(self, archive: WebArchive) -> None:
         self._archive = archive
-        self._metrics = metrics
 
     async def __call__(self, exchange: Exchange) -> None:
         choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
@@ -199,10 +198,8 @@ class Store:
         request = StoreRequest(self._archive, source, exchange.path_parameters.get("study"))
         outcomes = await self._receive(exchange, reader, request)
         for outcome in outcomes:
-            if outcome.result is not None:
-                self._metrics.ingested(outcome.result)
-            elif outcome.error is not None:
-                self._metrics.refused(outcome.error)
+            if outcome.error is not None:
+                count_refused(self._archive.meter, source.kind, outcome.error)
         if not outcomes:
             raise InvalidRequest("The body holds no part.")
         if all(isinstance(outcome.error, UnsupportedBody) for outcome in outcomes):

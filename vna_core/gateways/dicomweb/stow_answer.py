@@ -23,7 +23,7 @@ _REASONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PartOutcome:
-    """What became of one part: a result of the pipeline, or an error before the pipeline had it."""
+    """What became of one part: a result of the pipeline, or an error of what the pipeline never had or could not take."""
 
     result: IngestResult | None = None
     error: VnaError | None = None

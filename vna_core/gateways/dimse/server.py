@@ -36,11 +36,14 @@ from vna_core.gateways.dimse import find as find_service
 from vna_core.gateways.dimse import store as store_service
 from vna_core.gateways.dimse.commitment import CommitmentService, action_response
 from vna_core.gateways.dimse.commitment_policy import PlacementPromises
+from vna_core.gateways.dimse.counted import CountedAssociation
 from vna_core.gateways.dimse.federated import FederatedServices
 from vna_core.gateways.dimse.negotiation import Refusal, answer, refusal
 from vna_core.gateways.dimse.retrieve import RetrieveService
 from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, STORAGE_COMMITMENT, VERIFICATION, is_stored
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.metering import Meter
+from vna_core.metering.metrics import DIMSE_ASSOCIATIONS, DIMSE_ESTABLISHED
 from vna_core.migration.cutover import CutOver
 
 GRACE: Final = 5.0
@@ -75,9 +78,11 @@ class DimseServer:
         federation: Federation | None = None,
         availability: Availability | None = None,
         cutover: CutOver | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
+        self.meter = meter or Meter.alone()
         self.gate = gate or Gate(Policy(Settings(dimse=settings)), catalogue)
         self._retriever = retriever
         self._transcoder = transcoder
@@ -99,6 +104,7 @@ class DimseServer:
         self._lock = threading.Lock()
         self._serving: dict[_Conversation, threading.Thread] = {}
         self._listener: socket.socket | None = None
+        self.meter.set(DIMSE_ESTABLISHED, 0)
 
     def _find(self, association: Association, message: Message, permit: Permit) -> None:
         find_service.find(association, message, permit.catalogue, self._settings.aet, self._availability)
@@ -171,7 +177,10 @@ class DimseServer:
     def associations(self) -> int:
         """How many associations are established in this process."""
         with self._lock:
-            return sum(1 for conversation in self._serving if conversation.established)
+            return self._established()
+
+    def _established(self) -> int:
+        return sum(1 for conversation in self._serving if conversation.established)
 
     def _begin(self, connection: socket.socket, address: str) -> None:
         with self._lock:
@@ -188,6 +197,14 @@ class DimseServer:
         """A conversation is over."""
         with self._lock:
             self._serving.pop(conversation, None)
+            self.meter.set(DIMSE_ESTABLISHED, self._established())
+
+    def began(self, conversation: _Conversation) -> None:
+        """The association of a conversation is accepted."""
+        with self._lock:
+            conversation.established = True
+            self.meter.set(DIMSE_ESTABLISHED, self._established())
+        self.meter.count(DIMSE_ASSOCIATIONS, "accepted")
 
     def _report_commitments(self) -> None:
         while not self._stop.wait(_COMMITMENT_ROUND):
@@ -271,7 +288,7 @@ class _Conversation:
         watchdog.daemon = True
         watchdog.start()
         try:
-            association = Association(self._connection, settings.max_pdu, settings.idle_timeout, settings.network_timeout)
+            association = CountedAssociation(self._connection, settings, self._server.meter)
             self._association = association
             _, content = association.read_pdu("Sta2")
             asked = pdu.decode_associate(content)
@@ -282,6 +299,7 @@ class _Conversation:
             refused = Refusal(2, 3, 2, "too many associations (dimse.max_associations)")
         if refused is not None:
             _log.warning("association-refused", address=self._address, why=refused.why)
+            self._server.meter.count(DIMSE_ASSOCIATIONS, "refused")
             association.send_octets([pdu.reject(refused.result, refused.source, refused.reason)])
             association.close()
             return
@@ -290,7 +308,7 @@ class _Conversation:
         accepted, association.contexts = answer(asked, settings.max_pdu, preferred)
         association.peer_limit = asked.max_length
         self._calling, self._called = asked.calling, asked.called
-        self.established = True
+        self._server.began(self)
         association.send_octets([pdu.encode_associate(accepted)])
         _log.debug("association-established", calling=asked.calling, address=self._address)
         while not self._ending:
@@ -316,7 +334,9 @@ class _Conversation:
             self._server.gate.enter(self._principal, Action.STORE)
         except NotAuthorized as error:
             refusal = error
-        self._sink = store_service.StoreSink(self._server._pipeline, source, context.transfer_syntax, command, refusal)
+        self._sink = store_service.StoreSink(
+            self._server._pipeline, source, context.transfer_syntax, command, self._server.meter, refusal
+        )
         return self._sink
 
     @property

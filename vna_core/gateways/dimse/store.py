@@ -10,8 +10,11 @@ from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command, Field
 from vna_core.domain.errors import VnaError
 from vna_core.domain.octets import Source
+from vna_core.ingest.counting import count_refused
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.ingest.receive import Reception
+from vna_core.metering import Meter
+from vna_core.metering.metrics import DIMSE_RECEIVED
 
 SUCCESS = 0x0000
 CANNOT_UNDERSTAND = 0xC000
@@ -31,9 +34,11 @@ class StoreSink:
         source: Source,
         transfer_syntax_uid: str,
         command: Command,
+        meter: Meter,
         refusal: VnaError | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._kind, self._meter = source.kind, meter
         self._failure = refusal
         self._reception: Reception = pipeline.reception(
             source,
@@ -54,11 +59,14 @@ class StoreSink:
     def complete(self) -> tuple[int, str]:
         """The data set is here: status and error comment of the answer."""
         if self._failure is not None:
+            count_refused(self._meter, self._kind, self._failure)
             return self._failure.dimse_status, self._failure.message
+        self._meter.count(DIMSE_RECEIVED, by=self._reception.size)
         try:
             result = self._pipeline.offer(self._reception.finish())
         except VnaError as error:
             _log.warning("store-failed", code=error.code)
+            count_refused(self._meter, self._kind, error)
             return error.dimse_status, error.message
         if result.outcome.acknowledged:
             return SUCCESS, ""

@@ -18,6 +18,8 @@ from vna_core.domain.audit import Auditor
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, VnaError
 from vna_core.gateways.hl7.adt import AdtFeed
 from vna_core.gateways.hl7.message import Message, acknowledgement, parse
+from vna_core.metering import Meter
+from vna_core.metering.metrics import HL7_MESSAGES
 from vna_core.stewardship.patient_identity import PatientIdentity
 
 START: Final = b"\x0b"
@@ -32,11 +34,12 @@ _log = structlog.get_logger(__name__)
 class MllpServer:
     """Takes the feed of patient administration. One thread a connection; a bad message costs its own answer and nothing else."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None) -> None:
         self._settings = settings.hl7
         self._match = tuple(settings.identity.match)
         self._catalogue = catalogue
         self._auditor = auditor
+        self._meter = meter or Meter.alone()
         self._feed = AdtFeed(settings.hl7)
         self._stop = threading.Event()
         self._room = threading.BoundedSemaphore(settings.hl7.max_connections)
@@ -117,16 +120,20 @@ class MllpServer:
             sender = "^".join(message.header.value(number) for number in (3, 4))
             principal = Principal(PrincipalKind.SUBJECT, f"hl7 {sender}"[:128], address)
             self._feed.apply(message, PatientIdentity(self._catalogue, self._auditor, principal, self._match))
-            return acknowledgement(message, "AA")
+            return self._acknowledged(message, "AA")
         except InvalidRequest as error:
             _say("warning", "hl7-message-refused", address=address, code=error.code)
-            return acknowledgement(message, "AR", error.message)
+            return self._acknowledged(message, "AR", error.message)
         except VnaError as error:
             _say("error", "hl7-message-failed", address=address, code=error.code)
-            return acknowledgement(message, "AE", error.message)
+            return self._acknowledged(message, "AE", error.message)
         except Exception:  # noqa: BLE001 - whatever a message does, its sender hears that it was not taken
             _say("exception", "hl7-message-failed", address=address)
-            return acknowledgement(message, "AE", "The archive met an unexpected error; it is in the log.")
+            return self._acknowledged(message, "AE", "The archive met an unexpected error; it is in the log.")
+
+    def _acknowledged(self, message: Message | None, code: str, text: str = "") -> bytes:
+        self._meter.count(HL7_MESSAGES, code)
+        return acknowledgement(message, code, text)
 
 
 def _say(level: str, event: str, **fields: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
 
 ESCAPES: Final = (
@@ -41,6 +42,9 @@ STRANGE: Final = (
 READS: Final[dict[str, Callable[[Store, str], object]]] = {
     "read": lambda store, key: store.read(key),
     "chunks": lambda store, key: list(store.chunks(key)),
+    "range": lambda store, key: store.read(key, ByteRange(1, 2)),
+    "nothing": lambda store, key: store.read(key, ByteRange(0, 0)),
+    "chunks of nothing": lambda store, key: list(store.chunks(key, ByteRange(0, 0))),
     "stat": lambda store, key: store.stat(key),
 }
 
