@@ -26,6 +26,7 @@ from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import Settings, section_inside
 from vna_core.configuration.wrappers import WRAPPERS
+from vna_core.domain.data_dictionary import UIDS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.gateways.admin.openapi import public_path
@@ -340,11 +341,7 @@ def dimse() -> str:
 
 def storage_classes() -> str:
     """Storage SOP classes of the standard's edition that the dictionary knows."""
-    names = [
-        (uid, name)
-        for uid, (name, kind, *_) in sop_classes.UID_dictionary.items()
-        if kind == "SOP Class" and sop_classes.is_stored(uid)
-    ]
+    names = [(uid, name) for uid, (name, kind, *_) in UIDS.items() if kind == "SOP Class" and sop_classes.is_stored(uid)]
     return table(("SOP class UID", "name"), [(f"`{uid}`", name) for uid, name in sorted(names, key=lambda one: one[1])])
 
 

@@ -45,16 +45,17 @@ class Plugins:
 
     def load(self) -> None:
         """Load every entry point. A broken one is named in `states` and in the log; the others still load."""
+        told: dict[object, tuple[str, str]] = {}  # a distribution reads and parses its metadata whenever it is asked
         for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda one: one.name):
-            distribution = point.dist.name if point.dist else ""
-            version = point.dist.version if point.dist else ""
+            if point.dist not in told:
+                told[point.dist] = _name_and_version(point.dist)
             error = ""
             try:
                 self._register(point.load(), point.name)
             except Exception as failure:  # whatever a plugin raises is its own failure, not ours
                 error = f"{type(failure).__name__}: {failure}"
                 _log.error("plugin-broken", plugin=point.name, target=point.value, error=error)
-            self.states.append(PluginState(point.name, point.value, distribution, version, error))
+            self.states.append(PluginState(point.name, point.value, *told[point.dist], error))
 
     def register(self, plugin: object, name: str) -> None:
         """Add a plugin that has no entry point. Raises PluginError when one of its hooks does not exist."""
@@ -122,3 +123,10 @@ class Plugins:
     def observers(self) -> list[Callable[[IngestResult], object]]:
         """Every implementation of ``observe_ingest``, so that one that fails does not keep the others from hearing."""
         return [implementation.function for implementation in self._manager.hook.observe_ingest.get_hookimpls()]
+
+
+def _name_and_version(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    if distribution is None:
+        return "", ""
+    described = distribution.metadata
+    return described["Name"], described["Version"]

@@ -12,8 +12,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import numpy
-
 from vna_core.domain.errors import Malformed
 
 MOST_SAMPLES: Final = 1 << 22
@@ -64,6 +62,8 @@ def _expanded(octets: bytes, maximum: int) -> bytes:
 
 def _summed(octets: bytes, count: int) -> bytes:
     """Differences to samples: one running sum, moved at every absolute sample so that it goes on from there."""
+    import numpy  # here: every archive loads this dialect, and hardly any meets such an image
+
     codes = numpy.frombuffer(octets, numpy.uint8)
     starts = numpy.fromiter((absolute.start() for absolute in _ABSOLUTE.finditer(octets)), numpy.int64)
     if starts.size and starts[-1] + 3 > codes.size:

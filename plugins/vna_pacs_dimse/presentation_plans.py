@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
-
+from vna_core.domain.data_dictionary import UIDS
 from vna_pacs_dimse.transfer_syntaxes import NATIVE, PROPOSED
 
 Context = tuple[str, tuple[str, ...]]
@@ -51,7 +50,7 @@ def storage_classes() -> dict[str, str]:
     """Storage SOP classes of the standard by UID, current ones first."""
     found = {
         uid: (entry[0], bool(entry[3]))
-        for uid, entry in UID_dictionary.items()
+        for uid, entry in UIDS.items()
         if entry[1] == "SOP Class" and "Storage" in entry[0] and not entry[0].startswith(("Storage Commitment", "Media Storage"))
     }
     return {uid: name for uid, (name, _) in sorted(found.items(), key=lambda one: (one[1][1], one[0]))}

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
-
 from vna_core.dicom.answers import contradicts, single_questions
+from vna_core.dicom.dictionary import keyword_of, tag_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
@@ -87,7 +86,7 @@ class Finder:
             "Level": _NAMES[level],
             "Expand": True,
             "CaseSensitive": False,
-            "Query": {keyword_for_tag(one.tag) or f"{one.tag:08x}": _value(one) for one in conditions},
+            "Query": {keyword_of(one.tag) or f"{one.tag:08x}": _value(one) for one in conditions},
             "Limit": self._page,
         }
         since = 0
@@ -111,7 +110,7 @@ class Finder:
             series = self._parent(f"/series/{_safe(resource['ParentSeries'])}", parents, deadline)
             study = self._parent(f"/studies/{_safe(series.get('ParentStudy', ''))}", parents, deadline)
             tags = {**_main_tags(study), **_tags(series), **tags}
-        values = {number: tuple(text.split("\\")) for name, text in tags.items() if (number := tag_for_keyword(name))}
+        values = {number: tuple(text.split("\\")) for name, text in tags.items() if (number := tag_of(name))}
         return encode_attributes(values)
 
     def _parent(self, path: str, parents: dict[str, Mapping[str, Any]], deadline: Deadline | None) -> Mapping[str, Any]:

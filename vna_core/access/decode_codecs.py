@@ -10,29 +10,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from vna_core.access.codec_names import (
+    ENCODABLE,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_DCT,
+    JPEG_LOSSLESS,
+    JPEG_LS,
+    JPEG_LS_LOSSLESS,
+    JPEG_XL,
+    NATIVE,
+    RLE_LOSSLESS,
+)
 from vna_core.domain.errors import DecodeError, UnsupportedMediaType
 
 Frame = np.ndarray[Any, np.dtype[Any]]
-
-_PREFIX: Final = "1.2.840.10008.1.2"
-IMPLICIT_LITTLE: Final = _PREFIX
-EXPLICIT_LITTLE: Final = _PREFIX + ".1"
-NATIVE: Final = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, _PREFIX + ".1.99", _PREFIX + ".1.98"))
-RLE_LOSSLESS: Final = _PREFIX + ".5"
-JPEG_LS_LOSSLESS: Final = _PREFIX + ".4.80"
-JPEG_2000_LOSSLESS: Final = _PREFIX + ".4.90"
-_JPEG_DCT: Final = frozenset(_PREFIX + ".4." + number for number in ("50", "51", "53", "55"))
-_JPEG_LOSSLESS: Final = frozenset(_PREFIX + ".4." + number for number in ("57", "58", "70"))
-_JPEG_LS: Final = frozenset(_PREFIX + ".4." + number for number in ("80", "81"))
-_JPEG_2000: Final = frozenset(_PREFIX + ".4." + number for number in ("90", "91", "92", "93", "201", "202", "203"))
-_JPEG_XL: Final = frozenset(_PREFIX + ".4." + number for number in ("110", "111", "112"))
-DECODABLE: Final = _JPEG_DCT | _JPEG_LOSSLESS | _JPEG_LS | _JPEG_2000 | _JPEG_XL | NATIVE | {RLE_LOSSLESS}
-ENCODABLE: Final = frozenset((RLE_LOSSLESS, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS))
-"""Transfer syntaxes we compress to; all lossless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +88,11 @@ def decode(
 
 def _reader(transfer_syntax_uid: str) -> Callable[[bytes, PixelDescription], tuple[Frame, str]]:
     for family, reader in (
-        (_JPEG_DCT, _jpeg),
-        (_JPEG_LOSSLESS, _jpeg_lossless),
-        (_JPEG_LS, _jpeg_ls),
-        (_JPEG_2000, _jpeg_2000),
-        (_JPEG_XL, _jpeg_xl),
+        (JPEG_DCT, _jpeg),
+        (JPEG_LOSSLESS, _jpeg_lossless),
+        (JPEG_LS, _jpeg_ls),
+        (JPEG_2000, _jpeg_2000),
+        (JPEG_XL, _jpeg_xl),
         (frozenset((RLE_LOSSLESS,)), _rle),
     ):
         if transfer_syntax_uid in family:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from vna_core.access import decode_codecs, render_pixels, transcode_header
+from vna_core.access.codec_names import ENCODABLE
 from vna_core.access.decode_codecs import PixelDescription
 from vna_core.access.render_request import Rendering
 from vna_core.domain.errors import DecodeError, VnaError
@@ -38,7 +39,7 @@ def _header(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Ans
     data_set = transcode_header.read(blobs[0])
     description = transcode_header.describe(data_set)
     after = decode_codecs.decode(str(job["source"]), blobs[1], description, max_pixels)[1]
-    if job["target"] in decode_codecs.ENCODABLE:
+    if job["target"] in ENCODABLE:
         after = decode_codecs.interleaved(after)
     transcode_header.adjust(data_set, after)
     return {"before": asdict(description), "after": asdict(after)}, [transcode_header.encode(data_set)]
@@ -48,7 +49,7 @@ def _frame(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Answ
     """One frame's codestream (or native octets) in another transfer syntax."""
     description = PixelDescription(**job["description"])
     frame, after = decode_codecs.decode(str(job["source"]), blobs[0], description, max_pixels)
-    if job["target"] in decode_codecs.ENCODABLE:
+    if job["target"] in ENCODABLE:
         return {}, [decode_codecs.encode(str(job["target"]), frame, decode_codecs.interleaved(after))]
     return {"bits_allocated": after.bits_allocated}, [frame.tobytes()]
 

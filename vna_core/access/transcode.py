@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+from vna_core.access.codec_names import DECODABLE, ENCODABLE, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from vna_core.access.decode import DecodePool
-from vna_core.access.decode_codecs import DECODABLE, ENCODABLE, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from vna_core.access.transcode_implicit import implicit
 from vna_core.configuration import DecodeSettings
 from vna_core.dicom.codestream import DEFLATED_LITTLE, is_encapsulated

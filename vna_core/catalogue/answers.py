@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -136,26 +135,27 @@ class AnswerReader:
     """Reads matches of each level."""
 
     def __init__(self, database: Database) -> None:
-        self._is_postgresql = database.is_postgresql
-        self._columns: dict[Level, list[tuple[int, str, bool, int]]] = {}
-        self._texts: dict[tuple[Level, bool], Prepared] = {}
-        wanted = "= ANY(%s)" if self._is_postgresql else "IN (SELECT value FROM json_each(?))"
-        for level in Level:
-            for scoped in (False, True):
-                seen = partial(visible, is_postgresql=self._is_postgresql) if scoped else None
-                statement, self._columns[level] = _statement(level, seen)
-                prepared = database.prepare(statement)
-                text = f"{prepared.sql} WHERE {_TABLES[level].name}.pk {wanted}"
-                self._texts[level, scoped] = replace(prepared, sql=text)
+        self._database, self._is_postgresql = database, database.is_postgresql
+        self._shapes: dict[tuple[Level, bool], tuple[Prepared, Columns]] = {}
+        self._wanted = "= ANY(%s)" if self._is_postgresql else "IN (SELECT value FROM json_each(?))"
+
+    def _shape(self, level: Level, scoped: bool) -> tuple[Prepared, Columns]:
+        """The statement and its columns, made when they are first asked for."""
+        found = self._shapes.get((level, scoped))
+        if found is None:
+            seen = partial(visible, is_postgresql=self._is_postgresql) if scoped else None
+            statement, columns = _statement(level, seen)
+            found = self._shapes[level, scoped] = self._database.prepare(statement), columns
+        return found
 
     def read(self, session: Session, level: Level, positions: Sequence[Sequence[Any]], scope: Scope = EVERYTHING) -> list[Match]:
         """The rows at `positions`, in their order; counts are of the scope. A row that went away in between is left out."""
         keys = [position[0] for position in positions]
         parameter: Any = keys if self._is_postgresql else f"[{','.join(map(str, keys))}]"
-        prepared = self._texts[level, not scope.is_everything]
+        prepared, columns = self._shape(level, not scope.is_everything)
         parameters = [*prepared.arrange({LABELS: scope.text}), parameter]
-        rows = {row[0]: row for row in session.execute(prepared.sql, parameters).fetchall()}
-        columns = self._columns[level]
+        sql = f"{prepared.sql} WHERE {_TABLES[level].name}.pk {self._wanted}"
+        rows = {row[0]: row for row in session.execute(sql, parameters).fetchall()}
         found = []
         for position in positions:
             row = rows.get(position[0])
@@ -173,9 +173,7 @@ def _values(value: Any, vr: str, wrapped: bool) -> tuple[str, ...]:
     return column_values(value[1:-1] if wrapped else value, vr)
 
 
-def _statement(
-    level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None
-) -> tuple[Select[Any], list[tuple[int, str, bool, int]]]:
+def _statement(level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None) -> tuple[Select[Any], Columns]:
     """The statement for a level, and for each answered tag its representation and its place in the row."""
     columns: list[Any] = [_TABLES[level].c.pk, patients.c.issuer_of_patient_id, patients.c.patient_id]
     places: list[tuple[int, str, bool, int]] = []

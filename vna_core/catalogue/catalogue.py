@@ -49,14 +49,14 @@ from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
-from vna_core.domain.corrections import REJECTION_NOTE
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.departments import UNDIVIDED, Departments
 from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
 
-_JOBS: Final[Mapping[str, tuple[str, ...]]] = {"1.2.840.10008.5.1.4.1.1.88.59": (REJECTION_NOTE,)}
+_JOBS: Final[Mapping[str, tuple[str, ...]]] = {KEY_OBJECT_SELECTION: (REJECTION_NOTE,)}
 """Jobs asked for by SOP class: a Key Object Selection document may be a rejection note (IHE IOCM)."""
 _NO_CLASSIFICATION: Final[Mapping[int, str]] = {}
 

@@ -11,7 +11,6 @@ from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
@@ -21,6 +20,7 @@ from vna_core.catalogue.schema_packs import pack_copies, packs
 from vna_core.catalogue.schema_placement import quarantine_copies
 from vna_core.catalogue.schema_stewardship import deleted_objects, object_checks, scrubs
 from vna_core.catalogue.stored_text import from_stored, to_stored
+from vna_core.catalogue.upserts import upsert
 from vna_core.domain.instance import HeldInstance
 
 OK: Final = "ok"
@@ -227,8 +227,9 @@ class Checks:
             "outcome": check.outcome,
             "detail": to_stored(check.detail),
         }
-        made: Any = postgresql.insert if self._database.is_postgresql else sqlite.insert
-        row = made(object_checks).values(store=to_stored(check.store), key=to_stored(check.key), **values)
+        row = upsert(self._database.is_postgresql, object_checks).values(
+            store=to_stored(check.store), key=to_stored(check.key), **values
+        )
         return row.on_conflict_do_update(index_elements=[object_checks.c.store, object_checks.c.key], set_=values)
 
     def save(self, run: ScrubRun) -> None:

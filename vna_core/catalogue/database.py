@@ -13,11 +13,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, Insert, create_engine, event, make_url
+from sqlalchemy import URL, Dialect, Engine, Insert, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
@@ -41,13 +40,25 @@ _PRAGMAS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    """SQL text for the driver, and the names of its parameters in order."""
+    """SQL text for the driver, and the names of its parameters in order. Compiled when it is first used: no process uses all."""
 
+    __slots__ = ("_dialect", "_statement", "names", "sql", "values")
     sql: str
     names: tuple[str, ...]
     values: Mapping[str, Any]
+
+    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
+        self._statement, self._dialect = statement, dialect
+
+    def __getattr__(self, name: str) -> Any:  # called for what is not there yet
+        if name not in ("sql", "names", "values"):
+            raise AttributeError(name)
+        compiled: Any = self._statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+        self.values = compiled.construct_params(_check=False)
+        self.names = tuple(compiled.positiontup or ())
+        self.sql = str(compiled)
+        return object.__getattribute__(self, name)
 
     def arrange(self, values: Mapping[str, Any]) -> list[Any]:
         """Parameters in the order the driver wants them."""
@@ -127,8 +138,7 @@ class Database:
 
     def prepare(self, statement: ClauseElement) -> Prepared:
         """SQL text of a statement for this database's driver, to be kept and executed again and again."""
-        compiled: Any = statement.compile(dialect=self.engine.dialect, compile_kwargs={"render_postcompile": True})
-        return Prepared(str(compiled), tuple(compiled.positiontup or ()), compiled.construct_params(_check=False))
+        return Prepared(statement, self.engine.dialect)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema_jobs import FAILED, OPEN, jobs
 from vna_core.catalogue.stored_text import from_stored, to_stored
+from vna_core.catalogue.upserts import upsert
 from vna_core.domain.errors import LeaseLost, NotFound
 from vna_core.domain.jobs import NORMAL, Job
 
@@ -241,7 +241,7 @@ def asking(
     """The statement that asks for a job, or asks again for the one that is there."""
     row = _row(kind, key, payload, priority, _now() + round(delay * 1e6))
     least, greatest = (func.least, func.greatest) if on_postgresql else (func.min, func.max)
-    statement: Any = (postgresql.insert if on_postgresql else sqlite.insert)(jobs).values(row)
+    statement: Any = upsert(on_postgresql, jobs).values(row)
     new = statement.excluded
     return statement.on_conflict_do_update(  # type: ignore[no-any-return]
         index_elements=[jobs.c.kind, jobs.c.key],

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance
@@ -20,6 +19,7 @@ from vna_core.catalogue.schema_migration import (
     migration_transitions,
 )
 from vna_core.catalogue.stored_text import identifier, to_stored
+from vna_core.catalogue.upserts import upsert
 from vna_core.domain.migration import AWAITED, StudyState, may_follow
 
 DETAIL: Final = 300
@@ -44,12 +44,12 @@ class Statements:
             .where(migration_instances.c.pk == bindparam("this"))
             .values({name: bindparam(name) for name in (*changed, "updated_at")} | {"tries": migration_instances.c.tries + 1})
         )
-        upsert: Any = (postgresql.insert if database.is_postgresql else sqlite.insert)(migration_counts)
+        counting = upsert(database.is_postgresql, migration_counts)
         keys = ("campaign", "level", "state", "outcome")
-        upsert = upsert.values({name: bindparam(name) for name in (*keys, "number", "octets")})
-        counted = {name: migration_counts.c[name] + upsert.excluded[name] for name in ("number", "octets")}
-        self.count = database.prepare(upsert.on_conflict_do_update(index_elements=list(keys), set_=counted))
-        opened: Any = (postgresql.insert if database.is_postgresql else sqlite.insert)(migration_exceptions)
+        counting = counting.values({name: bindparam(name) for name in (*keys, "number", "octets")})
+        counted = {name: migration_counts.c[name] + counting.excluded[name] for name in ("number", "octets")}
+        self.count = database.prepare(counting.on_conflict_do_update(index_elements=list(keys), set_=counted))
+        opened = upsert(database.is_postgresql, migration_exceptions)
         names = ("campaign", "study_fk", "instance_fk", "reason", "state", "detail", "sample", "opened_at")
         opened = opened.values({name: bindparam(name) for name in names})
         again = {"state": "open", "times": migration_exceptions.c.times + 1} | {

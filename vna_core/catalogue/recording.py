@@ -70,7 +70,7 @@ class Recorder:
         self.changes_of_parents = -1
         prepare = database.prepare
         self.inserts = {
-            table.name: prepare(insert(table).values({c.name: bindparam(c.name) for c in table.columns})).sql for table in _ORDER
+            table.name: prepare(insert(table).values({c.name: bindparam(c.name) for c in table.columns})) for table in _ORDER
         }
         self.read_totals = prepare(select(totals.c.last_pk, totals.c.changes_of_parents).where(totals.c.pk == 1))
         self.write_totals = prepare(
@@ -180,7 +180,7 @@ class RecordingBatch:
             for table in _ORDER:
                 rows = self.pending.get(table.name)
                 if rows:
-                    self.session.executemany(self.recorder.inserts[table.name], rows)
+                    self.session.executemany(self.recorder.inserts[table.name].sql, rows)
             self.pending = {}
 
     def held_versions(self, sop_instance_uid: str) -> list[_Version]:

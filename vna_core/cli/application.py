@@ -2,58 +2,74 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-import click
 import typer
-from rich.console import Console
 
 from vna_core import __version__
-from vna_core.cli import (
-    audit,
-    config,
-    corrections,
-    delete,
-    departments,
-    explain,
-    export,
-    federation,
-    find,
-    get,
-    hold,
-    ingest,
-    inventory,
-    jobs,
-    keys,
-    migrate,
-    migrate_assess,
-    migrate_cutover,
-    migrate_exceptions,
-    migrate_proof,
-    migrate_report,
-    migrate_work_product,
-    normalize,
-    pack,
-    patient,
-    place,
-    plugin,
-    plugins,
-    quarantine,
-    rebuild,
-    recall,
-    reject,
-    retention,
-    scrub,
-    serve,
-    stats,
-    testing,
-)
+from vna_core.cli.commands import Place, loaded_when_called
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, VnaError
 
 FAILED = 1
 MISUSED = 2
 INCOMPLETE = 3
+
+MIGRATE: Final[Mapping[str, Place]] = {
+    "run": "migrate:add_to",
+    "plan": "migrate:add_to",
+    "status": "migrate:add_to",
+    "pause": "migrate:add_to",
+    "resume": "migrate:add_to",
+    "cancel": "migrate:add_to",
+    "assess": "migrate_assess:add_to",
+    "cutover": "migrate_cutover:add_to",
+    "work-product": "migrate_work_product:add_to",
+    "verify": "migrate_proof:add_to",
+    "certify": "migrate_proof:add_to",
+    "report": "migrate_report:add_to",
+    "exceptions": "migrate_exceptions:add_to",
+    "retry": "migrate_exceptions:add_to",
+    "resolve": "migrate_exceptions:add_to",
+}
+COMMANDS: Final[Mapping[str, Place]] = {
+    "serve": "serve:add_to",
+    "ingest": "ingest:add_to",
+    "find": "find:add_to",
+    "get": "get:add_to",
+    "explain": "explain:add_to",
+    "stats": "stats:add_to",
+    "rebuild": "rebuild:add_to",
+    "plugins": "plugins:add_to",
+    "scrub": "scrub:add_to",
+    "repair": "scrub:add_to",
+    "undelete": "delete:add_to",
+    "purge": "delete:add_to",
+    "quarantine": "quarantine:app",
+    "inventory": "inventory:app",
+    "migrate": typer.Typer(help="Fill the archive from a legacy PACS.", no_args_is_help=True, cls=loaded_when_called(MIGRATE)),
+    "certificate": "migrate_proof:app",
+    "normalize": "normalize:app",
+    "export": "export:app",
+    "place": "place:app",
+    "recall": "recall:app",
+    "federation": "federation:app",
+    "corrections": "corrections:app",
+    "reject": "reject:app",
+    "pack": "pack:app",
+    "jobs": "jobs:app",
+    "plugin": "plugin:app",
+    "delete": "delete:app",
+    "hold": "hold:app",
+    "retention": "retention:app",
+    "testing": "testing:app",
+    "keys": "keys:app",
+    "config": "config:app",
+    "departments": "departments:app",
+    "audit": "audit:app",
+    "patient": "patient:app",
+}
+"""Every command, and where it is; see `Place`."""
 
 app = typer.Typer(
     name="vna",
@@ -63,41 +79,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
+    cls=loaded_when_called(COMMANDS),
 )
-for _module in (serve, ingest, find, get, explain, stats, rebuild, plugins, scrub, delete):
-    _module.add_to(app)
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(inventory.app, name="inventory")
-migrate.app.command("assess", epilog="Example:\n\n`vna migrate assess dimse://OLDPACS@10.0.0.7:104`")(migrate_assess.assess)
-migrate.app.command("cutover", epilog=migrate_cutover.EPILOG)(migrate_cutover.cutover)
-migrate.app.command("work-product", epilog=migrate_work_product.EPILOG)(migrate_work_product.work_product)
-migrate.app.command("verify", epilog=migrate_proof.VERIFY_EPILOG)(migrate_proof.verify)
-migrate.app.command("certify", epilog=migrate_proof.CERTIFY_EPILOG)(migrate_proof.certify)
-migrate.app.command("report", epilog=migrate_report.EPILOG)(migrate_report.report)
-migrate.app.command("exceptions", epilog=migrate_exceptions.LIST_EPILOG)(migrate_exceptions.exceptions)
-migrate.app.command("retry", epilog=migrate_exceptions.RETRY_EPILOG)(migrate_exceptions.retry)
-migrate.app.command("resolve", epilog=migrate_exceptions.RESOLVE_EPILOG)(migrate_exceptions.resolve)
-app.add_typer(migrate.app, name="migrate")
-app.add_typer(migrate_proof.app, name="certificate")
-app.add_typer(normalize.app, name="normalize")
-app.add_typer(export.app, name="export")
-app.add_typer(place.app, name="place")
-app.add_typer(recall.app, name="recall")
-app.add_typer(federation.app, name="federation")
-app.add_typer(corrections.app, name="corrections")
-app.add_typer(reject.app, name="reject")
-app.add_typer(pack.app, name="pack")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(plugin.app, name="plugin")
-app.add_typer(delete.app, name="delete")
-app.add_typer(hold.app, name="hold")
-app.add_typer(retention.app, name="retention")
-app.add_typer(testing.app, name="testing")
-app.add_typer(keys.app, name="keys")
-app.add_typer(config.app, name="config")
-app.add_typer(departments.app, name="departments")
-app.add_typer(audit.app, name="audit")
-app.add_typer(patient.app, name="patient")
 
 
 @app.callback(invoke_without_command=True)
@@ -110,22 +93,21 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code. 0 success, 1 failure, 2 misuse or configuration, 3 not everything was taken."""
-    console = Console(stderr=True, highlight=False)
     try:
         result = app(args=list(arguments), standalone_mode=False)
-    except click.exceptions.Exit as exit_:
+    except typer.Exit as exit_:
         return exit_.exit_code
-    except click.exceptions.Abort:
-        console.print("Interrupted.")
+    except typer.Abort:
+        typer.echo("Interrupted.", err=True)
         return 130
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except typer.TyperException as error:
+        typer.echo(f"vna: {error.format_message()}", err=True)
         return MISUSED
     except (ConfigurationError, InvalidRequest) as error:
-        console.print(f"vna: {error.message}", markup=False)
+        typer.echo(f"vna: {error.message}", err=True)
         return MISUSED
     except VnaError as error:
-        console.print(f"vna: {error.message} [{error.code}]", markup=False)
+        typer.echo(f"vna: {error.message} [{error.code}]", err=True)
         return FAILED
     except BrokenPipeError:
         return FAILED

@@ -6,11 +6,11 @@ import sys
 from typing import Annotated, Any, Final
 
 import typer
-from pydicom.datadict import tag_for_keyword
 from rich.console import Console
 from rich.table import Table
 
 from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
+from vna_core.dicom.dictionary import keyword_of, tag_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.matching_keys import condition
 from vna_core.domain.access import Action
@@ -77,16 +77,14 @@ def find(
 def condition_of(text: str) -> Condition | None:
     """The condition of one ``KEYWORD=VALUE``; None when it matches everything. Raises InvalidRequest."""
     name, separator, value = text.partition("=")
-    tag = int(name, 16) if len(name) == 8 and all(c in "0123456789abcdefABCDEF" for c in name) else tag_for_keyword(name)
-    if not separator or tag is None:
+    tag = int(name, 16) if len(name) == 8 and all(c in "0123456789abcdefABCDEF" for c in name) else tag_of(name)
+    if not separator or not tag:
         raise InvalidRequest(f"{text!r}: expected KEYWORD=VALUE with a keyword of PS3.6, or GGGGEEEE=VALUE.")
     return condition(tag, value)
 
 
 def _heading(tag: int) -> str:
-    from pydicom.datadict import keyword_for_tag  # here: only tables need it
-
-    return keyword_for_tag(tag) or f"{tag:08X}"
+    return keyword_of(tag) or f"{tag:08X}"
 
 
 def _cell(element: dict[str, Any]) -> str:

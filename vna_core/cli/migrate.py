@@ -19,7 +19,7 @@ from vna_core.bootstrap_migration import campaign_name, configured_options, migr
 from vna_core.catalogue import Campaign
 from vna_core.cli.migrate_helpers import ForkedHelpers, processors
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
-from vna_core.cli.options import AsJson, Config, Data, archive_for, archive_of, print_json, settings_of
+from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_for, archive_of, print_json, settings_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import StudyState
@@ -29,11 +29,6 @@ from vna_core.migration.report import summary_of
 from vna_core.migration.windows import Windows
 from vna_core.ports.pacs import PacsAdapter
 
-app = typer.Typer(help="Fill the archive from a legacy PACS.", no_args_is_help=True)
-
-SourceName = Annotated[
-    str, typer.Argument(help="URL of the source (dimse://CALLED@HOST:PORT), or its name in the configuration.")
-]
 Concurrency = Annotated[int | None, typer.Option(help="Retrievals at once.", min=1, max=64)]
 Window = Annotated[
     list[str] | None, typer.Option("--window", help="When the source may be worked: 'mon-fri 19:00-06:00'. May be repeated.")
@@ -74,11 +69,18 @@ Examples:
 
 Run again, it fetches only what is missing. Exit code 0 only if nothing failed and nothing is missing, else 3.
 """
+PLAN_EPILOG = "Example:\n\n`vna migrate plan dimse://OLDPACS@10.0.0.7:104 --window 'mon-fri 19:00-06:00' --rate 40`"
+STATUS_EPILOG = "Examples:\n\n`vna migrate status`\n\n`vna migrate status dimse://OLDPACS@10.0.0.7:104 --json`"
 
 
-@app.callback()
-def group() -> None:
-    """Fill the archive from a legacy PACS."""
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("run", epilog=EPILOG)(run)
+    app.command("plan", epilog=PLAN_EPILOG)(plan)
+    app.command("status", epilog=STATUS_EPILOG)(status)
+    app.command("pause", epilog="Example:\n\n`vna migrate pause oldpacs`")(pause)
+    app.command("resume", epilog="Example:\n\n`vna migrate resume oldpacs`")(resume)
+    app.command("cancel", epilog="Example:\n\n`vna migrate cancel oldpacs`")(cancel)
 
 
 def runner(archive: Archive, campaign: Campaign, progress: ShownProgress, helpers: ForkedHelpers | None = None) -> CampaignRunner:
@@ -144,7 +146,6 @@ def prioritized(archive: Archive, name: str, priority: Path) -> int:
     return len(archive.catalogue.ledger.prioritize(name, URGENT + 10, studies=studies, patients=patients))
 
 
-@app.command("run", epilog=EPILOG)
 def run(
     source: SourceName,
     data: Data = None,
@@ -186,9 +187,6 @@ def run(
     return 0 if report.complete else 3
 
 
-@app.command(
-    "plan", epilog="Example:\n\n`vna migrate plan dimse://OLDPACS@10.0.0.7:104 --window 'mon-fri 19:00-06:00' --rate 40`"
-)
 def plan(
     source: SourceName,
     data: Data = None,
@@ -233,7 +231,6 @@ def plan(
     return 0
 
 
-@app.command("status", epilog="Examples:\n\n`vna migrate status`\n\n`vna migrate status dimse://OLDPACS@10.0.0.7:104 --json`")
 def status(
     source: Annotated[str | None, typer.Argument(help="Campaign; all where none is given.")] = None,
     data: Data = None,
@@ -266,19 +263,16 @@ def _set_state(source: str, data: Path | None, config: Path | None, state: str) 
                 resume_study(archive.catalogue, study, worker_name())
 
 
-@app.command("pause", epilog="Example:\n\n`vna migrate pause oldpacs`")
 def pause(source: SourceName, data: Data = None, config: Config = None) -> None:
     """Start no further retrievals; those that run come to their end."""
     _set_state(source, data, config, "paused")
 
 
-@app.command("resume", epilog="Example:\n\n`vna migrate resume oldpacs`")
 def resume(source: SourceName, data: Data = None, config: Config = None) -> None:
     """Go on, by the workers of `vna serve` and whoever helps."""
     _set_state(source, data, config, "running")
 
 
-@app.command("cancel", epilog="Example:\n\n`vna migrate cancel oldpacs`")
 def cancel(source: SourceName, data: Data = None, config: Config = None) -> None:
     """Give a campaign up. What was moved stays, and so does the ledger; `vna migrate run` takes it up again."""
     _set_state(source, data, config, "cancelled")

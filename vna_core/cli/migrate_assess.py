@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from vna_core.bootstrap_migration import campaign_name, open_campaign_source
 from vna_core.catalogue import Campaign
-from vna_core.cli.migrate import SourceName
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.migration.assessment import Assessment
 from vna_core.migration.assessment import assess as assess_source
 from vna_core.migration.estimate import duration
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("assess", epilog="Example:\n\n`vna migrate assess dimse://OLDPACS@10.0.0.7:104`")(assess)
 
 
 def assess(source: SourceName, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:

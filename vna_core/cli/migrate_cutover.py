@@ -30,6 +30,11 @@ client waits. Running servers follow within two seconds.
 """
 
 
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("cutover", epilog=EPILOG)(cutover)
+
+
 def cutover(
     source: Annotated[str | None, typer.Argument(help="Campaign; all where none is given.")] = None,
     data: Data = None,

@@ -14,8 +14,7 @@ from rich.table import Table
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name
 from vna_core.catalogue.migration_reading import ExceptionEntry
-from vna_core.cli.migrate import SourceName
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import REASONS
@@ -44,6 +43,13 @@ Example:
 
 Reason = Annotated[str | None, typer.Option(help="Only exceptions of this reason.")]
 Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `vna migrate exceptions` shows them.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("exceptions", epilog=LIST_EPILOG)(exceptions)
+    app.command("retry", epilog=RETRY_EPILOG)(retry)
+    app.command("resolve", epilog=RESOLVE_EPILOG)(resolve)
 
 
 def _entries(archive: Archive, campaign: str, reason: str | None, state: str | None) -> Iterator[ExceptionEntry]:

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vna_core.bootstrap_migration import campaign_name, open_campaign_source
-from vna_core.cli.migrate import SourceName
 from vna_core.cli.migrate_progress import worker_name
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.migration import certificate as certificates
 from vna_core.migration.campaign import loaded
 from vna_core.migration.comparison import Verification, Verifier
@@ -47,6 +46,12 @@ Example:
 
 Needs neither the archive nor a network. Exit code 0 only if nothing was altered, else 3.
 """
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of `vna migrate`."""
+    app.command("verify", epilog=VERIFY_EPILOG)(verify)
+    app.command("certify", epilog=CERTIFY_EPILOG)(certify)
 
 
 @app.callback()

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from vna_core.bootstrap_migration import campaign_name
-from vna_core.cli.migrate import SourceName
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.migration.campaign import loaded
 from vna_core.migration.report_tables import html_page, report_tables, write_csv
 
@@ -21,6 +20,11 @@ Examples:
 
 `vna migrate report oldpacs --json`
 """
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("report", epilog=EPILOG)(report)
 
 
 def report(

@@ -31,6 +31,11 @@ they are; run again, only what is new is made.
 """
 
 
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("work-product", epilog=EPILOG)(work_product)
+
+
 def work_product(
     source: Annotated[str | None, typer.Argument(help="Campaign whose images are looked through.")] = None,
     data: Data = None,

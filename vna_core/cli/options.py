@@ -7,19 +7,24 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
-from vna_core.bootstrap import Archive, open_archive
+from vna_core.cli.commands import CALLED, importing
 from vna_core.configuration import Settings, load_settings
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
 
+if TYPE_CHECKING:
+    from vna_core.bootstrap import Archive
+
 Data = Annotated[Path | None, typer.Option("--data", "-d", help="Data folder.", show_default="vna-data")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (YAML).", envvar="VNA_CONFIG")]
+SourceName = Annotated[
+    str, typer.Argument(help="URL of the source (dimse://CALLED@HOST:PORT), or its name in the configuration.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
 
 
@@ -40,10 +45,11 @@ def archive_of(data: Path | None, config: Path | None) -> Archive:
 
 def archive_for(settings: Settings, processes: int = 1) -> Archive:
     """The same for settings that were read already; `processes` share the memory budget."""
+    with importing():  # here, as it is the root of everything: commands that open no archive need none of it
+        from vna_core.bootstrap import open_archive
+
     archive = open_archive(settings, processes=processes)
-    context = click.get_current_context(silent=True)
-    name = context.command_path if context is not None else "vna"
-    archive.audit.note(AuditEvent(AuditEventId.ACTIVITY, operator(), description=f"command {name}"))
+    archive.audit.note(AuditEvent(AuditEventId.ACTIVITY, operator(), description=f"command {CALLED.get()}"))
     return archive
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
-from pydicom.datadict import tag_for_keyword
 
 from vna_core.configuration.section import Section
+from vna_core.domain.data_dictionary import tag_for_keyword
 from vna_core.domain.departments import COLLECTION, Departments, Origin
 from vna_core.domain.indexed_attributes import INDEXED
 
@@ -28,9 +28,9 @@ _NOBODY: Mapping[str, str] = {}
 
 def _indexed(keyword: str) -> int:
     tag = tag_for_keyword(keyword)
-    if tag not in INDEXED:
+    if tag is None or tag not in INDEXED:
         raise ValueError(f"{keyword!r} is no attribute that the catalogue indexes")
-    return int(tag)
+    return tag
 
 
 class OriginSettings(Section):

@@ -6,11 +6,10 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
-from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag, tag_for_keyword
-from pydicom.uid import UID
 
 from vna_core.configuration.section import Section
 from vna_core.domain.character_set_terms import character_set_list
+from vna_core.domain.data_dictionary import ELEMENTS, is_transfer_syntax, repeater, tag_for_keyword
 from vna_core.domain.retired_sop_classes import SUCCESSOR
 
 _TAG: Final = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
@@ -28,7 +27,7 @@ def tag_number(text: str) -> int:
     found = int(match.group(1) + match.group(2), 16) if match else tag_for_keyword(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is no tag and no keyword of the standard")
-    if not found & 0x10000 and not dictionary_has_tag(found) and not repeater_has_tag(found):
+    if not found & 0x10000 and found not in ELEMENTS and not repeater(found):
         raise ValueError(f"the standard has no element {text!r}")
     return found
 
@@ -43,13 +42,14 @@ def _changeable(text: str) -> str:
 def _settable(text: str) -> str:
     changeable = _changeable(text)
     tag = tag_number(text)
-    if tag & 0x10000 or dictionary_VR(tag) not in _TEXT:
+    entry = ELEMENTS.get(tag) or repeater(tag)
+    if tag & 0x10000 or entry is None or entry[0] not in _TEXT:
         raise ValueError(f"{text!r} is no standard element of characters")
     return changeable
 
 
 def _transfer_syntax(uid: str) -> str:
-    if not UID(uid).is_valid or not UID(uid).is_transfer_syntax:
+    if not is_transfer_syntax(uid):
         raise ValueError(f"{uid!r} is no transfer syntax")
     return uid
 

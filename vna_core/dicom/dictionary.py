@@ -1,6 +1,6 @@
 """The data dictionary (PS3.6) and what is known of private elements, for quick look-up by tag number.
 
-The tables are those of pydicom. Tags are ``group << 16 | element``.
+The tables are those of `vna_core.domain.data_dictionary`. Tags are ``group << 16 | element``.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom._private_dict import private_dictionaries
-from pydicom.datadict import tag_for_keyword
+from vna_core.domain.data_dictionary import ELEMENTS, private_elements, repeater, tag_for_keyword
 
 AMBIGUOUS: Final[dict[str, str]] = {
     "US or SS": "US",
@@ -22,34 +20,22 @@ AMBIGUOUS: Final[dict[str, str]] = {
 }
 """Where PS3.6 allows several representations: the one used when nothing decides (PS3.5 annex A.1 for OW)."""
 
-VR_OF: Final[dict[int, str]] = {tag: AMBIGUOUS.get(entry[0], entry[0]) for tag, entry in DicomDictionary.items()}
+VR_OF: Final[dict[int, str]] = {tag: AMBIGUOUS.get(entry[0], entry[0]) for tag, entry in ELEMENTS.items()}
 """Value representation of every standard element that has a tag of its own."""
 
-SIGNED_OR_UNSIGNED: Final = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] in ("US or SS", "US or SS or OW"))
+SIGNED_OR_UNSIGNED: Final = frozenset(tag for tag, entry in ELEMENTS.items() if entry[0] in ("US or SS", "US or SS or OW"))
 """Elements that are SS where Pixel Representation (0028,0103) is 1."""
-
-
-def _mask(pattern: str) -> tuple[int, int]:
-    return (
-        int("".join("0" if digit == "x" else "F" for digit in pattern), 16),
-        int(pattern.replace("x", "0"), 16),
-    )
-
-
-_REPEATERS: Final = tuple((*_mask(pattern), entry[0], entry[4]) for pattern, entry in RepeatersDictionary.items())
 
 
 @lru_cache(maxsize=4096)
 def _repeater(tag: int) -> tuple[str, str]:
-    for mask, wanted, vr, keyword in _REPEATERS:
-        if tag & mask == wanted:
-            return AMBIGUOUS.get(vr, vr), keyword
-    return "", ""
+    entry = repeater(tag)
+    return (AMBIGUOUS.get(entry[0], entry[0]), entry[4]) if entry else ("", "")
 
 
 @lru_cache(maxsize=8192)
 def _private(creator: str, tag: int) -> tuple[str, str]:
-    table = private_dictionaries.get(creator)
+    table = private_elements().get(creator)
     if table is None:
         return "", ""
     group, low = f"{tag >> 16:04X}", f"{tag & 0xFF:02X}"
@@ -106,7 +92,7 @@ def value_multiplicity_of(tag: int) -> tuple[int, int | None]:
     >>> value_multiplicity_of(0x00280030), value_multiplicity_of(0x00080008)
     ((2, 2), (2, None))
     """
-    entry = DicomDictionary.get(tag)
+    entry = ELEMENTS.get(tag)
     if entry is None:
         return 0, None
     least, _, most = str(entry[1]).partition("-")
@@ -117,7 +103,7 @@ def value_multiplicity_of(tag: int) -> tuple[int, int | None]:
 
 def keyword_of(tag: int, creator: str = "") -> str:
     """Keyword of a standard element, the name of a private one where its creator is known, empty otherwise."""
-    entry = DicomDictionary.get(tag)
+    entry = ELEMENTS.get(tag)
     if entry is not None:
         return str(entry[4])
     if not tag & 0xFFFF:

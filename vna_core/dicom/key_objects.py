@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from vna_core.domain.corrections import DESCRIPTION
 from vna_core.domain.identifiers import Identified
-
-KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
-DESCRIPTION: Final = "113012"
-"""Code value (DCM) of a Key Object Description."""
 
 
 class Named(Identified, Protocol):

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
-from pydicom.dataset import Dataset
-
-from vna_core.dicom.key_objects import DESCRIPTION, KEY_OBJECT_SELECTION, coded, description, part10, select, selected
-from vna_core.domain.corrections import Rejection
-from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.corrections import DESCRIPTION, Rejection
 
 MOST_REFERENCES: Final = 500_000
 """Instances that one note may name."""
 
 _EVIDENCE, _SERIES, _SOPS = "0040A375", "00081115", "00081199"
 _TITLE, _CONTENT, _TEXT = "0040A043", "0040A730", "0040A160"
-_WAVEFORMS: Final = ("1.2.840.10008.5.1.4.1.1.9.",)
-_NO_IMAGES: Final = (
-    "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.66",
-    "1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.481.8",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +71,3 @@ def _text(item: Mapping[str, Any], tag: str) -> str:
     element = item.get(tag)
     values = element.get("Value") if isinstance(element, Mapping) else None
     return str(values[0]).strip("\0 ") if isinstance(values, list) and values and values[0] is not None else ""
-
-
-def write_note(uid: str, title: Rejection, reason: str, patient: PatientKey, rejected: Sequence[Rejected], at: datetime) -> bytes:
-    """A rejection note of one study as a Part 10 file in Explicit VR Little Endian.
-
-    Parameters
-    ----------
-    uid
-        Its SOP Instance UID; the series gets it with ``.0`` behind it.
-    rejected
-        At least one; all of one study.
-    """
-    ds = Dataset()
-    ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.SOPClassUID, ds.SOPInstanceUID = KEY_OBJECT_SELECTION, uid
-    ds.StudyDate = ds.StudyTime = ds.AccessionNumber = ds.ReferringPhysicianName = ds.StudyID = ""
-    ds.ContentDate, ds.ContentTime = f"{at:%Y%m%d}", f"{at:%H%M%S}"
-    ds.Modality, ds.Manufacturer = "KO", "VNA"
-    ds.SeriesDescription = title.meaning
-    ds.PatientName = ds.PatientBirthDate = ds.PatientSex = ""
-    ds.PatientID = patient.patient_id
-    if patient.issuer:
-        ds.IssuerOfPatientID = patient.issuer
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = rejected[0].study_instance_uid, f"{uid}.0"
-    ds.SeriesNumber, ds.InstanceNumber = 1, 1
-    described = [description(reason[:1024])] if reason else []
-    named = [selected(one, _value_type(one.sop_class_uid)) for one in rejected]
-    select(ds, coded(title.value, title.meaning), rejected, [*described, *named])
-    return part10(ds)
-
-
-def _value_type(sop_class_uid: str) -> str:
-    if sop_class_uid.startswith(_WAVEFORMS):
-        return "WAVEFORM"
-    return "COMPOSITE" if sop_class_uid.startswith(_NO_IMAGES) else "IMAGE"

@@ -8,6 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
+"""SOP class of rejection notes, and of other selections of key objects."""
+DESCRIPTION: Final = "113012"
+"""Code value (DCM) of a Key Object Description."""
+
 
 class CorrectionKind(StrEnum):
     """What is corrected."""

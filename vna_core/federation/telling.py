@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.federation import MemberSettings, told_at
-from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.requestor import request
 from vna_core.dicom.network.web_client import WebClient, authorization
-from vna_core.dicom.rejection_note import Rejected, write_note
-from vna_core.domain.corrections import Correction, CorrectionKind, Rejection
+from vna_core.dicom.rejection_note import Rejected
+from vna_core.dicom.rejection_note_writing import write_note
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION, Correction, CorrectionKind, Rejection
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotOffered, PeerError, PeerUnavailable
 from vna_core.domain.identifiers import PatientKey, uid_is_valid

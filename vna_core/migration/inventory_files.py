@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
-
-from pydicom.uid import generate_uid
 
 from vna_core.archival_storage.keys import is_pack
 from vna_core.archival_storage.packs import member_name
@@ -86,7 +85,7 @@ class InventoryWriter:
             The folder cannot be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        root, uid = self._folder / ROOT, generate_uid(prefix=None)
+        root, uid = self._folder / ROOT, _new_uid()
         try:
             counted = (self._counted(one) for one in studies)
             if expected <= per_file:
@@ -105,7 +104,7 @@ class InventoryWriter:
         total = 0
         for first in studies:
             piece = itertools.chain([first], itertools.islice(studies, per_file - 1))
-            name, uid = f"inventory-{len(parts) + 1:05}.dcm", generate_uid(prefix=None)
+            name, uid = f"inventory-{len(parts) + 1:05}.dcm", _new_uid()
             with self._file(self._folder / name, uid) as file:
                 total += file.finish(piece, whole=False)
             parts.append(IncorporatedInventory(uid, f"./{name}"))
@@ -181,3 +180,7 @@ def _listed(study: LedgerStudy, instances: Iterable[LedgerInstance]) -> StudyRec
     only = {0x00080060: modalities} if len(modalities) == 1 else {}
     series = tuple(SeriesRecord({_SERIES: (uid,), **only}, tuple(found)) for uid, found in by_series.items())
     return StudyRecord({**attributes, **({0x00080061: modalities} if modalities else {})}, series)
+
+
+def _new_uid() -> str:
+    return f"2.25.{uuid.uuid4().int}"  # PS3.5 annex B.2

@@ -16,11 +16,10 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.corrections import CorrectionsSettings
-from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
 from vna_core.dicom.rejection_note import Rejected, RejectionNote, read_note
 from vna_core.domain.access import Principal, PrincipalKind, Scope
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, StudyObject
-from vna_core.domain.corrections import REJECTION_NOTE, AwaitedRejection, Received, Rejection
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE, AwaitedRejection, Received, Rejection
 from vna_core.domain.errors import NotFound, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.jobs import Again, Job

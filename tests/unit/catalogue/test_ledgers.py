@@ -8,8 +8,7 @@ import pytest
 
 from tests.unit.catalogue.catalogue_entries import START, entry
 from vna_core.catalogue import Campaign, Catalogue, QuarantineEntry
-from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
-from vna_core.domain.corrections import REJECTION_NOTE
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.errors import NotFound
 from vna_core.domain.octets import Source
 

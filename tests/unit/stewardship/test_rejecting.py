@@ -17,9 +17,9 @@ from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_jobs import job_work
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, Settings
-from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION
-from vna_core.dicom.rejection_note import Rejected, read_note, write_note
-from vna_core.domain.corrections import REJECTION_NOTE, Rejection
+from vna_core.dicom.rejection_note import Rejected, read_note
+from vna_core.dicom.rejection_note_writing import write_note
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE, Rejection
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.migration import WORK_PRODUCT

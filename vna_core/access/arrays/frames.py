@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.access.arrays.header_values import Header, inside, integer, items, number, numbers, text, values
-from vna_core.access.decode_codecs import NATIVE, PixelDescription
+from vna_core.access.codec_names import NATIVE
+from vna_core.access.decode_codecs import PixelDescription
 from vna_core.domain.instance import HeldInstance
 
 Vector = tuple[float, ...]

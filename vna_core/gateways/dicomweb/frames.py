@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from vna_core.access.decode_codecs import DECODABLE, ENCODABLE
+from vna_core.access.codec_names import DECODABLE, ENCODABLE
 from vna_core.access.view import CatalogueView
 from vna_core.dicom.codestream import EXPLICIT_LITTLE, is_encapsulated
 from vna_core.domain.errors import InvalidRequest, NotFound, UnsupportedMediaType

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from pydicom.datadict import tag_for_keyword
-
+from vna_core.dicom.dictionary import tag_of as tag_of_keyword
 from vna_core.dicom.matching_keys import condition
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Condition, Equals, Level, Query
@@ -55,7 +54,7 @@ def tag_of(name: str) -> int:
     """Tag of a keyword or of eight hexadecimal digits; 0 when it is neither. Cached, as clients ask for the same few."""
     if _HEX.fullmatch(name):
         return int(name, 16)
-    return int(tag_for_keyword(name) or 0)
+    return tag_of_keyword(name)
 
 
 def parse_search(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from pydicom._uid_dict import UID_dictionary
-
+from vna_core.domain.data_dictionary import UIDS
 from vna_core.domain.query import Level
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
@@ -49,7 +48,7 @@ def is_stored(abstract_syntax: str) -> bool:
 
     Services of the standard that we do not offer (worklist, print, performed procedure steps) are not stored.
     """
-    known = UID_dictionary.get(abstract_syntax)
+    known = UIDS.get(abstract_syntax)
     if known is None:
         return abstract_syntax not in SERVICES and bool(abstract_syntax)
     name, kind = known[0], known[1]

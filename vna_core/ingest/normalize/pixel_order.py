@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy
-
 from vna_core.ingest.normalize.pixel_image import LabelVerdict, PixelImage
 from vna_core.ingest.normalize.pixel_samples import glance
 
@@ -33,5 +31,7 @@ def other_order(image: PixelImage) -> LabelVerdict | None:
 
 
 def _mean_step(octets: bytes, dtype: str) -> float:
+    import numpy  # here: it takes long to load, and most commands that open the archive look at no samples
+
     samples = numpy.frombuffer(octets, dtype).astype(numpy.int32)
     return float(numpy.abs(numpy.diff(samples)).mean())

@@ -6,18 +6,17 @@ import re
 import struct
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary
-
 from vna_core.dicom.character_sets import UNSPLIT
 from vna_core.dicom.elements import Element
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.value_representations import LONG_NAMES, TEXT, UNIT
+from vna_core.domain.data_dictionary import ELEMENTS
 
 _SHORT_MAXIMUM: Final = 0xFFFE
 _EXAMINED: Final = 1 << 20
 _CHOICES: Final = {
     tag: frozenset(entry[0].replace("_", " or ").split(" or "))
-    for tag, entry in DicomDictionary.items()
+    for tag, entry in ELEMENTS.items()
     if " or " in entry[0] or "_" in entry[0]
 }
 _PATTERNS: Final[dict[str, re.Pattern[bytes]]] = {

@@ -9,7 +9,8 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from vna_core.catalogue.source_headers import SourceHeader
-from vna_core.dicom.key_objects import KEY_OBJECT_SELECTION, coded, content_item, description, select, selected
+from vna_core.dicom.key_objects import coded, content_item, description, select, selected
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION
 from vna_core.migration.work_product.documents import DEVICE, begun, finished, in_order, made_uid
 from vna_core.migration.work_product.finding import Document
 from vna_core.migration.work_product.residues import REJECTED, RESIDUES, SIGNIFICANT

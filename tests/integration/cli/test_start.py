@@ -1,0 +1,71 @@
+"""What a command loads before it does anything: users wait for it each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.peers.archive import vna
+from vna_core.cli.application import COMMANDS, MIGRATE, run
+
+SERVERS = {"starlette", "granian", "uvicorn", "pynetdicom"}
+CLOUDS = {"fsspec", "aiohttp", "s3fs", "adlfs", "botocore", "requests", "httpx", "httpx2"}
+PIXELS = {"numpy", "pydicom", "PIL", "zarr", "imagecodecs"}
+OTHER_DATABASES = {"alembic", "psycopg", "sqlalchemy.dialects.postgresql"}
+NEEDED_BY_FEW = SERVERS | CLOUDS | PIXELS | OTHER_DATABASES
+NEEDED_WITH_AN_ARCHIVE = {"sqlalchemy", "structlog", "vna_core.bootstrap", "vna_core.ingest", "vna_core.catalogue"}
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Modules that one command leaves in memory."""
+    code = (
+        "import sys\nfrom vna_core.cli.application import run\n"
+        "ended = run(sys.argv[1:])\nsys.stderr.write('\\n'.join(sys.modules))\nsys.exit(ended)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return set(done.stderr.splitlines())
+
+
+def test_a_command_that_opens_no_archive_loads_none_of_it() -> None:
+    assert not loaded("--version") & (NEEDED_BY_FEW | NEEDED_WITH_AN_ARCHIVE)
+
+
+@pytest.mark.parametrize("command", [("stats",), ("find", "PatientID=1"), ("migrate", "status")], ids=lambda words: words[0])
+def test_a_command_that_asks_the_catalogue_loads_neither_servers_nor_clouds_nor_pixels(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    modules = loaded(*command, "--json", "--data", str(tmp_path))
+    assert modules >= NEEDED_WITH_AN_ARCHIVE, "the names that this looks for are those of modules"
+    assert not modules & NEEDED_BY_FEW
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    for name in COMMANDS:
+        assert run([name, "--help"]) == 0
+    for name in MIGRATE:
+        assert run(["migrate", name, "--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fnd",), "Did you mean 'find'?"),
+        (("find", "--bogus"), "No such option: --bogus"),
+        (("find", "--limit", "many"), "--limit"),
+        (("migrate", "rum"), "Did you mean 'run'"),
+    ],
+)
+def test_a_mistyped_command_is_one_line_and_code_2(arguments: tuple[str, ...], says: str) -> None:
+    code, _, error = vna(*arguments)
+    assert code == 2
+    assert says in error and "Traceback" not in error
+
+
+def test_the_audit_trail_names_the_command(tmp_path: Path) -> None:
+    assert vna("quarantine", "list", data=tmp_path)[0] == 0
+    _, events, _ = vna("audit", "list", data=tmp_path)
+    assert any("vna quarantine list" in str(event) for event in events)
