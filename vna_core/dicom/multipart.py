@@ -130,7 +130,7 @@ class MultipartReader:
             if verdict is not _Verdict.ORDINARY:
                 self._state = _State.BODY
                 self._lookback = 0
-                yield PartBegins(_fields(buffer[position:delimiter]))
+                yield PartBegins(header_fields(buffer[position:delimiter]))
                 return delimiter
         if (len(buffer) if blank == -1 else blank) - position > HEADER_LIMIT:
             raise LimitExceeded("The header block of a part is too long.", limit="part-header", maximum=HEADER_LIMIT)
@@ -139,7 +139,7 @@ class MultipartReader:
             return None
         self._state = _State.BODY
         self._lookback = 2  # the blank line may serve as the line break of a delimiter that follows at once
-        yield PartBegins(_fields(buffer[position:blank]))
+        yield PartBegins(header_fields(buffer[position:blank]))
         return blank + 2
 
     def _body(self, buffer: bytes, position: int, last: bool) -> Generator[Event, None, int | None]:
@@ -194,8 +194,8 @@ class MultipartReader:
         return _Verdict.ORDINARY
 
 
-def _fields(block: bytes) -> dict[str, str]:
-    """Header fields of a block (RFC 5322 section 2.2), continuation lines unfolded; the first of equal names counts."""
+def header_fields(block: bytes | bytearray) -> dict[str, str]:
+    """Header fields of a block, by their names in lower case (RFC 5322 section 2.2), continuation lines unfolded; the first of equal names counts."""
     lines: list[str] = []
     for line in block.decode("latin-1").split("\r\n"):
         if line[:1] in (" ", "\t") and lines:

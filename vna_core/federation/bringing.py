@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from vna_core.access.gate import Permit
 from vna_core.access.notes import AccessNotes
@@ -12,13 +13,15 @@ from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import Scope
+from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
 from vna_core.federation.fetching import Brought, Fetcher, FetchOutcome
+from vna_core.federation.kept import PassedInstance
 from vna_core.federation.locating import Located, Locator
 from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
 from vna_core.federation.memory import Brought as Span
 from vna_core.federation.memory import Memory
-from vna_core.federation.passing import PassedInstance, PassingOn
+from vna_core.federation.passing import PassingOn
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
 
@@ -62,6 +65,14 @@ class Retrieval:
                 f"{len(self.outcome.missing)} of {len(self.outcome.wanted)} instances could not be had. {reasons}".strip()
             )
         return said
+
+
+class _Given(NamedTuple):
+    """What is noted of an instance that was given out; its octets are not kept for that."""
+
+    patient: PatientKey
+    study_instance_uid: str
+    sop_class_uid: str
 
 
 class Bringing:
@@ -117,10 +128,10 @@ class Bringing:
         self, retrieval: Retrieval, takes: Callable[[PassedInstance], bool] | None, destination: str = ""
     ) -> Generator[Brought, None, None]:
         """The same, where what whoever asks `takes` as it is comes as the member gave it."""
-        given: list[Brought] = []
+        given: list[_Given] = []
         try:
             for one in self._brought(retrieval, takes):
-                given.append(replace(one, content=None) if isinstance(one, PassedInstance) else one)
+                given.append(_Given(one.patient, one.study_instance_uid, one.sop_class_uid))
                 yield one
         finally:
             if given:

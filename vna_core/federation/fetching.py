@@ -19,19 +19,21 @@ import structlog
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import VnaError
-from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult
+from vna_core.federation.kept import PassedInstance
 from vna_core.federation.locating import Located
 from vna_core.federation.members import LOCAL, Member, Members
-from vna_core.federation.passing import PassedInstance, PassingOn
+from vna_core.federation.passing import PassingOn
 
 _log = structlog.get_logger(__name__)
 
 _ROUND: Final = 0.25
-_AT_HAND: Final = 8
-"""Instances that are in memory until they are sent; of more only the files are kept."""
+_AT_HAND: Final = 32 << 20
+"""Octets of one retrieval that are in memory until they are sent; more are read from their files."""
+_TOGETHER: Final = 1 << 20
+"""Octets of small instances that are handed over to whoever sends them at once: each hand-over wakes a thread, which costs more than an instance that waits."""
 
 Brought = HeldInstance | PassedInstance
 """An instance that is here now: taken in, or as a member gave it."""
@@ -130,17 +132,23 @@ class Fetcher:
             settings = member.settings
             source = Source("migration", member.name, "", str(settings.options.get("issuer", settings.issuer)))
             known = self._passing.passed.known(source, located.study)
-            for sop in sorted(share - outcome.got) if known else ():
-                path = known.get(key_segment(sop))
-                found = self._passing.passed.read(path, source) if path is not None else None
-                if found is None or (found[0].study_instance_uid, found[0].sop_instance_uid) != (located.study, sop):
+            for sop in sorted((share - outcome.got) & known.keys()):
+                one = self._passing.passed.read(known[sop])
+                if one is None:
                     continue
-                one, received = found
                 if self._passing.is_taken(one, source):
-                    received.octets.close()
                     yield one
-                elif self._offer(received).outcome.acknowledged and (held := self._held(located.study, (sop,))):
+                elif self._taken_in(one, source) and (held := self._held(located.study, (sop,))):
                     yield held[sop]
+
+    def _taken_in(self, one: PassedInstance, source: Source) -> bool:
+        """Whether what is kept could be taken in."""
+        assert self._passing is not None
+        try:
+            received = self._passing.passed.received(one, source)
+        except FileNotFoundError:
+            return False
+        return self._offer(received).outcome.acknowledged
 
     def sources(self, located: Located, missing: set[str]) -> list[tuple[Member, set[str]]]:
         """Members that hold something of what is missing: who holds most first, then who is preferred, then who answers quicker."""
@@ -161,12 +169,17 @@ class _Gathering:
         self._located = located
         self._outcome = outcome
         self._settings = fetcher._settings
-        self._arrived: queue.SimpleQueue[Brought | str] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[list[Brought] | str] = queue.SimpleQueue()
+        self._together: list[Brought] = []
+        self._together_size = 0
         self._deadline = Deadline(self._settings.retrieve_deadline)
         self._running: dict[str, Deadline] = {}
         self._tried: set[str] = set()
         self._lock = threading.Lock()
         self._claimed: set[str] = set(outcome.got)
+        self._at_hand = 0
+        passing = fetcher._passing
+        self._keeping = passing.keeping(located.study) if passing is not None else None
 
     def run(self) -> Iterator[Brought]:
         """Instances as they come."""
@@ -178,23 +191,37 @@ class _Gathering:
                     got = self._arrived.get(timeout=min(_ROUND, self._settings.stall))
                 except queue.Empty:
                     self._outcome.waiting()
+                    got = self._handed_over()
+                if not got:
                     if time.monotonic() - last > self._settings.stall and self._start_next():
                         last = time.monotonic()
-                    continue
-                if not isinstance(got, str):
-                    last = time.monotonic()
-                    if got.sop_instance_uid not in self._outcome.got:
-                        self._outcome.got.add(got.sop_instance_uid)
-                        yield got
-                else:
+                elif isinstance(got, str):
                     self._running.pop(got, None)
                     if not self._outcome.is_complete and not self._running:
                         self._start_next()
                         last = time.monotonic()
+                else:
+                    last = time.monotonic()
+                    yield from self._new_of(got)
         finally:
             self._deadline.cancel()
             for deadline in self._running.values():
                 deadline.cancel()
+            if self._keeping is not None:
+                self._keeping.close()
+
+    def _new_of(self, arrived: list[Brought]) -> Iterator[Brought]:
+        for got in arrived:
+            if got.sop_instance_uid not in self._outcome.got and not self._outcome.left:
+                self._outcome.got.add(got.sop_instance_uid)
+                yield got
+            self._sent(got)
+
+    def _handed_over(self) -> list[Brought]:
+        """What waits to be handed over."""
+        with self._lock:
+            together, self._together, self._together_size = self._together, [], 0
+        return together
 
     def _start_next(self) -> bool:
         """Ask the best member that was not tried yet for what is missing. False: there is none."""
@@ -240,6 +267,7 @@ class _Gathering:
             one.breaker.failed(type(error).__name__)
         finally:
             one.under_way.release()
+            self._arrived.put(self._handed_over())
             self._arrived.put(one.name)
 
     def _parts(self, share: set[str]) -> Iterator[tuple[str | None, set[str], bool]]:
@@ -272,18 +300,32 @@ class _Gathering:
                 return
             self._claimed.add(found.sop_instance_uid)
             self._outcome.sources[one.name] = self._outcome.sources.get(one.name, 0) + 1
-        self._arrived.put(found)
+            self._together.append(self._bounded(found))
+            self._together_size += found.size
+            enough = not isinstance(found, PassedInstance) or self._together_size >= _TOGETHER
+        if enough:
+            self._arrived.put(self._handed_over())
+
+    def _bounded(self, found: Brought) -> Brought:
+        """The same without its octets where enough wait in memory. Called under the lock."""
+        if not isinstance(found, PassedInstance) or found.content is None:
+            return found
+        if self._at_hand + found.size > _AT_HAND:
+            return replace(found, content=None)
+        self._at_hand += found.size
+        return found
+
+    def _sent(self, got: Brought) -> None:
+        if isinstance(got, PassedInstance) and got.content is not None:
+            with self._lock:
+                self._at_hand -= got.size
 
     def _taken(self, one: Member, received: ReceivedInstance) -> Brought | None:
         """The instance that was asked for, passed on or taken in; None, and the reason is noted, for anything else."""
         study = self._located.study
-        passing = self._fetcher._passing
-        passed = passing.keep(received, study) if passing is not None else None
-        found: Brought | None = passed
-        if passed is not None:
+        found: Brought | None = self._keeping.keep(received) if self._keeping is not None else None
+        if found is not None:
             received.octets.close()
-            if self._arrived.qsize() >= _AT_HAND:
-                found = replace(passed, content=None)
         else:
             result = self._fetcher._offer(received)
             if not result.outcome.acknowledged:

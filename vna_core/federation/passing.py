@@ -3,16 +3,15 @@
 Comes in: one instance as a member delivered it. Whatever is passed on was read to its end, is the instance that was asked for, and is a Part 10 file (a
 bare data set of a C-STORE gets the head of one). Everything else goes through the rooms of the way in, which know what to do with it.
 
-Kept are files, in a folder of their own of the memory's span: they are found by every process, and forgotten with the span. Their names carry a checksum
-that each is proved by when it is read. Nothing is flushed: members have it.
+Kept is in files (`vna_core.federation.kept`), in a folder of their own of the memory's span: every process finds them, and they are forgotten with the span.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +27,8 @@ from vna_core.dicom.revision import RevisedDataSet
 from vna_core.domain.departments import Departments
 from vna_core.domain.errors import DigestMismatch, LimitExceeded, Unarchivable
 from vna_core.domain.identifiers import PatientKey, key_segment
-from vna_core.domain.octets import CHUNK, Octets, ReceivedInstance, Source
+from vna_core.domain.octets import Octets, ReceivedInstance, Source
+from vna_core.federation.kept import KeptFile, PassedInstance, kept_below
 from vna_core.ingest.identify import identify
 
 AT_HAND: Final = 4 << 20
@@ -37,47 +37,8 @@ AT_HAND: Final = 4 << 20
 _CLASS, _SOP, _PATIENT, _ISSUER, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x00100020, 0x00100021, 0x0020000D, 0x0020000E
 _TRAILING_PADDING: Final = 0xFFFCFFFC
 """Where an archive of ours keeps what is nobody else's affair."""
+_NOWHERE: Final = Path()
 _MEDIA_STORAGE: Final = ((0x00020002, _CLASS), (0x00020003, _SOP))
-
-
-@dataclass(frozen=True, slots=True)
-class PassedInstance:
-    """One instance as a member gave it.
-
-    Attributes
-    ----------
-    size, crc32c
-        Of the Part 10 file.
-    content
-        The file itself while it is at hand; None: `path` is read.
-    """
-
-    patient: PatientKey
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax_uid: str
-    path: Path
-    size: int
-    crc32c: int
-    content: bytes | bytearray | None = None
-
-    def pieces(self) -> Iterator[bytes | memoryview]:
-        """The file. Raises DigestMismatch before the last piece where it is not what came."""
-        if self.content is not None:
-            yield memoryview(self.content)
-            return
-        checksum, size, held = 0, 0, b""
-        with self.path.open("rb", buffering=0) as file:
-            while piece := file.read(CHUNK):
-                if held:
-                    yield held
-                checksum, size, held = extended(checksum, piece), size + len(piece), piece
-        if (size, checksum) != (self.size, self.crc32c):
-            self.path.unlink(missing_ok=True)
-            raise DigestMismatch("What a member delivered was damaged here: ask for it again.", sop=self.sop_instance_uid)
-        yield held
 
 
 class Passed:
@@ -98,83 +59,43 @@ class Passed:
         """Whether all that a source delivers of a study lies in a scope, whatever it says of itself."""
         return labels is None or self._departments.surely(source, study, {}, (), labels)
 
-    def keep(self, received: ReceivedInstance, takes: Callable[[PassedInstance], bool]) -> PassedInstance | None:
-        """The instance to pass on, its octets kept; None for one that must go through the rooms. The octets are not closed.
+    def file(self, source: Source, study: str) -> KeptFile:
+        """A new file for what a member delivers of a study."""
+        return KeptFile(self._folder_of(source, study))
 
-        `takes` says whether whoever asks takes it as it is.
-        """
-        found = self._read(received)
-        if found is None or not takes(found[0]):
+    def known(self, source: Source, study: str) -> dict[str, PassedInstance]:
+        """What is kept of a member's study, by SOP Instance UID."""
+        return {sop: one for sop, one in kept_below(self._folder_of(source, study)).items() if one.study_instance_uid == study}
+
+    def read(self, one: PassedInstance) -> PassedInstance | None:
+        """One that is kept, proved, and at hand where it is small. None: it is gone or damaged."""
+        try:
+            if one.size > AT_HAND:
+                for _ in one.pieces():
+                    continue
+                return one
+            with one.path.open("rb", buffering=0) as file:
+                file.seek(one.offset)
+                content = file.read(one.size)
+        except (OSError, DigestMismatch):
             return None
-        one, head = found
-        octets = received.octets
-        pieces = (head, *_pieces(octets)) if head else _pieces(octets)
-        try:
-            path, checksum = self._write(self._folder_of(received.source, one.study_instance_uid), one.sop_instance_uid, pieces)
-        except OSError:
-            return None  # the rooms tell what is wrong with the disk
-        content = octets.memory if octets.size <= AT_HAND else None
-        if content is not None and head:
-            content = head + content
-        return replace(one, path=path, crc32c=checksum, content=content)
-
-    @staticmethod
-    def _write(folder: str, sop: str, pieces: Iterable[bytes | bytearray | memoryview]) -> tuple[Path, int]:
-        """A file under its name as soon as it is whole, and its checksum. Raises OSError."""
-        partial = f"{folder}/.{secrets.token_hex(8)}"
-        try:
-            file = open(partial, "xb")  # noqa: SIM115 - closed below
-        except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
-            file = open(partial, "xb")  # noqa: SIM115 - closed below
-        checksum = 0
-        try:
-            with file:
-                for piece in pieces:
-                    checksum = extended(checksum, piece)
-                    file.write(piece)
-            path = f"{folder}/{key_segment(sop)}.{checksum:08x}"
-            os.rename(partial, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-            raise
-        return Path(path), checksum
-
-    def known(self, source: Source, study: str) -> dict[str, Path]:
-        """Files kept of a member's study, by their SOP Instance UID as a segment of a key."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._folder_of(source, study)) as entries:
-            return {entry.name.rpartition(".")[0]: Path(entry.path) for entry in entries if not entry.name.startswith(".")}
-        return {}
-
-    def read(self, path: Path, source: Source) -> tuple[PassedInstance, ReceivedInstance] | None:
-        """One file as it was passed on, and as it is taken in. None: it is gone or damaged."""
-        checksum = 0
-        try:
-            size = path.stat().st_size
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            if size <= AT_HAND:
-                with os.fdopen(descriptor, "rb", buffering=0) as file:
-                    octets = Octets(size, "", memory=file.read(size))
-            else:
-                octets = Octets(size, "", descriptor=descriptor)
-            for piece in _pieces(octets):
-                checksum = extended(checksum, piece)
-        except (OSError, EOFError):
+        if len(content) != one.size or extended(0, content) != one.crc32c:
+            one.forget()
             return None
-        received = ReceivedInstance(octets, source, datetime.now(UTC))
-        found = self._read(received) if f"{checksum:08x}" == path.name.rpartition(".")[2] else None
-        if found is None:
-            octets.close()
-            path.unlink(missing_ok=True)
-            return None
-        content = octets.memory if octets.size <= AT_HAND else None
-        return replace(found[0], path=path, crc32c=checksum, content=content), received
+        return replace(one, content=content)
 
-    def _folder_of(self, source: Source, study: str) -> str:
-        return f"{self._folder}/{key_segment(source.name)}/{key_segment(study)}"
+    def received(self, one: PassedInstance, source: Source) -> ReceivedInstance:
+        """One that `read` proved, as it is taken in. Raises FileNotFoundError."""
+        if one.content is not None:
+            octets = Octets(one.size, "", memory=one.content)
+        else:  # it is alone in its file
+            octets = Octets(one.size, "", descriptor=os.open(one.path, os.O_RDONLY | os.O_CLOEXEC))
+        return ReceivedInstance(octets, source, datetime.now(UTC))
 
-    def _read(self, received: ReceivedInstance) -> tuple[PassedInstance, bytes] | None:
+    def _folder_of(self, source: Source, study: str) -> Path:
+        return self._folder / key_segment(source.name) / key_segment(study)
+
+    def described(self, received: ReceivedInstance) -> tuple[PassedInstance, bytes] | None:
         """What an instance is, and the head that it needs; None where it is not exactly as it should be."""
         try:
             parsed = identify(received, self._limits)
@@ -201,15 +122,55 @@ class PassingOn:
     labels: frozenset[str] | None = None
     takes: Callable[[PassedInstance], bool] | None = None
 
-    def keep(self, received: ReceivedInstance, study: str) -> PassedInstance | None:
-        """See `Passed.keep`."""
-        if self.takes is None or not self.passed.may_see(received.source, study, self.labels):
-            return None
-        return self.passed.keep(received, self.takes)
+    def keeping(self, study: str) -> Keeping:
+        """Takes what is delivered in one retrieval of a study; to be closed when that ends."""
+        return Keeping(self, study)
 
     def is_taken(self, one: PassedInstance, source: Source) -> bool:
         """Whether one that was kept goes out as it is."""
         return self.takes is not None and self.passed.may_see(source, one.study_instance_uid, self.labels) and self.takes(one)
+
+
+class Keeping:
+    """What one retrieval passes on, and keeps. May be used by several threads."""
+
+    def __init__(self, passing: PassingOn, study: str) -> None:
+        self._passing = passing
+        self._study = study
+        self._lock = threading.Lock()
+        self._files: dict[Source, KeptFile] = {}
+
+    def keep(self, received: ReceivedInstance) -> PassedInstance | None:
+        """The instance to pass on, its octets kept; None for one that must go through the rooms. The octets are not closed."""
+        passed = self._passing.passed
+        if self._passing.takes is None or not passed.may_see(received.source, self._study, self._passing.labels):
+            return None
+        found = passed.described(received)
+        if found is None or not self._passing.takes(found[0]):
+            return None
+        one, head = found
+        octets = received.octets
+        pieces = (head, *_pieces(octets)) if head else _pieces(octets)
+        try:
+            return self._kept(one, received.source, pieces)
+        except (OSError, ValueError):
+            return None  # the rooms tell what is wrong with the disk
+
+    def _kept(self, one: PassedInstance, source: Source, pieces: Iterable[bytes | bytearray | memoryview]) -> PassedInstance:
+        if one.size > AT_HAND:  # alone in its file, so that it can be taken in from there
+            with closing(self._passing.passed.file(source, self._study)) as own:
+                return own.add(one, pieces)
+        with self._lock:
+            file = self._files.get(source)
+            if file is None:
+                file = self._files[source] = self._passing.passed.file(source, self._study)
+        return file.add(one, pieces)
+
+    def close(self) -> None:
+        """Have others find what was kept."""
+        with self._lock:
+            for file in self._files.values():
+                file.close()
 
 
 def _pieces(octets: Octets) -> Iterable[bytes | bytearray | memoryview]:
@@ -233,7 +194,10 @@ def _described(parsed: ParsedOctets, received: ReceivedInstance) -> tuple[Passed
     sets = character_sets_of(revised)
     patient = PatientKey(_text(revised, _ISSUER, sets) or received.source.issuer, _text(revised, _PATIENT, sets))
     size = received.octets.size + len(head)
-    return PassedInstance(patient, study, series, sop, sop_class, syntax, Path(), size, 0), head
+    content = received.octets.memory if size <= AT_HAND else None
+    if head and content is not None:
+        content = head + content
+    return PassedInstance(patient, study, series, sop, sop_class, syntax, _NOWHERE, 0, size, 0, content), head
 
 
 def _agrees(parsed: ParsedOctets, revised: RevisedDataSet) -> bool:

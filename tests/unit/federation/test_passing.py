@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,10 +27,12 @@ from vna_core.domain.departments import UNDIVIDED, Departments, Origin
 from vna_core.domain.errors import DigestMismatch
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import Octets, ReceivedInstance, Source
+from vna_core.federation import fetching, passing
 from vna_core.federation.bringing import Bringing, Retrieval
+from vna_core.federation.kept import KeptFile, PassedInstance, kept_below
 from vna_core.federation.members import LOCAL
 from vna_core.federation.memory import Memory
-from vna_core.federation.passing import Passed, PassedInstance, PassingOn
+from vna_core.federation.passing import Passed, PassingOn
 from vna_core.federation.view import BROUGHT
 from vna_core.testing import phantoms
 from vna_storage_filesystem.store import FilesystemStore
@@ -39,6 +43,12 @@ MEMBER = Source("migration", "alpha", "", "ALPHA")
 
 def received(octets: bytes, syntax: str = "") -> ReceivedInstance:
     return ReceivedInstance(Octets(len(octets), "", memory=octets), MEMBER, datetime.now(UTC), syntax)
+
+
+def keep(passed: Passed, one: ReceivedInstance, takes: Callable[[PassedInstance], bool]) -> PassedInstance | None:
+    """What a retrieval of its own makes of one instance."""
+    with closing(PassingOn(passed, None, takes).keeping(uid(1))) as keeping:
+        return keeping.keep(one)
 
 
 def anything(one: PassedInstance) -> bool:
@@ -68,8 +78,9 @@ class Asking:
     def passed_on(self) -> list[PassedInstance]:
         return [one for one in self.bringing.passed_on(self.begin(), anything) if isinstance(one, PassedInstance)]
 
-    def files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("passed/*/*/*") if not path.name.startswith(".")]
+    def kept(self) -> int:
+        """Octets in files."""
+        return sum(path.stat().st_size for path in self.folder.rglob("passed/*/*/*.octets"))
 
 
 @pytest.fixture
@@ -104,16 +115,21 @@ def test_what_a_member_delivers_goes_on_octet_by_octet_and_again_without_asking_
     assert event.studies[0].instances == ((got[0].sop_class_uid, 12),)
 
 
-def test_more_than_fits_into_memory_is_read_from_the_files(house: Federation, asking: Asking) -> None:
+def test_more_than_fits_into_memory_is_read_from_the_files(
+    house: Federation, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house.put("alpha", *study(1, range(20), **CITY))
+    expected = served(house, "alpha")
+    whole = sum(map(len, expected.values()))
+    monkeypatch.setattr(fetching, "_AT_HAND", whole // 3)
     arriving = asking.bringing.passed_on(asking.begin(), anything)
     got = [next(arriving)]
-    while len(asking.files()) < 20:  # nobody takes anything until all have come
+    while asking.kept() < whole:  # nobody takes anything until all have come
         time.sleep(0.01)
     got += list(arriving)
     passed = [one for one in got if isinstance(one, PassedInstance)]
-    assert any(one.content is None for one in passed) and any(one.content is not None for one in passed)
-    assert {one.sop_instance_uid: b"".join(one.pieces()) for one in passed} == served(house, "alpha")
+    assert {one.sop_instance_uid: b"".join(one.pieces()) for one in passed} == expected
+    assert 0 < sum(one.size for one in passed if one.content is not None) <= whole // 3
 
 
 def test_what_was_passed_on_is_taken_in_when_somebody_needs_that(house: Federation, asking: Asking) -> None:
@@ -126,18 +142,57 @@ def test_what_was_passed_on_is_taken_in_when_somebody_needs_that(house: Federati
     assert asking.passed_on() == [], "what is taken in is served from there"
 
 
-def test_a_damaged_file_is_not_served_but_fetched_again(house: Federation, asking: Asking) -> None:
-    house.put("alpha", *study(1, range(2), **CITY))
-    first = asking.passed_on()
-    path = first[0].path
+def damage(path: Path, at: int = -1) -> None:
     octets = bytearray(path.read_bytes())
-    octets[-1] ^= 1
+    octets[at] ^= 1
     path.write_bytes(octets)
-    with pytest.raises(DigestMismatch):
-        list(PassedInstance(*(getattr(first[0], name) for name in PassedInstance.__slots__[:-1])).pieces())
-    path.write_bytes(octets)
+
+
+@pytest.mark.parametrize("suffix", [".octets", ".index"])
+def test_what_was_damaged_here_is_not_served_but_fetched_again(suffix: str, house: Federation, asking: Asking) -> None:
+    house.put("alpha", *study(1, range(3), **CITY))
+    path = asking.passed_on()[0].path
+    damage(path.with_suffix(suffix))
     assert {one.sop_instance_uid: b"".join(one.pieces()) for one in asking.passed_on()} == served(house, "alpha")
     assert house.pacs["alpha"].calls.count("fetch") == 2
+    assert not path.exists(), "nothing of it is trusted"
+    assert len(asking.passed_on()) == 3, "what went with the damaged file is had again too"
+    fetched = house.pacs["alpha"].calls.count("fetch")
+    assert len(asking.passed_on()) == 3
+    assert house.pacs["alpha"].calls.count("fetch") == fetched, "what came anew is found"
+
+
+def test_a_file_that_was_damaged_meanwhile_gives_no_last_piece(house: Federation, asking: Asking) -> None:
+    house.put("alpha", *study(1, range(2), **CITY))
+    one = next(one for one in asking.passed_on() if one.offset == 0)
+    damage(one.path, one.size - 1)
+    with pytest.raises(DigestMismatch):
+        list(replace(one, content=None).pieces())
+    with pytest.raises(DigestMismatch):
+        list(replace(one, content=None).pieces())
+
+
+def test_a_retrieval_that_is_left_keeps_what_came(house: Federation, asking: Asking) -> None:
+    house.put("alpha", *study(1, range(6), **CITY))
+    with closing(asking.bringing.passed_on(asking.begin(), anything)) as arriving:
+        next(arriving)
+    kept = kept_below(next(asking.folder.rglob("passed/*/*")))
+    assert kept and kept.keys() <= served(house, "alpha").keys()
+    assert {one.sop_instance_uid: b"".join(one.pieces()) for one in asking.passed_on()} == served(house, "alpha")
+
+
+def test_what_is_larger_than_memory_takes_is_kept_alone_and_taken_in_from_there(
+    house: Federation, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put("alpha", *study(1, range(3), **CITY))
+    monkeypatch.setattr(passing, "AT_HAND", 100)
+    expected = served(house, "alpha")
+    for _ in range(2):
+        got = asking.passed_on()
+        assert len({one.path for one in got}) == 3 and {one.content for one in got} == {None}
+        assert {one.sop_instance_uid: b"".join(one.pieces()) for one in got} == expected
+    assert [type(one) for one in asking.bringing.instances(asking.begin())] == [HeldInstance] * 3
+    assert house.pacs["alpha"].calls.count("fetch") == 1
 
 
 def test_an_instance_of_another_study_is_not_passed_on(
@@ -160,7 +215,7 @@ def test_who_takes_another_transfer_syntax_gets_what_went_through_the_rooms(hous
     house.put("alpha", *study(1, range(2), **CITY))
     got = list(asking.bringing.passed_on(asking.begin(), lambda one: one.transfer_syntax_uid != EXPLICIT_LITTLE))
     assert [type(one) for one in got] == [HeldInstance] * 2
-    assert asking.files() == []
+    assert asking.kept() == 0
 
 
 GOOD = phantoms.ct(5, 16, 16)
@@ -204,9 +259,9 @@ def _changed(change: Callable[[pydicom.FileDataset], object], *, implicit: bool 
 )
 def test_what_is_not_exactly_as_it_should_be_goes_through_the_rooms(octets: bytes, tmp_path: Path) -> None:
     passed = Passed(tmp_path / "passed", IngestSettings(), UNDIVIDED)
-    assert passed.keep(received(octets), anything) is None
+    assert keep(passed, received(octets), anything) is None
     assert not (tmp_path / "passed").exists()
-    assert passed.keep(received(_changed(lambda _: None)), anything) is not None
+    assert keep(passed, received(_changed(lambda _: None)), anything) is not None
 
 
 def test_a_bare_data_set_gets_the_head_of_a_file(tmp_path: Path) -> None:
@@ -214,8 +269,8 @@ def test_a_bare_data_set_gets_the_head_of_a_file(tmp_path: Path) -> None:
     bare = io.BytesIO()
     pydicom.dcmwrite(bare, pydicom.Dataset(data_set), implicit_vr=False, little_endian=True, enforce_file_format=False)
     passed = Passed(tmp_path, IngestSettings(), UNDIVIDED)
-    assert passed.keep(received(bare.getvalue(), IMPLICIT_LITTLE), anything) is None, "not what was agreed on"
-    one = passed.keep(received(bare.getvalue(), EXPLICIT_LITTLE), anything)
+    assert keep(passed, received(bare.getvalue(), IMPLICIT_LITTLE), anything) is None, "not what was agreed on"
+    one = keep(passed, received(bare.getvalue(), EXPLICIT_LITTLE), anything)
     assert one is not None
     again = pydicom.dcmread(one.path)
     assert again.file_meta.MediaStorageSOPInstanceUID == again.SOPInstanceUID == data_set.SOPInstanceUID
@@ -236,5 +291,38 @@ def test_passed_on_is_only_what_surely_lies_in_the_scope_whatever_it_says(tmp_pa
         (by_content, frozenset(("cardiology",)), False),
         (by_content, None, True),
     ):
-        passing = PassingOn(Passed(tmp_path, IngestSettings(), departments), labels, anything)
-        assert (passing.keep(received(octets), known) is not None) is seen, (departments, labels)
+        passing_on = PassingOn(Passed(tmp_path, IngestSettings(), departments), labels, anything)
+        with closing(passing_on.keeping(known)) as keeping:
+            assert (keeping.keep(received(octets)) is not None) is seen, (departments, labels)
+
+
+def test_several_threads_keep_in_one_file_and_a_closed_file_takes_nothing(tmp_path: Path) -> None:
+    passed = Passed(tmp_path / "passed", IngestSettings(), UNDIVIDED)
+    files = [phantoms.ct(number, 16, 16) for number in range(1, 33)]
+    with closing(PassingOn(passed, None, anything).keeping("1.2")) as keeping:
+        gate = threading.Barrier(4)
+
+        def deliver(some: list[bytes]) -> None:
+            gate.wait()
+            for octets in some:
+                assert keeping.keep(received(octets)) is not None
+
+        threads = [threading.Thread(target=deliver, args=(files[number::4],)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert keeping.keep(received(files[0])) is None
+    (folder,) = (tmp_path / "passed").glob("*/*")
+    assert len(list(folder.iterdir())) == 2
+    kept = [replace(one, content=None) for one in kept_below(folder).values()]
+    assert sorted(b"".join(one.pieces()) for one in kept) == sorted(files)
+
+
+def test_of_two_files_with_the_same_instance_the_later_is_found(tmp_path: Path) -> None:
+    one = keep(Passed(tmp_path / "passed", IngestSettings(), UNDIVIDED), received(GOOD), anything)
+    assert one is not None
+    for content in (b"first", b"second"):
+        with closing(KeptFile(tmp_path / "later")) as file:
+            file.add(one, (content[:2], content[2:]))
+    assert b"".join(kept_below(tmp_path / "later")[one.sop_instance_uid].pieces()) == b"second"

@@ -13,7 +13,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, LifoQueue
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlencode
@@ -51,8 +51,29 @@ class Answer:
         """Every header field of that name."""
         return self._response.headers.get_all(name) or []
 
+    @property
+    def tells_length(self) -> bool:
+        """Whether the body's length is known, and something of it is left."""
+        return bool(self._response.length)
+
+    def octets(self, size: int) -> bytes:
+        """The next octets of a body of known length, in one object; fewer where it ends. Raises PeerUnavailable."""
+        return self._read(self._response.read, size)
+
+    def line(self, longest: int) -> bytes:
+        """The next line of a body of known length, with its end; no more than `longest` octets of it. Raises PeerUnavailable."""
+        return self._read(self._response.readline, longest)
+
+    def _read(self, read: Callable[[int], bytes], size: int) -> bytes:
+        if self._deadline is not None:
+            self._deadline.check()
+        try:
+            return read(size)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+
     def pieces(self) -> Iterator[bytes]:
-        """The body. Raises PeerUnavailable where it ends before its time."""
+        """The body, or what is left of it. Raises PeerUnavailable where it ends before its time."""
         try:
             while piece := self._next_piece():
                 yield piece

@@ -22,8 +22,8 @@ from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Level
 from vna_core.federation.bringing import Retrieval
 from vna_core.federation.federation import Federation
+from vna_core.federation.kept import PassedInstance
 from vna_core.federation.members import VIA, MemberReport, Outcome
-from vna_core.federation.passing import PassedInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.frames import Frames
