@@ -226,7 +226,7 @@ class MigrationWorker:
         newest = self._catalogue.inventories.newest(study.campaign)
         if newest is not None:
             found = [one for one in adapter.inventory(study.study_instance_uid) if one.sop_instance_uid]
-            self._catalogue.ledger.record_instances(study, newest.number, found, self.worker)
+            self._catalogue.listing.record_instances(study, newest.number, found, self.worker)
             self._catalogue.ledger.move(study, StudyState.QUEUED, self.worker, "asked for")
 
     def _hold(self, study: LedgerStudy, reason: str, error: VnaError) -> None:
