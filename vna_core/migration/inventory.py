@@ -80,7 +80,7 @@ class InventoryTaker:
         inventory = inventories.begin(self._campaign)
         self._walk(inventory)
         self._ask_instances(inventory, workers)
-        self._catalogue.ledger.remove_unlisted(self._campaign, inventory.number, self._worker)
+        self._catalogue.listing.remove_unlisted(self._campaign, inventory.number, self._worker)
         digest, studies, instances = snapshot_digest(self._catalogue, self._campaign, inventory.number)
         inventories.complete(inventory, studies, instances, digest, self._details(inventory, studies))
         complete = inventories.newest(self._campaign)
@@ -167,7 +167,7 @@ class InventoryTaker:
                 capped = True
             count += len(piece)
             named = [study for study in piece if study.study_instance_uid]
-            added = self._catalogue.ledger.list_studies(self._campaign, inventory.number, named, self._worker)
+            added = self._catalogue.listing.list_studies(self._campaign, inventory.number, named, self._worker)
             new += added
             self._studies += added
             self._learn(named)
@@ -209,7 +209,7 @@ class InventoryTaker:
                 continue
             if len(found) >= study.told_instances:
                 break
-        self._catalogue.ledger.record_instances(study, inventory.number, list(found.values()), self._worker)
+        self._catalogue.listing.record_instances(study, inventory.number, list(found.values()), self._worker)
         if capped and not 0 <= study.told_instances <= len(found):
             with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
                 writing.except_("count-differs", study.pk, detail=f"the list was capped after {len(found)} instances")

@@ -11,6 +11,7 @@ from vna_core.testing.hostile_pacs.population import HostileInstance, HostileStu
 
 Values = Mapping[int, tuple[str, ...]]
 STUDY, SERIES, SOP, CLASS, DATE, PATIENT_ID = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016, 0x00080020, 0x00100020
+CLASSES_IN_STUDY = 0x00080062
 _HIDDEN_UNLESS = (STUDY, PATIENT_ID)
 """Keys by which a study of W11 is found after all."""
 
@@ -62,7 +63,7 @@ def _rows(study: HostileStudy, level: str) -> Iterator[dict[int, tuple[str, ...]
     above |= {0x00080030: ("101500",), 0x00080061: modalities, 0x00201206: (str(len(series)),)}
     above |= {0x00201208: (str(len(study.instances) + (3 if study.fault == "H13" else 0)),)}
     if level == "STUDY":
-        yield above
+        yield {**above, CLASSES_IN_STUDY: tuple(sorted({one.sop_class_uid for one in study.instances}))}
     elif level == "SERIES":
         for uid, first in series.items():
             count = sum(one.series_instance_uid == uid for one in study.instances)
