@@ -33,6 +33,7 @@ from vna_core.catalogue.jobs import Jobs
 from vna_core.catalogue.labelling import Emergencies, Labelling
 from vna_core.catalogue.migration_inventories import Inventories
 from vna_core.catalogue.migration_ledger import Ledger
+from vna_core.catalogue.migration_listing import Listing
 from vna_core.catalogue.migration_reading import LedgerReader
 from vna_core.catalogue.migration_sums import LedgerSums
 from vna_core.catalogue.migration_throttle import Throttle
@@ -128,6 +129,7 @@ class Catalogue:
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
         self.ledger = Ledger(database)
+        self.listing = Listing(database)
         self.ledger_reader = LedgerReader(database)
         self.ledger_sums = LedgerSums(database)
         self.inventories = Inventories(database)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
-from vna_core.catalogue.migration_ledger import _INSTANCE, _OPEN, _STUDY, instance_of, study_of
+from vna_core.catalogue.migration_decoding import INSTANCE, OPEN_STATES, STUDY, instance_of, instances_of, study_of
 from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy, Tally, Transition
 from vna_core.catalogue.schema import instances, patients, series, sources, studies
 from vna_core.catalogue.schema_migration import (
@@ -88,7 +88,7 @@ class LedgerReader:
         return self._studies(
             columns.study_instance_uid == identifier(study_instance_uid),
             columns.removed_inventory == 0,
-            columns.state.in_((*_OPEN, StudyState.PARTIAL.value)),
+            columns.state.in_((*OPEN_STATES, StudyState.PARTIAL.value)),
         )
 
     def studies(self, campaign: str, states: Sequence[StudyState] = ()) -> Iterator[LedgerStudy]:
@@ -110,16 +110,15 @@ class LedgerReader:
         )
 
     def _studies(self, *conditions: Any, limit: int | None = None) -> list[LedgerStudy]:
-        statement = select(*_STUDY).where(*conditions).order_by(migration_studies.c.pk)
+        statement = select(*STUDY).where(*conditions).order_by(migration_studies.c.pk)
         with self._database.session() as session:
             rows = session.run(statement if limit is None else statement.limit(limit)).fetchall()
         return [study_of(row) for row in rows]
 
     def instances(self, study: int) -> list[LedgerInstance]:
         """Every instance of a study that an inventory named, in the order it was first named."""
-        statement = select(*_INSTANCE).where(migration_instances.c.study_fk == study).order_by(migration_instances.c.pk)
         with self._database.session() as session:
-            return [instance_of(row) for row in session.run(statement).fetchall()]
+            return instances_of(session, study)
 
     def snapshot(self, campaign: str, inventory: int) -> Iterator[tuple[str, str, str, str]]:
         """Study, series, SOP Instance and SOP Class UID of what an inventory lists, sorted."""
@@ -136,11 +135,11 @@ class LedgerReader:
         order = (migration_instances.c.series_instance_uid, migration_instances.c.sop_instance_uid)
         with self._database.session() as session:
             while True:
-                statement = select(*_STUDY).where(columns.campaign == to_stored(campaign), columns.study_instance_uid > last)
+                statement = select(*STUDY).where(columns.campaign == to_stored(campaign), columns.study_instance_uid > last)
                 rows = session.run(statement.order_by(columns.study_instance_uid).limit(_PIECE)).fetchall()
                 for row in rows:
                     study = study_of(row)
-                    below = select(*_INSTANCE, *extra).where(migration_instances.c.study_fk == study.pk).order_by(*order)
+                    below = select(*INSTANCE, *extra).where(migration_instances.c.study_fk == study.pk).order_by(*order)
                     found = session.run(below).fetchall()
                     yield study, [(instance_of(one[:-2]), one[-2], one[-1]) for one in found]
                 if len(rows) < _PIECE:

@@ -103,12 +103,12 @@ def inventory(catalogue: Catalogue, studies: list[SourceStudy], campaign: str) -
         )
         for one in studies
     ]
-    catalogue.ledger.list_studies(campaign, snapshot.number, listed, "w")
+    catalogue.listing.list_studies(campaign, snapshot.number, listed, "w")
     by_uid = {one.uid: one for one in studies}
     for study in catalogue.ledger_reader.to_be_asked(campaign, snapshot.number):
         uid = study.study_instance_uid
         found = [InventoriedInstance(uid, series, sop, CT) for series, sop in by_uid[uid].instances]
-        catalogue.ledger.record_instances(study, snapshot.number, found, "w")
+        catalogue.listing.record_instances(study, snapshot.number, found, "w")
     catalogue.inventories.complete(snapshot, len(studies), 0, "", {})
     catalogue.awaited.cutovers.look_every = 0.0
 
@@ -214,7 +214,7 @@ def test_nothing_is_awaited_before_an_inventory_is_whole_nor_after_everything_mo
     catalogue.awaited.cutovers.look_every = 0.0
     catalogue.campaigns.save(Campaign(CAMPAIGN, CAMPAIGN))
     snapshot = catalogue.inventories.begin(CAMPAIGN)
-    catalogue.ledger.list_studies(CAMPAIGN, snapshot.number, [ListedStudy("1.2.0", "P")], "w")
+    catalogue.listing.list_studies(CAMPAIGN, snapshot.number, [ListedStudy("1.2.0", "P")], "w")
     assert found(catalogue, Level.STUDY) == []
     inventory(catalogue, studies, CAMPAIGN)
     assert len(found(catalogue, Level.STUDY)) == 3

@@ -24,11 +24,11 @@ from vna_core.ports.pacs import InventoriedInstance
 
 def listed(catalogue: Catalogue, *studies: ListedStudy, campaign: str = "c") -> list[LedgerStudy]:
     inventory = catalogue.inventories.begin(campaign)
-    catalogue.ledger.list_studies(campaign, inventory.number, studies, "w")
+    catalogue.listing.list_studies(campaign, inventory.number, studies, "w")
     for study in catalogue.ledger_reader.to_be_asked(campaign, inventory.number):
         uid = study.study_instance_uid
         found = [InventoriedInstance(uid, f"{uid}.1", f"{uid}.1.{number}") for number in range(3)]
-        catalogue.ledger.record_instances(study, inventory.number, found, "w")
+        catalogue.listing.record_instances(study, inventory.number, found, "w")
     return list(catalogue.ledger_reader.studies(campaign))
 
 

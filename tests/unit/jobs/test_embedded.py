@@ -142,3 +142,18 @@ def test_a_handler_whose_job_was_taken_over_hears_of_it(catalogue: Catalogue) ->
     work(catalogue, slow=slow).run_until_idle()
     assert heard == ["lease-lost"]
     assert catalogue.jobs.listed()[0].worker == "other"
+
+
+def test_an_engine_that_is_told_to_look_ends_before_its_next_look_is_due(catalogue: Catalogue) -> None:
+    ended = threading.Event()
+    waiting = EmbeddedEngine(work(catalogue, QUICK.model_copy(update={"poll": 3600.0}), one=lambda job, running: None), ended.set)
+    catalogue.jobs.add("one", "")
+    stop = threading.Event()
+    working = threading.Thread(target=waiting.run, args=(stop,))
+    working.start()
+    assert ended.wait(20)
+    wait_for(lambda: not catalogue.jobs.listed())
+    stop.set()
+    waiting.look()
+    working.join(20)
+    assert not working.is_alive()
