@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,10 +18,10 @@ import structlog
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_inventories import Inventory
 from vna_core.catalogue.migration_rows import LedgerStudy, ListedStudy
-from vna_core.domain.errors import NotOffered, PeerError
+from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError
 from vna_core.migration.questions import Questions
 from vna_core.migration.spans import ALPHABET, Span, by_date
-from vna_core.ports.pacs import DicomJson, PacsAbilities, PacsAdapter
+from vna_core.ports.pacs import DicomJson, InventoriedInstance, PacsAbilities, PacsAdapter
 
 SUSPICIOUS: Final = frozenset(
     (50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 4096, 5000, 10000, 20000, 50000, 65535)
@@ -219,18 +219,33 @@ class InventoryTaker:
                     self._told(self._studies, count)
 
     def _instances_of(self, study: LedgerStudy, inventory: Inventory) -> int:
-        found: Sequence[Any] = ()
+        found: Mapping[tuple[str, str], InventoriedInstance] = {}
+        capped = False
         for attempt in range(_TRIES):
             try:
-                found = [one for one in self._adapter.inventory(study.study_instance_uid) if one.sop_instance_uid]
+                found, capped = self._listed(study.study_instance_uid)
             except PeerError:
                 if attempt == _TRIES - 1:
                     raise
                 continue
             if len(found) >= study.told_instances:
                 break
-        self._catalogue.listing.record_instances(study, inventory.number, found, self._worker)
+        self._catalogue.listing.record_instances(study, inventory.number, list(found.values()), self._worker)
+        if capped and not 0 <= study.told_instances <= len(found):
+            with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+                writing.except_("count-differs", study.pk, detail=f"the list was capped after {len(found)} instances")
         return len(found)
+
+    def _listed(self, study: str) -> tuple[Mapping[tuple[str, str], InventoriedInstance], bool]:
+        """The instances of a study as the source lists them, each once, and whether it has more than it lists."""
+        found: dict[tuple[str, str], InventoriedInstance] = {}
+        try:
+            for one in self._adapter.inventory(study):
+                if one.sop_instance_uid:
+                    found[one.series_instance_uid, one.sop_instance_uid] = one
+        except AnswerCapped:
+            return found, True
+        return found, False
 
     def _details(self, inventory: Inventory, studies: int) -> dict[str, Any]:
         capped = self._catalogue.inventories.capped_spans(inventory)
