@@ -155,8 +155,9 @@ class Throttle:
             running = session.run(counted).fetchone()[0]
         if row is None:
             return Load(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        free_at, bound, *rest = row
-        return Load(bound, int(running), *rest, free_at > now() and running < max(1.0, bound))
+        free_at, bound, latency, best, source_s, pipeline_s, store_s = row
+        limited = free_at > now() and running < max(1.0, bound)
+        return Load(bound, int(running), latency, best, source_s, pipeline_s, store_s, limited)
 
 
 def _held() -> ColumnElement[bool]:

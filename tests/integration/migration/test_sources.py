@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from tests.peers.archive import vna
+from tests.peers.archive import VNA, vna
 from vna_core.dicom.rejection_note import Rejected
 from vna_core.dicom.rejection_note_writing import write_note
 from vna_core.domain.corrections import Rejection
@@ -30,8 +31,9 @@ def test_a_folder_is_migrated_and_what_is_damaged_is_quarantined(tmp_path: Path)
     counts = lines[-1]["summary"]
     assert (code, counts["inventoried"], counts["held"], counts["quarantined"], counts["missing"]) == (0, 4, 3, 1, 0)
     for command in ("pause", "resume", "cancel"):  # it is finished: nothing of that can be meant
-        code, _, error = vna("migrate", command, str(folder), data=tmp_path / "data")
-        assert code != 0 and "is complete" in error
+        called = [*VNA, "migrate", command, str(folder), "--data", str(tmp_path / "data")]
+        done = subprocess.run(called, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and "is complete" in done.stderr
     assert vna("migrate", "status", str(folder), data=tmp_path / "data")[1][-1]["state"] == "complete"
 
 
