@@ -78,7 +78,7 @@ def fill(catalogue: Catalogue, studies: list[SourceStudy], campaign: str = CAMPA
             if sop in study.held:
                 one = entry(sop, series=series, study=study.uid, patient=study.attributes[ID][0])
                 source = Source("migration", campaign)
-                entries.append((changed(one, source=source, attributes={**one.attributes, **told}), {}))
+                entries.append((changed(one, source=source, attributes={**one.attributes, **told}), None, None))
     catalogue.record_all(entries)
     inventory(catalogue, studies, campaign)
 
