@@ -75,9 +75,9 @@ class AwaitedReader:
                 there = studies_asked.where(columns.unknown_modalities >= least.value).limit(1)
                 if tag in asked.tags and session.run(there).fetchone():
                     found.append(tag)
-            below = migration_instances.c
-            nameless = (below.sop_class_uid == "") & below.state.not_in(_GONE)
-            joined = studies_asked.join(migration_instances, below.study_fk == columns.pk).where(nameless).limit(1)
+            below = migration_instances.alias()  # narrowing may look into the same table
+            nameless = (below.c.sop_class_uid == "") & below.c.state.not_in(_GONE)
+            joined = studies_asked.join(below, below.c.study_fk == columns.pk).where(nameless).limit(1)
             if SOP_CLASS in asked.tags and session.run(joined).fetchone():
                 found.append(SOP_CLASS)
         return tuple(found)

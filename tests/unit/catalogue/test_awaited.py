@@ -12,6 +12,7 @@ import pytest
 from tests.unit.catalogue.catalogue_entries import changed, entry
 from tests.unit.catalogue.naive_matching import matches as naive
 from vna_core.catalogue import Campaign, Catalogue, Match
+from vna_core.catalogue.awaited_rows import AwaitedInstance, AwaitedStudy
 from vna_core.catalogue.migration_rows import ListedStudy
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
@@ -304,6 +305,34 @@ def test_conditions_that_no_inventory_can_answer_are_named(catalogue: Catalogue)
     assert {of(row, ACCESSION) for row in answer.matches} == {"A1"}
 
 
+@pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])
+def test_a_search_by_uids_below_the_study_looks_only_at_studies_that_list_them(
+    catalogue: Catalogue, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [study for study in hospital(11, 40) if not study.held]
+    fill(catalogue, studies)
+    looked_at: list[str] = []
+    missing = catalogue.awaited.reader.missing
+
+    def counted(study: AwaitedStudy) -> list[AwaitedInstance]:
+        looked_at.append(study.study_instance_uid)
+        return missing(study)
+
+    monkeypatch.setattr(catalogue.awaited.reader, "missing", counted)
+    wanted = studies[7]
+    series, sop = wanted.instances[0]
+    asked = [Equals(SERIES, (series,)), *([Equals(SOP, (sop,))] if level is Level.IMAGE else [])]
+    for condition in asked:
+        looked_at.clear()
+        assert {of(match, STUDY) for match in found(catalogue, level, condition)} == {wanted.uid}
+        assert looked_at == [wanted.uid]
+        looked_at.clear()
+        assert found(catalogue, level, Equals(condition.tag, ("1.2.3.4",))) == []
+        assert looked_at == []
+        many = Equals(condition.tag, (*condition.values, *(f"1.3.9.{number}" for number in range(2_000))))
+        assert {of(match, STUDY) for match in found(catalogue, level, many)} == {wanted.uid}, "too many to look for one by one"
+
+
 MR, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -358,6 +387,8 @@ def test_a_class_that_nobody_knows_hides_nothing_and_is_told(catalogue: Catalogu
     answer = catalogue.awaited.search(Query(Level.IMAGE, (Equals(0x00080016, (CT,)),)))
     assert [of(row, SERIES) for row in answer.matches] == ["1.2.0", "1.2.1"]
     assert answer.unmatched == (0x00080016,)
+    named = catalogue.awaited.search(Query(Level.IMAGE, (Equals(0x00080016, (CT,)), Equals(SOP, ("1.2.0.1",)))))
+    assert [of(row, SOP) for row in named.matches] == ["1.2.0.1"]
 
 
 def test_a_study_without_instances_has_no_modality(catalogue: Catalogue) -> None:
