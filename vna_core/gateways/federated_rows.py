@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vna_core.domain.identity import PatientLink
-from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE
+from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE
 from vna_core.federation.union import FederatedRow
 from vna_core.stewardship.patient_identity import key_text
 
@@ -21,6 +21,7 @@ and the links, merges and moves of patients by which it came."""
 
 _GROUP: Final = "0009"
 """What a member says in this group is its own affair."""
+_NUMBERS: Final = frozenset().union(*COUNTS.values())
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -35,7 +36,8 @@ def described(row: FederatedRow, aet: str) -> dict[str, Any]:
         made[DISAGREEMENTS] = {"vr": "AT", "Value": sorted(row.disagreements)}
     if row.decisions:
         made[DECISIONS] = {"vr": "UC", "Value": [decision_text(link) for link in row.decisions]}
-    made[COUNTS_OF] = {"vr": "CS", "Value": ["UNION" if row.counts_are_union else "AT LEAST"]}
+    if not _NUMBERS.isdisjoint(made):
+        made[COUNTS_OF] = {"vr": "CS", "Value": ["UNION" if row.counts_are_union else "AT LEAST"]}
     return {tag: made[tag] for tag in sorted(made)}
 
 

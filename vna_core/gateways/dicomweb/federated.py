@@ -153,7 +153,7 @@ class Brought:
     async def __call__(self, exchange: Exchange) -> None:
         retrieval = await exchange.blocking(self._begin, exchange)
         await exchange.blocking(self._bring, retrieval)
-        _note(exchange, retrieval)
+        _note(exchange, retrieval, retrieval.warnings)
         exchange.look_through(retrieval.view)
         await self._handler(exchange)
 
@@ -183,7 +183,7 @@ class FederatedRetrieve(Brought):
             await super().__call__(exchange)
             return
         retrieval = await exchange.blocking(self._begin, exchange)
-        _note(exchange, retrieval)
+        _note(exchange, retrieval, retrieval.unheard)
         retrieve = Retrieve(self._archive)
         answer = MultipartAnswer(DICOM)
         parts = self._parts(retrieval, retrieve, acceptable, exchange.base + ROOT)
@@ -216,12 +216,12 @@ def refuse_nothing(retrieval: Retrieval) -> None:
         raise NotFound("No member holds anything under these UIDs.")
 
 
-def _note(exchange: Exchange, retrieval: Retrieval) -> None:
-    """Say in the answer's head what is missing."""
+def _note(exchange: Exchange, retrieval: Retrieval, sentences: Sequence[str]) -> None:
+    """Say in the answer's head what is known to be missing when it goes out."""
     reports = [report.as_dict() for report in retrieval.located.reports]
     exchange.extra_headers["VNA-Members"] = json.dumps(reports, separators=(",", ":"))
-    if retrieval.warnings:
-        exchange.extra_headers["Warning"] = warning(retrieval.warnings)
+    if sentences:
+        exchange.extra_headers["Warning"] = warning(sentences)
 
 
 class MemberStates:
