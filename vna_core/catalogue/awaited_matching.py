@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from vna_core.catalogue import patterns, person_names
-from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID
+from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID, SERIES, SOP
 from vna_core.catalogue.matching import MATCHABLE, PATIENT_NAME, RANKS, WRAPPED, comparable, name_check, name_patterns
 from vna_core.catalogue.migration_telling import SEVERAL_GROUPS
 from vna_core.catalogue.patterns import Pattern, after
-from vna_core.catalogue.schema_migration import migration_studies
+from vna_core.catalogue.schema_migration import migration_instances, migration_studies
 from vna_core.catalogue.stored_text import significant, to_stored
 from vna_core.domain.indexed_attributes import IndexedAttribute
 from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
@@ -28,6 +28,10 @@ _STUDY_UID: Final = 0x0020000D
 _ACCESSION: Final = 0x00080050
 _DATE: Final = 0x00080020
 _IDENTIFIERS: Final = frozenset((_STUDY_UID, PATIENT_ID, _ACCESSION))
+_BELOW: Final[Mapping[int, str]] = {SERIES: "series_instance_uid", SOP: "sop_instance_uid"}
+"""Identifiers that an inventory keeps of instances."""
+_FEW: Final = 500
+"""UIDs of series or instances in one query that are looked for one by one."""
 _FIRST_TIME: Final = "000000.000000"
 _LAST_TIME: Final = "235959.999999"
 
@@ -97,6 +101,11 @@ def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
         column = migration_studies.c[OF_STUDY[one.tag]]
         wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
         return ([column.in_(wanted)], True) if wanted else ([], False)
+    if isinstance(one, Equals) and one.tag in _BELOW:
+        column = migration_instances.c[_BELOW[one.tag]]
+        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
+        listed = select(migration_instances.c.study_fk).where(column.in_(wanted))
+        return ([migration_studies.c.pk.in_(listed)], True) if 0 < len(wanted) <= _FEW else ([], False)
     if one.tag == _DATE:
         return _by_date(one), False
     if one.tag == PATIENT_NAME:

@@ -267,8 +267,12 @@ class StudyFetch:
         self._buffer.append(end)
 
     def _instance_of(self, result: IngestResult, said: str) -> LedgerInstance | None:
-        """The inventory's entry for what came: by the UID stored or said, in its series, the first of several without an end."""
-        for sop in (result.sop_instance_uid, said):
+        """The inventory's entry for what came: by the UID stored or said, in its series, the first of several without an end.
+
+        What was asked for by its UID and came with another one is that instance where it is of this study; else it is not.
+        """
+        strange = bool(result.study_instance_uid) and result.study_instance_uid != self._study.study_instance_uid
+        for sop in (result.sop_instance_uid,) if strange else (result.sop_instance_uid, said):
             named = self._named.get(sop, [])
             if len(named) > 1:
                 named = [one for one in named if one.series_instance_uid == result.series_instance_uid] or [

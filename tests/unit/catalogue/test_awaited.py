@@ -12,6 +12,7 @@ import pytest
 from tests.unit.catalogue.catalogue_entries import changed, entry
 from tests.unit.catalogue.naive_matching import matches as naive
 from vna_core.catalogue import Campaign, Catalogue, Match
+from vna_core.catalogue.awaited_rows import AwaitedInstance, AwaitedStudy
 from vna_core.catalogue.migration_rows import ListedStudy
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
@@ -77,7 +78,7 @@ def fill(catalogue: Catalogue, studies: list[SourceStudy], campaign: str = CAMPA
             if sop in study.held:
                 one = entry(sop, series=series, study=study.uid, patient=study.attributes[ID][0])
                 source = Source("migration", campaign)
-                entries.append((changed(one, source=source, attributes={**one.attributes, **told}), {}))
+                entries.append((changed(one, source=source, attributes={**one.attributes, **told}), None, None))
     catalogue.record_all(entries)
     inventory(catalogue, studies, campaign)
 
@@ -302,3 +303,31 @@ def test_conditions_that_no_inventory_can_answer_are_named(catalogue: Catalogue)
     answer = catalogue.awaited.search(Query(Level.STUDY, (Equals(0x00101010, ("030Y",)), Equals(ACCESSION, ("A1",)))))
     assert answer.unmatched == (0x00101010,)
     assert {of(row, ACCESSION) for row in answer.matches} == {"A1"}
+
+
+@pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])
+def test_a_search_by_uids_below_the_study_looks_only_at_studies_that_list_them(
+    catalogue: Catalogue, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [study for study in hospital(11, 40) if not study.held]
+    fill(catalogue, studies)
+    looked_at: list[str] = []
+    missing = catalogue.awaited.reader.missing
+
+    def counted(study: AwaitedStudy) -> list[AwaitedInstance]:
+        looked_at.append(study.study_instance_uid)
+        return missing(study)
+
+    monkeypatch.setattr(catalogue.awaited.reader, "missing", counted)
+    wanted = studies[7]
+    series, sop = wanted.instances[0]
+    asked = [Equals(SERIES, (series,)), *([Equals(SOP, (sop,))] if level is Level.IMAGE else [])]
+    for condition in asked:
+        looked_at.clear()
+        assert {of(match, STUDY) for match in found(catalogue, level, condition)} == {wanted.uid}
+        assert looked_at == [wanted.uid]
+        looked_at.clear()
+        assert found(catalogue, level, Equals(condition.tag, ("1.2.3.4",))) == []
+        assert looked_at == []
+        many = Equals(condition.tag, (*condition.values, *(f"1.3.9.{number}" for number in range(2_000))))
+        assert {of(match, STUDY) for match in found(catalogue, level, many)} == {wanted.uid}, "too many to look for one by one"

@@ -170,6 +170,8 @@ def _instances() -> None:
         ["study_fk", "series_instance_uid", "sop_instance_uid"],
         unique=True,
     )
+    for column in ("series_instance_uid", "sop_instance_uid"):
+        op.create_index(f"ix_migration_instances_{column}", "migration_instances", [column])
 
 
 def _inventories() -> None:
