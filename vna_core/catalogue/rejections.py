@@ -115,7 +115,7 @@ def _hidden(studies: list[str]) -> tuple[Select[Any], ...]:
     notes = (
         select(versions.study_instance_uid, corrections.c.id)
         .join(corrections, corrections.c.subject == literal("deletion:") + versions.deletion)
-        .where(versions.study_instance_uid.in_(studies), corrections.c.origin == "")
+        .where(versions.study_instance_uid.in_(studies), corrections.c.origin == "", corrections.c.undoes == "")
         .distinct()
     )
     return (

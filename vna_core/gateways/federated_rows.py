@@ -19,6 +19,12 @@ DECISIONS: Final = "00091004"
 """Private attributes (creator `CREATOR`): names of the members that hold it; tags in which they differ; ``UNION`` or ``AT LEAST``;
 and the links, merges and moves of patients by which it came."""
 
+VRS: Final[Mapping[int, str]] = {
+    int(tag, 16): vr
+    for tag, vr in ((PRIVATE, "LO"), (SOURCES, "LO"), (DISAGREEMENTS, "AT"), (COUNTS_OF, "CS"), (DECISIONS, "UC"))
+}
+"""Their value representations."""
+
 _GROUP: Final = "0009"
 """What a member says in this group is its own affair."""
 _NUMBERS: Final = frozenset().union(*COUNTS.values())

@@ -68,9 +68,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "cardiology": {
                 "url": f"dicomweb+http://127.0.0.1:{cardiology.http_port}/dicom-web",
                 "issuer": "CARD",
-                "corrections": {"all": f"vna+http://127.0.0.1:{cardiology.http_port}"},
             },
-            "pathology": {"url": f"dicomweb+http://127.0.0.1:{pathology.http_port}/dicom-web", "issuer": "PATH"},
+            "pathology": {
+                "url": f"dicomweb+http://127.0.0.1:{pathology.http_port}/dicom-web",
+                "issuer": "PATH",
+                "corrections": {"reject": f"dicomweb+http://127.0.0.1:{pathology.http_port}/dicom-web"},
+            },
         }
         config = folder / "hub.yaml"
         federation = {"deadline": 20, "members": members, "write_through": True, "pause": 3600}
@@ -193,3 +196,26 @@ def test_patients_of_all_archives_are_found_and_strangers_do_not_disagree(house:
     rows = [line for line in lines if "member" not in line]
     assert code == 0 and len(rows) == 2
     assert all("00091002" not in row for row in rows)
+
+
+def test_the_note_that_told_another_archive_of_a_rejection_is_not_found(house: House) -> None:
+    house.put("hub", *study(13, 2))
+    house.put("pathology", *study(13, 2))
+    options = ("--config", str(house.config))
+    assert vna("reject", "study", uid(13), "--title", "quality", "--reason", "blurred", *options, data=house.hub.data)[0] == 0
+    vna("corrections", "send", *options, data=house.hub.data)
+    with httpx2.Client(timeout=60) as client:
+        pathology = json.loads(house.config.read_text())["federation"]["members"]["pathology"]["url"].removeprefix("dicomweb+")
+        there = client.get(f"{pathology}/studies/{uid(13)}/instances").json()
+    assert len(there) == 3, "its images, and the note"
+    for path in ("/studies", "/series", "/instances"):
+        assert house.get(path, StudyInstanceUID=uid(13)).json() in ([], None)
+
+
+def test_every_row_over_dimse_says_where_it_is_and_an_answer_of_one_page_has_no_token(house: House) -> None:
+    said = house.find("STUDY", f"StudyInstanceUID={uid(4)}")
+    assert "pathology" in said and "VNA FEDERATION" in said and "FEDERATED" in said
+    answer = house.get("/studies", StudyInstanceUID=uid(4))
+    assert len(answer.json()) == 1 and "vna-consistency-token" not in answer.headers
+    capabilities = house.get("/capabilities")
+    assert capabilities.status_code == 200 and "/federated/dicom-web" in capabilities.text
