@@ -94,7 +94,13 @@ class OrthancAdapter(PacsAdapter):
         for one in self._finder.instances(study_instance_uid, None, deadline):
             digest = self._files.digest(one.identifier, deadline) if self._options.digests else ""
             yield InventoriedInstance(
-                study_instance_uid, one.series_instance_uid, one.sop_instance_uid, "", f"md5:{digest}" if digest else "", one.size
+                study_instance_uid,
+                one.series_instance_uid,
+                one.sop_instance_uid,
+                one.sop_class_uid,
+                f"md5:{digest}" if digest else "",
+                one.size,
+                one.modality,
             )
 
     def fetch(

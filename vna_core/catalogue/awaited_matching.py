@@ -5,7 +5,7 @@ What narrows lets through too much and never too little; the checks have the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
 
 Attributes = Mapping[int, tuple[str, ...]]
 Check = Callable[[Attributes], bool]
+TagCheck = tuple[int, Check]
 
 _STUDY_UID: Final = 0x0020000D
 _ACCESSION: Final = 0x00080050
@@ -47,25 +48,30 @@ class Asked:
     leads
         Whether one of them leads to few rows through an index.
     of_patient, of_study, below
-        Checks of attributes of the patient; of patient and study; and of those below.
+        Checks of attributes of the patient; of patient and study; and of those below, each with the tag that it is of.
     unknown
         Tags of conditions on attributes that an inventory does not keep.
     """
 
     narrowing: tuple[ColumnElement[bool], ...]
     leads: bool
-    of_patient: tuple[Check, ...]
-    of_study: tuple[Check, ...]
-    below: tuple[Check, ...]
+    of_patient: tuple[TagCheck, ...]
+    of_study: tuple[TagCheck, ...]
+    below: tuple[TagCheck, ...]
     unknown: tuple[int, ...]
+
+    @property
+    def tags(self) -> frozenset[int]:
+        """Tags of all checks."""
+        return frozenset(tag for tag, _ in (*self.of_patient, *self.of_study, *self.below))
 
 
 def asked(conditions: Sequence[Condition], level: Level) -> Asked:
     """What an inventory makes of conditions at a level."""
     narrowing: list[ColumnElement[bool]] = []
-    of_patient: list[Check] = []
-    of_study: list[Check] = []
-    below: list[Check] = []
+    of_patient: list[TagCheck] = []
+    of_study: list[TagCheck] = []
+    below: list[TagCheck] = []
     unknown: list[int] = []
     leads = False
     for one in conditions:
@@ -79,17 +85,17 @@ def asked(conditions: Sequence[Condition], level: Level) -> Asked:
         if check is None:
             continue
         if one.tag in OF_PATIENT:
-            of_patient.append(check)
-        (of_study if one.tag in OF_STUDY else below).append(check)
+            of_patient.append((one.tag, check))
+        (of_study if one.tag in OF_STUDY else below).append((one.tag, check))
         narrower, leading = _narrower(one)
         narrowing += narrower
         leads |= leading
     return Asked(tuple(narrowing), leads, tuple(of_patient), tuple(of_study), tuple(below), tuple(unknown))
 
 
-def fulfils(attributes: Attributes, checks: Sequence[Check]) -> bool:
-    """Whether attributes fulfil all checks."""
-    return all(check(attributes) for check in checks)
+def fulfils(attributes: Attributes, checks: Sequence[TagCheck], unknown: Collection[int] = ()) -> bool:
+    """Whether attributes fulfil all checks, but those of attributes that are not known."""
+    return all(tag in unknown or check(attributes) for tag, check in checks)
 
 
 # -- in SQL -------------------------------------------------------------------------------------------------------------------

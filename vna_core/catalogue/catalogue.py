@@ -49,6 +49,7 @@ from vna_core.catalogue.source_headers import SourceHeader, source_headers
 from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
+from vna_core.configuration.data_folder import make_data_folder
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.departments import UNDIVIDED, Departments
@@ -154,9 +155,10 @@ class Catalogue:
     def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED, *, durable: bool = True) -> Self:
         """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say.
 
-        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again.
+        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again. Raises ConfigurationError
+        (the folder cannot be one), CatalogueUnavailable.
         """
-        data.mkdir(parents=True, exist_ok=True)
+        make_data_folder(data)
         database = Database(settings, data, durable)
         upgrade(database)
         return cls(database, departments)

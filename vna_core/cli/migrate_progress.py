@@ -116,8 +116,14 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int]) -> str:
     ]
     if report.unexpected:
         lines.append(f"  {report.unexpected} delivered that the inventory does not name")
+    if report.deleted_at_source:
+        lines.append(f"  {report.deleted_at_source} that the source listed before and deleted since are not in the sum")
     if report.exceptions:
         lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions")
+    if report.unlisted:
+        lines.append(
+            f"  {report.unlisted} of them tell of what the sum cannot count: the campaign is not complete while they are open"
+        )
     if rules:
         lines.append("normalized: " + ", ".join(f"{rule} x{count}" for rule, count in Counter(rules).most_common(12)))
     return "\n".join(lines) + "\n"
@@ -132,8 +138,9 @@ def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states:
         f"  instances: {report.inventoried} inventoried = {report.held} held + {report.duplicate} duplicate + {report.conflict} "
         f"conflict + {report.quarantined} quarantined + {report.failed} failed + {report.missing} missing "
         f"({report.waiting} of them not asked for yet)",
-        f"  now: {load.running} retrievals of at most {load.bound:.1f}"
-        + (f", slowest stage: {load.bottleneck}" if load.bottleneck else ""),
+        "  now: "
+        + (f"{load.running} retrievals of at most {load.bound:.1f}" if load.bound else "nothing was fetched yet")
+        + (f", slowest: {load.bottleneck}" if load.bottleneck else ""),
         f"  worklist: {report.exceptions} open",
     ]
     return "\n".join(lines) + "\n"

@@ -38,6 +38,7 @@
     │   ├── NotAskedFor             it delivered an instance that was not asked for
     │   ├── FetchPending            what was asked for is being fetched from it: ask again later; transient
     │   ├── FetchIncomplete         it did not deliver all that was asked for
+    │   ├── InventoryShrank         it lists so much less than before that this is not believed
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
 
@@ -328,6 +329,13 @@ class FetchIncomplete(PeerError):
 
     code = "fetch-incomplete"
     dimse_status = 0xA702
+
+
+class InventoryShrank(PeerError):
+    """A source lists so much less than before that nobody is to believe it unseen; ``fields`` carry how many studies are ``gone``
+    of those ``known``."""
+
+    code = "inventory-shrank"
 
 
 class PeerUnavailable(PeerError):

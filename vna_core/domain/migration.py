@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 WORK_PRODUCT: Final = "work-product"
@@ -43,6 +43,22 @@ class InstanceState(StrEnum):
     MISSING = "missing"
     EXCLUDED = "excluded"
     DELETED_AT_SOURCE = "deleted_at_source"
+
+
+SWITCHED_FROM: Final[dict[str, frozenset[str]]] = {
+    "paused": frozenset(("running", "paused")),
+    "running": frozenset(("planned", "paused", "running", "incomplete")),
+    "cancelled": frozenset(("planned", "paused", "running", "incomplete", "cancelled")),
+}
+"""States of a campaign from which somebody may bring it to another."""
+
+
+class UnknownModalities(IntEnum):
+    """What an inventory does not know of the modalities of a study; each includes the ones before."""
+
+    NONE = 0
+    OF_SERIES = 1
+    OF_STUDY = 2
 
 
 _MOVED: Final = (StudyState.STORED, StudyState.VERIFIED, StudyState.COMMITTED, StudyState.RECONCILED)
@@ -140,8 +156,8 @@ _REASONS: Final = (
     Reason(
         "refused",
         ErrorClass.HUMAN,
-        "The source delivered nothing in place of the instance (an empty payload).",
-        "Open it in the old PACS; it usually is a row without a file. Accept it as unmigratable.",
+        "The archive took nothing: the source delivered an empty payload, or exactly what was deleted here.",
+        "Read the detail. An empty payload usually is a row without a file: accept it as unmigratable. Accept what was deleted on purpose, too.",
     ),
     Reason(
         "digest-differs",
@@ -198,6 +214,36 @@ _REASONS: Final = (
         "The copy is kept. Where the deletion was meant, reject it in the archive too.",
     ),
     Reason(
+        "gone-before-moved",
+        ErrorClass.HUMAN,
+        "The source listed it before and does not any more, and it had not been moved: the archive has no copy.",
+        "Look for it in the old PACS. Where it is there, take the inventory again; where it was deleted on purpose, accept it.",
+    ),
+    Reason(
+        "inventory-failed",
+        ErrorClass.REFETCH,
+        "The source refused or broke off the list of the study's instances, in every try, and answered other questions.",
+        "The next inventory and `vna migrate retry` ask again. Open the study in the old PACS: its row usually is damaged.",
+    ),
+    Reason(
+        "answer-without-uid",
+        ErrorClass.HUMAN,
+        "The source lists studies or instances without their UID: they cannot be asked for.",
+        "Find them in the old PACS by what the detail names, give them a UID there or export them, and `vna ingest` the files.",
+    ),
+    Reason(
+        "inventory-shrank",
+        ErrorClass.HUMAN,
+        "The source listed far fewer studies than before: the inventory is not believed, and everything in the one before is kept.",
+        "Check the source and what our title may see there, and plan again; with `--accept-deletions` where they were meant.",
+    ),
+    Reason(
+        "inventory-empty",
+        ErrorClass.HUMAN,
+        "The source was asked and listed nothing at all.",
+        "Check title, address and what our title may see at the source; accept it where the source really is empty.",
+    ),
+    Reason(
         "inventory-capped",
         ErrorClass.HUMAN,
         "An answer of the source may be incomplete, and no narrower question could be asked.",
@@ -236,3 +282,8 @@ _REASONS: Final = (
 )
 REASONS: Final[dict[str, Reason]] = {one.code: one for one in _REASONS}
 """Every reason for an exception by its code."""
+
+UNLISTED: Final = frozenset(
+    ("gone-before-moved", "inventory-failed", "answer-without-uid", "inventory-shrank", "inventory-empty")
+)
+"""Reasons for which the sums do not name all that is to be moved: while one is open, no campaign is complete."""

@@ -99,7 +99,12 @@ class Verifier:
         """
         states = tuple(MOVED) if again or self._share else (StudyState.STORED, StudyState.VERIFIED)
         for study in self._catalogue.ledger_reader.studies(self._campaign, states):
-            instances = [one for one in self._catalogue.ledger_reader.instances(study.pk) if one.state is InstanceState.STORED]
+            hidden = self._catalogue.rejections.hidden(study.study_instance_uid)  # kept, and given out to nobody: not read either
+            instances = [
+                one
+                for one in self._catalogue.ledger_reader.instances(study.pk)
+                if one.state is InstanceState.STORED and one.stored_sop_instance_uid not in hidden
+            ]
             done = study.state in (StudyState.COMMITTED, StudyState.RECONCILED) and not again
             intact = done or self._second_level(study, instances)
             if intact and self._adapter is not None and self._random.random() < self._share:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -329,7 +329,8 @@ class StudyFetch:
         held = {one.sop_instance_uid for one in self._catalogue.ledger_reader.held(self._stored_uids())}
         for end in self._ended.values():
             if from_stored(identifier(end.stored_sop_instance_uid)) not in held:
-                ends.append(InstanceEnd(end.instance, InstanceState.MISSING, detail="not in the catalogue", rule="uid-set"))
+                was = replace(end.instance, state=end.state, outcome=end.outcome, received_size=end.received_size)
+                ends.append(InstanceEnd(was, InstanceState.MISSING, detail="not in the catalogue", rule="uid-set"))
         state = StudyState.STORED if not any(_is_lost(end) for end in ends) else StudyState.PARTIAL
         with self._catalogue.ledger.writing(self._study.campaign, self._worker) as writing:
             writing.end_instances(self._study.pk, ends)

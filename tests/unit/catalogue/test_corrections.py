@@ -110,6 +110,13 @@ def test_rejections_are_known_by_note_study_and_instance(catalogue: Catalogue) -
     (correction,) = catalogue.corrections.listed()
     assert catalogue.rejections.hidden("1.2") == {"1.2.1.1", "1.2.1.3", correction.id}, "and the note that tells others of it"
     assert catalogue.rejections.hidden_in(["1.3", "1.2"]) == {"1.2": catalogue.rejections.hidden("1.2")}
+    kept = catalogue.ledger_reader.held(
+        ["1.2.1.1", "1.2.1.2", "1.2.1.3"]
+    )  # what is hidden is kept: a migration misses none of it
+    assert {(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in kept} == {
+        ("1.2", "1.2.1", "1.2.1.1"),
+        ("1.2", "1.2.1", "1.2.1.2"),
+    }
     assert catalogue.rejections.awaited("1.2.1.3") == catalogue.rejections.awaited_of("2.25.9") == [awaited]
     assert catalogue.rejections.awaited_and_held() == []
     catalogue.record(entry("1.2.1.3", series="1.2.1", study="1.2", study_instance_uid="1.2"))
