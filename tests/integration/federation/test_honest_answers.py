@@ -115,6 +115,10 @@ def test_an_odd_question_switches_no_member_off(house: House) -> None:
         house.get("/studies", StudyInstanceUID="1.2*")
         house.find("PATIENT", "PatientID=P4", "PatientName", model="-P")
     assert set(states(house).values()) == {"closed"}
+    asked = {
+        each["process"].rstrip("-0123456789") for one in house.get("/members", "/federated").json() for each in one["processes"]
+    }
+    assert {"web", "dimse"} <= asked
     answer = house.get("/studies", PatientID="P4")
     assert [row["0020000D"]["Value"] for row in answer.json()] == [[uid(4)]] and "warning" not in answer.headers
 
@@ -219,3 +223,12 @@ def test_every_row_over_dimse_says_where_it_is_and_an_answer_of_one_page_has_no_
     assert len(answer.json()) == 1 and "vna-consistency-token" not in answer.headers
     capabilities = house.get("/capabilities")
     assert capabilities.status_code == 200 and "/federated/dicom-web" in capabilities.text
+
+
+def test_the_command_line_shows_the_circuits_of_every_process_of_the_run(house: House) -> None:
+    code, lines, _ = vna("federation", "status", "--at", house.hub.web, "--config", str(house.config), data=house.hub.data)
+    assert code == 0 and [line["name"] for line in lines] == ["local", "cardiology", "pathology"]
+    assert all(len(line["circuits"]) >= 2 and {one["state"] for one in line["circuits"]} == {"closed"} for line in lines)
+    for wrong in ("nonsense", "http://", "ftp://127.0.0.1"):
+        code, _, said = vna("federation", "status", "--at", wrong, "--config", str(house.config), data=house.hub.data)
+        assert code != 0 and "--at" in said
