@@ -102,6 +102,22 @@ def test_what_is_no_uid_brings_nothing_here(house: House) -> None:
     assert held_here(house) == before
 
 
+def test_a_retrieval_over_dimse_takes_no_key_for_a_pattern(house: House, tmp_path: Path) -> None:
+    before = held_here(house)
+    address = ["127.0.0.1", str(house.hub.dimse_port)]
+    get = [program("getscu"), "-v", "-aec", "FEDERATED", "-od", str(tmp_path)]
+    studies = [f"StudyInstanceUID={one}" for one in (f"{uid(4)[:-1]}*", f"{uid(4)}\\{uid(5)[:-1]}?", f"{uid(4)}A")]
+    patients = [f"PatientID={one}" for one in ("P?", "*", "P5*")]
+    for model, level, keys in (("-S", "STUDY", studies), ("-P", "PATIENT", patients)):
+        for key in keys:
+            command = [*get, model, "-k", f"QueryRetrieveLevel={level}", "-k", key, *address]
+            subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert list(tmp_path.iterdir()) == [] and held_here(house) == before
+    command = [*get, "-P", "-k", "QueryRetrieveLevel=PATIENT", "-k", "PatientID=P4", *address]
+    subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_what_is_retrieved_is_kept_where_that_is_wanted(house: House) -> None:
     answer = house.get(f"/studies/{uid(6)}")
     assert answer.status_code == 200 and answer.content.count(b"DICM") == 2
