@@ -35,6 +35,7 @@
     ├── PeerError                   another archive misbehaved or answered with failure
     │   ├── AnswerCapped            it says that it has more answers than it gave
     │   ├── NotOffered              it does not offer what was asked for
+    │   ├── NotAskedFor             it delivered an instance that was not asked for
     │   ├── FetchPending            what was asked for is being fetched from it: ask again later; transient
     │   ├── FetchIncomplete         it did not deliver all that was asked for
     │   ├── InventoryShrank         it lists so much less than before that this is not believed
@@ -306,6 +307,12 @@ class NotOffered(PeerError):
 
     code = "not-offered"
     http_status = 501
+
+
+class NotAskedFor(PeerError):
+    """Another archive delivered an instance that was not asked for."""
+
+    code = "not-asked-for"
 
 
 class FetchPending(PeerError):
