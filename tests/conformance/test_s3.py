@@ -13,7 +13,7 @@ import structlog
 
 from tests.peers.cable import Cable
 from tests.peers.s3_service import S3Service
-from vna_core.domain.errors import ConfigurationError, ObjectArchived, ObjectExists, StorageError, StoreUnavailable
+from vna_core.domain.errors import ConfigurationError, ObjectArchived, ObjectExists, StorageError, StoreRefused, StoreUnavailable
 from vna_core.domain.octets import CHUNK
 from vna_core.ports.storage import Store
 from vna_core.testing.storage_conformance import STRANGE, StoreConformance
@@ -206,9 +206,9 @@ def test_a_listing_of_several_pages_begins_after_a_key_at_the_service(moto_servi
 
 
 def test_wrong_credentials_and_a_missing_bucket_are_one_clear_line(seaweed: S3Service, bucket: str) -> None:
-    with pytest.raises(ConfigurationError, match="^Store 's': bucket 'absent-bucket' does not exist; create it first.$"):
+    with pytest.raises(StoreRefused, match="^Store 's': bucket 'absent-bucket' does not exist; create it first.$"):
         open_store("s", seaweed.options("absent-bucket"))
-    with pytest.raises(ConfigurationError, match="check credentials") as raised:
+    with pytest.raises(StoreRefused, match="check credentials") as raised:
         open_store("s", seaweed.options(bucket) | {"secret_key": "not-the-secret"})
     assert "not-the-secret" not in raised.value.message and "\n" not in raised.value.message
 
