@@ -23,6 +23,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration.access import departments_of
+from vna_core.configuration.data_folder import make_data_folder
 from vna_core.configuration.federation import told_kinds
 from vna_core.configuration.sources import SourceSettings
 from vna_core.domain.access import Action
@@ -193,8 +194,8 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
     Raises
     ------
     ConfigurationError
-        A store is of a kind no plugin provides, its key is missing or wrong, the landing store cannot keep what it
-        acknowledges, a site rule cannot be applied, or the policy names somebody unknown.
+        The data folder cannot be one, a store is of a kind no plugin provides, its key is missing or wrong, the landing store
+        cannot keep what it acknowledges, a site rule cannot be applied, or the policy names somebody unknown.
     StoreUnavailable, CatalogueUnavailable
         The landing store or the database does not answer, or what lies in the place of the landing store is another store
         (StoreUnrecognized). Any other store is awaited.
@@ -203,7 +204,7 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
     meter = meter or Meter.alone()
     plugins = Plugins()
     plugins.load()
-    settings.data.mkdir(parents=True, exist_ok=True)
+    make_data_folder(settings.data)
     catalogue, stores = _catalogue_and_stores(settings, plugins)
     landing = stores[settings.landing]
     abilities = landing.abilities()

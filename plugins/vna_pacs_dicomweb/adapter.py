@@ -20,7 +20,7 @@ from vna_core.ports.parallel_fetch import ParallelFetch
 from vna_pacs_dicomweb.retrieving import delivered_parts
 from vna_pacs_dicomweb.searching import Search
 
-_STUDY, _SERIES, _SOP, _CLASS = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016
+_STUDY, _SERIES, _SOP, _CLASS, _MODALITY = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016, 0x00080060
 _TRIED: Final = 5
 """Answers that the probe asks for when it looks whether a source turns pages."""
 
@@ -103,10 +103,9 @@ class DicomwebAdapter(PacsAdapter):
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`."""
         asked = Query(Level.IMAGE, (Equals(_STUDY, (study_instance_uid,)),))
-        for one in self._search.answers(asked, (_CLASS,), deadline):
-            yield InventoriedInstance(
-                study_instance_uid, first_value(one, _SERIES), first_value(one, _SOP), first_value(one, _CLASS)
-            )
+        for one in self._search.answers(asked, (_CLASS, _MODALITY), deadline):
+            series, sop, sop_class, modality = (first_value(one, tag) for tag in (_SERIES, _SOP, _CLASS, _MODALITY))
+            yield InventoriedInstance(study_instance_uid, series, sop, sop_class, modality=modality)
 
     # -- fetching ---------------------------------------------------------------------------------------------------------
 

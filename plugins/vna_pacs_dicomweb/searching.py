@@ -6,6 +6,7 @@ A page that is shorter than was asked for says nothing: sources cap pages as the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _ABOVE: Final = {Level.SERIES: (_STUDY,), Level.IMAGE: (_STUDY, _SERIES)}
 _LAST_PAGE: Final = "VNA-Last-Page"
 """What another of these archives says with an answer behind which there is none."""
+_LARGEST_PAGE: Final = 100_000
+"""Answers asked for at once where a source turns no pages."""
 _UIDS_AT_ONCE: Final = 50
 """UIDs in one question, so that its address stays short enough for every server."""
 _MANY: Final = ("exceeded", "maximum", "more results", "limit")
@@ -58,34 +61,75 @@ class Search:
         self, query: Query, attributes: tuple[int, ...], offset: int, limit: int | None, deadline: Deadline | None
     ) -> Iterator[DicomJson]:
         path, parameters = question(query, attributes)
-        before: set[str] = set()
-        given = 0
+        before: frozenset[str] = frozenset()
+        marked, warned = before, False
+        pages = given = 0
         size = self._page if limit is None else min(self._page, max(limit, 1))
+        first = offset
         while limit is None or given < limit:
-            rows, warned, is_last = self._one_page(path, [*parameters, ("limit", str(size)), ("offset", str(offset))], deadline)
-            keys = {first_value(one, KEY_OF[query.level]) for one in rows}
-            if not rows:
+            said_more = warned
+            rows, warned, is_last = self._one_page(path, parameters, size, offset, deadline)
+            keys = _keys(rows, query.level)
+            if not rows and not said_more:
                 return
-            if keys <= before:  # the source gives the same page again: it does not know of offsets
-                if warned or len(rows) >= size:
-                    raise AnswerCapped("The source has more answers and turns no pages: ask in smaller parts.", answers=given)
+            if rows and keys <= before:  # no offset, or none beyond these answers, is known to the source
+                if not warned and len(rows) < size:
+                    return
+                if pages > 1:
+                    raise _capped(given)
+                fresh = self._at_once(path, parameters, size, first, deadline)
+                yield from (
+                    one for one in fresh if not _keys([one], query.level) <= before and not contradicts(one, query.conditions)
+                )
                 return
+            if not rows or keys == marked:
+                raise _capped(given)
             yield from (one for one in rows if not contradicts(one, query.conditions))
             if is_last or len(rows) > size:  # a source without pages gives everything at once
                 return
+            pages += 1
+            if pages & (pages - 1) == 0:  # a source that begins again meets a page that was marked, however many it has
+                marked = keys
             before, given, offset = keys, given + len(rows), offset + len(rows)
 
+    def _at_once(
+        self, path: str, parameters: list[tuple[str, str]], size: int, offset: int, deadline: Deadline | None
+    ) -> list[DicomJson]:
+        """Every answer of a source that turns no pages, in one that is large enough. Raises AnswerCapped where it gives no more."""
+        before = size
+        while size < _LARGEST_PAGE:
+            size = min(10 * size, _LARGEST_PAGE)
+            rows, warned, _ = self._one_page(path, parameters, size, offset, deadline)
+            if len(rows) <= before or warned:
+                raise _capped(len(rows))
+            if len(rows) < size:
+                return rows
+            before = len(rows)
+        raise _capped(before)
+
     def _one_page(
-        self, path: str, parameters: list[tuple[str, str]], deadline: Deadline | None
+        self, path: str, parameters: list[tuple[str, str]], size: int, offset: int, deadline: Deadline | None
     ) -> tuple[list[DicomJson], bool, bool]:
         """Rows, whether the source warns of more, and whether it says that there are none."""
-        rows, answer = self._client.document_and_answer(path, parameters, accept="application/dicom+json", deadline=deadline)
+        asked = [*parameters, ("limit", str(size)), ("offset", str(offset))]
+        ask = partial(self._client.document_and_answer, path, asked, accept="application/dicom+json", deadline=deadline)
+        rows, answer = ask()
+        if rows is None and answer.status != 204:  # without a match that would be said by 204 or an empty list
+            rows, answer = ask()
         if rows is None:
             return [], False, True
         if not isinstance(rows, list) or not all(isinstance(one, dict) for one in rows):
             raise PeerError("The source answered a search with something else than a list of DICOM JSON objects.")
         warned = any(word in text.lower() for text in answer.headers("Warning") for word in _MANY)
         return rows, warned, answer.header(_LAST_PAGE) == "true"
+
+
+def _keys(rows: list[DicomJson], level: Level) -> frozenset[str]:
+    return frozenset(first_value(one, KEY_OF[level]) for one in rows)
+
+
+def _capped(answers: int) -> AnswerCapped:
+    return AnswerCapped("The source has more answers and turns no further pages: ask in smaller parts.", answers=answers)
 
 
 def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple[str, str]]]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import Field
@@ -20,17 +17,13 @@ from vna_core.domain.query import Level, Query
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter
 from vna_core.ports.pacs_options import PacsOptions, source_address, source_options, without_secrets
-from vna_pacs_dimse.asking import CLASS, LEVEL, MODALITY, PATIENT_FIND, RETURN, SERIES, SOP, STUDY, STUDY_FIND, answers, ask
+from vna_pacs_dimse.asking import LEVEL, PATIENT_FIND, SERIES, STUDY, STUDY_FIND, answers
 from vna_pacs_dimse.connection import Peer
 from vna_pacs_dimse.getting import STUDY_GET, Getting, Keys, batches
+from vna_pacs_dimse.inventories import Inventories, StudyInventory
 from vna_pacs_dimse.moving import STUDY_MOVE, Moving
 from vna_pacs_dimse.presentation_plans import known_plans, unknown_plans
 from vna_pacs_dimse.probing import Offered, accepted_associations, accepted_levels, response_limit
-from vna_pacs_dimse.transfer_syntaxes import IDENTIFIERS
-
-_REMEMBERED: Final = 64
-_FRESH: Final = 300.0
-"""Seconds for which an inventory is good enough to know what a retrieval should bring."""
 
 
 class DimseOptions(PacsOptions):
@@ -59,8 +52,7 @@ class DimseAdapter(PacsAdapter):
         listen = (options.move_host, options.move_port) if options.move_port else None
         self._moving = Moving(peer, self._spool, listen)
         self._retrieve = ""
-        self._lock = threading.Lock()
-        self._inventories: OrderedDict[str, tuple[float, list[InventoriedInstance], tuple[str, ...]]] = OrderedDict()
+        self._inventories = Inventories(peer)
 
     @classmethod
     def open(cls, name: str, url: str, options: Mapping[str, Any]) -> DimseAdapter:
@@ -122,33 +114,8 @@ class DimseAdapter(PacsAdapter):
         yield from answers(self._peer, query, attributes, deadline)
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
-        """See `PacsAdapter.inventory`: series first, then the instances of each, as the hierarchical model wants it."""
-        yield from self._inventoried(study_instance_uid, deadline)[0]
-
-    def _inventoried(self, study: str, deadline: Deadline | None) -> tuple[list[InventoriedInstance], tuple[str, ...]]:
-        """Instances of a study, and modalities of its series."""
-        instances: list[InventoriedInstance] = []
-        association = self._peer.associate([(STUDY_FIND, IDENTIFIERS)], deadline=deadline)
-        try:
-            self._peer.context_of(association, STUDY_FIND)
-            series_keys = {**dict.fromkeys(RETURN[Level.SERIES], ()), STUDY: (study,)}
-            found = ask(self._peer, association, Level.SERIES, series_keys, deadline)
-            series = {one.first(SERIES): one.first(MODALITY) for one in found if one.first(SERIES)}
-            for uid, modality in series.items():
-                image_keys = {**dict.fromkeys(RETURN[Level.IMAGE], ()), STUDY: (study,), SERIES: (uid,)}
-                for one in ask(self._peer, association, Level.IMAGE, image_keys, deadline):
-                    instances.append(InventoriedInstance(study, uid, one.first(SOP), one.first(CLASS), modality=modality))
-        except BaseException:
-            association.abort(0)
-            raise
-        association.release()
-        modalities = tuple(dict.fromkeys(series.values()))
-        with self._lock:
-            self._inventories[study] = (time.monotonic(), instances, modalities)
-            self._inventories.move_to_end(study)
-            while len(self._inventories) > _REMEMBERED:
-                self._inventories.popitem(last=False)
-        return instances, modalities
+        """See `PacsAdapter.inventory`."""
+        yield from self._inventories.take(study_instance_uid, deadline).instances
 
     # -- fetching ---------------------------------------------------------------------------------------------------------
 
@@ -171,26 +138,58 @@ class DimseAdapter(PacsAdapter):
             report = self._moving.move(batches(keys, sop_instance_uids), deliver, deadline)
             short = len(sop_instance_uids) - report.delivered  # many sources do not count what they do not have
             return FetchReport(report.delivered, max(report.failed, short, 0), report.warnings, report.message)
-        instances, modalities = self._recent_inventory(study_instance_uid, deadline)
+        delivered: set[str] = set()
+        everything = series_instance_uid is None and not sop_instance_uids
+        whole = self._whole(study_instance_uid, keys, deliver, delivered, deadline) if everything else None
+        if whole is not None:
+            return whole
+        known = self._inventories.remembered(study_instance_uid)
+        inventory = known or self._inventories.take(study_instance_uid, deadline, certain=everything)
+        report = self._named(inventory, keys, sop_instance_uids, deliver, delivered, deadline)
+        if report.failed and inventory.inferred:
+            inventory = self._inventories.take(study_instance_uid, deadline, certain=True)
+            report = self._named(inventory, keys, sop_instance_uids, deliver, delivered, deadline)
+        return report
+
+    def _whole(
+        self, study: str, keys: Keys, deliver: Deliver, delivered: set[str], deadline: Deadline | None
+    ) -> FetchReport | None:
+        """A whole study, where the source says which SOP Classes it has and how many instances, and as many come or none at all;
+        else None, and what came is in `delivered`."""
+        told = self._inventories.whole(study, deadline)
+        plans = known_plans(told.sop_class_uids)
+        if len(plans) != 1 or not told.instances:
+            return None
+        report = self._getting.once(plans[0], [keys], deliver, delivered, deadline)
+        if report.failed and not delivered:  # refused, and so would be what it names: the next retrieval asks for that
+            self._inventories.doubt(study)
+            return FetchReport(0, told.instances, report.warnings, report.message)
+        return None if report.failed or len(delivered) < told.instances else report
+
+    def _named(
+        self,
+        inventory: StudyInventory,
+        keys: Keys,
+        sops: tuple[str, ...],
+        deliver: Deliver,
+        delivered: set[str],
+        deadline: Deadline | None,
+    ) -> FetchReport:
+        """What an inventory names and is not in `delivered` yet."""
+        series = keys.get(SERIES)
         wanted = {
             one.sop_instance_uid: one
-            for one in instances
-            if (series_instance_uid is None or one.series_instance_uid == series_instance_uid)
-            and (not sop_instance_uids or one.sop_instance_uid in sop_instance_uids)
+            for one in inventory.instances
+            if (series is None or one.series_instance_uid in series) and (not sops or one.sop_instance_uid in sops)
         }
-        asked = tuple(sop for sop in sop_instance_uids if sop in wanted)
-        absent = len(sop_instance_uids) - len(asked)
+        asked = tuple(sop for sop in sops if sop in wanted)
+        absent = len(sops) - len(asked)
         if not wanted:
-            return FetchReport(0, absent, message="The source does not name such instances.")
-        classes = list(dict.fromkeys(one.sop_class_uid for one in wanted.values()))
-        plans = known_plans(classes) if all(classes) else unknown_plans(modalities)
-        report = self._getting.get(plans, batches(keys, asked), wanted, deliver, deadline)
+            return FetchReport(len(delivered), absent, message="The source does not name such instances.")
+        classes = list(dict.fromkeys(one.sop_class_uid for one in wanted.values() if one.sop_instance_uid not in delivered))
+        plans = known_plans(classes) if all(classes) else unknown_plans(inventory.modalities)
+        report = self._getting.get(plans, batches(keys, asked), wanted, deliver, delivered, deadline)
         return FetchReport(report.delivered, report.failed + absent, report.warnings, report.message)
-
-    def _recent_inventory(self, study: str, deadline: Deadline | None) -> tuple[list[InventoriedInstance], tuple[str, ...]]:
-        with self._lock:
-            made, instances, modalities = self._inventories.get(study, (-_FRESH, [], ()))
-        return (instances, modalities) if time.monotonic() - made < _FRESH else self._inventoried(study, deadline)
 
     def _spool(self, transfer_syntax_uid: str, command: Command) -> Spool:
         """A sink for the data set of a C-STORE from this source."""

@@ -45,7 +45,7 @@ def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Dea
     skipped = given = 0
     questions = [part for one in single_questions(query) for part in _in_parts(one)]
     seen: set[str] | None = set() if len(questions) > 1 else None
-    with _asking(peer, query.level, deadline) as association:
+    with asking(peer, query.level, deadline) as association:
         for question in questions:
             for answered in _asked(peer, association, question, attributes, deadline):
                 if contradicts(answered, question.conditions):
@@ -65,7 +65,8 @@ def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Dea
 
 
 @contextlib.contextmanager
-def _asking(peer: Peer, level: Level, deadline: Deadline | None) -> Iterator[Association]:
+def asking(peer: Peer, level: Level, deadline: Deadline | None) -> Iterator[Association]:
+    """An association for questions at a level. Raises NotOffered."""
     model = PATIENT_FIND if level is Level.PATIENT else STUDY_FIND
     association = peer.associate([(model, IDENTIFIERS)], extended={model: b"\x01"}, deadline=deadline)
     if not association.contexts:

@@ -57,13 +57,22 @@ class Getting:
         parts: Sequence[Keys],
         wanted: Mapping[str, InventoriedInstance],
         deliver: Deliver,
+        delivered: set[str],
         deadline: Deadline | None,
     ) -> FetchReport:
-        """Retrieve with one plan of presentation contexts after the other until everything wanted was delivered."""
-        delivered: set[str] = set()
-        report, taken = FetchReport(0, 0), 0
-        for plan in plans:
-            report = self._with(plan, parts, deliver, delivered, deadline)
+        """Retrieve with one plan of presentation contexts after the other until everything wanted was delivered.
+
+        Parameters
+        ----------
+        delivered
+            What was delivered before; it is not asked for again, and what is delivered is added.
+        """
+        report, taken = FetchReport(0, 0), len(delivered)
+        missing = [one for uid, one in wanted.items() if uid not in delivered]
+        if delivered:
+            parts = by_series(missing)
+        for plan in plans if missing else ():
+            report = self.once(plan, parts, deliver, delivered, deadline)
             taken += report.delivered
             missing = [one for uid, one in wanted.items() if uid not in delivered]
             if not missing:
@@ -71,9 +80,10 @@ class Getting:
             parts = by_series(missing)
         return FetchReport(taken, len(wanted.keys() - delivered), report.warnings, report.message)
 
-    def _with(
+    def once(
         self, plan: Sequence[Context], parts: Sequence[Keys], deliver: Deliver, delivered: set[str], deadline: Deadline | None
     ) -> FetchReport:
+        """Retrieve with one plan of presentation contexts; UIDs of what came are added to `delivered`."""
         roles = [Role(uid, False, True) for uid in dict.fromkeys(uid for uid, _ in plan)]
         association = self._peer.associate([(STUDY_GET, IDENTIFIERS), *plan], roles=roles, deadline=deadline)
         total = FetchReport(0, 0)

@@ -99,7 +99,7 @@ class MediaAdapter(PacsAdapter):
         """See `PacsAdapter.inventory`. A file that says it is DICOM and cannot be read is an instance with minted UIDs."""
         for one in self._indexed(deadline).instances(study_instance_uid):
             uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid)
-            yield InventoriedInstance(*uids, digest=one.digest, size=one.place.size)
+            yield InventoriedInstance(*uids, digest=one.digest, size=one.place.size, modality=one.modality)
 
     def fetch(
         self,

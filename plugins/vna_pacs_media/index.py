@@ -68,6 +68,7 @@ class Placed:
     sop_class_uid: str
     place: Place
     digest: str = ""
+    modality: str = ""
 
 
 class Index:
@@ -122,13 +123,13 @@ class Index:
 
     def instances(self, study: str, series: str | None = None) -> Iterator[Placed]:
         """Files of a study or series, in the order found."""
-        sql = "SELECT study, series, sop, class, path, member, offset, size, folded, digest FROM file WHERE study = ?"
+        sql = "SELECT study, series, sop, class, path, member, offset, size, folded, digest, modality FROM file WHERE study = ?"
         values = [study]
         if series is not None:
             sql, values = sql + " AND series = ?", [study, series]
         for row in self._rows(sql + " ORDER BY number", values):
             place = Place(os.fsdecode(row[4]), row[5], row[6], row[7], bool(row[8]))
-            yield Placed(row[0], row[1], row[2], row[3], place, row[9])
+            yield Placed(row[0], row[1], row[2], row[3], place, row[9], row[10])
 
     def statistics(self) -> SourceStatistics:
         """Counts of everything indexed."""

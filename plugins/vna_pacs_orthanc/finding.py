@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from vna_core.dicom.dictionary import keyword_of, tag_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import PeerError
+from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Between, Condition, Equals, Level, Query
 from vna_core.ports.pacs import DicomJson
 
@@ -28,6 +28,7 @@ class FoundInstance:
     series_instance_uid: str
     sop_instance_uid: str
     size: int
+    modality: str = ""
 
 
 class Finder:
@@ -64,20 +65,32 @@ class Finder:
         conditions: tuple[Condition, ...] = (Equals(_STUDY, (study,)),)
         if series is not None:
             conditions = (*conditions, Equals(_SERIES, (series,)))
-        names = {
-            str(one.get("ID", "")): _tags(one).get("SeriesInstanceUID", "")
-            for one in self._resources(Level.SERIES, conditions, deadline)
-        }
+        names = {str(one.get("ID", "")): _tags(one) for one in self._resources(Level.SERIES, conditions, deadline)}
         if not names:
             return
         for one in self._resources(Level.IMAGE, conditions, deadline):
-            size = one.get("FileSize")
+            size, series_tags = one.get("FileSize"), names.get(str(one.get("ParentSeries", "")), {})
             yield FoundInstance(
                 str(one.get("ID", "")),
-                names.get(str(one.get("ParentSeries", "")), ""),
+                series_tags.get("SeriesInstanceUID", ""),
                 _tags(one).get("SOPInstanceUID", ""),
                 size if isinstance(size, int) else -1,
+                series_tags.get("Modality", ""),
             )
+
+    def sop_classes(self, found: Sequence[FoundInstance], deadline: Deadline | None) -> dict[str, str]:
+        """SOP Class UID of instances, by Orthanc's identifier of them, in one question; absent where Orthanc does not tell it.
+
+        The class is no main DICOM tag: it is kept as metadata, of which many are answered at once from version 1.9.4 on.
+        """
+        asked = {"Resources": [_safe(one.identifier) for one in found], "Level": "Instance", "Metadata": True}
+        try:
+            answer = self._client.document("/tools/bulk-content", body=asked, deadline=deadline)
+        except NotFound:
+            return {}
+        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
+            raise PeerError("Orthanc answered a question for several resources with something else than a list of them.")
+        return {str(one.get("ID", "")): _strings(one.get("Metadata")).get("SopClassUid", "") for one in answer}
 
     def _resources(
         self, level: Level, conditions: tuple[Condition, ...], deadline: Deadline | None

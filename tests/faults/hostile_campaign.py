@@ -1,6 +1,7 @@
 """Whole campaigns against a source that misbehaves on purpose, judged against the log of what it did.
 
     python -m tests.faults.hostile_campaign --seeds 50
+    python -m tests.faults.hostile_campaign --seeds 50 --face web
 
 Every instance that the source truly holds must end held with its content, or be named by the worklist (itself, its study, or the
 inventory); and nothing may be on the worklist whose study was left alone. Exit code 0 only if both hold for every seed.
@@ -9,9 +10,11 @@ inventory); and nothing may be on the worklist whose study was left alone. Exit 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,12 +28,13 @@ from vna_core.migration.comparison import Verifier
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
 from vna_core.migration.report import CampaignReport
 from vna_core.ports.pacs import PacsAdapter
-from vna_core.testing.hostile_pacs.faults import FaultPlan
+from vna_core.testing.hostile_pacs.faults import Face, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
 from vna_core.testing.hostile_pacs.population import Population
 from vna_core.testing.hostile_pacs.server import HostilePacs
+from vna_core.testing.hostile_pacs.web_server import ROOT, HostileDicomweb
 
-HARMLESS = frozenset(("W3", "W5", "W9", "W11", "W14", "W15", "W19"))
+HARMLESS = frozenset(("W3", "W5", "W9", "W11", "W14", "W15", "W19", "H3", "H4", "H6", "H8"))
 """Kinds that a migration copes with: everything arrives, and nothing has to be on the worklist."""
 
 SOURCE_WIDE = frozenset(("inventory-capped", "statistics-differ"))
@@ -71,16 +75,30 @@ class Judgement:
         return not self.silent_losses and not self.false_alarms
 
 
-def judge(seed: int, folder: Path, studies: int = 40, most: int = 4, faults: str = "all") -> Judgement:
+PAGE = 8
+"""Answers on a page of a DICOMweb source, so that a small one has several."""
+
+
+def judge(seed: int, folder: Path, studies: int = 40, most: int = 4, faults: str = "all", face: Face = Face.DIMSE) -> Judgement:
     """Run one campaign with everything verified, and judge it."""
-    plan = FaultPlan.parse(seed, faults, cap=25)
+    plan = FaultPlan.parse(seed, faults, cap=25 if face is Face.DIMSE else 12, face=face)
     population = Population(plan, studies, most)
     log = InjectionLog()
     settings = load_settings(None, {"data": str(folder)})
-    with HostilePacs(population, plan, log, hang=20.0) as pacs, open_archive(settings) as archive:
-        source = f"dimse://OLDPACS@127.0.0.1:{pacs.start()}"
+    with _source(population, plan, log, face) as source, open_archive(settings) as archive:
         _migrate(archive, source)
-        return _judged(seed, archive, source, population, log)
+        return _judged(seed, archive, source, population, plan, log, face)
+
+
+@contextlib.contextmanager
+def _source(population: Population, plan: FaultPlan, log: InjectionLog, face: Face) -> Iterator[str]:
+    """The running source; its URL."""
+    if face is Face.DIMSE:
+        with HostilePacs(population, plan, log, hang=20.0) as pacs:
+            yield f"dimse://OLDPACS@127.0.0.1:{pacs.start()}"
+    else:
+        with HostileDicomweb(population, plan, log, hang=20.0) as web:
+            yield f"dicomweb+http://127.0.0.1:{web.start()}{ROOT}?page={PAGE}"
 
 
 def _migrate(archive: Archive, source: str) -> None:
@@ -101,7 +119,9 @@ def _migrate(archive: Archive, source: str) -> None:
         adapter.close()
 
 
-def _judged(seed: int, archive: Archive, source: str, population: Population, log: InjectionLog) -> Judgement:
+def _judged(
+    seed: int, archive: Archive, source: str, population: Population, plan: FaultPlan, log: InjectionLog, face: Face
+) -> Judgement:
     played = list(log)
     judgement = Judgement(seed, len(played), kinds={one.fault for one in played})
     worklist = archive.catalogue.ledger_reader.exceptions(source, state=None, limit=100_000)
@@ -111,7 +131,7 @@ def _judged(seed: int, archive: Archive, source: str, population: Population, lo
     for study, one in population.truth():
         judgement.instances += 1
         versions = archive.catalogue.versions(one.sop_instance_uid)
-        whole = any(version.original_sha256 == study.digest(one) for version in versions)
+        whole = any(version.original_sha256 == study.digest(one, face) for version in versions)
         whole = whole or (one.fault in ("W14", "W15") and bool(versions))  # held as they came, under their UID
         flagged = study.study_instance_uid in named or everywhere
         judgement.held += whole
@@ -120,6 +140,8 @@ def _judged(seed: int, archive: Archive, source: str, population: Population, lo
             judgement.silent_losses.append(f"{study.fault or one.fault or 'no fault'} {one.sop_instance_uid}")
     hit = {study.study_instance_uid for study in population.studies.values() if study.fault}
     hit |= {study.study_instance_uid for study, one in population.truth() if one.fault or shared.count(one.sop_instance_uid) > 1}
+    if plan.of_source in ("W8", "H5"):  # lists of instances are capped as well
+        hit |= {study.study_instance_uid for study in population.studies.values() if len(study.instances) > plan.cap}
     harmless = {
         study.study_instance_uid
         for study in population.studies.values()
@@ -128,6 +150,8 @@ def _judged(seed: int, archive: Archive, source: str, population: Population, lo
     for entry in worklist:
         if entry.study_instance_uid and (entry.study_instance_uid not in hit or entry.study_instance_uid in harmless):
             judgement.false_alarms.append(f"{entry.reason} {entry.study_instance_uid} {entry.detail}")
+        if entry.reason in SOURCE_WIDE and plan.of_source in ("", *HARMLESS):
+            judgement.false_alarms.append(f"{entry.reason} {entry.detail}")
     return judgement
 
 
@@ -137,12 +161,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--most", type=int, default=4)
+    parser.add_argument("--face", type=Face, choices=list(Face), default=Face.DIMSE)
     arguments = parser.parse_args()
     injections, bad = 0, 0
     for seed in range(arguments.first, arguments.first + arguments.seeds):
         folder = Path(tempfile.mkdtemp(prefix="vna-hostile-"))
         try:
-            one = judge(seed, folder, arguments.studies)
+            one = judge(seed, folder, arguments.studies, arguments.most, face=arguments.face)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         injections += one.injections

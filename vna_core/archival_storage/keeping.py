@@ -16,7 +16,7 @@ _log = structlog.get_logger(__name__)
 def keep(store: Store, key: Key, content: Callable[[], Content], sha256: str | None = None) -> StoredObject:
     """Create an object; what lies under its key already is read, and replaced when it is not `content`.
 
-    Only for keys that carry the digest of their content, where an object with other octets can be nothing but damage.
+    Only for keys that tell their content (by its digest, or that of the pack that says it), where other octets can be nothing but damage.
 
     Raises
     ------

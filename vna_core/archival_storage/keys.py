@@ -69,6 +69,11 @@ def array_key(pack: str) -> str:
     return f"{pack.rpartition('/')[0]}/zarr.json"
 
 
+def is_array(key: str) -> bool:
+    """Whether array metadata of a pack lies under the key."""
+    return key.startswith(PACKS) and key.endswith(".pack/zarr.json")
+
+
 def digest_of_key(key: str) -> str:
     """The SHA-256 that a key carries, or an empty string."""
     parts = key.rsplit(".", 2)

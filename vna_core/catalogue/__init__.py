@@ -2,7 +2,7 @@
 
 from vna_core.catalogue.answers import Match
 from vna_core.catalogue.campaigns import Campaign, Campaigns
-from vna_core.catalogue.catalogue import Catalogue, Statistics
+from vna_core.catalogue.catalogue import Catalogue, Compare, Statistics
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict
 from vna_core.catalogue.generations import Generation, Generations, NormalizationRun, Replacement, Scope
@@ -17,6 +17,7 @@ __all__ = [
     "Campaigns",
     "Catalogue",
     "Commitment",
+    "Compare",
     "Commitments",
     "Conflict",
     "Explanation",

@@ -92,7 +92,7 @@ class Awaited:
         question = _Question(query, asked(conditions, query.level), issuers, person)
         need = None if query.limit is None else query.offset + query.limit + 1
         held = self._held(replace(query, limit=need, offset=0))
-        unmatched = (*held.unmatched, *question.asked.unknown)
+        unmatched = (*held.unmatched, *question.asked.unknown, *self.reader.unknown(issuers, question.asked))
         merged = self._merged(question, held.matches)
         if query.limit is None:
             return Answer(islice(merged, query.offset, None), unmatched)
@@ -159,7 +159,7 @@ class Awaited:
                 one
                 for one in piece
                 if (question.person is None or one.patient in question.person)
-                and fulfils(one.attributes, checks)
+                and fulfils(one.attributes, checks, one.unknown)
                 and self.visible(one, question.query.scope)
             ]
             if found:
@@ -192,8 +192,10 @@ class Awaited:
                 overlaps = study.study_instance_uid in partly
                 shown = self._shown_by_held(question, SERIES, list(found)) if overlaps else frozenset[str]()
                 for uid, instances in found.items():
-                    attributes = {**study.attributes, SERIES: (uid,), MODALITY: modality_of(study, instances)}
-                    if uid not in shown and fulfils(attributes, question.asked.below):
+                    modality = modality_of(study, instances)
+                    attributes = {**study.attributes, SERIES: (uid,), MODALITY: modality}
+                    unknown = () if modality else (MODALITY,)
+                    if uid not in shown and fulfils(attributes, question.asked.below, unknown):
                         told = {**attributes, _COUNTS[Level.SERIES][0]: (str(len(instances)),)}
                         matches.append((study, AwaitedMatch(Level.SERIES, study, told, (uid,))))
             yield from self._as_shown(question, matches)
@@ -205,14 +207,16 @@ class Awaited:
                 series = _by_series(missing)
                 matches = []
                 for one in missing:
+                    modality = modality_of(study, series[one.series_instance_uid])
                     attributes = {
                         **study.attributes,
                         SERIES: (one.series_instance_uid,),
-                        MODALITY: modality_of(study, series[one.series_instance_uid]),
+                        MODALITY: modality,
                         SOP: (one.sop_instance_uid,),
                         SOP_CLASS: (one.sop_class_uid,),
                     }
-                    if fulfils(attributes, question.asked.below):
+                    unknown = [tag for tag, told in ((MODALITY, modality), (SOP_CLASS, one.sop_class_uid)) if not told]
+                    if fulfils(attributes, question.asked.below, unknown):
                         matches.append((study, AwaitedMatch(Level.IMAGE, study, attributes, (one.sop_instance_uid,))))
                 yield from self._as_shown(question, matches)
 

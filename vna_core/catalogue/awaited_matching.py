@@ -5,29 +5,34 @@ What narrows lets through too much and never too little; the checks have the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from vna_core.catalogue import patterns, person_names
-from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID
+from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID, SERIES, SOP
 from vna_core.catalogue.matching import MATCHABLE, PATIENT_NAME, RANKS, WRAPPED, comparable, name_check, name_patterns
 from vna_core.catalogue.migration_telling import SEVERAL_GROUPS
 from vna_core.catalogue.patterns import Pattern, after
-from vna_core.catalogue.schema_migration import migration_studies
+from vna_core.catalogue.schema_migration import migration_instances, migration_studies
 from vna_core.catalogue.stored_text import significant, to_stored
 from vna_core.domain.indexed_attributes import IndexedAttribute
 from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
 
 Attributes = Mapping[int, tuple[str, ...]]
 Check = Callable[[Attributes], bool]
+TagCheck = tuple[int, Check]
 
 _STUDY_UID: Final = 0x0020000D
 _ACCESSION: Final = 0x00080050
 _DATE: Final = 0x00080020
 _IDENTIFIERS: Final = frozenset((_STUDY_UID, PATIENT_ID, _ACCESSION))
+_BELOW: Final[Mapping[int, str]] = {SERIES: "series_instance_uid", SOP: "sop_instance_uid"}
+"""Identifiers that an inventory keeps of instances."""
+_FEW: Final = 500
+"""UIDs of series or instances in one query that are looked for one by one."""
 _FIRST_TIME: Final = "000000.000000"
 _LAST_TIME: Final = "235959.999999"
 
@@ -43,25 +48,30 @@ class Asked:
     leads
         Whether one of them leads to few rows through an index.
     of_patient, of_study, below
-        Checks of attributes of the patient; of patient and study; and of those below.
+        Checks of attributes of the patient; of patient and study; and of those below, each with the tag that it is of.
     unknown
         Tags of conditions on attributes that an inventory does not keep.
     """
 
     narrowing: tuple[ColumnElement[bool], ...]
     leads: bool
-    of_patient: tuple[Check, ...]
-    of_study: tuple[Check, ...]
-    below: tuple[Check, ...]
+    of_patient: tuple[TagCheck, ...]
+    of_study: tuple[TagCheck, ...]
+    below: tuple[TagCheck, ...]
     unknown: tuple[int, ...]
+
+    @property
+    def tags(self) -> frozenset[int]:
+        """Tags of all checks."""
+        return frozenset(tag for tag, _ in (*self.of_patient, *self.of_study, *self.below))
 
 
 def asked(conditions: Sequence[Condition], level: Level) -> Asked:
     """What an inventory makes of conditions at a level."""
     narrowing: list[ColumnElement[bool]] = []
-    of_patient: list[Check] = []
-    of_study: list[Check] = []
-    below: list[Check] = []
+    of_patient: list[TagCheck] = []
+    of_study: list[TagCheck] = []
+    below: list[TagCheck] = []
     unknown: list[int] = []
     leads = False
     for one in conditions:
@@ -75,17 +85,17 @@ def asked(conditions: Sequence[Condition], level: Level) -> Asked:
         if check is None:
             continue
         if one.tag in OF_PATIENT:
-            of_patient.append(check)
-        (of_study if one.tag in OF_STUDY else below).append(check)
+            of_patient.append((one.tag, check))
+        (of_study if one.tag in OF_STUDY else below).append((one.tag, check))
         narrower, leading = _narrower(one)
         narrowing += narrower
         leads |= leading
     return Asked(tuple(narrowing), leads, tuple(of_patient), tuple(of_study), tuple(below), tuple(unknown))
 
 
-def fulfils(attributes: Attributes, checks: Sequence[Check]) -> bool:
-    """Whether attributes fulfil all checks."""
-    return all(check(attributes) for check in checks)
+def fulfils(attributes: Attributes, checks: Sequence[TagCheck], unknown: Collection[int] = ()) -> bool:
+    """Whether attributes fulfil all checks, but those of attributes that are not known."""
+    return all(tag in unknown or check(attributes) for tag, check in checks)
 
 
 # -- in SQL -------------------------------------------------------------------------------------------------------------------
@@ -97,6 +107,11 @@ def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
         column = migration_studies.c[OF_STUDY[one.tag]]
         wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
         return ([column.in_(wanted)], True) if wanted else ([], False)
+    if isinstance(one, Equals) and one.tag in _BELOW:
+        column = migration_instances.c[_BELOW[one.tag]]
+        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
+        listed = select(migration_instances.c.study_fk).where(column.in_(wanted))
+        return ([migration_studies.c.pk.in_(listed)], True) if 0 < len(wanted) <= _FEW else ([], False)
     if one.tag == _DATE:
         return _by_date(one), False
     if one.tag == PATIENT_NAME:

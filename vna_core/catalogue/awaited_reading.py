@@ -9,12 +9,20 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, literal, select
 
 from vna_core.catalogue.awaited_matching import Asked
-from vna_core.catalogue.awaited_rows import COLUMNS, AwaitedInstance, AwaitedStudy, study_of_row
+from vna_core.catalogue.awaited_rows import (
+    COLUMNS,
+    MODALITIES,
+    MODALITY,
+    SOP_CLASS,
+    AwaitedInstance,
+    AwaitedStudy,
+    study_of_row,
+)
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import instances, series, studies
 from vna_core.catalogue.schema_migration import migration_instances, migration_studies
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
-from vna_core.domain.migration import InstanceState
+from vna_core.domain.migration import InstanceState, UnknownModalities
 
 _PIECE: Final = 500
 _GONE: Final = (InstanceState.DELETED_AT_SOURCE.value, InstanceState.EXCLUDED.value)
@@ -57,6 +65,22 @@ class AwaitedReader:
             if len(rows) < _PIECE:
                 return
             last = (rows[-1][6], rows[-1][0])
+
+    def unknown(self, issuers: Mapping[str, str], asked: Asked) -> tuple[int, ...]:
+        """Tags of conditions that some study, series or instance of the inventories may fulfil without anybody knowing it."""
+        columns, found = migration_studies.c, []
+        studies_asked = select(columns.pk).where(*_awaited(issuers), *asked.narrowing)
+        with self._database.session() as session:
+            for tag, least in ((MODALITIES, UnknownModalities.OF_STUDY), (MODALITY, UnknownModalities.OF_SERIES)):
+                there = studies_asked.where(columns.unknown_modalities >= least.value).limit(1)
+                if tag in asked.tags and session.run(there).fetchone():
+                    found.append(tag)
+            below = migration_instances.alias()  # narrowing may look into the same table
+            nameless = (below.c.sop_class_uid == "") & below.c.state.not_in(_GONE)
+            joined = studies_asked.join(below, below.c.study_fk == columns.pk).where(nameless).limit(1)
+            if SOP_CLASS in asked.tags and session.run(joined).fetchone():
+                found.append(SOP_CLASS)
+        return tuple(found)
 
     def by_uid(self, issuers: Mapping[str, str], study_instance_uids: Sequence[str]) -> dict[str, list[AwaitedStudy]]:
         """Awaited studies by their UIDs."""

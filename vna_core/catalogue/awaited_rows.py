@@ -10,9 +10,10 @@ from vna_core.catalogue.answers import Match
 from vna_core.catalogue.availability import NEARLINE
 from vna_core.catalogue.schema_migration import migration_studies
 from vna_core.catalogue.stored_text import from_stored
+from vna_core.domain.class_modalities import modality_of_series
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics
-from vna_core.domain.migration import StudyState
+from vna_core.domain.migration import StudyState, UnknownModalities
 from vna_core.domain.query import Level
 
 NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
@@ -44,36 +45,10 @@ KNOWN: Final = frozenset((*OF_STUDY, SERIES, MODALITY, SOP, SOP_CLASS))
 
 _COLUMNS: Final = (
     *("pk", "campaign", "state", "instances", "told_instances", "instances_inventory", "newest", "updated_at"),
+    "unknown_modalities",
     *OF_STUDY.values(),
 )
 COLUMNS: Final = tuple(migration_studies.c[name] for name in _COLUMNS)
-
-# SOP Classes whose IOD allows one value of Modality (PS3.3 annex A).
-_CLASSES: Final[Mapping[str, str]] = {
-    "1.2.840.10008.5.1.4.1.1.1": "CR",
-    "1.2.840.10008.5.1.4.1.1.1.1": "DX",
-    "1.2.840.10008.5.1.4.1.1.1.2": "MG",
-    "1.2.840.10008.5.1.4.1.1.1.3": "IO",
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.2": "MR",
-    "1.2.840.10008.5.1.4.1.1.11.1": "PR",
-    "1.2.840.10008.5.1.4.1.1.11.2": "PR",
-    "1.2.840.10008.5.1.4.1.1.12.1": "XA",
-    "1.2.840.10008.5.1.4.1.1.12.2": "RF",
-    "1.2.840.10008.5.1.4.1.1.20": "NM",
-    "1.2.840.10008.5.1.4.1.1.88.11": "SR",
-    "1.2.840.10008.5.1.4.1.1.88.22": "SR",
-    "1.2.840.10008.5.1.4.1.1.88.33": "SR",
-    "1.2.840.10008.5.1.4.1.1.88.59": "KO",
-    "1.2.840.10008.5.1.4.1.1.128": "PT",
-    "1.2.840.10008.5.1.4.1.1.130": "PT",
-    "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
-    "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
-    "1.2.840.10008.5.1.4.1.1.481.5": "RTPLAN",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +65,8 @@ class AwaitedStudy:
         When its state changed last, in microseconds since 1970.
     attributes
         What the inventory keeps, by tag; absent where the source says nothing.
+    unknown
+        Of which attributes the inventory cannot say whether they are absent: a condition on one of these rules nothing out.
     """
 
     pk: int
@@ -101,6 +78,7 @@ class AwaitedStudy:
     updated_at: int
     patient: PatientKey
     attributes: Mapping[int, tuple[str, ...]]
+    unknown: frozenset[int] = frozenset()
 
     @property
     def study_instance_uid(self) -> str:
@@ -187,7 +165,10 @@ def study_of_row(row: Sequence[Any], issuers: Mapping[str, str]) -> AwaitedStudy
     campaign = values["campaign"]
     values["issuer"] = values["issuer"] or (issuers.get(campaign, "") if values["patient_id"] else "")
     attributes: dict[int, tuple[str, ...]] = {tag: (values[name],) for tag, name in OF_STUDY.items() if values[name]}
-    if MODALITIES in attributes:
+    unknown = frozenset((MODALITIES,)) if values["unknown_modalities"] >= UnknownModalities.OF_STUDY else frozenset[int]()
+    if unknown:  # those of some series only are not those of the study
+        attributes.pop(MODALITIES, None)
+    elif MODALITIES in attributes:
         attributes[MODALITIES] = tuple(one for one in values["modalities"].split("\\") if one)
     known = values["instances_inventory"] > 0
     return AwaitedStudy(
@@ -200,15 +181,11 @@ def study_of_row(row: Sequence[Any], issuers: Mapping[str, str]) -> AwaitedStudy
         values["updated_at"],
         PatientKey(values["issuer"], values["patient_id"]),
         attributes,
+        unknown,
     )
 
 
 def modality_of(study: AwaitedStudy, instances: Sequence[AwaitedInstance]) -> tuple[str, ...]:
-    """Modality of a series: as the source tells it, else the study's only one, else the one that the IOD of the series' class
-    allows. Else nothing is said."""
-    of_study = study.attributes.get(MODALITIES, ())
-    told = {one.modality for one in instances} - {""}
-    if not told and len(of_study) == 1:
-        return of_study
-    told = told or {_CLASSES.get(one.sop_class_uid, "") for one in instances}
-    return tuple(told) if len(told) == 1 and "" not in told else ()
+    """Modality of a series; nothing where it is not known."""
+    told = modality_of_series(((one.modality, one.sop_class_uid) for one in instances), study.attributes.get(MODALITIES, ()))
+    return (told,) if told else ()

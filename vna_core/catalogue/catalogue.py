@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -41,7 +41,7 @@ from vna_core.catalogue.packs import Packs
 from vna_core.catalogue.placements import Placements
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
-from vna_core.catalogue.recording import Recorded, Recorder
+from vna_core.catalogue.recording import Overtaken, Recorded, Recorder, Result
 from vna_core.catalogue.rejections import Rejections
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
@@ -50,6 +50,7 @@ from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
+from vna_core.configuration.data_folder import make_data_folder
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.departments import UNDIVIDED, Departments
@@ -60,7 +61,9 @@ from vna_core.domain.query import Query
 
 _JOBS: Final[Mapping[str, tuple[str, ...]]] = {KEY_OBJECT_SELECTION: (REJECTION_NOTE,)}
 """Jobs asked for by SOP class: a Key Object Selection document may be a rejection note (IHE IOCM)."""
-_NO_CLASSIFICATION: Final[Mapping[int, str]] = {}
+
+Compare = Callable[[Sequence[HeldInstance]], Mapping[int, str]]
+"""Tells how a new version differs from others: the key of each to ``encoding``, ``header``, ``pixel`` or ``other-parent``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Catalogue:
         self.follow_ups = FollowUps(database)
         self._copies = Copies(database, self.follow_ups)
         recorder = Recorder(database, self.follow_ups)
-        self._record: GroupCommit[Sequence[EntryForm], list[Recorded | VnaError]] = GroupCommit(recorder.groups)
+        self._record: GroupCommit[Sequence[EntryForm], list[Result]] = GroupCommit(recorder.groups)
         self.federated_answers = FederatedAnswers(database)
         self.commitments = Commitments(database)
         self.campaigns = Campaigns(database)
@@ -156,9 +159,10 @@ class Catalogue:
     def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED, *, durable: bool = True) -> Self:
         """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say.
 
-        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again.
+        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again. Raises ConfigurationError
+        (the folder cannot be one), CatalogueUnavailable.
         """
-        data.mkdir(parents=True, exist_ok=True)
+        make_data_folder(data)
         database = Database(settings, data, durable)
         upgrade(database)
         return cls(database, departments)
@@ -177,7 +181,7 @@ class Catalogue:
         """Ask the database for one row."""
         self.statistics()
 
-    def record(self, entry: IndexEntry, classification: Mapping[int, str] = _NO_CLASSIFICATION) -> Recorded:
+    def record(self, entry: IndexEntry, compare: Compare | None = None) -> Recorded:
         """Record one stored version, and return once the transaction that holds it is durable.
 
         Calls of many threads share transactions. A version whose octets as received are held already is a duplicate and is
@@ -185,21 +189,51 @@ class Catalogue:
 
         Parameters
         ----------
-        classification
-            Key of each earlier version to ``encoding``, ``header`` or ``pixel``: how the new one differs from it.
+        compare
+            Asked about the versions that are held. Without it nobody has looked, and conflicts are ``unclassified``.
         """
-        (recorded,) = self.record_all(((entry, classification),))
+        (recorded,) = self.record_all(((entry, None if compare is None else {}, compare),))
         if isinstance(recorded, VnaError):
             raise recorded
         return recorded
 
-    def record_all(self, entries: Sequence[tuple[IndexEntry, Mapping[int, str]]]) -> list[Recorded | VnaError]:
-        """Record several versions, each with its classification, in one transaction; results in order, errors in their place."""
-        forms = [
-            entry_form(entry, classification, _JOBS.get(entry.sop_class_uid, ()), self._departments)
-            for entry, classification in entries
+    def record_all(
+        self, entries: Sequence[tuple[IndexEntry, Mapping[int, str] | None, Compare | None]]
+    ) -> list[Recorded | VnaError]:
+        """Record several versions in one transaction; results in order, errors in their place.
+
+        Parameters
+        ----------
+        entries
+            Each with how it differs from the versions that were held when it was compared, and with what to ask about those that are
+            recorded by others meanwhile, or by entries before it: such an entry is compared and recorded once more.
+        """
+        results: list[Recorded | VnaError | None] = [None] * len(entries)
+        waiting = {at: classification for at, (_, classification, _) in enumerate(entries)}
+        while waiting:
+            overtaken = list[int]()
+            for at, result in zip(waiting, self._record(self._forms(entries, waiting)), strict=True):
+                if isinstance(result, Overtaken):
+                    overtaken.append(at)
+                else:
+                    results[at] = result
+            try:
+                waiting = {at: self._compared(*entries[at]) for at in overtaken}
+            except VnaError as error:
+                return [error if result is None else result for result in results]
+        return [result for result in results if result is not None]
+
+    def _forms(
+        self, entries: Sequence[tuple[IndexEntry, Any, Any]], waiting: Mapping[int, Mapping[int, str] | None]
+    ) -> list[EntryForm]:
+        return [
+            entry_form(entries[at][0], classification, _JOBS.get(entries[at][0].sop_class_uid, ()), self._departments)
+            for at, classification in waiting.items()
         ]
-        return self._record(forms)
+
+    def _compared(self, entry: IndexEntry, _: object, compare: Compare | None) -> Mapping[int, str] | None:
+        """How an entry differs from what is held by now; None where nobody looks."""
+        return None if compare is None else compare(self.versions(entry.sop_instance_uid))
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
         """The version that was received as exactly these octets, or None."""

@@ -83,7 +83,7 @@ class EntryForm:
     """One entry as rows. `image` and `tail` go around the keys that only the transaction knows."""
 
     entry: IndexEntry
-    classification: Mapping[int, str]
+    classification: Mapping[int, str] | None
     jobs: tuple[str, ...]
     issuer: str
     patient_id: str
@@ -103,7 +103,7 @@ class EntryForm:
 
 def entry_form(
     entry: IndexEntry,
-    classification: Mapping[int, str],
+    classification: Mapping[int, str] | None,
     jobs: tuple[str, ...] = (),
     departments: Departments = UNDIVIDED,
     among: tuple[Source, ...] = (),

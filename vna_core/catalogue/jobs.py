@@ -162,6 +162,15 @@ class Jobs:
         with self._database.transaction() as session:
             session.run(_freed(job, delay).values(**values))
 
+    def hand_back(self, job: Job, delay: float = 0.0) -> bool:
+        """Let another worker take a job after `delay` seconds: this one ends before it is done, which counts as no attempt.
+
+        Whoever still works on it has lost the lease. False where it was lost already; then nothing changes.
+        """
+        with self._database.transaction() as session:
+            freed = _freed(job, delay).values(fence=jobs.c.fence + 1, attempts=max(0, job.attempts - 1))
+            return bool(session.run(freed).rowcount)
+
     def fail(self, job: Job, error: str) -> None:
         """Leave a job to people: it stays as failed until it is asked for again. A lost lease changes nothing."""
         with self._database.transaction() as session:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.migration_writing import now
 from vna_core.catalogue.schema_migration import migration_inventories, migration_spans
-from vna_core.catalogue.stored_text import to_stored
+from vna_core.catalogue.stored_text import from_stored, to_stored
 
 OPEN: Final = "open"
 COMPLETE: Final = "complete"
@@ -83,13 +83,12 @@ class Inventories:
         assert begun is not None
         return begun
 
-    def span_answers(self, inventory: Inventory, span: str) -> int | None:
-        """Number of answers to a question of the snapshot that was answered before an interruption; None: it was not."""
+    def answered(self, inventory: Inventory) -> dict[str, int]:
+        """Questions of the snapshot that were answered, before an interruption perhaps, and their numbers of answers."""
         spans = migration_spans.c
-        this = (spans.inventory_fk == inventory.pk) & (spans.span == to_stored(span))
         with self._database.session() as session:
-            row = session.run(select(spans.answers).where(this)).fetchone()
-        return None if row is None else int(row[0])
+            found = session.run(select(spans.span, spans.answers).where(spans.inventory_fk == inventory.pk))
+            return {from_stored(row[0]): int(row[1]) for row in found.fetchall()}
 
     def forget_span(self, inventory: Inventory, span: str) -> None:
         """Have a question asked again."""
@@ -97,14 +96,20 @@ class Inventories:
         with self._database.transaction() as session:
             session.run(delete(migration_spans).where(spans.inventory_fk == inventory.pk, spans.span == to_stored(span)))
 
-    def note_span(self, inventory: Inventory, span: str, answers: int, state: str = "done") -> None:
-        """Note that a question was answered; state ``capped``: perhaps not in full, and it could not be narrowed."""
-        row = {"inventory_fk": inventory.pk, "span": to_stored(span), "answers": answers, "state": state}
+    def note_spans(self, inventory: Inventory, noted: Sequence[tuple[str, int, str]]) -> None:
+        """Note that questions were answered: each with its number of answers and its state; ``capped``: perhaps not in full, and it
+        could not be narrowed."""
+        if not noted:
+            return
         spans = migration_spans.c
+        rows = [
+            {"inventory_fk": inventory.pk, "span": to_stored(span), "answers": answers, "state": state}
+            for span, answers, state in noted
+        ]
+        this = (spans.inventory_fk == inventory.pk) & (spans.span == bindparam("this"))
         with self._database.transaction() as session:
-            this = (spans.inventory_fk == inventory.pk) & (spans.span == to_stored(span))
-            if not session.run(update(migration_spans).where(this).values(answers=answers, state=state)).rowcount:
-                session.run(insert(migration_spans).values(row))
+            session.run_many(delete(migration_spans).where(this), [{"this": row["span"]} for row in rows])
+            session.run_many(insert(migration_spans), rows)
 
     def capped_spans(self, inventory: Inventory) -> list[str]:
         """Questions whose answers may be incomplete."""

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.migration_decoding import STUDY, instances_of, study_of
+from vna_core.catalogue.migration_modalities import as_inventoried, as_told
 from vna_core.catalogue.migration_rows import Difference, InstanceEnd, LedgerInstance, LedgerStudy, ListedStudy
 from vna_core.catalogue.migration_telling import telling
 from vna_core.catalogue.migration_writing import Statements, Writing
@@ -102,6 +103,8 @@ class Listing:
                 writing.note(pk, 0, state, state, "source-changed", detail)
         elif study.instances == instances and instances > 0 and known_for == last and not removed:
             values["instances_inventory"] = inventory  # the source counts what is known: nothing to be asked
+        else:
+            values |= as_told(study.modalities)
         session.run(update(migration_studies).where(migration_studies.c.pk == pk).values(**values))
 
     def record_instances(
@@ -134,7 +137,7 @@ class Listing:
                 writing.end_instances(
                     study.pk, [InstanceEnd(one, InstanceState.INVENTORIED, rule="listed-again") for one in back]
                 )
-            self._after_inventory(session, writing, study, inventory, len(wanted), bool(new or back))
+            self._after_inventory(session, writing, study, inventory, list(wanted.values()), bool(new or back))
             writing.close()
         return Difference(len(new) + len(back), len(gone))
 
@@ -186,12 +189,19 @@ class Listing:
             )
 
     def _after_inventory(
-        self, session: Any, writing: Writing, study: LedgerStudy, inventory: int, count: int, more: bool
+        self,
+        session: Any,
+        writing: Writing,
+        study: LedgerStudy,
+        inventory: int,
+        found: Sequence[InventoriedInstance],
+        more: bool,
     ) -> None:
+        count = len(found)
         session.run(
             update(migration_studies)
             .where(migration_studies.c.pk == study.pk)
-            .values(instances=count, instances_inventory=inventory)
+            .values(instances=count, instances_inventory=inventory, **as_inventoried(study, found))
         )
         if count == 0:
             writing.except_("no-instances", study.pk, detail="the source lists the study without instances")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Column, func, literal, select, union_all
 
+from vna_core.catalogue.awaited_rows import COLUMNS, study_of_row
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.migration_decoding import INSTANCE, OPEN_STATES, STUDY, instance_of, instances_of, study_of
 from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy, Tally, Transition
 from vna_core.catalogue.schema import instances, patients, series, sources, studies
+from vna_core.catalogue.schema_federation import rejections
 from vna_core.catalogue.schema_migration import (
     migration_counts,
     migration_exceptions,
@@ -21,11 +23,15 @@ from vna_core.catalogue.schema_migration import (
     migration_studies,
     migration_transitions,
 )
+from vna_core.catalogue.schema_stewardship import deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import NotFound
 from vna_core.domain.migration import StudyState
+from vna_core.domain.stewardship import UNDOING, UNDONE
 
 _PIECE: Final = 500
+_UNTOLD: Final = (literal(0), literal(""))
+"""Size and source of what is hidden: nobody asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +136,32 @@ class LedgerReader:
     def by_uid(self, campaign: str) -> Iterator[tuple[LedgerStudy, list[tuple[LedgerInstance, int, int]]]]:
         """Studies in the order of their UIDs with their instances in that of theirs, each with the number of the inventory that
         named it first and of the one that named it no more (0: it still does)."""
+        for row, found in self._by_uid(campaign, STUDY):
+            yield study_of(row), found
+
+    def described(self, campaign: str) -> Iterator[tuple[Mapping[int, tuple[str, ...]], list[tuple[LedgerInstance, int, int]]]]:
+        """As `by_uid`, with everything that the source tells of a study, by tag."""
+        for row, found in self._by_uid(campaign, COLUMNS):
+            yield study_of_row(row, {}).attributes, found
+
+    def _by_uid(
+        self, campaign: str, wanted: Sequence[Column[Any]]
+    ) -> Iterator[tuple[Sequence[Any], list[tuple[LedgerInstance, int, int]]]]:
         columns, last = migration_studies.c, ""
+        of_uid = [one.name for one in wanted].index("study_instance_uid")
         extra = (migration_instances.c.first_inventory, migration_instances.c.removed_inventory)
         order = (migration_instances.c.series_instance_uid, migration_instances.c.sop_instance_uid)
         with self._database.session() as session:
             while True:
-                statement = select(*STUDY).where(columns.campaign == to_stored(campaign), columns.study_instance_uid > last)
+                statement = select(*wanted).where(columns.campaign == to_stored(campaign), columns.study_instance_uid > last)
                 rows = session.run(statement.order_by(columns.study_instance_uid).limit(_PIECE)).fetchall()
                 for row in rows:
-                    study = study_of(row)
-                    below = select(*INSTANCE, *extra).where(migration_instances.c.study_fk == study.pk).order_by(*order)
+                    below = select(*INSTANCE, *extra).where(migration_instances.c.study_fk == row[0]).order_by(*order)
                     found = session.run(below).fetchall()
-                    yield study, [(instance_of(one[:-2]), one[-2], one[-1]) for one in found]
+                    yield row, [(instance_of(one[:-2]), one[-2], one[-1]) for one in found]
                 if len(rows) < _PIECE:
                     return
-                last = rows[-1][2]
+                last = rows[-1][of_uid]
 
     def tallies(self, campaign: str) -> list[Tally]:
         """How many studies and instances are in each state; the cost does not grow with the campaign."""
@@ -213,8 +230,15 @@ class LedgerReader:
     # -- against the catalogue --------------------------------------------------------------------------------------------
 
     def held(self, sop_instance_uids: Sequence[str]) -> list[HeldBefore]:
-        """Versions that the catalogue holds of instances, by UID."""
+        """Versions that the catalogue holds of instances, by UID; also those that are hidden by a rejection, whose octets are kept."""
         found: list[HeldBefore] = []
+        away = deleted_versions.c
+        rejected = (
+            select(away.study_instance_uid, away.series_instance_uid, away.sop_instance_uid, away.original_sha256, *_UNTOLD)
+            .join(rejections, rejections.c.deletion == away.deletion)
+            .join(deletions, deletions.c.id == away.deletion)
+            .where(deletions.c.state.not_in((UNDOING, UNDONE)))
+        )
         uids = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)
         columns = (*uids, instances.c.original_sha256, instances.c.original_size, sources.c.name)
         joined = (
@@ -225,7 +249,8 @@ class LedgerReader:
         with self._database.session() as session:
             for at in range(0, len(sop_instance_uids), _PIECE):
                 wanted = [identifier(uid) for uid in sop_instance_uids[at : at + _PIECE]]
-                statement = select(*columns).select_from(joined).where(instances.c.sop_instance_uid.in_(wanted))
+                here = select(*columns).select_from(joined).where(instances.c.sop_instance_uid.in_(wanted))
+                statement = union_all(here, rejected.where(away.sop_instance_uid.in_(wanted)))
                 found += [_held_before(row) for row in session.run(statement).fetchall()]
         return found
 

@@ -52,6 +52,7 @@ class LedgerStudy:
     state: StudyState
     priority: int
     instances: int
+    unknown_modalities: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class LedgerInstance:
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
+    modality: str
     source_digest: str
     state: InstanceState
     outcome: str

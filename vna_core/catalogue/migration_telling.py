@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from vna_core.catalogue import person_names
+from vna_core.catalogue.migration_modalities import as_told
 from vna_core.catalogue.migration_rows import ListedStudy
 from vna_core.catalogue.stored_text import identifier, significant, to_stored
 
@@ -25,13 +26,14 @@ _PLAIN: Final = {
 _FIRST_TIME: Final = "000000.000000"
 
 
-def telling(study: ListedStudy) -> dict[str, str]:
+def telling(study: ListedStudy) -> dict[str, Any]:
     """Columns of a study's row that repeat, or are made of, what the source tells of it."""
     told = {name: to_stored(significant(getattr(study, name), vr)) for name, vr in _PLAIN.items()}
-    return told | {
+    return {
+        **told,
         "patient_id": identifier(study.patient_id),
         "issuer": identifier(study.issuer),
-        "modalities": to_stored(study.modalities),
+        **as_told(study.modalities),
         "newest": to_stored(newest(study.study_date, study.study_time)),
         "name_folded": to_stored(name_folded(study.patient_name)),
     }

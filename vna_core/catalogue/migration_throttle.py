@@ -28,13 +28,22 @@ UNHURT: Final = 0.02
 REST: Final = 5.0
 """Seconds after a reduction in which no further one is made: what runs then still shows the old load."""
 
+RATE: Final = "limit (rate)"
 _SMOOTH: Final = 0.2
 _FORGET: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How a source bears the work. Seconds are sums over all retrievals since the campaign began, by stage."""
+    """How a source bears the work. Seconds are sums over all retrievals since the campaign began, by stage.
+
+    Attributes
+    ----------
+    bound
+        Retrievals at once that it bears now; 0.0 before the first.
+    rate_limited
+        The next retrieval waits for the rate of the campaign, though the source would bear it.
+    """
 
     bound: float
     running: int
@@ -43,10 +52,14 @@ class Load:
     source_seconds: float
     pipeline_seconds: float
     store_seconds: float
+    rate_limited: bool = False
 
     @property
     def bottleneck(self) -> str:
-        """The stage that takes the most of the time: ``source``, ``pipeline`` or ``store``; empty before anything was fetched."""
+        """What holds the campaign up: its own ``limit (rate)``, or the stage that takes the most of the time, ``source``, ``pipeline``
+        or ``store``; empty before anything was fetched."""
+        if self.rate_limited:
+            return RATE
         stages = {"source": self.source_seconds, "pipeline": self.pipeline_seconds, "store": self.store_seconds}
         return max(stages, key=lambda name: stages[name]) if any(stages.values()) else ""
 
@@ -134,7 +147,7 @@ class Throttle:
     def load(self, source: str) -> Load:
         """How the source bears the work."""
         name, columns = to_stored(source), migration_sources.c
-        names = ("bound", "latency", "best_latency", "source_seconds", "pipeline_seconds", "store_seconds")
+        names = ("free_at", "bound", "latency", "best_latency", "source_seconds", "pipeline_seconds", "store_seconds")
         with self._database.session() as session:
             row = session.run(select(*(columns[one] for one in names)).where(columns.name == name)).fetchone()
             slots = migration_slots.c
@@ -142,7 +155,9 @@ class Throttle:
             running = session.run(counted).fetchone()[0]
         if row is None:
             return Load(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        return Load(row[0], int(running), *row[1:])
+        free_at, bound, latency, best, source_s, pipeline_s, store_s = row
+        limited = free_at > now() and running < max(1.0, bound)
+        return Load(bound, int(running), latency, best, source_s, pipeline_s, store_s, limited)
 
 
 def _held() -> ColumnElement[bool]:

@@ -49,6 +49,14 @@ class Recorded:
     held: HeldInstance
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Nothing was recorded: since the caller compared its version with those that are held, another one was recorded."""
+
+
+Result = Recorded | Overtaken | VnaError
+
+
 @dataclass(slots=True, eq=False)
 class _Version:
     pk: int
@@ -95,12 +103,12 @@ class Recorder:
             .values(number_of_instances=series.c.number_of_instances + bindparam("more"))
         )
 
-    def groups(self, groups: Sequence[Sequence[EntryForm]]) -> list[list[Recorded | VnaError]]:
+    def groups(self, groups: Sequence[Sequence[EntryForm]]) -> list[list[Result]]:
         """Record the entries of several callers in one transaction; the results by caller."""
         results = iter(self([form for group in groups for form in group]))
         return [list(islice(results, len(group))) for group in groups]
 
-    def __call__(self, forms: Sequence[EntryForm]) -> list[Recorded | VnaError]:
+    def __call__(self, forms: Sequence[EntryForm]) -> list[Result]:
         """Record `forms` durably. When the batch fails as a whole, each is tried alone, so that one bad entry harms no other."""
         try:
             return self._transact(forms)
@@ -108,7 +116,7 @@ class Recorder:
             self.source_keys.clear()
             if len(forms) == 1 or getattr(error, "transient", False):
                 return [_refusal(error)] * len(forms)
-        results: list[Recorded | VnaError] = []
+        results: list[Result] = []
         for form in forms:
             try:
                 results.extend(self._transact([form]))
@@ -117,7 +125,7 @@ class Recorder:
                 results.append(_refusal(error))
         return results
 
-    def _transact(self, forms: Sequence[EntryForm]) -> list[Recorded | VnaError]:
+    def _transact(self, forms: Sequence[EntryForm]) -> list[Result]:
         try:
             with self.database.transaction() as session:
                 batch = RecordingBatch(self, session)
@@ -155,7 +163,7 @@ class RecordingBatch:
         self.more_in_series: dict[int, int] = {}
         self.touched: set[int] = set()
         self.versions: dict[str, list[_Version]] = {}
-        self.results: list[Recorded | tuple[Outcome, int]] = []
+        self.results: list[Recorded | Overtaken | tuple[Outcome, int]] = []
 
     def next_pk(self) -> int:
         """A primary key nobody else gets: writing transactions are serialized."""
@@ -209,6 +217,9 @@ class RecordingBatch:
         study = parents.study(self, patient, form)
         series_pk = parents.series_of(self, study, form).pk
         siblings = [version for version in versions if version.series_fk == series_pk]
+        if form.classification is not None and any(version.pk not in form.classification for version in siblings):
+            self.results.append(Overtaken())
+            return
         new = _Version(self.next_pk(), series_pk, 1, True, form.stamp, entry.original_sha256)
         if siblings:
             self._order(siblings, new)
@@ -278,10 +289,11 @@ class RecordingBatch:
         if not siblings:
             self._add_conflict(form, versions[0], new, OTHER_PARENT)
             return Outcome.CONFLICT
-        if any(form.classification.get(version.pk) == ENCODING for version in siblings):
+        classification = form.classification or {}
+        if any(classification.get(version.pk) == ENCODING for version in siblings):
             return Outcome.DUPLICATE
         first = min(siblings, key=lambda version: version.version)
-        self._add_conflict(form, first, new, form.classification.get(first.pk, UNCLASSIFIED))
+        self._add_conflict(form, first, new, classification.get(first.pk, UNCLASSIFIED))
         return Outcome.CONFLICT
 
     def _add_conflict(self, form: EntryForm, first: _Version, second: _Version, classification: str) -> None:
@@ -307,7 +319,7 @@ class RecordingBatch:
             keys[digest] = pk
         return pk
 
-    def finish(self) -> list[Recorded | VnaError]:
+    def finish(self) -> list[Result]:
         """Send what is pending, counts included, and answer for each entry."""
         self.flush()
         recorder = self.recorder
@@ -320,7 +332,7 @@ class RecordingBatch:
         self.session.execute(recorder.write_totals.sql, recorder.write_totals.arrange(values))
         return [
             result
-            if isinstance(result, Recorded)
+            if isinstance(result, Recorded | Overtaken)
             else Recorded(result[0], held_by_pk(recorder.database, self.session, result[1]))
             for result in self.results
         ]

@@ -62,6 +62,7 @@ migration_studies = Table(
     *(_text(name) for name in ("patient_id", "issuer", "study_date", "study_time", "modalities", "accession_number")),
     *(_text(name) for name in ("patient_name", "patient_birth_date", "patient_sex")),
     *(_text(name) for name in ("referring_physician_name", "study_id", "study_description", "name_folded", "newest")),
+    Column("unknown_modalities", Integer, nullable=False, server_default="2"),
     Column("awaited", Integer, nullable=False, server_default="1"),
     _number("told_instances", "-1"),
     _short("fingerprint"),
@@ -81,12 +82,13 @@ migration_studies = Table(
     Index(None, "campaign", "instances_inventory", "pk"),
     Index(None, "awaited", "newest", "pk"),
     Index(None, "awaited", "name_folded"),
+    Index(None, "awaited", "unknown_modalities"),
     Index(None, "accession_number"),
     sqlite_autoincrement=True,
     comment="One row per campaign and study. `told_instances`: what the source counts, -1 where it does not say. "
     "`instances_inventory`: the last inventory for which its instances are known. `awaited`: 1 while its state is one of a study "
     "not yet moved. `newest`: date and time, made for sorting. `name_folded`: the name without case and accents, or `=` and all "
-    "its groups where it has several.",
+    "its groups where it has several. `unknown_modalities`: 1 where those of some series are not known, 2 those of the study.",
 )
 
 migration_cutovers = Table(
@@ -122,6 +124,8 @@ migration_instances = Table(
     _short("proof"),
     _number("updated_at"),
     Index("ix_migration_instances_of_study", "study_fk", "series_instance_uid", "sop_instance_uid", unique=True),
+    Index(None, "series_instance_uid"),
+    Index(None, "sop_instance_uid"),
     sqlite_autoincrement=True,
     comment="One row per instance that a source named. `received_sha256`: of the octets as received, empty until they were. "
     "`proof`: `digest` when they came back from every copy, `pixel` when a second retrieval had equal pixels too.",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_for, archive_of, print_json, settings_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
-from vna_core.domain.migration import StudyState
+from vna_core.domain.migration import SWITCHED_FROM, StudyState
 from vna_core.migration.campaign import CampaignRunner, loaded, resume_study
 from vna_core.migration.handlers import FEED, CampaignOptions
 from vna_core.migration.report import summary_of
@@ -253,9 +253,18 @@ def status(
     return 0
 
 
+_NOT_SWITCHED: Final = {
+    "paused": "nothing is being moved that could pause.",
+    "running": "there is nothing to go on with. `vna migrate run` takes a new inventory and moves what is new in it.",
+    "cancelled": "there is nothing left to be given up.",
+}
+
+
 def _set_state(source: str, data: Path | None, config: Path | None, state: str) -> None:
     with archive_of(data, config) as archive:
         campaign = loaded(archive.catalogue, campaign_name(source))
+        if campaign.state not in SWITCHED_FROM[state]:
+            raise InvalidRequest(f"{campaign.name} is {campaign.state}: {_NOT_SWITCHED[state]}", state=campaign.state)
         archive.catalogue.campaigns.set_state(campaign.name, state)
         if state == "running":
             archive.catalogue.jobs.add(FEED, campaign.name, priority=URGENT)

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import IO, Final
 
 from vna_core.bootstrap import open_archive
@@ -26,6 +27,8 @@ GRACE: Final = 10.0
 """Seconds that a helper may take to end when nothing is left to do, before it is killed."""
 
 _NAME: Final = "vna-migrate"
+_DONE: Final = "done\n"
+"""What a helper tells when it has done with a job."""
 
 
 class ForkedHelpers:
@@ -49,7 +52,7 @@ class ForkedHelpers:
         for one in self._helpers:
             one.say("open")
 
-    def begin(self, retrievals: int, processes: int) -> int:
+    def begin(self, retrievals: int, processes: int, ended: Callable[[], object]) -> int:
         """See `Helpers.begin`."""
         taking_part = self._helpers[: max(0, min(processes, retrievals) - 1)]
         for one in self._helpers[len(taking_part) :]:
@@ -58,7 +61,7 @@ class ForkedHelpers:
         self._taking_part = taking_part
         for one in taking_part:
             one.say(str(share))
-            reading = threading.Thread(target=self._read, args=(one.results,), name="helper", daemon=True)
+            reading = threading.Thread(target=self._read, args=(one.results, ended), name="helper", daemon=True)
             reading.start()
             self._reading.append(reading)
         return share
@@ -85,9 +88,11 @@ class ForkedHelpers:
 
     close = end
 
-    def _read(self, results: IO[str]) -> None:
+    def _read(self, results: IO[str], ended: Callable[[], object]) -> None:
         for line in results:
-            if line.endswith("\n"):  # a helper that died in the middle of a line has told nothing
+            if line == _DONE:
+                ended()
+            elif line.endswith("\n"):  # a helper that died in the middle of a line has told nothing
                 self._told(Fetched(*json.loads(line)))
 
     def _live(self, orders: IO[str], results: IO[str]) -> None:
@@ -96,11 +101,13 @@ class ForkedHelpers:
             return
         writing = threading.Lock()
 
-        def tell(result: IngestResult) -> None:
-            line = json.dumps(Fetched.of(result).as_list()) + "\n"
+        def write(line: str) -> None:
             with writing:
                 results.write(line)
                 results.flush()
+
+        def tell(result: IngestResult) -> None:
+            write(json.dumps(Fetched.of(result).as_list()) + "\n")
 
         with open_archive(self._settings, processes=self.processes) as archive:
             threads = orders.readline()
@@ -110,16 +117,19 @@ class ForkedHelpers:
             worker = migration_worker(archive, name, tell)
             jobs = self._settings.jobs.model_copy(update={"threads": int(threads), "poll": LOOK})
             stop = threading.Event()
-            threading.Thread(target=_until_the_end, args=(orders, stop), name="orders", daemon=True).start()
+            work = LedgerWork(archive.catalogue.jobs, worker.handlers(), jobs, name)
+            engine = EmbeddedEngine(work, partial(write, _DONE))
+            threading.Thread(target=_until_the_end, args=(orders, stop, engine), name="orders", daemon=True).start()
             try:
-                EmbeddedEngine(LedgerWork(archive.catalogue.jobs, worker.handlers(), jobs, name)).run(stop)
+                engine.run(stop)
             finally:
                 worker.close()
 
 
-def _until_the_end(orders: IO[str], stop: threading.Event) -> None:
+def _until_the_end(orders: IO[str], stop: threading.Event, engine: EmbeddedEngine) -> None:
     orders.read()
     stop.set()
+    engine.look()
 
 
 class _Helper:

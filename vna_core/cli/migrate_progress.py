@@ -132,8 +132,9 @@ def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states:
         f"  instances: {report.inventoried} inventoried = {report.held} held + {report.duplicate} duplicate + {report.conflict} "
         f"conflict + {report.quarantined} quarantined + {report.failed} failed + {report.missing} missing "
         f"({report.waiting} of them not asked for yet)",
-        f"  now: {load.running} retrievals of at most {load.bound:.1f}"
-        + (f", slowest stage: {load.bottleneck}" if load.bottleneck else ""),
+        "  now: "
+        + (f"{load.running} retrievals of at most {load.bound:.1f}" if load.bound else "nothing was fetched yet")
+        + (f", slowest: {load.bottleneck}" if load.bottleneck else ""),
         f"  worklist: {report.exceptions} open",
     ]
     return "\n".join(lines) + "\n"

@@ -124,12 +124,12 @@ def certify(
     data: Data = None,
     config: Config = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for certificate and ledger.", show_default="DATA/certificates/...")
+        Path | None, typer.Option(help="Folder for certificate, ledger and worklist.", show_default="DATA/certificates/...")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Signing key (PEM), made on first use.", show_default="DATA/keys/...")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export the ledger and sign its totals: the evidence that is kept when the old PACS is switched off."""
+    """Export the ledger and the worklist and sign their totals: the evidence that is kept when the old PACS is switched off."""
     with archive_of(data, config) as archive:
         campaign = loaded(archive.catalogue, campaign_name(source))
         folder = out or archive.settings.data / "certificates" / _folder_name(campaign.name)
@@ -151,18 +151,22 @@ def _folder_name(campaign: str) -> str:
 
 @app.command("verify", epilog=CHECK_EPILOG)
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder with certificate.json and the ledger.", exists=True, file_okay=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with certificate.json, the ledger and the worklist.", exists=True, file_okay=False)
+    ],
     public_key: Annotated[str, typer.Option(help="Public key that is trusted (hexadecimal).")] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Check a certificate against its exported ledger; any altered row is named."""
+    """Check a certificate against its exported ledger and worklist; any altered row is named."""
     result = certificates.check(folder, public_key)
     if as_json:
         print_json({**asdict(result), "holds": result.holds})
     else:
         words = {True: "holds", False: "DOES NOT HOLD"}
         lines = [f"signature {words[result.signature]}, root {words[result.root]}, totals {words[result.totals]}"]
-        lines.append(f"{result.checked} rows, altered: {', '.join(map(str, result.rows[:50])) or 'none'}")
+        for what, rows in (("ledger", result.rows), ("worklist", result.exceptions)):
+            lines.append(f"altered rows of the {what}: {', '.join(map(str, rows[:50])) or 'none'}")
+        lines.append(f"{result.checked} rows checked")
         if not public_key:
             lines.append("Without --public-key this proves only that the files belong together.")
         sys.stdout.write("\n".join(lines) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 WORK_PRODUCT: Final = "work-product"
@@ -43,6 +43,22 @@ class InstanceState(StrEnum):
     MISSING = "missing"
     EXCLUDED = "excluded"
     DELETED_AT_SOURCE = "deleted_at_source"
+
+
+SWITCHED_FROM: Final[dict[str, frozenset[str]]] = {
+    "paused": frozenset(("running", "paused")),
+    "running": frozenset(("planned", "paused", "running", "incomplete")),
+    "cancelled": frozenset(("planned", "paused", "running", "incomplete", "cancelled")),
+}
+"""States of a campaign from which somebody may bring it to another."""
+
+
+class UnknownModalities(IntEnum):
+    """What an inventory does not know of the modalities of a study; each includes the ones before."""
+
+    NONE = 0
+    OF_SERIES = 1
+    OF_STUDY = 2
 
 
 _MOVED: Final = (StudyState.STORED, StudyState.VERIFIED, StudyState.COMMITTED, StudyState.RECONCILED)
@@ -140,8 +156,8 @@ _REASONS: Final = (
     Reason(
         "refused",
         ErrorClass.HUMAN,
-        "The source delivered nothing in place of the instance (an empty payload).",
-        "Open it in the old PACS; it usually is a row without a file. Accept it as unmigratable.",
+        "The archive took nothing: the source delivered an empty payload, or exactly what was deleted here.",
+        "Read the detail. An empty payload usually is a row without a file: accept it as unmigratable. Accept what was deleted on purpose, too.",
     ),
     Reason(
         "digest-differs",

@@ -7,10 +7,10 @@ are committed and flushed together; the sender may be told. A process that dies 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vna_core.archival_storage.delivery_notes import Delivery, keep_delivery
-from vna_core.catalogue import Catalogue, Recorded
+from vna_core.catalogue import Catalogue, Compare, Recorded
 from vna_core.domain.errors import VnaError
 from vna_core.domain.instance import IndexEntry, Location
 from vna_core.domain.outcome import Outcome
@@ -25,13 +25,16 @@ def index(placed: Sequence[Placed], catalogue: Catalogue, landing: Store) -> lis
     """
     results: list[Indexed | VnaError | None] = [_known(one, catalogue) for one in placed]
     new = [one for one, result in zip(placed, results, strict=True) if result is None]
-    recorded = iter(
-        catalogue.record_all([(index_entry(one, _location(one)), one.reconciled.classification) for one in new]) if new else ()
-    )
+    recorded = iter(catalogue.record_all([_version(one) for one in new]) if new else ())
     indexed = [
         _indexed(one, next(recorded), landing) if result is None else result for one, result in zip(placed, results, strict=True)
     ]
     return [_delivered(one, catalogue, landing) if isinstance(one, Indexed) else one for one in indexed]
+
+
+def _version(placed: Placed) -> tuple[IndexEntry, Mapping[int, str], Compare]:
+    """What the catalogue records of a new version: with it comes how it differs from others."""
+    return index_entry(placed, _location(placed)), placed.reconciled.classification, placed.reconciled.compare
 
 
 def _known(placed: Placed, catalogue: Catalogue) -> Indexed | VnaError | None:

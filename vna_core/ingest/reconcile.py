@@ -7,7 +7,8 @@ mark on a copy that was found damaged, so a process that dies here loses nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
@@ -38,16 +39,17 @@ def reconcile(canonical: CanonicalInstance, catalogue: Catalogue, copies: CopyRe
     sha256 = canonical.received.octets.sha256
     if all(held.original_sha256 != sha256 for held in versions):
         _refuse_deleted(catalogue.deletions.find(canonical.sop_instance_uid, sha256))
-    if not versions:
-        return Reconciled(canonical, patient)
+    compare = partial(_compared, _new_object(canonical, patient), copies)
     for held in versions:
         if held.original_sha256 == sha256:
             if copies.is_intact(held):
-                return Reconciled(canonical, patient, duplicate=held)
-            return Reconciled(canonical, patient, damaged=held)
-    new = _new_object(canonical, patient)
-    classification = {held.pk: classify(_held_object(held, copies), new) for held in versions}
-    return Reconciled(canonical, patient, classification=classification)
+                return Reconciled(canonical, patient, compare, duplicate=held)
+            return Reconciled(canonical, patient, compare, damaged=held)
+    return Reconciled(canonical, patient, compare, classification=compare(versions))
+
+
+def _compared(new: ComparedObject, copies: CopyReader, versions: Sequence[HeldInstance]) -> dict[int, str]:
+    return {held.pk: classify(_held_object(held, copies), new) for held in versions}
 
 
 def _refuse_deleted(deletion: Deletion | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vna_core.catalogue import Compare
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import CanonicalInstance, HeldInstance, Location
 from vna_core.domain.outcome import Outcome
@@ -22,10 +23,13 @@ class Reconciled:
         The version that should hold exactly these octets but whose every copy is bad: to be healed.
     classification
         Primary keys of other versions under the UID to ``encoding``, ``header``, ``pixel`` or ``other-parent``.
+    compare
+        Makes the same of versions that are recorded meanwhile.
     """
 
     canonical: CanonicalInstance
     patient: PatientKey
+    compare: Compare
     duplicate: HeldInstance | None = None
     damaged: HeldInstance | None = None
     classification: Mapping[int, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from vna_core.domain.jobs import Job
@@ -14,11 +15,21 @@ NAME: Final = "embedded"
 
 
 class EmbeddedEngine(JobEngine):
-    """Runs jobs in threads of this process."""
+    """Runs jobs in threads of this process.
 
-    def __init__(self, work: LedgerWork) -> None:
-        self._work = work
+    Parameters
+    ----------
+    ended
+        Called whenever a job came to its end here.
+    """
+
+    def __init__(self, work: LedgerWork, ended: Callable[[], object] = lambda: None) -> None:
+        self._work, self._ended = work, ended
         self._changed = threading.Event()
+
+    def look(self) -> None:
+        """Look for jobs, and whether to stop, now and not when the next look is due."""
+        self._changed.set()
 
     def run(self, stop: threading.Event) -> None:
         """See `JobEngine.run`."""
@@ -39,3 +50,4 @@ class EmbeddedEngine(JobEngine):
     def _do(self, job: Job) -> None:
         self._work.do(job)
         self._changed.set()
+        self._ended()

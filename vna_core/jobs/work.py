@@ -19,7 +19,10 @@ from vna_core.metering.metrics import JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
 from vna_core.ports.jobs import Handler
 
 GRACE: Final = 6.0
-"""Seconds that running handlers get to reach a safe point when the process ends; a job left then is free when its lease ends."""
+"""Seconds that running handlers get to reach a safe point when the process ends."""
+
+LAST: Final = 5.0
+"""Seconds after which a job is free whose handler reached none: by then the process has ended with it."""
 
 _LONGEST_PAUSE: Final = 600.0
 
@@ -89,6 +92,9 @@ class LedgerWork:
             with self._lock:
                 while any(run.thread is not here for run in self._running.values()) and (left := deadline - time.monotonic()) > 0:
                     self._lock.wait(left)
+                late = [run for run in self._running.values() if run.thread is not here]
+            for run in late:
+                self._hand_back(run.job, LAST)
 
     def waits(self) -> bool:
         """See `Work.waits`."""
@@ -162,6 +168,8 @@ class LedgerWork:
             self._ledger.done(job)
             return "done"
         except LeaseLost:
+            if self.stopping and self._hand_back(job):
+                return "stopped"
             _log.warning("job-lease-lost", kind=job.kind, key=job.key)
             return "lease-lost"
         except VnaError as error:
@@ -169,6 +177,17 @@ class LedgerWork:
         except Exception as error:  # noqa: BLE001 - a fault in one handler must not end the worker, nor be forgotten
             _log.exception("job-crashed", kind=job.kind, key=job.key)
             return self._failed(job, f"Internal error ({type(error).__name__}); the log has more.", False)
+
+    def _hand_back(self, job: Job, delay: float = 0.0) -> bool:
+        """Let others have a job whose work ends here before it is done; whether it was still ours."""
+        try:
+            ours = self._ledger.hand_back(job, delay)
+        except CatalogueError as error:  # the lease ends by itself
+            _log.warning("job-not-handed-back", kind=job.kind, key=job.key, code=error.code)
+            return False
+        if ours:
+            _log.info("job-handed-back", kind=job.kind, key=job.key, free_in=delay)
+        return ours
 
     def _failed(self, job: Job, message: str, transient: bool) -> str:
         try:

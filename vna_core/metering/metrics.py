@@ -87,7 +87,7 @@ JOBS_ENDED: Final = Metric(
     "vna_jobs_ended_total",
     Kind.COUNTER,
     ("kind", "outcome"),
-    "Attempts at jobs, by how they ended: done, again, failed (tried again later), given-up, lease-lost, not-recorded.",
+    "Attempts at jobs, by how they ended: done, again, failed (tried again later), given-up, stopped (given back at the end of its process), lease-lost, not-recorded.",
 )
 JOBS_RUNNING: Final = Metric("vna_jobs_running", Kind.GAUGE, ("process",), "Jobs being done now.")
 JOB_SECONDS: Final = Metric("vna_job_seconds", Kind.HISTOGRAM, ("kind",), "Time that an attempt at a job took.", _LONG)

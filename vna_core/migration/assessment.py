@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,14 +12,14 @@ from typing import Any, Final
 from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.query import Equals, Level, Query
-from vna_core.migration.inventory import SUSPICIOUS, listed, value
+from vna_core.migration.inventory import SUSPICIOUS, listed
+from vna_core.migration.sampled_series import STATION, UNKNOWN, SampledSeries
 from vna_core.migration.spans import Span, by_date
 from vna_core.migration.work_product.finding import creators_in
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
-STATION: Final = 0x00081010
 _SAMPLE: Final = 20
-"""Studies whose series are asked for, to see stations and sizes."""
+"""Studies whose series are asked for, to see stations, sizes, and modalities where the source tells none of studies."""
 
 _FETCHED: Final = 3
 """Studies that are fetched and thrown away, to see the speed."""
@@ -88,11 +88,14 @@ def assess(adapter: PacsAdapter) -> Assessment:
     found = Assessment(adapter.probe(thorough=True))
     found.cap = found.abilities.response_limit
     studies = _count(adapter, found)
-    sample = studies[:: max(1, len(studies) // _SAMPLE)][:_SAMPLE]
-    per_study = _look_at_series(adapter, found, sample)
+    sample = list(studies)[:: max(1, len(studies) // _SAMPLE)][:_SAMPLE]
+    series = SampledSeries()
+    per_study = _look_at_series(adapter, found, sample, series)
     if not found.instances_known:
         found.instances = round(per_study * found.studies)
-    _measure(adapter, found, sample[:_FETCHED])
+    _measure(adapter, found, sample[:_FETCHED], series)
+    found.stations = series.stations()
+    _look_up_modalities(found, [study for study in sample if not studies[study]], series)
     if found.work_products:
         products = ", ".join(sorted(found.work_products))
         found.remarks.append(f"Images carry work products of {products}: see `vna migrate work-product` once they are moved.")
@@ -100,9 +103,9 @@ def assess(adapter: PacsAdapter) -> Assessment:
     return found
 
 
-def _count(adapter: PacsAdapter, found: Assessment) -> list[str]:
-    """Count the studies of the source; every UID once."""
-    begun, seen, answers = time.perf_counter(), dict[str, None](), 0
+def _count(adapter: PacsAdapter, found: Assessment) -> Mapping[str, bool]:
+    """Count the studies of the source; every UID once, with whether the source tells its modalities."""
+    begun, seen, answers = time.perf_counter(), dict[str, bool](), 0
     spans: list[Span] = [Span(), *by_date(datetime.now(UTC).date(), 10)]
     everything = -1
     while spans:
@@ -117,7 +120,7 @@ def _count(adapter: PacsAdapter, found: Assessment) -> list[str]:
             if not study.study_instance_uid or study.study_instance_uid in seen:
                 continue
             new += 1
-            seen[study.study_instance_uid] = None
+            seen[study.study_instance_uid] = bool(study.modalities)
             _tally(found, study.modalities, study.study_date, study.instances)
         answers += count
         if everything < 0:
@@ -131,7 +134,7 @@ def _count(adapter: PacsAdapter, found: Assessment) -> list[str]:
     found.find_rate = answers / max(time.perf_counter() - begun, 1e-6)
     if found.without_date:
         found.remarks.append(f"{found.without_date} studies have an empty or impossible date.")
-    return list(seen)
+    return seen
 
 
 def _answers(adapter: PacsAdapter, query: Query) -> Iterator[Any]:
@@ -144,7 +147,7 @@ def _answers(adapter: PacsAdapter, query: Query) -> Iterator[Any]:
 
 def _tally(found: Assessment, modalities: str, date: str, instances: int) -> None:
     for modality in modalities.split("\\"):
-        found.modalities[modality or "unknown"] += 1
+        found.modalities[modality or UNKNOWN] += 1
     year = date[:4]
     plausible = len(date) == 8 and date.isdigit() and 1960 <= int(year) <= datetime.now(UTC).year
     found.years[year if plausible else "no date"] += 1
@@ -155,26 +158,41 @@ def _tally(found: Assessment, modalities: str, date: str, instances: int) -> Non
         found.instances += instances
 
 
-def _look_at_series(adapter: PacsAdapter, found: Assessment, sample: list[str]) -> float:
-    """Stations of the sample, and how many instances a study has."""
+def _look_at_series(adapter: PacsAdapter, found: Assessment, sample: list[str], series: SampledSeries) -> float:
+    """Ask for the series of the sample; how many instances a study has."""
     total = 0
     for study in sample:
         try:
             for answer in adapter.find(Query(Level.SERIES, (Equals(0x0020000D, (study,)),)), attributes=(STATION,)):
-                found.stations[value(answer, "00081010") or "unknown"] += 1
+                series.answered(study, answer)
             total += sum(1 for _ in adapter.inventory(study))
         except PeerError as error:
             found.remarks.append(f"A study could not be looked at: {error.message}")
     return total / len(sample) if sample else 0.0
 
 
-def _measure(adapter: PacsAdapter, found: Assessment, sample: list[str]) -> None:
+def _look_up_modalities(found: Assessment, untold: list[str], series: SampledSeries) -> None:
+    """Count studies of the sample, of which the source tells no modalities, by those of their series."""
+    for study in untold:
+        if modalities := series.modalities(study):
+            found.modalities[UNKNOWN] -= 1
+            found.modalities.update(modalities)
+    found.modalities += Counter()  # leaves out what is not above zero
+    if found.modalities[UNKNOWN]:
+        found.remarks.append(
+            f"The source does not tell the modalities of {found.modalities[UNKNOWN]} studies: the inventory asks their series."
+        )
+
+
+def _measure(adapter: PacsAdapter, found: Assessment, sample: list[str], series: SampledSeries) -> None:
     count, octets = 0, 0
 
     def take(received: ReceivedInstance) -> None:
         nonlocal count, octets
         count, octets = count + 1, octets + received.octets.size
-        found.work_products.update(creators_in(next(iter(received.octets.chunks()), b"")))
+        head = next(iter(received.octets.chunks()), b"")
+        found.work_products.update(creators_in(head))
+        series.delivered(bytes(head))
         received.octets.close()
 
     begun = time.perf_counter()

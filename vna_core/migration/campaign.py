@@ -33,6 +33,9 @@ LOOK: Final = 0.25
 """Seconds between looks for work, and for the end, while a campaign runs in this process."""
 
 _SHOW: Final = 1.0
+_TOGETHER: Final = 0.02
+"""Seconds in which further studies may end before it is looked whether any are left: small ones end by the dozen."""
+
 _PIECE: Final = 500
 _AHEAD: Final = frozenset((StudyState.INVENTORIED.value, StudyState.QUEUED.value, StudyState.RETRIEVING.value))
 
@@ -58,8 +61,11 @@ class Progress(Protocol):
 class Helpers(Protocol):
     """Further processes that take part in a run."""
 
-    def begin(self, retrievals: int, processes: int) -> int:
-        """Have them share in so many retrievals at once, `processes` at most with this one; how many are this process's own."""
+    def begin(self, retrievals: int, processes: int, ended: Callable[[], object]) -> int:
+        """Have them share in so many retrievals at once, `processes` at most with this one; how many are this process's own.
+
+        `ended` is called, in any thread, whenever one of them is done with a study.
+        """
 
     def lost(self) -> Sequence[str]:
         """Names in the ledger of those that ended before their time since this was asked last."""
@@ -149,6 +155,7 @@ class CampaignRunner:
         free_dead_workers(self._catalogue)
         abilities = self.plan(concurrency, fresh=fresh, thorough=thorough, listing=listing)
         self._progress.planned(summary_of(self._catalogue, self.name).waiting)
+        self._worker.queue(self.name)  # so that everybody finds work at the first look
         self._catalogue.jobs.add(FEED, self.name, priority=URGENT)
         self._drive(concurrency or abilities.concurrency, abilities.concurrency)
         self._compare_with_catalogue()
@@ -168,11 +175,12 @@ class CampaignRunner:
         """
         if not self._waits():
             return
-        share = retrievals if self._helpers is None else self._helpers.begin(retrievals, bears)
+        news = threading.Event()
+        share = retrievals if self._helpers is None else self._helpers.begin(retrievals, bears, news.set)
         threads = share + 1 if share == retrievals else share  # one more for the feed, where nobody else does it
         settings = self._jobs.model_copy(update={"threads": min(threads, 64), "poll": LOOK})
         work = LedgerWork(self._catalogue.jobs, self._worker.handlers(), settings, self._worker.worker)
-        engine = EmbeddedEngine(work)
+        engine = EmbeddedEngine(work, news.set)
         stop = threading.Event()
         working = threading.Thread(target=engine.run, args=(stop,), name="migration")
         working.start()
@@ -184,10 +192,13 @@ class CampaignRunner:
                 if time.monotonic() - shown >= _SHOW:
                     shown = time.monotonic()
                     self._show()
-                time.sleep(LOOK)
+                news.wait(LOOK)
+                time.sleep(_TOGETHER)
+                news.clear()
             self._show()
         finally:
             stop.set()
+            engine.look()
             working.join()
             if self._helpers is not None:
                 self._helpers.end()

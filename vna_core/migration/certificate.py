@@ -1,7 +1,8 @@
-"""The certificate of a migration: signed totals over an exported ledger, checked offline by whoever has both.
+"""The certificate of a migration: signed totals over an exported ledger and worklist, checked offline by whoever has them.
 
-Three files: ``certificate.json``, ``ledger.jsonl.zst`` (one row a line), and ``ledger.leaves`` (the 32-octet digests of the rows).
-The signature covers the certificate, the certificate holds the root over the digests, and the digests say which row was altered.
+``certificate.json``; ``ledger.jsonl.zst`` and ``exceptions.jsonl.zst`` (one row a line: instances, entries of the worklist); and beside
+each of these the 32-octet digests of its rows (``.leaves``). The signature covers the certificate, the certificate holds the roots over
+the digests, and the digests say which row was altered.
 """
 
 from __future__ import annotations
@@ -10,53 +11,53 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import zip_longest
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
-
-import zstandard
+from typing import Any, Final
 
 from vna_core import __version__
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_inventories import COMPLETE
+from vna_core.catalogue.migration_reading import ExceptionEntry
 from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy
 from vna_core.domain.errors import ConfigurationError, InvalidRequest
 from vna_core.domain.migration import REASONS
-from vna_core.migration.merkle import MerkleTree, leaf
 from vna_core.migration.report import summary_of
+from vna_core.migration.signed_rows import check_rows, replacing, write_rows
 
 CERTIFICATE: Final = "certificate.json"
-LEDGER: Final = "ledger.jsonl.zst"
-LEAVES: Final = "ledger.leaves"
+LEDGER: Final = "ledger"
+EXCEPTIONS: Final = "exceptions"
 FORMAT: Final = "vna-migration-certificate-1"
 _NAMED: Final = 1000
-"""Exceptions that the certificate itself names; all are counted, and the ledger has every row."""
+"""Exceptions in one state that the certificate itself names; all are counted, and every one is a signed row."""
 
-_LONGEST_ROW: Final = 1 << 20
+_PIECE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateCheck:
-    """What a check found. `rows` names the altered, missing or added rows of the ledger by their number, counted from 1."""
+    """What a check found. `rows` and `exceptions` name altered, missing or added rows of the ledger and of the worklist by their number,
+    counted from 1; `checked` is how many rows there are of both."""
 
     signature: bool
     root: bool
     totals: bool
     rows: tuple[int, ...]
+    exceptions: tuple[int, ...]
     checked: int
     public_key: str
 
     @property
     def holds(self) -> bool:
         """Whether nothing was altered."""
-        return self.signature and self.root and self.totals and not self.rows
+        return self.signature and self.root and self.totals and not self.rows and not self.exceptions
 
 
 def issue(catalogue: Catalogue, campaign: str, folder: Path, key_file: Path, rule_set: str) -> dict[str, Any]:
-    """Export the ledger and write a signed certificate into `folder`; the certificate.
+    """Export the ledger and the worklist, and write a signed certificate into `folder`; the certificate.
 
     Raises InvalidRequest (there is no complete inventory), ConfigurationError (no `cryptography`, or an unusable key).
     """
@@ -65,7 +66,8 @@ def issue(catalogue: Catalogue, campaign: str, folder: Path, key_file: Path, rul
         raise InvalidRequest(f"{campaign} has no complete inventory: run `vna migrate plan` first.")
     private = _signing_key(key_file)
     folder.mkdir(parents=True, exist_ok=True)
-    tree, states = _export(catalogue, campaign, folder)
+    states = Counter[str]()
+    ledger = write_rows(folder, LEDGER, _counted(_ledger_rows(catalogue, campaign), states))
     known = catalogue.campaigns.load(campaign)
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -84,12 +86,12 @@ def issue(catalogue: Catalogue, campaign: str, folder: Path, key_file: Path, rul
         },
         "totals": summary_of(catalogue, campaign).as_dict(),
         "rows": dict(sorted(states.items())),
-        "ledger": {"rows": tree.size, "merkle_root": tree.root().hex()},
-        "exceptions": _exceptions(catalogue, campaign),
+        "ledger": ledger,
+        "exceptions": _exceptions(catalogue, campaign, folder),
         "public_key": _public_hex(private),
     }
     document["signature"] = private.sign(_signed(document)).hex()
-    with _replacing(folder / CERTIFICATE) as file:
+    with replacing(folder / CERTIFICATE) as file:
         file.write(json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n")
     return document
 
@@ -103,17 +105,14 @@ def check(folder: Path, public_key: str = "") -> CertificateCheck:
     document = _read(folder / CERTIFICATE)
     named = str(document.get("public_key", ""))
     signature = _is_signed(document, public_key or named) and (not public_key or public_key.lower() == named)
-    tree, altered, states = MerkleTree(), [], Counter[str]()
-    for number, (promised, row) in enumerate(zip_longest(_leaves(folder / LEAVES), _rows(folder / LEDGER)), 1):
-        if promised is not None:
-            tree.add(promised)
-        if row is None or promised != leaf(row):
-            altered.append(number)
-        if row is not None:
-            states[_state(row)] += 1
-    ledger = document.get("ledger", {})
-    root = isinstance(ledger, dict) and ledger.get("merkle_root") == tree.root().hex() and ledger.get("rows") == tree.size
-    return CertificateCheck(signature, root, dict(states) == document.get("rows"), tuple(altered), tree.size, named)
+    states, open_states = Counter[str](), Counter[str]()
+    ledger = check_rows(folder, LEDGER, document.get("ledger"), lambda row: states.update((_state(row),)))
+    told = document.get("exceptions", {})
+    exceptions = check_rows(folder, EXCEPTIONS, told, lambda row: open_states.update((_entry_state(row),)))
+    totals = dict(states) == document.get("rows") and isinstance(told, dict) and dict(open_states) == told.get("states")
+    checked = ledger.checked + exceptions.checked
+    root = ledger.root and exceptions.root
+    return CertificateCheck(signature, root, totals, ledger.altered, exceptions.altered, checked, named)
 
 
 def row_of(study: LedgerStudy, one: LedgerInstance, first: int, removed: int) -> bytes:
@@ -124,23 +123,16 @@ def row_of(study: LedgerStudy, one: LedgerInstance, first: int, removed: int) ->
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def _export(catalogue: Catalogue, campaign: str, folder: Path) -> tuple[MerkleTree, Counter[str]]:
-    tree, states = MerkleTree(), Counter[str]()
-    packer = zstandard.ZstdCompressor(level=3)
-    with (
-        _replacing(folder / LEDGER) as file,
-        _replacing(folder / LEAVES) as leaves,
-        packer.stream_writer(file, closefd=False) as packed,
-    ):
-        for study, instances in catalogue.ledger_reader.by_uid(campaign):
-            for one, first, removed in instances:
-                row = row_of(study, one, first, removed)
-                digest = leaf(row)
-                packed.write(row + b"\n")
-                leaves.write(digest)
-                tree.add(digest)
-                states[_state(row)] += 1
-    return tree, states
+def _ledger_rows(catalogue: Catalogue, campaign: str) -> Iterator[bytes]:
+    for study, instances in catalogue.ledger_reader.by_uid(campaign):
+        for one, first, removed in instances:
+            yield row_of(study, one, first, removed)
+
+
+def _counted(rows: Iterator[bytes], states: Counter[str]) -> Iterator[bytes]:
+    for row in rows:
+        states[_state(row)] += 1
+        yield row
 
 
 def _state(row: bytes) -> str:
@@ -151,25 +143,49 @@ def _state(row: bytes) -> str:
     return f"{read.get('state')} {read.get('outcome')}".strip() if isinstance(read, dict) else "unreadable"
 
 
-def _exceptions(catalogue: Catalogue, campaign: str) -> dict[str, Any]:
-    counts: dict[str, dict[str, Any]] = {}
-    for (reason, state), number in sorted(catalogue.ledger_reader.exception_counts(campaign).items()):
-        told = counts.setdefault(reason, {"cause": REASONS[reason].cause if reason in REASONS else ""})
-        told[state] = number
-    named = [
-        {
-            "reason": one.reason,
-            "state": state,
-            "study_instance_uid": one.study_instance_uid,
-            "sop_instance_uid": one.sop_instance_uid,
-            "detail": one.detail,
-            "note": one.note,
-            "closed_by": one.closed_by,
-        }
-        for state in ("open", "retried", "accepted")
-        for one in catalogue.ledger_reader.exceptions(campaign, state=state, limit=_NAMED)
-    ]
-    return {"counts": counts, "named": named[:_NAMED]}
+def _entry_state(row: bytes) -> str:
+    try:
+        read = json.loads(row)
+    except ValueError:
+        return "unreadable"
+    return f"{read.get('reason')} {read.get('state')}" if isinstance(read, dict) else "unreadable"
+
+
+def _entries(catalogue: Catalogue, campaign: str, state: str | None = None) -> Iterator[ExceptionEntry]:
+    """Entries of the worklist, also those that are closed (in this state), oldest first."""
+    last = 0
+    while piece := catalogue.ledger_reader.exceptions(campaign, state=state, after=last, limit=_PIECE):
+        yield from piece
+        last = piece[-1].pk
+
+
+def _entry(one: ExceptionEntry) -> dict[str, Any]:
+    names = ("reason", "state", "study_instance_uid", "sop_instance_uid", "detail", "note", "closed_by")
+    return {name: getattr(one, name) for name in names}
+
+
+def _entry_row(one: ExceptionEntry) -> bytes:
+    values = _entry(one) | {"sample": one.sample, "times": one.times, "opened_at": one.opened_at.isoformat()}
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _exceptions(catalogue: Catalogue, campaign: str, folder: Path) -> dict[str, Any]:
+    """Export the worklist; its counts, its root, and the first entries that are not solved, of each state some."""
+    states, counts = Counter[str](), dict[str, dict[str, Any]]()
+
+    def rows() -> Iterator[bytes]:
+        for one in _entries(catalogue, campaign):
+            states[f"{one.reason} {one.state}"] += 1
+            told = counts.setdefault(one.reason, {"cause": REASONS[one.reason].cause if one.reason in REASONS else ""})
+            told[one.state] = told.get(one.state, 0) + 1
+            yield _entry_row(one)
+
+    signed = write_rows(folder, EXCEPTIONS, rows())
+    unsolved = ("open", "retried", "accepted")
+    named = [_entry(one) for state in unsolved for one in islice(_entries(catalogue, campaign, state), _NAMED)]
+    left = sum(number for reason in counts.values() for state, number in reason.items() if state in unsolved) - len(named)
+    told = {"counts": dict(sorted(counts.items())), "states": dict(sorted(states.items()))}
+    return {**told, **signed, "named": named, "not_named": left}
 
 
 def _signed(document: Mapping[str, Any]) -> bytes:
@@ -233,42 +249,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidRequest(f"{path} is no certificate of a migration.")
     return document
-
-
-def _leaves(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(32):
-                yield piece
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).") from error
-
-
-def _rows(path: Path) -> Iterator[bytes]:
-    """Rows of an exported ledger; a damaged end ends it, which shows as missing rows."""
-    rest = b""
-    try:
-        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as packed:
-            while piece := packed.read(1 << 20):
-                lines = (rest + piece).split(b"\n")
-                rest = lines.pop()
-                yield from lines
-                if len(rest) > _LONGEST_ROW:
-                    break
-    except zstandard.ZstdError:
-        rest = rest or b"damaged"
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).") from error
-    if rest:
-        yield rest
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name when it is whole."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

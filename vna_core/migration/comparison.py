@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from vna_core.archival_storage.comparison import same_octets
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_ledger import COPY_DAMAGED
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
-from vna_core.domain.errors import DigestMismatch, ObjectMissing, StorageError, StoreUnavailable, Unarchivable
+from vna_core.domain.errors import DigestMismatch, LimitExceeded, ObjectMissing, StorageError, StoreUnavailable, Unarchivable
 from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.migration import MOVED, InstanceState, StudyState
 from vna_core.domain.octets import ReceivedInstance
@@ -98,7 +99,12 @@ class Verifier:
         """
         states = tuple(MOVED) if again or self._share else (StudyState.STORED, StudyState.VERIFIED)
         for study in self._catalogue.ledger_reader.studies(self._campaign, states):
-            instances = [one for one in self._catalogue.ledger_reader.instances(study.pk) if one.state is InstanceState.STORED]
+            hidden = self._catalogue.rejections.hidden(study.study_instance_uid)  # kept, and given out to nobody: not read either
+            instances = [
+                one
+                for one in self._catalogue.ledger_reader.instances(study.pk)
+                if one.state is InstanceState.STORED and one.stored_sop_instance_uid not in hidden
+            ]
             done = study.state in (StudyState.COMMITTED, StudyState.RECONCILED) and not again
             intact = done or self._second_level(study, instances)
             if intact and self._adapter is not None and self._random.random() < self._share:
@@ -197,7 +203,7 @@ class Verifier:
         def compare(received: ReceivedInstance) -> None:
             try:
                 self.result.fetched_again += 1
-                for one in by_uid.get(received.sop_instance_uid, ()):
+                for one in by_uid.get(received.sop_instance_uid or self._uid_within(received, instances), ()):
                     reason, detail = self._compared(one, received)
                     if reason:
                         odd[one.pk] = (reason, detail)
@@ -220,6 +226,22 @@ class Verifier:
             if not differing and writing.move_study(study.pk, StudyState.RECONCILED, "verify-pixel", f"{len(equal)} instances"):
                 self.result.reconciled += 1
 
+    def _uid_within(self, received: ReceivedInstance, instances: Sequence[LedgerInstance]) -> str:
+        """The SOP Instance UID of octets that came without one, as the parts of a WADO-RS answer do; empty where they have none."""
+        same = next((one for one in instances if one.received_sha256 == received.octets.sha256), None)
+        if same is not None:
+            return same.sop_instance_uid
+        try:
+            with self._made_again(received) as made:
+                return made.sop_instance_uid
+        except (Unarchivable, LimitExceeded):
+            return ""
+
+    def _made_again(self, received: ReceivedInstance) -> AbstractContextManager[CanonicalInstance]:
+        hints = (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid)
+        pieces = map(bytes, received.octets.chunks())
+        return self._pipeline.made_again(pieces, received.source, received.received_at, hints)
+
     def _compared(self, one: LedgerInstance, received: ReceivedInstance) -> tuple[str, str]:
         """Reason and detail of a difference that no rule explains; empty where there is none."""
         if received.octets.sha256 == one.received_sha256:
@@ -231,16 +253,13 @@ class Verifier:
         )
         if held is None:
             return "content-differs", "nothing is held to compare with"
-        hints = (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid)
         try:
-            with self._pipeline.made_again(
-                map(bytes, received.octets.chunks()), received.source, received.received_at, hints
-            ) as made:
+            with self._made_again(received) as made:
                 if not self._same_pixels(held, made):
                     return "pixels-differ", "the pixel data differ"
                 self.result.equal_pixels += 1
                 tags = self._differing_tags(held, made)
-        except Unarchivable as error:
+        except (Unarchivable, LimitExceeded) as error:
             return "content-differs", f"the second retrieval cannot be read: {error.message}"
         if tags <= HABITS:
             self.result.explained += 1

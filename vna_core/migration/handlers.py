@@ -127,13 +127,8 @@ class MigrationWorker:
             return None
         if campaign.state == "paused":
             return Again(5.0)
-        counts = {one.state: one.number for one in self._catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
-        queued = counts.get("queued", 0)
-        waiting = counts.get("inventoried", 0)
-        if queued < DEPTH // 2 and waiting:
-            ask = partial(ask_for_study, self._catalogue, campaign.name)
-            queued += self._catalogue.ledger.queue(campaign.name, DEPTH - queued, self.worker, ask)
-        if queued or waiting or counts.get("retrieving", 0):
+        waiting, begun = self.queue(campaign.name)
+        if waiting or begun:
             return Again(0.5 if waiting else 2.0)
         summary = summary_of(self._catalogue, campaign.name)
         state = "complete" if summary.complete else "incomplete"
@@ -141,6 +136,16 @@ class MigrationWorker:
             Campaign(campaign.name, campaign.source, state, {**campaign.details, "summary": summary.as_dict()})
         )
         return None
+
+    def queue(self, campaign: str) -> tuple[int, int]:
+        """Queue studies of a campaign where few are left in the queue; how many waited for that before, and how many are queued or
+        being moved. Safe to call at any time."""
+        counts = {one.state: one.number for one in self._catalogue.ledger_reader.tallies(campaign) if one.level == "study"}
+        queued, waiting = counts.get("queued", 0), counts.get("inventoried", 0)
+        if queued < DEPTH // 2 and waiting:
+            ask = partial(ask_for_study, self._catalogue, campaign)
+            queued += self._catalogue.ledger.queue(campaign, DEPTH - queued, self.worker, ask)
+        return waiting, queued + counts.get("retrieving", 0)
 
     # -- one study --------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ that names a study the others did not shows that an answer was cut short, and fr
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,8 +19,9 @@ from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_inventories import Inventory
 from vna_core.catalogue.migration_rows import LedgerStudy, ListedStudy
 from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError
+from vna_core.migration.questions import Questions
 from vna_core.migration.spans import ALPHABET, Span, by_date
-from vna_core.ports.pacs import DicomJson, PacsAbilities, PacsAdapter
+from vna_core.ports.pacs import DicomJson, InventoriedInstance, PacsAbilities, PacsAdapter
 
 SUSPICIOUS: Final = frozenset(
     (50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 4096, 5000, 10000, 20000, 50000, 65535)
@@ -29,12 +30,13 @@ SUSPICIOUS: Final = frozenset(
 
 ISSUER: Final = 0x00100021
 REFERRING_PHYSICIAN: Final = 0x00080090
-_AT_ONCE: Final = 500
 _MANY: Final = 20_000
 _FEW: Final = 5
 _SMALLEST_CAP: Final = 10
 """No product stops after fewer answers: below, a further way through the source is not needed."""
 _TRIES: Final = 3
+_WRITE: Final = 1.0
+"""Seconds after which it is written down which questions were answered."""
 
 _log = structlog.get_logger(__name__)
 Told = Callable[[int, int], object]
@@ -65,11 +67,15 @@ class InventoryTaker:
         self._campaign, self._adapter, self._abilities = campaign, adapter, abilities
         self._catalogue, self._worker, self._told = catalogue, worker, told
         self._thorough = thorough
+        self._questions = Questions(adapter, (ISSUER, REFERRING_PHYSICIAN), 1)
         self._cap = abilities.response_limit
         self._alphabet = ALPHABET
         self._studies = 0
         self._everything = 0
         self._doubted: list[Span] = []
+        self._answered: dict[str, int] = {}
+        self._noted: list[tuple[str, int, str]] = []
+        self._written = 0.0
 
     def take(self, workers: int) -> Inventory:
         """Take the snapshot, or go on with the one that is open; it is complete afterwards.
@@ -78,7 +84,12 @@ class InventoryTaker:
         """
         inventories = self._catalogue.inventories
         inventory = inventories.begin(self._campaign)
-        self._walk(inventory)
+        self._questions = Questions(self._adapter, (ISSUER, REFERRING_PHYSICIAN), workers)
+        self._answered = inventories.answered(inventory)
+        try:
+            self._walk(inventory)
+        finally:
+            self._write_down(inventory)
         self._ask_instances(inventory, workers)
         self._catalogue.listing.remove_unlisted(self._campaign, inventory.number, self._worker)
         digest, studies, instances = snapshot_digest(self._catalogue, self._campaign, inventory.number)
@@ -93,13 +104,13 @@ class InventoryTaker:
         answers, capped, _ = self._ask(inventory, Span())
         self._everything = answers
         years = 1 if answers > _MANY else 10
-        fresh = sum(self._span(inventory, span) for span in by_date(datetime.now(UTC).date(), years))
+        fresh = self._spans(inventory, by_date(datetime.now(UTC).date(), years))
         if fresh:
             self._prove_capped(inventory)
         believed = not (fresh or capped or self._believed_capped(answers))
         if believed and (not self._thorough or answers < _SMALLEST_CAP or self._statistics() == self._studies):
             return
-        if sum(self._span(inventory, span) for span in Span().narrower(self._alphabet)) and not fresh:
+        if self._spans(inventory, Span().narrower(self._alphabet)) and not fresh:
             self._prove_capped(inventory)
 
     def _prove_capped(self, inventory: Inventory) -> None:
@@ -108,8 +119,16 @@ class InventoryTaker:
         self._cap = min(self._cap or self._everything, self._everything)
         doubted, self._doubted = self._doubted, []
         for span in doubted:
+            self._write_down(inventory)
             self._catalogue.inventories.forget_span(inventory, span.name)
+            del self._answered[span.name]
             self._span(inventory, span)
+
+    def _spans(self, inventory: Inventory, spans: Sequence[Span]) -> int:
+        """Ask questions whose answers do not depend on one another; what they mean is found in their order. How many studies were new."""
+        unanswered = [one for one in spans if one.name not in self._answered]
+        with self._questions.ahead(unanswered) as in_turn:
+            return sum(self._span(inventory, span) for span in in_turn)
 
     def _span(self, inventory: Inventory, span: Span) -> int:
         """Ask one question, and narrower ones where its answer may be capped; how many studies were new."""
@@ -118,10 +137,8 @@ class InventoryTaker:
     def _asked(self, inventory: Inventory, span: Span) -> tuple[int, int]:
         """Number of answers to a question, and how many studies it and its narrower ones brought. It counts as answered, for an
         interrupted inventory that goes on, when the narrower ones are."""
-        inventories = self._catalogue.inventories
-        known = inventories.span_answers(inventory, span.name)
-        if known is not None:
-            return known, 0
+        if span.name in self._answered:
+            return self._answered[span.name], 0
         answers, capped, fresh = self._ask(inventory, span)
         narrower: list[Span] = []
         state = "done"
@@ -136,8 +153,19 @@ class InventoryTaker:
             state = "capped"  # patients whose whole ID is the beginning that was asked for are in none of the narrower answers
         if state == "capped":
             _log.warning("answer-may-be-capped", span=span.name, answers=answers)
-        inventories.note_span(inventory, span.name, answers, state)
+        self._note(inventory, span, answers, state)
         return answers, fresh + sum(new for _, new in below)
+
+    def _note(self, inventory: Inventory, span: Span, answers: int, state: str) -> None:
+        """A question was answered, and those below it. An interruption costs the questions of the last second."""
+        self._answered[span.name] = answers
+        self._noted.append((span.name, answers, state))
+        if time.monotonic() - self._written >= _WRITE:
+            self._write_down(inventory)
+
+    def _write_down(self, inventory: Inventory) -> None:
+        noted, self._noted, self._written = self._noted, [], time.monotonic()
+        self._catalogue.inventories.note_spans(inventory, noted)
 
     def _believed_capped(self, answers: int) -> bool:
         return answers in SUSPICIOUS or (self._cap is not None and answers >= self._cap > 0)
@@ -156,24 +184,17 @@ class InventoryTaker:
         return answers, capped, new
 
     def _answers(self, inventory: Inventory, span: Span) -> tuple[int, bool, int]:
-        count, capped, new = 0, False, 0
-        found = self._adapter.find(span.query, attributes=(ISSUER, REFERRING_PHYSICIAN))
-        while True:
-            piece: list[ListedStudy] = []
-            try:
-                for answer in itertools.islice(found, _AT_ONCE):
-                    piece.append(listed(answer))
-            except AnswerCapped:
-                capped = True
+        count, new = 0, 0
+        answers = self._questions.ask(span)
+        for piece in answers.pieces():
             count += len(piece)
-            named = [study for study in piece if study.study_instance_uid]
+            named = [study for study in map(listed, piece) if study.study_instance_uid]
             added = self._catalogue.listing.list_studies(self._campaign, inventory.number, named, self._worker)
             new += added
             self._studies += added
             self._learn(named)
             self._told(self._studies, 0)
-            if capped or len(piece) < _AT_ONCE:
-                return count, capped, new
+        return count, answers.capped, new
 
     def _learn(self, studies: Sequence[ListedStudy]) -> None:
         characters = {one for study in studies for one in study.patient_id if one not in self._alphabet}
@@ -198,18 +219,33 @@ class InventoryTaker:
                     self._told(self._studies, count)
 
     def _instances_of(self, study: LedgerStudy, inventory: Inventory) -> int:
-        found: Sequence[Any] = ()
+        found: Mapping[tuple[str, str], InventoriedInstance] = {}
+        capped = False
         for attempt in range(_TRIES):
             try:
-                found = [one for one in self._adapter.inventory(study.study_instance_uid) if one.sop_instance_uid]
+                found, capped = self._listed(study.study_instance_uid)
             except PeerError:
                 if attempt == _TRIES - 1:
                     raise
                 continue
             if len(found) >= study.told_instances:
                 break
-        self._catalogue.listing.record_instances(study, inventory.number, found, self._worker)
+        self._catalogue.listing.record_instances(study, inventory.number, list(found.values()), self._worker)
+        if capped and not 0 <= study.told_instances <= len(found):
+            with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+                writing.except_("count-differs", study.pk, detail=f"the list was capped after {len(found)} instances")
         return len(found)
+
+    def _listed(self, study: str) -> tuple[Mapping[tuple[str, str], InventoriedInstance], bool]:
+        """The instances of a study as the source lists them, each once, and whether it has more than it lists."""
+        found: dict[tuple[str, str], InventoriedInstance] = {}
+        try:
+            for one in self._adapter.inventory(study):
+                if one.sop_instance_uid:
+                    found[one.series_instance_uid, one.sop_instance_uid] = one
+        except AnswerCapped:
+            return found, True
+        return found, False
 
     def _details(self, inventory: Inventory, studies: int) -> dict[str, Any]:
         capped = self._catalogue.inventories.capped_spans(inventory)

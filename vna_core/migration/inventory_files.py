@@ -15,8 +15,9 @@ from urllib.parse import quote
 from vna_core.archival_storage.keys import is_pack
 from vna_core.archival_storage.packs import member_name
 from vna_core.catalogue import Catalogue
-from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy
+from vna_core.catalogue.migration_rows import LedgerInstance
 from vna_core.dicom.inventory_writing import InventoryFile
+from vna_core.domain.class_modalities import modality_of_series
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.instance import HeldInstance, Location
@@ -37,6 +38,7 @@ PER_FILE: Final = 10_000
 """Studies in one instance; an archive with more gets several, and a root that incorporates them."""
 
 _STUDY, _SERIES, _NUMBER = 0x0020000D, 0x0020000E, 0x00200013
+_MODALITY, _MODALITIES = 0x00080060, 0x00080061
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,28 +160,23 @@ def _access(held: HeldInstance, location: Location, stores: Mapping[str, Store],
 
 def listed_studies(catalogue: Catalogue, campaign: str, inventory: int) -> Iterator[StudyRecord]:
     """What an inventory of a campaign's source lists. Where its files lie is not known."""
-    for study, found in catalogue.ledger_reader.by_uid(campaign):
+    for attributes, found in catalogue.ledger_reader.described(campaign):
         listed = [one for one, first, removed in found if first <= inventory and (removed == 0 or removed > inventory)]
         if listed:
-            yield _listed(study, listed)
+            yield _listed(attributes, listed)
 
 
-def _listed(study: LedgerStudy, instances: Iterable[LedgerInstance]) -> StudyRecord:
-    by_series: dict[str, list[InstanceRecord]] = defaultdict(list)
+def _listed(attributes: Mapping[int, tuple[str, ...]], instances: Iterable[LedgerInstance]) -> StudyRecord:
+    by_series: dict[str, list[LedgerInstance]] = defaultdict(list)
     for one in instances:
-        by_series[one.series_instance_uid].append(InstanceRecord(one.sop_instance_uid, one.sop_class_uid))
-    told = {
-        _STUDY: study.study_instance_uid,
-        0x00100020: study.patient_id,
-        0x00100021: study.issuer,
-        0x00080020: study.study_date,
-        0x00080050: study.accession_number,
-    }
-    attributes = {tag: (value,) for tag, value in told.items() if value}
-    modalities = tuple(one for one in study.modalities.split("\\") if one)
-    only = {0x00080060: modalities} if len(modalities) == 1 else {}
-    series = tuple(SeriesRecord({_SERIES: (uid,), **only}, tuple(found)) for uid, found in by_series.items())
-    return StudyRecord({**attributes, **({0x00080061: modalities} if modalities else {})}, series)
+        by_series[one.series_instance_uid].append(one)
+    series = []
+    for uid, found in by_series.items():
+        told = ((one.modality, one.sop_class_uid) for one in found)
+        modality = modality_of_series(told, attributes.get(_MODALITIES, ()))
+        records = tuple(InstanceRecord(one.sop_instance_uid, one.sop_class_uid) for one in found)
+        series.append(SeriesRecord({_SERIES: (uid,), **({_MODALITY: (modality,)} if modality else {})}, records))
+    return StudyRecord(attributes, tuple(series))
 
 
 def _new_uid() -> str:

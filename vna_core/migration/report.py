@@ -16,7 +16,7 @@ class CampaignReport:
     Attributes
     ----------
     held
-        Fetched by this campaign and held now.
+        Fetched by this campaign and held now, also hidden by a rejection.
     duplicate
         Held already when the campaign first looked, or fetched with octets that were held.
     missing

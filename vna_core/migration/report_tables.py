@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_inventories import COMPLETE
 from vna_core.catalogue.migration_reading import ExceptionEntry
 from vna_core.domain.migration import REASONS
 from vna_core.migration.report import summary_of
@@ -53,7 +54,8 @@ def _summary(catalogue: Catalogue, campaign: Campaign) -> ReportTable:
     rows: list[tuple[Cell, ...]] = [("campaign", campaign.name), ("state", campaign.state)]
     inventory = catalogue.inventories.newest(campaign.name)
     if inventory is not None:
-        rows += [("inventory", inventory.number), ("inventory taken", inventory.finished_at.isoformat())]
+        taken = inventory.finished_at.isoformat() if inventory.state == COMPLETE else "not finished"
+        rows += [("inventory", inventory.number), ("inventory taken", taken)]
         rows += [("inventory SHA-256", inventory.digest)]
     rows += [(name, str(value)) for name, value in summary_of(catalogue, campaign.name).as_dict().items()]
     return ReportTable("summary", "Summary", ("what", "value"), tuple(rows))

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -267,8 +267,12 @@ class StudyFetch:
         self._buffer.append(end)
 
     def _instance_of(self, result: IngestResult, said: str) -> LedgerInstance | None:
-        """The inventory's entry for what came: by the UID stored or said, in its series, the first of several without an end."""
-        for sop in (result.sop_instance_uid, said):
+        """The inventory's entry for what came: by the UID stored or said, in its series, the first of several without an end.
+
+        What was asked for by its UID and came with another one is that instance where it is of this study; else it is not.
+        """
+        strange = bool(result.study_instance_uid) and result.study_instance_uid != self._study.study_instance_uid
+        for sop in (result.sop_instance_uid,) if strange else (result.sop_instance_uid, said):
             named = self._named.get(sop, [])
             if len(named) > 1:
                 named = [one for one in named if one.series_instance_uid == result.series_instance_uid] or [
@@ -325,7 +329,8 @@ class StudyFetch:
         held = {one.sop_instance_uid for one in self._catalogue.ledger_reader.held(self._stored_uids())}
         for end in self._ended.values():
             if from_stored(identifier(end.stored_sop_instance_uid)) not in held:
-                ends.append(InstanceEnd(end.instance, InstanceState.MISSING, detail="not in the catalogue", rule="uid-set"))
+                was = replace(end.instance, state=end.state, outcome=end.outcome, received_size=end.received_size)
+                ends.append(InstanceEnd(was, InstanceState.MISSING, detail="not in the catalogue", rule="uid-set"))
         state = StudyState.STORED if not any(_is_lost(end) for end in ends) else StudyState.PARTIAL
         with self._catalogue.ledger.writing(self._study.campaign, self._worker) as writing:
             writing.end_instances(self._study.pk, ends)

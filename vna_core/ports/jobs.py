@@ -21,7 +21,10 @@ class Running(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """Whether the process is about to end: return `Again()` at the next safe point."""
+        """Whether the process is about to end: return `Again()` at the next safe point, or raise LeaseLost where the work is left as it is.
+
+        Either way another worker may take the job at once; one that does neither within seconds is given back while it runs.
+        """
 
     def tell(self, progress: Mapping[str, Any]) -> None:
         """Note how far the job is (JSON), for people who look. Raises LeaseLost when another worker has taken the job over."""

@@ -11,12 +11,12 @@ import structlog
 from vna_core.archival_storage.keys import array_key
 from vna_core.archival_storage.packs import check_pack, read_pack
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import DigestMismatch, Malformed, ObjectMissing
+from vna_core.domain.errors import DigestMismatch, Malformed, ObjectMissing, StorageError, StoreUnavailable
 from vna_core.domain.instance import Location
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.packs import ListedPack
 from vna_core.ports.storage import Store
-from vna_core.stewardship.packing import stand_beside
+from vna_core.stewardship.descriptions import stand_beside
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class PackProof:
 
 
 def prove_packs(packs: Iterable[ListedPack], stores: Mapping[str, Store], catalogue: Catalogue) -> Iterator[PackProof]:
-    """Read every copy of packs. Members of a damaged copy are marked bad; missing array metadata is put beside it again.
+    """Read every copy of packs. Members of a damaged copy are marked bad; array metadata that is missing or damaged is put beside it again.
 
     Raises StoreUnavailable, CatalogueError.
     """
@@ -74,9 +74,14 @@ def _prove(pack: ListedPack, store: Store, catalogue: Catalogue) -> PackProof:
     for member in check.damaged:
         one = by_offset[member.range.offset]
         _mark(catalogue, one.instance, store.name, pack.key, one.offset, one.length)
-    if not check.damaged:
-        stand_beside(store, pack.key, found.array)
     problem = "" if check.sha256 == pack.sha256 else "other octets than its digest says"
+    if not check.damaged:
+        try:
+            stand_beside(store, pack.key, found.array)
+        except StoreUnavailable:
+            raise
+        except StorageError as error:
+            problem = problem or f"the description beside it cannot be put right: {error.message}"
     _log.debug("pack-read", store=store.name, key=pack.key, beside=array_key(pack.key), good=not problem)
     return PackProof(pack.key, store.name, pack.members, tuple(member.name for member in check.damaged), problem)
 

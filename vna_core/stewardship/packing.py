@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from vna_core.archival_storage.keeping import keep
-from vna_core.archival_storage.keys import array_key, digest_of_pack, pack_key
+from vna_core.archival_storage.keys import digest_of_pack, pack_key
 from vna_core.archival_storage.packs import (
     PackInput,
     PackWriter,
@@ -23,10 +23,11 @@ from vna_core.archival_storage.packs import (
     volume_order,
 )
 from vna_core.dicom.codestream import NATIVE
-from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing
+from vna_core.domain.errors import DigestMismatch, ObjectMissing
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.packs import NewPack, PackedObject, SeriesPlace, StoredVersion
 from vna_core.ports.storage import Store
+from vna_core.stewardship.descriptions import stand_beside
 
 _log = structlog.get_logger(__name__)
 
@@ -143,16 +144,6 @@ def proven_pack(store: Store, key: str) -> ProvenPack:
         store.delete(key)
         raise
     return ProvenPack(pack.array, pack.frames)
-
-
-def stand_beside(store: Store, key: str, array: bytes | None) -> None:
-    """Put the array metadata of a pack beside it, where a reader of Zarr looks."""
-    if array is None:
-        return
-    try:
-        store.create(array_key(key), (array,))
-    except ObjectExists:
-        return
 
 
 def _input(one: StoredVersion, store: Store) -> PackInput:

@@ -34,6 +34,7 @@ from vna_core.domain.jobs import URGENT, Again, Job
 from vna_core.domain.placement import BAD, COLD, OK, RECALL
 from vna_core.ports.jobs import Running
 from vna_core.ports.storage import Store, Terms
+from vna_core.stewardship.descriptions import description_of, stand_beside
 from vna_core.stewardship.holding import HOLD_COPIES
 
 _RECORD_EVERY: Final = 2.0
@@ -176,10 +177,7 @@ class Placer:
     def _copy_array(self, step: CopyStep, source: str) -> None:
         """The description of a pack as an array goes with the pack."""
         if is_pack(step.key):
-            try:
-                copy_object(self._stores[source], self._stores[step.target], array_key(step.key))
-            except ObjectMissing:  # a pack whose frames are no array has none
-                return
+            stand_beside(self._stores[step.target], step.key, description_of(self._stores[source], step.key))
 
     def _recall(self, attempt: _Attempt) -> None:
         """The only source is in an archive tier: its study is recalled, and copied when it is back."""

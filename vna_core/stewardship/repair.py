@@ -13,13 +13,22 @@ from typing import Final
 import structlog
 
 from vna_core.archival_storage.keeping import keep, verified
-from vna_core.archival_storage.keys import STUDIES, digest_of_content, digest_of_pack
+from vna_core.archival_storage.keys import STUDIES, digest_of_content, digest_of_pack, is_array
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import BAD, ObjectCheck
-from vna_core.domain.errors import CatalogueError, OutOfResources, StorageError, StoreUnavailable, Unarchivable, VnaError
+from vna_core.domain.errors import (
+    CatalogueError,
+    Malformed,
+    OutOfResources,
+    StorageError,
+    StoreUnavailable,
+    Unarchivable,
+    VnaError,
+)
 from vna_core.domain.instance import Location
 from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store
+from vna_core.stewardship.descriptions import described_pack, description_of, stand_beside
 from vna_core.stewardship.notes import spread_notes
 from vna_core.stewardship.scrub import NO_STORE, ORPHANED, ROT
 from vna_core.stewardship.taking_up import FoundObject, Taken, TakingUp
@@ -157,6 +166,8 @@ class Repairing:
     # -- copies -----------------------------------------------------------------------------------------------------------
 
     def _restored(self, finding: ObjectCheck, store: Store, ended: Callable[..., Repair]) -> Repair:
+        if is_array(finding.key):
+            return self._restored_description(finding, store, ended)
         sha256 = digest_of_content(finding.key) or digest_of_pack(finding.key)
         if not sha256:
             return self._restored_members(finding, store, ended)
@@ -195,6 +206,24 @@ class Repairing:
             self._good_again(finding)
             return ended(REPAIRED, f"from {name}")
         return ended(LOST, "no good copy of the whole object is left in the configured stores")
+
+    def _restored_description(self, finding: ObjectCheck, store: Store, ended: Callable[..., Repair]) -> Repair:
+        """What lies beside a pack comes back out of the pack, or out of a copy of the pack."""
+        pack = described_pack(store, finding.key)
+        for name, one in {finding.store: store, **self._stores}.items():
+            try:
+                description = description_of(one, pack) if pack else None
+            except (StorageError, Malformed) as error:
+                _log.info("copy-not-usable", store=name, key=pack, code=error.code)
+                continue
+            if description is None:  # it was sealed anew or deleted meanwhile, or its frames never were an array
+                self._good_again(finding)
+                return ended(REPAIRED, "nothing is to be there")
+            stand_beside(store, pack, description)
+            self._after_step("written")
+            self._good_again(finding)
+            return ended(REPAIRED, f"from the pack in {name}")
+        return ended(LOST, "no good copy of the pack is left in the configured stores")
 
     def _good_source(self, finding: ObjectCheck, sha256: str) -> tuple[str, Callable[[], Iterator[bytes]]] | None:
         """A copy with the right octets, elsewhere: under the same key in another store, or wherever the catalogue knows one."""

@@ -18,12 +18,13 @@ from typing import Final
 
 import structlog
 
-from vna_core.archival_storage.keys import QUARANTINE, STUDIES, digest_of_content, digest_of_pack, is_pack
+from vna_core.archival_storage.keys import QUARANTINE, STUDIES, array_key, digest_of_content, digest_of_pack, is_array, is_pack
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import BAD, DONE, MEMBERS, OK, ExpectedObject, ObjectCheck, ScrubRun, outcomes
 from vna_core.domain.errors import DigestMismatch, KeyUnavailable, ObjectArchived, ObjectMissing, StoreUnavailable
 from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Store, StoredObject
+from vna_core.stewardship.descriptions import is_another, is_lacking
 from vna_core.stewardship.side_by_side import side_by_side
 from vna_core.stewardship.throttle import Throttle
 
@@ -167,7 +168,9 @@ class Scrub:
         if key.startswith(PASSING):
             return None
         if stored is None:
-            return None if wanted is None else ObjectCheck(store, key, datetime.now(UTC), MISSING)
+            if wanted is None:
+                return known if known is not None and known.outcome == MISSING and is_array(key) else None
+            return ObjectCheck(store, key, datetime.now(UTC), MISSING)
         if wanted is None:
             if self._is_orphan(store, key):
                 return known if known is not None and known.outcome == ORPHANED else ObjectCheck(store, key, None, ORPHANED)
@@ -197,7 +200,10 @@ class Scrub:
             known = self._checks.expected_at(name, [one.key for one in page])
             noted, gone = list[ObjectCheck](), list[ObjectCheck]()
             for one in page:
-                if one.outcome == MISSING and (one.key not in known or _is_there(store, one.key)):
+                if one.outcome == MISSING and is_array(one.key):
+                    if _is_there(store, one.key):
+                        noted.append(ObjectCheck(name, one.key))
+                elif one.outcome == MISSING and (one.key not in known or _is_there(store, one.key)):
                     (noted if one.key in known else gone).append(ObjectCheck(name, one.key))
                     self._checks.mark(name, one.key, "ok")
                 elif one.outcome == ORPHANED and (one.key in known or not _is_there(store, one.key)):
@@ -213,15 +219,18 @@ class Scrub:
             if not due:
                 return
             wanted = self._checks.expected_at(name, [one.key for one in due])
-            noted, octets, since = list[ObjectCheck](), 0, time.monotonic()
+            noted, beside, octets, since = list[ObjectCheck](), list[ObjectCheck](), 0, time.monotonic()
             for one in due:
                 found, size = self._checked(store, one, wanted.get(one.key))
                 noted.append(found)
                 octets += size
+                if found.outcome == OK and is_pack(one.key) and is_lacking(store, one.key):
+                    beside.append(ObjectCheck(name, array_key(one.key), found.checked_at, MISSING))
                 if time.monotonic() - since > 1:  # a slow store, or large objects: what is done is kept, and people see it
                     break
             left -= len(noted)
-            run = self._note(run, _position(run, store=name, phase=_READ, left=left), noted, read=len(noted), octets=octets)
+            position = _position(run, store=name, phase=_READ, left=left)
+            run = self._note(run, position, noted + beside, read=len(noted), octets=octets)
             yield run
 
     def _checked(self, store: Store, due: ObjectCheck, wanted: ExpectedObject | None) -> tuple[ObjectCheck, int]:
@@ -276,6 +285,8 @@ class Scrub:
         if not key.endswith(".json"):
             return OK, 0
         content = store.read(key)
+        if is_array(key) and is_another(store, key, content):
+            return ROT, len(content)
         try:
             json.loads(content)
         except ValueError:

@@ -10,7 +10,7 @@ from vna_core.archival_storage.comparison import ComparedObject, classify
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.delivery_notes import deliveries
 from vna_core.archival_storage.keys import digest_of_key, is_pack
-from vna_core.catalogue import Catalogue, Replacement
+from vna_core.catalogue import Catalogue, Compare, Replacement
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.outcome import Outcome
@@ -82,7 +82,7 @@ class TakingUp:
             return Taken.DELETED
         if entry.renormalization is not None:
             return entry.renormalization
-        return self._record(entry, found, versions)
+        return self._record(entry, found)
 
     def again(self, found: FoundObject, undone: frozenset[str]) -> Taken:
         """Record an object that was made again: it stands for the version of the same octets, unless its run was undone."""
@@ -98,7 +98,7 @@ class TakingUp:
             self._leave_if_packed(version, entry, found)  # it lies loose and in a pack, or in two packs
             return Taken.KNOWN
         if version is None:  # the object it was made from is gone; this one holds the octets as well
-            version = catalogue.record(entry).held
+            version = catalogue.record(entry, self._comparing(entry, found)).held
         elif made.run in undone:
             catalogue.generations.list_only(version.pk, entry)
         else:
@@ -116,10 +116,13 @@ class TakingUp:
                 return Taken.COPY if self._catalogue.add_copy(held.pk, where) else Taken.KNOWN
         return Taken.KNOWN if self._catalogue.generations.knows(found.key, found.offset) else None
 
-    def _record(self, entry: IndexEntry, found: FoundObject, versions: tuple[HeldInstance, ...]) -> Taken:
+    def _comparing(self, entry: IndexEntry, found: FoundObject) -> Compare:
+        """How the found object differs from versions that are held."""
         new = _compared(entry, lambda wanted: found.store.chunks(found.key, _inside(found, wanted)))
-        classification = {held.pk: classify(self._held(held), new) for held in versions}
-        recorded = self._catalogue.record(entry, classification)
+        return lambda versions: {held.pk: classify(self._held(held), new) for held in versions}
+
+    def _record(self, entry: IndexEntry, found: FoundObject) -> Taken:
+        recorded = self._catalogue.record(entry, self._comparing(entry, found))
         if recorded.outcome is not Outcome.DUPLICATE or _is_at(recorded.held, found):
             self._repoint(found, recorded.held)
             return Taken.RECORDED

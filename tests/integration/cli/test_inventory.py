@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from vna_core.testing import phantoms
 from vna_core.testing.fill import fill
 
 SLICES = 3
+TOLD = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyDescription"),
+    *("ReferringPhysicianName", "StudyID", "AccessionNumber"),
+)
 Answer = tuple[int, list[dict[str, Any]], str]
 Command = Callable[..., Answer]
 
@@ -138,3 +143,11 @@ def test_an_inventory_lists_for_a_source_that_is_not_asked(vna: Command, tmp_pat
     )
     assert (code, lines[-1]["inventory"]["studies"], lines[-1]["inventory"]["instances"]) == (0, 3, 9), error
     assert vna("inventory", "read", str(tmp_path / "again" / "inventory.dcm"))[1][-1]["inventory"]["instances"] == 9
+    for one in pydicom.dcmread(tmp_path / "again" / "inventory.dcm").InventoriedStudiesSequence:
+        known = pydicom.dcmread(io.BytesIO(next(iter(phantoms.series(1, number=int(one.StudyInstanceUID.split(".")[-1]) - 1)))))
+        for keyword in TOLD:
+            assert one[keyword].value == known[keyword].value, keyword
+        assert one.ModalitiesInStudy == "CT"
+        (series,) = one.InventoriedSeriesSequence
+        assert series.Modality == "CT"
+        assert {instance.SOPClassUID for instance in series.InventoriedInstancesSequence} == {known.SOPClassUID}

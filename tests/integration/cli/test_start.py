@@ -30,6 +30,19 @@ def loaded(*arguments: str) -> set[str]:
     return set(done.stderr.splitlines())
 
 
+@pytest.mark.parametrize("command", [("stats",), ("ingest", "."), ("serve",), ("place", "status")], ids=lambda words: words[0])
+@pytest.mark.parametrize("below", ["", "x"])
+def test_a_data_folder_that_is_none_is_told_in_one_line(
+    command: tuple[str, ...], below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    folder = taken / below
+    assert run([*command, "--data", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{folder} cannot be the data folder" in line
+
+
 def test_a_command_that_opens_no_archive_loads_none_of_it() -> None:
     assert not loaded("--version") & (NEEDED_BY_FEW | NEEDED_WITH_AN_ARCHIVE)
 

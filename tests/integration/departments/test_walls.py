@@ -200,8 +200,11 @@ def committed(association: Association, number: int) -> tuple[int, int]:
 
 
 def test_every_service_is_behind_the_gate(the_hospital: Hospital) -> None:
-    behind = {(service.field, uid) for service in the_hospital.server.services for uid in service.abstract_syntaxes}
-    federated = {(service.field, uid) for service in the_hospital.server.federated_services for uid in service.abstract_syntaxes}
+    server = the_hospital.server
+    behind = {(service.field, uid) for service in server.services_of("") for uid in service.abstract_syntaxes}
+    federated = {
+        (service.field, uid) for service in server.services_of(server.federated_title) for uid in service.abstract_syntaxes
+    }
     assert federated == behind
     expected = {(Field.FIND_RQ, uid) for uid in FIND} | {(Field.MOVE_RQ, uid) for uid in MOVE}
     assert behind == expected | {(Field.GET_RQ, uid) for uid in GET} | {(Field.ACTION_RQ, STORAGE_COMMITMENT)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,44 @@ def test_dicomweb_client_searches_and_retrieves_through_the_federation(house: Ho
     assert client.retrieve_instance_rendered(uid, f"{uid}.1", f"{uid}.1.1", media_types=("image/png",)).startswith(b"\x89PNG")
     local = DICOMwebClient(f"{house.hub.web}/dicom-web").search_for_studies()
     assert [row["0020000D"]["Value"][0] for row in local] == [study_uid(1)], "plain /dicom-web stays local"
+
+
+def parts_of(body: bytes, content_type: str) -> dict[str, bytes]:
+    """Parts of a whole multipart body by the SOP Instance UID at the end of their location."""
+    delimiter = b"--" + content_type.split("boundary=")[1].encode()
+    found = {}
+    for part in body.removesuffix(b"\r\n" + delimiter + b"--\r\n").split(delimiter + b"\r\n")[1:]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        location = next(line for line in head.decode().split("\r\n") if line.startswith("Content-Location:"))
+        size = int(next(line for line in head.decode().split("\r\n") if line.startswith("Content-Length:")).split(":")[1])
+        found[location.rsplit("/", 1)[1]] = content[:size]
+        assert len(content) in (size, size + 2), location
+    return found
+
+
+def test_whoever_reads_slowly_gets_every_octet_and_holds_no_member_up(house: House) -> None:
+    values = {"StudyInstanceUID": study_uid(9), "SeriesInstanceUID": f"{study_uid(9)}.1", "PatientID": "9"}
+    files = [
+        phantoms.ct(9_000 + one, 512, 512, **values, SOPInstanceUID=f"{study_uid(9)}.1.{one}", InstanceNumber=str(one))
+        for one in range(1, 91)
+    ]
+    assert fill("127.0.0.1", house.other.dimse_port, "VNA", files).accepted == 90
+    headers = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+    with httpx2.Client(timeout=120, headers=headers) as client:
+        direct = client.get(f"{house.other.web}/dicom-web/studies/{study_uid(9)}")
+        expected = parts_of(direct.content, direct.headers["content-type"])
+        assert len(expected) == 90
+        url = f"{house.hub.web}/federated/dicom-web/studies/{study_uid(9)}"
+        folder, whole = house.hub.data / "federation", sum(map(len, expected.values()))
+        with client.stream("GET", url) as slow:
+            arriving = slow.iter_bytes(1 << 16)
+            body = [next(arriving)]
+            while sum(one.stat().st_size for one in folder.glob(f"*/passed/*/{study_uid(9)}/*.octets")) < whole:
+                time.sleep(0.05)  # until the member has given everything
+            body += arriving
+        assert parts_of(b"".join(body), slow.headers["content-type"]) == expected
+        again = client.get(url)
+        assert parts_of(again.content, again.headers["content-type"]) == expected
 
 
 def test_pages_of_an_answer_fit_together_whichever_process_is_asked(house: House) -> None:

@@ -105,6 +105,16 @@ def test_queries_answer_for_the_whole_source(hospital: Hospital) -> None:
     assert vna("migrate", "cutover", data=hospital.archive.data)[1][0]["cutover"]["answering"] is True
 
 
+def test_what_is_not_here_is_found_by_its_modality(hospital: Hospital) -> None:
+    """dcmqrscp says no modalities of studies: they are those of the series in its inventory."""
+    client = DICOMwebClient(hospital.web)
+    found = client.search_for_studies(search_filters={"ModalitiesInStudy": "CT"}, fields=["ModalitiesInStudy"])
+    assert sorted(row["0020000D"]["Value"][0] for row in found) == sorted(study(number) for number in range(1, STUDIES + 1))
+    assert all(row["00080061"]["Value"] == ["CT"] for row in found)
+    assert client.search_for_studies(search_filters={"ModalitiesInStudy": "MR"}) == []
+    assert len(client.search_for_instances(search_filters={"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"})) == STUDIES * INSTANCES
+
+
 def test_a_viewer_opens_a_study_that_is_not_here(hospital: Hospital) -> None:
     client = DICOMwebClient(hospital.web)
     metadata = client.retrieve_study_metadata(study(2))

@@ -49,6 +49,10 @@ def test_the_archive_answers_for_an_orthanc_from_its_inventory_on(tmp_path: Path
             rows = client.search_for_studies()
             assert {row["0020000D"]["Value"][0] for row in rows} == {phantoms.uid(number + 1) for number in range(1, STUDIES + 1)}
             assert {row["00080056"]["Value"][0] for row in rows} == {"NEARLINE"}
+            for modality, count in (("CT", STUDIES), ("MR", 0)):
+                assert len(client.search_for_studies(search_filters={"ModalitiesInStudy": modality})) == count
+            by_class = client.search_for_instances(search_filters={"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"})
+            assert len(by_class) == STUDIES * INSTANCES
             assert len(client.retrieve_study(wanted)) == INSTANCES
             running.close()  # the source is switched off: what was asked for is here
             assert len(client.retrieve_study(wanted)) == INSTANCES

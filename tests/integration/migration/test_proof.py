@@ -23,7 +23,10 @@ def test_a_campaign_from_assessment_to_certificate(tmp_path: Path) -> None:
             fill("127.0.0.1", pacs.port, "OLDPACS", phantoms.series(4, number=number))
         code, lines, error = vna("migrate", "assess", pacs.source, data=data)
         assert (code, lines[-1]["assessment"]["studies"]) == (0, 2), error
-        assert lines[-1]["assessment"]["fetch_rate"] > 0
+        assessed = lines[-1]["assessment"]
+        assert assessed["fetch_rate"] > 0
+        # dcmqrscp tells neither: series say the modality, and the images that are fetched the station.
+        assert (assessed["modalities"], assessed["stations"]) == ({"CT": 2}, {"CT1": 2})
         planned = vna("migrate", "plan", pacs.source, "--rate", "100000", data=data)[1][-1]["plan"]
         assert (planned["instances"], planned["options"]["rate"]) == (8, 100000.0)
         assert vna("migrate", "run", pacs.source, "--no-inventory", data=data)[0] == 0

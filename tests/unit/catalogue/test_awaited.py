@@ -12,6 +12,7 @@ import pytest
 from tests.unit.catalogue.catalogue_entries import changed, entry
 from tests.unit.catalogue.naive_matching import matches as naive
 from vna_core.catalogue import Campaign, Catalogue, Match
+from vna_core.catalogue.awaited_rows import AwaitedInstance, AwaitedStudy
 from vna_core.catalogue.migration_rows import ListedStudy
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
@@ -77,7 +78,7 @@ def fill(catalogue: Catalogue, studies: list[SourceStudy], campaign: str = CAMPA
             if sop in study.held:
                 one = entry(sop, series=series, study=study.uid, patient=study.attributes[ID][0])
                 source = Source("migration", campaign)
-                entries.append((changed(one, source=source, attributes={**one.attributes, **told}), {}))
+                entries.append((changed(one, source=source, attributes={**one.attributes, **told}), None, None))
     catalogue.record_all(entries)
     inventory(catalogue, studies, campaign)
 
@@ -302,3 +303,102 @@ def test_conditions_that_no_inventory_can_answer_are_named(catalogue: Catalogue)
     answer = catalogue.awaited.search(Query(Level.STUDY, (Equals(0x00101010, ("030Y",)), Equals(ACCESSION, ("A1",)))))
     assert answer.unmatched == (0x00101010,)
     assert {of(row, ACCESSION) for row in answer.matches} == {"A1"}
+
+
+@pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])
+def test_a_search_by_uids_below_the_study_looks_only_at_studies_that_list_them(
+    catalogue: Catalogue, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [study for study in hospital(11, 40) if not study.held]
+    fill(catalogue, studies)
+    looked_at: list[str] = []
+    missing = catalogue.awaited.reader.missing
+
+    def counted(study: AwaitedStudy) -> list[AwaitedInstance]:
+        looked_at.append(study.study_instance_uid)
+        return missing(study)
+
+    monkeypatch.setattr(catalogue.awaited.reader, "missing", counted)
+    wanted = studies[7]
+    series, sop = wanted.instances[0]
+    asked = [Equals(SERIES, (series,)), *([Equals(SOP, (sop,))] if level is Level.IMAGE else [])]
+    for condition in asked:
+        looked_at.clear()
+        assert {of(match, STUDY) for match in found(catalogue, level, condition)} == {wanted.uid}
+        assert looked_at == [wanted.uid]
+        looked_at.clear()
+        assert found(catalogue, level, Equals(condition.tag, ("1.2.3.4",))) == []
+        assert looked_at == []
+        many = Equals(condition.tag, (*condition.values, *(f"1.3.9.{number}" for number in range(2_000))))
+        assert {of(match, STUDY) for match in found(catalogue, level, many)} == {wanted.uid}, "too many to look for one by one"
+
+
+MR, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.7"
+
+
+def listed_as(catalogue: Catalogue, told: str, *instances: tuple[str, str]) -> None:
+    """An inventory of one study of which the source tells these modalities, and SOP class and modality of an instance a series."""
+    catalogue.campaigns.save(Campaign(CAMPAIGN, CAMPAIGN))
+    snapshot = catalogue.inventories.begin(CAMPAIGN)
+    catalogue.listing.list_studies(CAMPAIGN, snapshot.number, [ListedStudy("1.2", "P", modalities=told)], "w")
+    (study,) = catalogue.ledger_reader.to_be_asked(CAMPAIGN, snapshot.number)
+    found = [
+        InventoriedInstance("1.2", f"1.2.{number}", f"1.2.{number}.1", sop_class, modality=modality)
+        for number, (sop_class, modality) in enumerate(instances)
+    ]
+    catalogue.listing.record_instances(study, snapshot.number, found, "w")
+    catalogue.inventories.complete(snapshot, 1, len(found), "", {})
+    catalogue.awaited.cutovers.look_every = 0.0
+
+
+@pytest.mark.parametrize(
+    ("told", "instances", "modalities"),
+    [
+        ("", [("", "CT"), (SECONDARY_CAPTURE, "OT")], ("CT", "OT")),
+        ("", [(CT, ""), (MR, "")], ("CT", "MR")),
+        ("CT", [("", "CT"), ("", "PR")], ("CT", "PR")),
+        ("CT", [("", ""), ("", "")], ("CT",)),
+        ("CT\\SR", [("", ""), ("", "")], ("CT", "SR")),
+    ],
+)
+def test_modalities_of_a_study_are_those_of_its_series(
+    catalogue: Catalogue, told: str, instances: list[tuple[str, str]], modalities: tuple[str, ...]
+) -> None:
+    listed_as(catalogue, told, *instances)
+    for modality in ("CT", "MR", "OT", "PR", "SR"):
+        answer = catalogue.awaited.search(Query(Level.STUDY, (Equals(MODALITIES, (modality,)),)))
+        assert [row.attributes[MODALITIES] for row in answer.matches] == [modalities] * (modality in modalities)
+        assert answer.unmatched == ()
+
+
+@pytest.mark.parametrize("level", [Level.STUDY, Level.SERIES, Level.IMAGE])
+def test_a_modality_that_nobody_knows_hides_nothing_and_is_told(catalogue: Catalogue, level: Level) -> None:
+    listed_as(catalogue, "", (CT, ""), ("", ""))
+    key = MODALITIES if level is Level.STUDY else MODALITY
+    answer = catalogue.awaited.search(Query(level, (Equals(key, ("US",)),)))
+    assert [of(row, SERIES) for row in answer.matches] == ([""] if level is Level.STUDY else ["1.2.1"])
+    assert answer.unmatched == (key,)
+    other = catalogue.awaited.search(Query(level, (Equals(key, ("US",)), Equals(STUDY, ("1.3",)))))
+    assert (list(other.matches), other.unmatched) == ([], ())
+
+
+def test_a_class_that_nobody_knows_hides_nothing_and_is_told(catalogue: Catalogue) -> None:
+    listed_as(catalogue, "CT", (CT, "CT"), ("", "CT"), (MR, "CT"))
+    answer = catalogue.awaited.search(Query(Level.IMAGE, (Equals(0x00080016, (CT,)),)))
+    assert [of(row, SERIES) for row in answer.matches] == ["1.2.0", "1.2.1"]
+    assert answer.unmatched == (0x00080016,)
+    named = catalogue.awaited.search(Query(Level.IMAGE, (Equals(0x00080016, (CT,)), Equals(SOP, ("1.2.0.1",)))))
+    assert [of(row, SOP) for row in named.matches] == ["1.2.0.1"]
+
+
+def test_a_study_without_instances_has_no_modality(catalogue: Catalogue) -> None:
+    listed_as(catalogue, "")
+    answer = catalogue.awaited.search(Query(Level.STUDY, (Equals(MODALITIES, ("CT",)),)))
+    assert (list(answer.matches), answer.unmatched) == ([], ())
+
+
+def test_modalities_follow_what_the_source_lists_later(catalogue: Catalogue) -> None:
+    listed_as(catalogue, "", (CT, "CT"), (MR, "MR"))
+    listed_as(catalogue, "", (CT, "CT"))
+    (row,) = catalogue.awaited.search(Query(Level.STUDY)).matches
+    assert row.attributes[MODALITIES] == ("CT",)

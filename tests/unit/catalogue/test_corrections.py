@@ -108,6 +108,13 @@ def test_rejections_are_known_by_note_study_and_instance(catalogue: Catalogue) -
         catalogue.rejections.await_([awaited])
     assert catalogue.rejections.of_note("2.25.9") == ["d1"] and catalogue.rejections.of_note("2.25.8") == []
     assert catalogue.rejections.hidden("1.2") == {"1.2.1.1", "1.2.1.3"}
+    kept = catalogue.ledger_reader.held(
+        ["1.2.1.1", "1.2.1.2", "1.2.1.3"]
+    )  # what is hidden is kept: a migration misses none of it
+    assert {(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in kept} == {
+        ("1.2", "1.2.1", "1.2.1.1"),
+        ("1.2", "1.2.1", "1.2.1.2"),
+    }
     assert catalogue.rejections.awaited("1.2.1.3") == catalogue.rejections.awaited_of("2.25.9") == [awaited]
     assert catalogue.rejections.awaited_and_held() == []
     catalogue.record(entry("1.2.1.3", series="1.2.1", study="1.2", study_instance_uid="1.2"))

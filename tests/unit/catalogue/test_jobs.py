@@ -73,6 +73,28 @@ def test_a_worker_that_lost_its_lease_changes_nothing(catalogue: Catalogue) -> N
     assert catalogue.jobs.listed() == []
 
 
+def test_a_job_given_back_is_free_and_whoever_gave_it_back_has_lost_it(catalogue: Catalogue) -> None:
+    catalogue.jobs.add("copy", "x")
+    (job,) = catalogue.jobs.take(("copy",), 1, 3600.0, "ends")
+    assert catalogue.jobs.hand_back(job)
+    with pytest.raises(LeaseLost):
+        catalogue.jobs.renew(job, 60.0)
+    assert not catalogue.jobs.hand_back(job)
+    (again,) = catalogue.jobs.take(("copy",), 1, 3600.0, "next")
+    assert (again.attempts, again.fence > job.fence) == (1, True)
+    assert not catalogue.jobs.hand_back(job), "it is another one's now"
+    assert catalogue.jobs.hand_back(again, 3600.0)
+    assert keys(catalogue) == [], "not before its time"
+    catalogue.jobs.add("copy", "x")
+    (asked,) = catalogue.jobs.take(("copy",), 1, 60.0, "next")
+    catalogue.jobs.add("copy", "x", {"again": True})
+    assert catalogue.jobs.hand_back(asked)
+    (last,) = catalogue.jobs.take(("copy",), 1, 60.0, "next")
+    assert last.payload == {"again": True}
+    catalogue.jobs.done(last)
+    assert catalogue.jobs.listed() == [], "what was asked for meanwhile is done with it"
+
+
 def test_a_failed_job_waits_for_people_and_can_be_asked_for_again(catalogue: Catalogue) -> None:
     catalogue.jobs.add("copy", "x\x00\udcff")
     (job,) = catalogue.jobs.take(("copy",), 1, 60.0, "w")

@@ -73,7 +73,7 @@ def test_a_scope_sees_what_an_archive_of_that_alone_would_show(new_catalogue: Ne
     everything = some_archive(number)
     scope = of("radiology", "collection:board")
     with Catalogue.open(*new_catalogue("all"), DEPARTMENTS) as whole, Catalogue.open(*new_catalogue("part")) as part:
-        whole.record_all([(sent(one, department), {}) for one, department in everything])
+        whole.record_all([(sent(one, department), None, None) for one, department in everything])
         for one, department in everything:
             if set(DEPARTMENTS.labels(Source("dimse", TITLES[department]), "", one.attributes)) & set(scope.labels or ()):
                 part.record(sent(one, department))
@@ -96,7 +96,7 @@ def test_a_scope_sees_what_an_archive_of_that_alone_would_show(new_catalogue: Ne
 
 
 def test_pages_of_a_scope_join_to_the_whole_without_gaps(divided: Catalogue) -> None:
-    divided.record_all([(sent(one, department), {}) for one, department in some_archive(7)])
+    divided.record_all([(sent(one, department), None, None) for one, department in some_archive(7)])
     scope = of("radiology", "cardiology")
     whole = rows(divided, Level.STUDY, scope)
     paged: list[object] = []
@@ -111,7 +111,7 @@ def test_pages_of_a_scope_join_to_the_whole_without_gaps(divided: Catalogue) -> 
 
 
 def test_conditions_and_scope_hold_together(divided: Catalogue) -> None:
-    divided.record_all([(sent(one, department), {}) for one, department in some_archive(3)])
+    divided.record_all([(sent(one, department), None, None) for one, department in some_archive(3)])
     for level in (Level.STUDY, Level.SERIES, Level.IMAGE):
         query = Query(level, (Equals(0x00100020, ("P1",)),), scope=of("pathology"))
         found = [match.patient.patient_id for match in divided.search(query).matches]
@@ -141,18 +141,18 @@ def test_octets_that_a_second_department_delivers_are_seen_by_both(divided: Cata
 
 def test_new_rules_are_given_to_what_is_held(new_catalogue: NewCatalogue) -> None:
     settings = new_catalogue()
-    entries = [(sent(one, department), {}) for one, department in some_archive(1)]
+    entries = [(sent(one, department), None, None) for one, department in some_archive(1)]
     with Catalogue.open(*settings) as undivided:
         undivided.record_all(entries)  # type: ignore[arg-type]
     with Catalogue.open(*settings, DEPARTMENTS) as divided:
         assert rows(divided, Level.STUDY, of("radiology")) == []
         # Headers of these entries carry no attributes, so no collection applies.
-        labelled = sum(1 for one, _ in entries if one.source.name != "ELSEWHERE")
+        labelled = sum(1 for one, *_ in entries if one.source.name != "ELSEWHERE")
         assert divided.labelling.relabel_all() == labelled
         assert divided.labelling.relabel_all() == 0
         for department, title in TITLES.items():
             if department:
                 seen = rows(divided, Level.IMAGE, of(department))
-                assert len(seen) == sum(1 for one, _ in entries if one.source.name == title)
+                assert len(seen) == sum(1 for one, *_ in entries if one.source.name == title)
         counted = {one.label: one.instances for one in divided.labelling.counts()}
         assert counted == {department: len(rows(divided, Level.IMAGE, of(department))) for department in DEPARTMENTS.holds}

@@ -84,6 +84,14 @@ def test_a_study_is_known_as_awaited_until_it_was_moved(catalogue: Catalogue) ->
     assert not catalogue.ledger.move(study, StudyState.QUEUED, "w", "test")
 
 
+def test_what_holds_a_campaign_up_is_its_rate_as_long_as_that_is_waited_for(catalogue: Catalogue) -> None:
+    assert catalogue.throttle.load("c").bottleneck == ""
+    assert catalogue.throttle.reserve("c", 1000, 1.0) == 0.0
+    assert catalogue.throttle.reserve("c", 1, 1.0) > 0.0
+    assert catalogue.throttle.load("c").bottleneck == "limit (rate)"
+    assert catalogue.throttle.load("d").bottleneck == ""
+
+
 def test_exceptions_are_counted_retried_accepted_and_solved(catalogue: Catalogue) -> None:
     (study,) = listed(catalogue, ListedStudy("1.1", study_date="20200101"))
     instances = catalogue.ledger_reader.instances(study.pk)

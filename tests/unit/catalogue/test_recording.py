@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 
 import pytest
 
 from tests.unit.catalogue.catalogue_entries import changed, entry, found, values
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import NotFound
+from vna_core.domain.errors import NotFound, VnaError
 from vna_core.domain.identifiers import PatientKey
-from vna_core.domain.instance import Location
+from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.query import Equals, Level, Wildcard
 from vna_core.domain.transformation import Confidence, Finding, Transformation
@@ -51,7 +52,7 @@ def test_the_same_octets_again_are_a_duplicate_and_not_recorded(catalogue: Catal
 @pytest.mark.parametrize("classification", ["header", "pixel"])
 def test_other_octets_under_the_same_uid_are_a_version_and_a_conflict(catalogue: Catalogue, classification: str) -> None:
     first = catalogue.record(entry())
-    second = catalogue.record(entry(content="changed", second=1), {first.held.pk: classification})
+    second = catalogue.record(entry(content="changed", second=1), lambda held: {one.pk: classification for one in held})
     assert second.outcome is Outcome.CONFLICT
     assert [(held.version, held.current) for held in catalogue.versions("1.2.3.1.1")] == [(1, True), (2, False)]
     (conflict,) = catalogue.conflicts()
@@ -61,10 +62,29 @@ def test_other_octets_under_the_same_uid_are_a_version_and_a_conflict(catalogue:
 
 
 def test_another_encoding_of_the_same_content_is_kept_and_not_listed(catalogue: Catalogue) -> None:
-    first = catalogue.record(entry())
-    assert catalogue.record(entry(content="deflated", second=1), {first.held.pk: "encoding"}).outcome is Outcome.DUPLICATE
+    catalogue.record(entry())
+    assert (
+        catalogue.record(entry(content="deflated", second=1), lambda held: {one.pk: "encoding" for one in held}).outcome
+        is Outcome.DUPLICATE
+    )
     assert len(catalogue.versions("1.2.3.1.1")) == 2
     assert catalogue.conflicts() == []
+
+
+def test_what_was_recorded_meanwhile_is_compared_before_a_version_is_recorded(catalogue: Catalogue) -> None:
+    """Three versions in one call: each was compared before any was recorded."""
+    asked = list[list[str]]()
+
+    def compare(held: Sequence[HeldInstance]) -> dict[int, str]:
+        asked.append([one.original_sha256 for one in held])
+        return {one.pk: "encoding" if one.original_sha256 == second.original_sha256 else "header" for one in held}
+
+    first, second, third = (entry(content=f"version {number}", second=number) for number in range(3))
+    recorded = catalogue.record_all([(one, {}, compare) for one in (first, second, third)])
+    outcomes = [one.outcome for one in recorded if not isinstance(one, VnaError)]
+    assert outcomes == [Outcome.HELD, Outcome.CONFLICT, Outcome.DUPLICATE]
+    assert [one.classification for one in catalogue.conflicts()] == ["header"]
+    assert asked[-1] == [first.original_sha256, second.original_sha256]
 
 
 def test_the_same_uid_in_another_study_is_current_there_and_a_conflict(catalogue: Catalogue) -> None:
@@ -156,7 +176,7 @@ def test_padding_of_identifiers_means_nothing(catalogue: Catalogue) -> None:
     one = entry("1.1")
     catalogue.record(changed(one, patient=PatientKey("", "P1 ")))
     again = changed(one, sop_instance_uid="1.1\x00", study_instance_uid="1.2.3 ", original_sha256="0" * 64)
-    assert catalogue.record(again, {1: "header"}).held.version == 2
+    assert catalogue.record(again, lambda held: {one.pk: "header" for one in held}).held.version == 2
     assert len(catalogue.instances(sop="1.1 ")) == 1
 
 

@@ -14,13 +14,16 @@ from vna_core.domain.errors import InvalidRequest, PeerUnavailable
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.query import Between, Equals, Level, Query
 from vna_core.ports.pacs import PacsAdapter
-from vna_core.testing.hostile_pacs.faults import FAULTS, FaultPlan
+from vna_core.testing import phantoms
+from vna_core.testing.hostile_pacs import matching, server
+from vna_core.testing.hostile_pacs.faults import FAULTS, Face, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
 from vna_core.testing.hostile_pacs.population import HostileStudy, Population
 from vna_core.testing.hostile_pacs.server import HostilePacs
 from vna_pacs_dimse.adapter import DimseAdapter
 
 STUDY, DATE, NAME, ID = 0x0020000D, 0x00080020, 0x00100010, 0x00100020
+CLASS, CLASSES, COUNT = 0x00080016, 0x00080062, 0x00201208
 
 
 class Scene:
@@ -85,7 +88,9 @@ def test_the_same_seed_makes_the_same_and_another_seed_another() -> None:
         return [(study.fault, one.fault, one.sop_instance_uid) for study, one in population.truth()]
 
     assert made(3) == made(3) != made(4)
-    assert {fault for row in made(3) for fault in row[:2] if fault} >= set(FAULTS) - {"W8", "W10"}
+    assert {fault for row in made(3) for fault in row[:2] if fault} >= {
+        one.name for one in FAULTS.values() if Face.DIMSE in one.faces
+    } - {"W8", "W10"}
 
 
 def test_thousands_of_instances_are_cheap_and_every_target_has_one_fault() -> None:
@@ -196,6 +201,68 @@ def test_a_query_that_is_cancelled_may_end_in_an_abort() -> None:
         next(answers)
         del answers
         assert len(one.found()) >= 300
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[int]]]:
+    """Level and keys of every question from now on."""
+    questions: list[tuple[str, set[int]]] = []
+
+    def answers(population: Population, plan: FaultPlan, log: InjectionLog, level: str, keys: matching.Values) -> object:
+        questions.append((level, set(keys)))
+        return matching.answers(population, plan, log, level, keys)
+
+    monkeypatch.setattr(server, "answers", answers)
+    return questions
+
+
+def test_a_source_that_names_the_classes_of_a_study_is_not_asked_for_that_of_each_instance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with scene("none", studies=3) as one:
+        questions = asked(monkeypatch)
+        uid, study = next(iter(one.population.studies.items()))
+        listed = list(one.adapter.inventory(uid))
+        assert {found.sop_class_uid for found in listed} == {phantoms.CT} and len(listed) == len(study.instances)
+        assert not any(level == "IMAGE" and CLASS in keys for level, keys in questions)
+        questions.clear()
+        assert sorted(one.fetched(uid)) == sorted(truth(study))
+        assert [level for level, _ in questions] == ["STUDY"]
+
+
+def test_instances_of_several_classes_are_asked_for_theirs() -> None:
+    with scene("W19", studies=4) as one:
+        study = one.hit("W19")
+        listed = {found.sop_instance_uid: found.sop_class_uid for found in one.adapter.inventory(study.study_instance_uid)}
+        assert listed == {instance.sop_instance_uid: instance.sop_class_uid for instance in study.instances}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {CLASSES: ()},
+        {CLASSES: (phantoms.CT,)},
+        {CLASSES: (phantoms.CT,), COUNT: ("1",)},
+        {CLASSES: ("1.2.3",)},
+        {COUNT: ("1",)},
+        {COUNT: ("9999",)},
+        {COUNT: ("many",)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("listed_before", [False, True])
+def test_what_a_source_says_of_a_whole_study_is_not_believed_against_its_instances(
+    lie: dict[int, tuple[str, ...]], listed_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truthful = matching._rows
+    monkeypatch.setattr(
+        matching, "_rows", lambda study, level: ({**row, **(lie if level == "STUDY" else {})} for row in truthful(study, level))
+    )
+    with scene("W19,W3", studies=6) as one:
+        for uid, study in one.population.studies.items():
+            if listed_before:
+                assert {found.sop_instance_uid for found in one.adapter.inventory(uid)} == {sop for sop, _ in truth(study)}
+            came = one.fetched(uid) or one.fetched(uid)  # of a class that the source does not have nothing comes the first time
+            assert {sop for sop, _ in came} == {sop for sop, _ in truth(study)}
 
 
 @pytest.mark.parametrize("text", ["W99", "W1=2", "W1=x", "all,W1"])

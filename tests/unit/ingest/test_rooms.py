@@ -64,6 +64,33 @@ def test_other_octets_under_one_uid_are_kept_and_told_apart(
     assert current.sha256 == first.sha256
 
 
+def test_versions_that_arrive_together_are_told_apart_as_one_after_the_other_is(archive: SmallArchive) -> None:
+    offered = [ct(), ct(implicit=True), ct(PatientComments="later"), ct(PatientComments="later", implicit=True), ct(pixel=9)]
+    results = archive.pipeline.offer_all([archive.receive(octets) for octets in offered])
+    outcomes = [one.outcome for one in results if isinstance(one, IngestResult)]
+    assert outcomes == [Outcome.HELD, Outcome.DUPLICATE, Outcome.CONFLICT, Outcome.DUPLICATE, Outcome.CONFLICT]
+    assert sorted(one.classification for one in archive.catalogue.conflicts()) == ["header", "pixel"]
+    assert {archive.original(one) for one in archive.catalogue.versions(archive.offer(ct()).sop_instance_uid)} == set(offered)
+
+
+def test_versions_that_arrive_at_the_same_moment_are_compared_with_one_another(archive: SmallArchive) -> None:
+    offered = [ct(number, implicit=implicit) for number in range(1, 9) for implicit in (False, True)]
+    ready = threading.Barrier(len(offered))
+
+    def send(octets: bytes) -> None:
+        received = archive.receive(octets)
+        ready.wait()
+        archive.pipeline.offer(received)
+
+    threads = [threading.Thread(target=send, args=(octets,)) for octets in offered]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert archive.catalogue.conflicts() == []
+    assert archive.catalogue.statistics().versions == len(offered)
+
+
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
 @pytest.mark.parametrize("rows", [128, 20_000])
 def test_a_damaged_copy_is_healed_by_the_next_arrival_of_the_same_octets(archive: SmallArchive, damage: str, rows: int) -> None:

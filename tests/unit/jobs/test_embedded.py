@@ -126,6 +126,59 @@ def test_a_stopping_engine_tells_its_handlers_and_what_they_leave_is_done_later(
     assert [job.key for job in catalogue.jobs.take(("patient",), 1, 60.0, "next")] == ["x"]
 
 
+def test_a_job_left_as_it_is_at_the_stop_is_free_at_once_and_that_counts_as_no_attempt(catalogue: Catalogue) -> None:
+    begun = threading.Event()
+
+    def leaves(job: Job, running: Running) -> None:
+        begun.set()
+        wait_for(lambda: running.stopping)
+        raise LeaseLost("The worker ends.")
+
+    catalogue.jobs.add("leaves", "x")
+    one = work(catalogue, QUICK.model_copy(update={"lease": 3600.0}), leaves=leaves)
+    stop = threading.Event()
+    working = threading.Thread(target=EmbeddedEngine(one).run, args=(stop,))
+    working.start()
+    assert begun.wait(20)
+    assert catalogue.jobs.take(("leaves",), 1, 60.0, "next") == [], "it is leased for an hour"
+    stop.set()
+    working.join(20)
+    assert not working.is_alive()
+    assert [(job.key, job.attempts) for job in catalogue.jobs.take(("leaves",), 1, 60.0, "next")] == [("x", 1)]
+
+
+def test_a_job_whose_handler_reaches_no_safe_point_is_given_back_and_the_handler_has_lost_it(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vna_core.jobs.work.GRACE", 0.01)
+    monkeypatch.setattr("vna_core.jobs.work.LAST", 0.0)
+    begun, go_on, heard = threading.Event(), threading.Event(), threading.Event()
+
+    def deaf(job: Job, running: Running) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        try:
+            running.tell({})
+        except LeaseLost:
+            heard.set()
+            raise
+
+    catalogue.jobs.add("deaf", "x")
+    one = work(catalogue, QUICK.model_copy(update={"lease": 3600.0}), deaf=deaf)
+    stop = threading.Event()
+    working = threading.Thread(target=EmbeddedEngine(one).run, args=(stop,))
+    working.start()
+    assert begun.wait(20)
+    stop.set()
+    working.join(20)
+    (again,) = catalogue.jobs.take(("deaf",), 1, 60.0, "next")
+    assert (again.key, again.attempts) == ("x", 1)
+    go_on.set()
+    assert heard.wait(20)
+    wait_for(lambda: one.room == QUICK.threads)
+    assert catalogue.jobs.listed()[0].worker == "next", "what ends late changes nothing"
+
+
 def test_a_handler_whose_job_was_taken_over_hears_of_it(catalogue: Catalogue) -> None:
     heard: list[str] = []
 
@@ -142,3 +195,18 @@ def test_a_handler_whose_job_was_taken_over_hears_of_it(catalogue: Catalogue) ->
     work(catalogue, slow=slow).run_until_idle()
     assert heard == ["lease-lost"]
     assert catalogue.jobs.listed()[0].worker == "other"
+
+
+def test_an_engine_that_is_told_to_look_ends_before_its_next_look_is_due(catalogue: Catalogue) -> None:
+    ended = threading.Event()
+    waiting = EmbeddedEngine(work(catalogue, QUICK.model_copy(update={"poll": 3600.0}), one=lambda job, running: None), ended.set)
+    catalogue.jobs.add("one", "")
+    stop = threading.Event()
+    working = threading.Thread(target=waiting.run, args=(stop,))
+    working.start()
+    assert ended.wait(20)
+    wait_for(lambda: not catalogue.jobs.listed())
+    stop.set()
+    waiting.look()
+    working.join(20)
+    assert not working.is_alive()

@@ -24,6 +24,8 @@ from vna_core.migration.merkle import EMPTY, leaf, root_of
 
 pytest.importorskip("cryptography")
 ROWS = 23
+OPEN = 1200
+"""Entries of the worklist; more than the certificate itself names."""
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +42,49 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
         catalogue.ledger.end_instances(study, ends, "test")
         with catalogue.ledger.writing("c", "test") as writing:
             writing.except_("not-delivered", study.pk, instances[0].pk, "lost", instances[0].sop_instance_uid)
+            for number in range(OPEN):
+                writing.except_("stale-header", study.pk + 1 + number, detail=f"number {number}")
+            writing.except_("quarantined", study.pk, instances[1].pk, "cut short")
+        (empty,) = catalogue.ledger_reader.exceptions("c", reason="quarantined")
+        catalogue.ledger.close_exceptions("c", [empty.pk], "accepted", "somebody", "was empty in the old PACS too")
         document = issue(catalogue, "c", folder / "certificate", folder / "keys" / "key.pem", "rules-1")
     assert document["totals"]["held"] == ROWS - 1 and document["totals"]["missing"] == 1
-    assert document["exceptions"]["named"][0]["reason"] == "not-delivered"
+    told = document["exceptions"]
+    assert told["named"][0]["reason"] == "not-delivered"
+    assert [(one["note"], one["closed_by"]) for one in told["named"] if one["state"] == "accepted"] == [
+        ("was empty in the old PACS too", "somebody")
+    ]
+    assert (told["rows"], len(told["named"]) + told["not_named"]) == (OPEN + 2, OPEN + 2)
     assert (folder / "keys" / "key.pem").stat().st_mode & 0o077 == 0
     yield folder / "certificate", document["public_key"]
 
 
-def rows_of(folder: Path) -> list[bytes]:
-    with (folder / "ledger.jsonl.zst").open("rb") as file:
+def rows_of(folder: Path, name: str = "ledger") -> list[bytes]:
+    with (folder / f"{name}.jsonl.zst").open("rb") as file:
         return zstandard.ZstdDecompressor().stream_reader(file).read().splitlines()
 
 
-def with_rows(evidence: Path, rows: list[bytes], folder: Path) -> Path:
+def with_rows(evidence: Path, rows: list[bytes], folder: Path, name: str = "ledger") -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(evidence, folder)
-    (folder / "ledger.jsonl.zst").write_bytes(zstandard.compress(b"".join(row + b"\n" for row in rows)))
+    (folder / f"{name}.jsonl.zst").write_bytes(zstandard.compress(b"".join(row + b"\n" for row in rows)))
     return folder
 
 
 def test_an_untouched_ledger_holds(evidence: tuple[Path, str]) -> None:
     found = check(*evidence)
-    assert found.holds and found.checked == ROWS
+    assert found.holds and found.checked == ROWS + OPEN + 2
+
+
+def test_an_altered_or_removed_exception_is_named(evidence: tuple[Path, str], tmp_path: Path) -> None:
+    """Also one that the certificate itself does not name."""
+    rows = rows_of(evidence[0], "exceptions")
+    assert b"number 1100" in rows[1101]
+    changed = [*rows[:1101], rows[1101].replace(b"open", b"solved"), *rows[1102:]]
+    found = check(with_rows(evidence[0], changed, tmp_path / "a", "exceptions"), evidence[1])
+    assert (found.exceptions, found.rows, found.holds, found.totals) == ((1102,), (), False, False)
+    found = check(with_rows(evidence[0], rows[:-1], tmp_path / "b", "exceptions"), evidence[1])
+    assert found.exceptions == (OPEN + 2,) and not found.holds
 
 
 @settings(max_examples=60, deadline=None)

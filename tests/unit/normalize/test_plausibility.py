@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pydicom
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.unit.normalize.handmade import (
     assert_reversible_and_stable,
@@ -17,6 +22,8 @@ from tests.unit.normalize.handmade import (
     rules,
     sequence,
 )
+from vna_core.ingest.normalize import pixel_order
+from vna_core.testing import phantoms
 
 SPACING, ORIENTATION, SLOPE = 0x00280030, 0x00200037, 0x00281053
 
@@ -91,3 +98,19 @@ def test_images_noise_and_flat_areas_are_not_taken_for_the_other_byte_order() ->
     steps = np.where(np.arange(32) % 2, 0xFFFF, 0).astype("<u2") * np.ones((32, 1), "<u2")
     for samples in (ramp, noise, np.full((32, 32), 0x1234, "<u2"), steps):
         assert "E23" not in noticed(offer(image(samples)))
+
+
+@given(st.binary(min_size=128, max_size=512).map(lambda octets: octets[: len(octets) & ~1]))
+@example((np.arange(256) * 255).astype("<u2").tobytes())
+@example(np.tile(np.array([-1, 0], "<i2"), 64).tobytes())
+def test_samples_that_are_told_to_be_smooth_without_computing_are(octets: bytes) -> None:
+    smaller = (np.frombuffer(octets, "<i2") // 32).tobytes()
+    for samples in (octets, smaller):
+        for kind in ("<u2", "<i2"):
+            step = np.abs(np.diff(np.frombuffer(samples, kind).astype(np.int32))).mean()
+            assert step < pixel_order._ROUGH or not pixel_order._surely_smooth(samples)
+
+
+def test_an_ordinary_image_is_told_to_be_smooth_without_computing() -> None:
+    image = pydicom.dcmread(io.BytesIO(phantoms.ct(1, 512, 512))).PixelData
+    assert pixel_order._surely_smooth(image[:1024])

@@ -89,6 +89,23 @@ def test_answers_to_a_search_that_are_none(octets: bytes, error: type[PeerError]
         list(dicomweb(port).find(Query(Level.STUDY)))
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b'[{"0020000D": {"vr": "UI", "Value": ["2.25.1"]}, "00081030": {"vr": "LO", "Value": ["\\ud800"]}}]',
+        b'\xef\xbb\xbf[{"0020000D": {"vr": "UI", "Value": ["2.25.1"]}}]',
+        '[{"0020000D": {"vr": "UI", "Value": ["2.25.1"]}}]'.encode("utf-16"),
+        b'[{"0020000D": {"vr": "UI", "Value": ["2.25.1"]}, "00281050": {"vr": "DS", "Value": [NaN]}}]',
+        b'[{"0020000D": {"vr": "UI", "Value": ["2.25.1"]}, "0020000D": {"vr": "UI", "Value": ["2.25.1"]}}]',
+    ],
+    ids=["half-a-pair", "mark", "utf-16", "nan", "twice"],
+)
+def test_json_that_is_written_oddly_is_read_all_the_same(octets: bytes) -> None:
+    with speaking(lambda _: answer(octets)) as port:
+        (found,) = dicomweb(port).find(Query(Level.STUDY, limit=1))
+    assert found["0020000D"]["Value"] == ["2.25.1"]
+
+
 def test_a_source_that_gives_the_same_page_for_ever_is_told_as_capped() -> None:
     with speaking(lambda _: answer(json.dumps([study(1), study(2)]).encode())) as port, pytest.raises(AnswerCapped):
         list(dicomweb(port).find(Query(Level.STUDY)))

@@ -18,6 +18,8 @@ from queue import Empty, LifoQueue
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlencode
 
+from pydantic_core import from_json
+
 from vna_core.domain.deadline import Deadline, seconds_left
 from vna_core.domain.errors import ConfigurationError, LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable
 
@@ -159,10 +161,7 @@ class WebClient:
             raw = answer.whole()
         if not raw.strip():
             return None, answer
-        try:
-            return json.loads(raw), answer
-        except (ValueError, RecursionError) as error:
-            raise PeerError("The source answered with something that is no JSON document.") from error
+        return _document(raw), answer
 
     @contextlib.contextmanager
     def request(
@@ -241,6 +240,17 @@ class WebClient:
             if self._context is None:
                 return http.client.HTTPConnection(self._host, self._port), True
             return http.client.HTTPSConnection(self._host, self._port, context=self._context), True
+
+
+def _document(raw: bytes) -> Any:
+    """A JSON document. Raises PeerError for what is none."""
+    with contextlib.suppress(ValueError):
+        return from_json(raw)
+    # What the quick reader refuses may be JSON: half a surrogate pair, or an encoding that is found out.
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise PeerError("The source answered with something that is no JSON document.") from error
 
 
 def authorization(address: SplitResult, token: str, user: str, password: str) -> dict[str, str]:

@@ -5,11 +5,14 @@ The key is the row itself as the catalogue just read it, so nothing here can be 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from vna_core.catalogue import Match
 from vna_core.dicom.json_header import encode_attributes
@@ -80,6 +83,8 @@ def row_of(match: Match, names: frozenset[int] | None, base: str, available: str
 
 def octets(value: Any) -> bytes:
     """JSON as it is sent."""
+    with contextlib.suppress(PydanticSerializationError):  # half a surrogate pair, which only an escape sequence can say
+        return to_json(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

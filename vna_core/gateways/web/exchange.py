@@ -33,6 +33,8 @@ BREAK_GLASS: Final = "break-glass"
 """Query parameter with the reason for breaking the glass."""
 BATCH: Final = 1 << 21
 """Octets of an answer that are made in one go; as many again are read ahead."""
+_FIRST: Final = 1 << 18
+"""Octets that are made before the first are sent; each batch behind is twice as large, so that nobody waits long for the beginning."""
 
 
 class ClientGone(Exception):
@@ -228,14 +230,16 @@ class Exchange:
         failure later ends the connection before the announced end, which no client takes for a whole answer.
         """
         loop = asyncio.get_running_loop()
-        piece = await loop.run_in_executor(self._pace.threads, _next, pieces)
+        size_of_batch = _FIRST
+        piece = await loop.run_in_executor(self._pace.threads, _next, pieces, size_of_batch)
         await self._begin(status, media_type, size, headers)
         try:
             if self.method == "HEAD":
                 piece = b""
             first = True
             while piece:
-                ahead = loop.run_in_executor(self._pace.threads, _next, pieces)
+                size_of_batch = min(2 * size_of_batch, BATCH)
+                ahead = loop.run_in_executor(self._pace.threads, _next, pieces, size_of_batch)
                 try:
                     await self._piece(piece, watch=not first)
                     first = False
@@ -278,14 +282,14 @@ class Exchange:
             continue
 
 
-def _next(pieces: Iterator[bytes | memoryview]) -> bytes:
-    """The next piece that is worth a hand-over to a thread and one to the server: each costs more than joining; empty at the end."""
+def _next(pieces: Iterator[bytes | memoryview], least: int) -> bytes:
+    """The next `least` octets or more, worth a hand-over to a thread and one to the server: each costs more than joining; empty at the end."""
     batch: list[bytes | memoryview] = []
     size = 0
     for piece in pieces:
         batch.append(piece)
         size += len(piece)
-        if size >= BATCH:
+        if size >= least:
             break
     return batch[0] if len(batch) == 1 and isinstance(batch[0], bytes) else b"".join(batch)
 

@@ -2,5 +2,6 @@
 
 It holds thousands of phantom instances as numbers and makes their octets when they are asked for.
 
-Its parts: `faults` (what can be wrong, and with whom), `population` (what it holds), `server` (its DIMSE face), `injection_log`.
+Its parts: `faults` (what can be wrong, and with whom), `population` (what it holds), `server` (its DIMSE face), `web_server` (its
+DICOMweb face), `injection_log`.
 """

@@ -19,6 +19,17 @@ class Target(StrEnum):
     INSTANCE = "instance"
 
 
+class Face(StrEnum):
+    """How the source is spoken to."""
+
+    DIMSE = "dimse"
+    WEB = "web"
+    """DICOMweb."""
+
+
+BOTH: Final = frozenset(Face)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One kind of misbehaviour.
@@ -27,12 +38,24 @@ class Fault:
     ----------
     transient
         Done only the first time that its target is asked for; asking again cures it.
+    faces
+        Where it can be met.
     """
 
     name: str
     target: Target
     transient: bool
     summary: str
+    faces: frozenset[Face] = BOTH
+
+    @property
+    def only(self) -> str:
+        """The one face that it can be met on; empty when that is every one."""
+        return "" if self.faces == BOTH else next(iter(self.faces)).value
+
+
+_DIMSE: Final = frozenset((Face.DIMSE,))
+_WEB: Final = frozenset((Face.WEB,))
 
 
 FAULTS: Final[Mapping[str, Fault]] = {
@@ -41,10 +64,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Fault("W1", Target.INSTANCE, False, "a new SOP Instance UID on every retrieval, the old one in a private element"),
         Fault("W2", Target.INSTANCE, False, "an instance of another study bears the same SOP Instance UID over other pixels"),
         Fault("W3", Target.STUDY, False, "the study is answered three times in one query"),
-        Fault("W4", Target.STUDY, True, "success is reported before the end: C-MOVE goes on sending, C-GET leaves the rest out"),
-        Fault("W5", Target.STUDY, False, "the answers of a retrieval carry no counts of sub-operations"),
+        Fault(
+            "W4",
+            Target.STUDY,
+            True,
+            "success is reported before the end: C-MOVE goes on sending, C-GET and WADO-RS leave the rest out",
+        ),
+        Fault("W5", Target.STUDY, False, "the answers of a retrieval carry no counts of sub-operations", _DIMSE),
         Fault("W6", Target.STUDY, True, "a retrieval is never answered"),
-        Fault("W7", Target.STUDY, True, "the association is aborted in the middle of a retrieval"),
+        Fault("W7", Target.STUDY, True, "the association or connection is broken off in the middle of a retrieval"),
         Fault("W8", Target.SOURCE, False, "queries stop after some answers and report success"),
         Fault("W9", Target.STUDY, False, "Study Date is empty, 1900 or no date"),
         Fault("W10", Target.STUDY, False, "the study has no images: an order made it"),
@@ -53,14 +81,30 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Fault("W13", Target.STUDY, False, "name and ID of the patient were corrected in the database, not in the files"),
         Fault("W14", Target.INSTANCE, False, "a code string that is too long, a date that is none, a missing type 1 element"),
         Fault("W15", Target.INSTANCE, False, "the data set is encoded otherwise than its transfer syntax says"),
-        Fault("W16", Target.INSTANCE, False, "a private SOP class, left out without a word where it was not negotiated"),
-        Fault("W17", Target.STUDY, True, "the medium is offline: refused for now (A702), there the next time"),
+        Fault("W16", Target.INSTANCE, False, "a private SOP class, left out without a word where it was not negotiated", _DIMSE),
+        Fault("W17", Target.STUDY, True, "the medium is offline: refused for now (A702, HTTP 503), there the next time"),
         Fault("W18", Target.STUDY, False, "the files carry an accession number of another order"),
         Fault("W19", Target.STUDY, False, "laterality is corrected by a presentation state only"),
         Fault("W20", Target.INSTANCE, True, "some bits of the pixel data are flipped on the way"),
+        Fault("H1", Target.SOURCE, False, "pages are not turned: whatever the offset, the first page comes", _WEB),
+        Fault("H2", Target.SOURCE, False, "behind the last page comes the first one again, for ever", _WEB),
+        Fault("H3", Target.SOURCE, False, "X-Total-Count names another number of answers than there are", _WEB),
+        Fault("H4", Target.SOURCE, False, "pages are shorter than asked for, with a Warning 299 that there are more", _WEB),
+        Fault("H5", Target.SOURCE, False, "queries stop after some answers; a Warning 299 tells that there are more", _WEB),
+        Fault("H6", Target.SOURCE, True, "a further page is answered with 200 and an empty body", _WEB),
+        Fault("H7", Target.INSTANCE, False, "an instance of another study is answered in its place", _WEB),
+        Fault("H8", Target.STUDY, False, "every part of an answer comes twice", _WEB),
+        Fault("H9", Target.STUDY, True, "an answer ends before its closing boundary, at the length that it said", _WEB),
+        Fault("H10", Target.STUDY, True, "a retrieval is answered with 200 and an empty body", _WEB),
+        Fault("H11", Target.STUDY, True, "the list of instances is answered with 200 and an empty body", _WEB),
+        Fault("H12", Target.STUDY, True, "the list of instances is cut short", _WEB),
+        Fault("H13", Target.STUDY, False, "Number of Study Related Instances tells more than there are", _WEB),
     )
 }
 """Every kind by its name."""
+
+IN_FILES: Final = frozenset(("W12", "W13", "W18"))
+"""Faults of a study that lie in its files: told of every instance that is delivered."""
 
 DEFAULT_RATE: Final = 0.05
 
@@ -74,7 +118,7 @@ class FaultPlan:
     rates
         Kind to the share of targets it is done to (of the source as a whole: whether at all).
     cap
-        Answers after which W8 stops a query.
+        Answers after which W8 and H5 stop a query.
     """
 
     seed: int
@@ -82,12 +126,13 @@ class FaultPlan:
     cap: int = 50
 
     @classmethod
-    def parse(cls, seed: int, text: str, cap: int = 50) -> FaultPlan:
-        """From ``all``, ``none``, ``W1,W20`` or ``W1=0.1,W20=0.02``. Raises InvalidRequest."""
+    def parse(cls, seed: int, text: str, cap: int = 50, face: Face = Face.DIMSE) -> FaultPlan:
+        """From ``all``, ``none``, ``W1,W20`` or ``W1=0.1,W20=0.02``. Raises InvalidRequest, also for what `face` cannot play."""
+        known = [one.name for one in FAULTS.values() if face in one.faces]
         if text.strip().lower() in ("none", ""):
             return cls(seed, {}, cap)
         if text.strip().lower() == "all":
-            return cls(seed, dict.fromkeys(FAULTS, DEFAULT_RATE), cap)
+            return cls(seed, dict.fromkeys(known, DEFAULT_RATE), cap)
         rates: dict[str, float] = {}
         for part in text.split(","):
             name, _, rate = part.strip().partition("=")
@@ -95,13 +140,19 @@ class FaultPlan:
                 rates[name.upper()] = float(rate) if rate else DEFAULT_RATE
             except ValueError as error:
                 raise InvalidRequest(f"{part!r}: the rate of a fault is a number from 0 to 1.") from error
-            if name.upper() not in FAULTS or not 0 <= rates[name.upper()] <= 1:
-                raise InvalidRequest(f"{part!r} is no fault with a rate from 0 to 1. Faults: {', '.join(FAULTS)}.")
+            if name.upper() not in known or not 0 <= rates[name.upper()] <= 1:
+                raise InvalidRequest(f"{part!r} is no fault with a rate from 0 to 1. Faults: {', '.join(known)}.")
         return cls(seed, rates, cap)
 
     def plays(self, name: str) -> bool:
         """Whether a kind is played at all."""
         return self.rates.get(name, 0.0) > 0.0
+
+    @property
+    def of_source(self) -> str:
+        """The one kind that the source as a whole plays; several named together would hide one another."""
+        names = [name for name in self.rates if FAULTS[name].target is Target.SOURCE and self.plays(name)]
+        return random.Random(f"{self.seed}:source").choice(names) if names else ""
 
     def assigned(self, target: Target, names: Sequence[str]) -> dict[str, str]:
         """Target names to the one kind of fault done to each; what is not named is left alone.

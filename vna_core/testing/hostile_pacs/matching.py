@@ -1,4 +1,4 @@
-"""How the source answers C-FIND, apart from every reader of the archive."""
+"""How the source answers queries, apart from every reader of the archive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from vna_core.testing.hostile_pacs.population import HostileInstance, HostileStu
 
 Values = Mapping[int, tuple[str, ...]]
 STUDY, SERIES, SOP, CLASS, DATE, PATIENT_ID = 0x0020000D, 0x0020000E, 0x00080018, 0x00080016, 0x00080020, 0x00100020
+CLASSES_IN_STUDY = 0x00080062
 _HIDDEN_UNLESS = (STUDY, PATIENT_ID)
 """Keys by which a study of W11 is found after all."""
 
@@ -25,12 +26,12 @@ def answers(
             log.add(Injection("W11", study.study_instance_uid, detail="left out of an answer"))
             continue
         for _ in range(3 if study.fault == "W3" and level == "STUDY" else 1):
-            if plan.plays("W8") and given >= plan.cap:
+            if plan.of_source == "W8" and given >= plan.cap:
                 log.add(Injection("W8", detail=f"stopped after {given} answers"))
                 return
             given += 1
             yield answer
-        if study.fault in ("W3", "W9", "W10", "W13") and level == "STUDY":
+        if study.fault in ("W3", "W9", "W10", "W13", "H13") and level == "STUDY":
             log.add(
                 Injection(study.fault, study.study_instance_uid, detail=f"date {study.date!r}" if study.fault == "W9" else "")
             )
@@ -60,9 +61,9 @@ def _rows(study: HostileStudy, level: str) -> Iterator[dict[int, tuple[str, ...]
     above = {**patient, STUDY: (study.study_instance_uid,), DATE: (study.date,), 0x00080050: (study.accession,)}
     modalities = tuple(sorted({_modality(one) for one in study.instances}))
     above |= {0x00080030: ("101500",), 0x00080061: modalities, 0x00201206: (str(len(series)),)}
-    above |= {0x00201208: (str(len(study.instances)),)}
+    above |= {0x00201208: (str(len(study.instances) + (3 if study.fault == "H13" else 0)),)}
     if level == "STUDY":
-        yield above
+        yield {**above, CLASSES_IN_STUDY: tuple(sorted({one.sop_class_uid for one in study.instances}))}
     elif level == "SERIES":
         for uid, first in series.items():
             count = sum(one.series_instance_uid == uid for one in study.instances)

@@ -10,7 +10,7 @@ from typing import Final
 
 from vna_core.testing import phantom_writer as write
 from vna_core.testing import phantoms
-from vna_core.testing.hostile_pacs.faults import FaultPlan, Target
+from vna_core.testing.hostile_pacs.faults import Face, FaultPlan, Target
 
 _SIDE: Final = 8
 """Rows and columns of an image."""
@@ -35,6 +35,11 @@ class HostileInstance:
     sop_instance_uid: str
     sop_class_uid: str = phantoms.CT
     fault: str = ""
+
+
+def as_file(sop_class_uid: str, sop_instance_uid: str, data_set: bytes) -> bytes:
+    """A data set as a Part 10 file that says Explicit VR Little Endian."""
+    return write.part10(write.file_meta(sop_class_uid, sop_instance_uid, write.EXPLICIT_LITTLE), data_set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +80,12 @@ class HostileStudy:
             return write.data_set(sorted(elements, key=lambda element: element[0]))
         return write.data_set([*elements, (0x7FE00010, "OW", phantoms.pixels(one.number, _SIDE, _SIDE))])
 
-    def digest(self, one: HostileInstance) -> str:
-        """SHA-256 of the data set as stored."""
-        return hashlib.sha256(self.data_set(one)).hexdigest()
+    def digest(self, one: HostileInstance, face: Face = Face.DIMSE) -> str:
+        """SHA-256 of what a face delivers when it does not lie: the data set, or over DICOMweb the file."""
+        octets = self.data_set(one)
+        return hashlib.sha256(
+            octets if face is Face.DIMSE else as_file(one.sop_class_uid, one.sop_instance_uid, octets)
+        ).hexdigest()
 
 
 class Population:

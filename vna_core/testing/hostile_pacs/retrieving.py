@@ -14,7 +14,7 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.errors import PeerError
 from vna_core.testing.hostile_pacs.alteration import altered
-from vna_core.testing.hostile_pacs.faults import FAULTS, FaultPlan
+from vna_core.testing.hostile_pacs.faults import FAULTS, IN_FILES, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import Injection, InjectionLog
 from vna_core.testing.hostile_pacs.matching import SERIES, SOP, STUDY
 from vna_core.testing.hostile_pacs.population import HostileInstance, HostileStudy, Population
@@ -22,8 +22,6 @@ from vna_core.testing.hostile_pacs.population import HostileInstance, HostileStu
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
 _NO_SUCH_DESTINATION: Final = 0xA801
 _OUT_OF_RESOURCES: Final = 0xA702
-_TOLD_ON_DELIVERY: Final = frozenset(("W12", "W13", "W18"))
-"""Faults of a study that lie in its files: told of every instance that is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +170,7 @@ class Retrieving:
         with self._lock:
             dice = random.Random(self._dice.random())
         octets, said, detail = altered(study, one, fault, dice)
-        if fault and fault not in ("W16", "W19") or study.fault in _TOLD_ON_DELIVERY:
+        if fault and fault not in ("W16", "W19") or study.fault in IN_FILES:
             named = fault or study.fault
             self._log.add(Injection(named, study.study_instance_uid, one.sop_instance_uid, detail or str(dict(study.filed))))
         elif fault:

@@ -170,6 +170,8 @@ def _instances() -> None:
         ["study_fk", "series_instance_uid", "sop_instance_uid"],
         unique=True,
     )
+    for column in ("series_instance_uid", "sop_instance_uid"):
+        op.create_index(f"ix_migration_instances_{column}", "migration_instances", [column])
 
 
 def _inventories() -> None:
@@ -257,6 +259,7 @@ def _studies() -> None:
         sa.Column("study_description", TEXT, server_default="", nullable=False),
         sa.Column("name_folded", TEXT, server_default="", nullable=False),
         sa.Column("newest", TEXT, server_default="", nullable=False),
+        sa.Column("unknown_modalities", sa.Integer(), server_default="2", nullable=False),
         sa.Column("awaited", sa.Integer(), server_default="1", nullable=False),
         sa.Column("told_instances", sa.BigInteger(), server_default="-1", nullable=False),
         sa.Column("fingerprint", SHORT, server_default="", nullable=False),
@@ -270,12 +273,18 @@ def _studies() -> None:
         sa.Column("instances", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("updated_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_migration_studies")),
-        comment="One row per campaign and study. `told_instances`: what the source counts, -1 where it does not say. `instances_inventory`: the last inventory for which its instances are known. `awaited`: 1 while its state is one of a study not yet moved. `newest`: date and time, made for sorting. `name_folded`: the name without case and accents, or `=` and all its groups where it has several.",
+        comment="One row per campaign and study. `told_instances`: what the source counts, -1 where it does not say. `instances_inventory`: the last inventory for which its instances are known. `awaited`: 1 while its state is one of a study not yet moved. `newest`: date and time, made for sorting. `name_folded`: the name without case and accents, or `=` and all its groups where it has several. `unknown_modalities`: 1 where those of some series are not known, 2 those of the study.",
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_migration_studies_accession_number"), "migration_studies", ["accession_number"], unique=False)
     op.create_index(
         op.f("ix_migration_studies_awaited_name_folded"), "migration_studies", ["awaited", "name_folded"], unique=False
+    )
+    op.create_index(
+        op.f("ix_migration_studies_awaited_unknown_modalities"),
+        "migration_studies",
+        ["awaited", "unknown_modalities"],
+        unique=False,
     )
     op.create_index(
         op.f("ix_migration_studies_awaited_newest_pk"), "migration_studies", ["awaited", "newest", "pk"], unique=False

@@ -1,0 +1,26 @@
+"""The data folder: made on first use, and an error of the configuration where that cannot be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vna_core.domain.errors import ConfigurationError
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make the folder and those above it where they are missing. May be called again.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no folder, cannot be made, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "there is a file of this name" if isinstance(error, FileExistsError) else os.strerror(error.errno or 0)
+        raise ConfigurationError(f"{folder} cannot be the data folder: {reason}. Give another one.", setting="data") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        message = f"{folder} cannot be the data folder: it cannot be written by this user. Give another one, or change its owner."
+        raise ConfigurationError(message, setting="data")
