@@ -164,7 +164,7 @@ class AzureStore(Store):
             page, marker = self._client.call(self._page(self._prefix + prefix, marker))
             for found in page:
                 key = str(found.name).removeprefix(self._prefix)
-                if key > after:
+                if key > after and not key.endswith("/"):  # a folder that somebody made is no object of ours
                     yield StoredObject(key, int(found.size), None, found.last_modified)
             if not marker:
                 return

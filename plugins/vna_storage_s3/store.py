@@ -196,6 +196,8 @@ class S3Store(Store):
         listed = in_order if self._findings.ordered else by_folders
         for found in listed(self._client, self._prefix + prefix, self._prefix + after if after else ""):
             key = str(found["Key"]).removeprefix(self._prefix)
+            if not key or key.endswith("/"):  # a folder that somebody made, or that was emptied: no object of ours
+                continue
             yield StoredObject(key, int(found["Size"]), None, _utc(found.get("LastModified")))
 
     # -- the rest ---------------------------------------------------------------------------------------------------------

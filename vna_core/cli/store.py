@@ -14,7 +14,6 @@ from vna_core.bootstrap import configured_stores
 from vna_core.catalogue import Catalogue
 from vna_core.cli.options import AsJson, Config, Data, archive_for, print_json, settings_of
 from vna_core.configuration import Settings
-from vna_core.configuration.data_folder import make_data_folder
 from vna_core.domain.errors import NotFound, VnaError
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.storage import Store
@@ -95,7 +94,6 @@ def replace(
 def _known(settings: Settings) -> Iterator[tuple[Catalogue, Plugins]]:
     plugins = Plugins()
     plugins.load()
-    make_data_folder(settings.data)
     with Catalogue.open(settings.catalogue, settings.data) as catalogue:
         yield catalogue, plugins
 
