@@ -22,6 +22,7 @@ from pydicom.uid import UID
 
 import vna_core
 from vna_core.bootstrap import open_archive
+from vna_core.bootstrap_federation import open_federation
 from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import Settings, section_inside
@@ -282,10 +283,17 @@ ROUTE_MEANINGS = {
 """What routes do whose handler serves several, by name; the others are described by their handler."""
 
 
+def _first_sentence(handler: object) -> str:
+    return (inspect.getdoc(type(handler)) or "").split("\n\n")[0].replace("``", "`")
+
+
 def routes() -> list[tuple[str, str, str, str]]:
     """Method, path, what whoever asks must be allowed to do, and first sentence of every route."""
     found = []
-    with tempfile.TemporaryDirectory() as folder, open_archive(Settings(data=Path(folder))) as archive:
+    meanings = dict(ROUTE_MEANINGS)
+    member = {"members": {"member": {"url": "dicomweb+http://127.0.0.1/dicom-web"}}}
+    settings = Settings.model_validate({"data": "vna-data", "federation": member})
+    with tempfile.TemporaryDirectory() as folder, open_archive(settings.model_copy(update={"data": Path(folder)})) as archive:
         web = create_app(
             archive.settings,
             archive.pipeline,
@@ -294,12 +302,13 @@ def routes() -> list[tuple[str, str, str, str]]:
             archive.renderer,
             archive.transcoder,
             archive.stores,
+            federation=open_federation(archive),
         )
         for route in web.routes:
             handler = route.endpoint.handler if isinstance(route.endpoint, Endpoint) else route.endpoint  # type: ignore[attr-defined]
-            described = ROUTE_MEANINGS.get(route.name) or (inspect.getdoc(type(handler)) or "").split("\n\n")[0].replace(
-                "``", "`"
-            )  # type: ignore[attr-defined]
+            described = meanings.get(route.name) or _first_sentence(handler)  # type: ignore[attr-defined]
+            # Routes of the federation are made after those of this archive, of which they do the same for all members.
+            meanings.setdefault(f"federated-{route.name}", f"{described.rstrip('.')}; of all members.")  # type: ignore[attr-defined]
             for method in sorted(set(route.methods or ()) - {"HEAD"}):  # type: ignore[attr-defined]
                 needs = (route.endpoint.needs or "") if isinstance(route.endpoint, Endpoint) else ""  # type: ignore[attr-defined]
                 found.append((method, public_path(route.path), str(needs), described))  # type: ignore[attr-defined]

@@ -40,7 +40,7 @@ def open_federation(archive: Archive) -> Federation | None:
     return Federation(
         settings.federation,
         members,
-        FederatedQuery(members, settings.federation, archive.catalogue.identity),
+        FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections),
         Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory),
         retriever,
         Egress(settings.egress, retriever, archive.transcoder),

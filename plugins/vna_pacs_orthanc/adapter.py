@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -92,20 +91,17 @@ class OrthancAdapter(PacsAdapter):
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`."""
-        found = self._finder.instances(study_instance_uid, None, deadline)
-        while piece := list(itertools.islice(found, self._options.page)):
-            classes = self._finder.sop_classes(piece, deadline)
-            for one in piece:
-                digest = self._files.digest(one.identifier, deadline) if self._options.digests else ""
-                yield InventoriedInstance(
-                    study_instance_uid,
-                    one.series_instance_uid,
-                    one.sop_instance_uid,
-                    classes.get(one.identifier, ""),
-                    f"md5:{digest}" if digest else "",
-                    one.size,
-                    one.modality,
-                )
+        for one in self._finder.instances(study_instance_uid, None, deadline):
+            digest = self._files.digest(one.identifier, deadline) if self._options.digests else ""
+            yield InventoriedInstance(
+                study_instance_uid,
+                one.series_instance_uid,
+                one.sop_instance_uid,
+                one.sop_class_uid,
+                f"md5:{digest}" if digest else "",
+                one.size,
+                one.modality,
+            )
 
     def fetch(
         self,

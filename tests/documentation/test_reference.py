@@ -14,11 +14,17 @@ import pytest
 from pydantic import BaseModel
 
 from vna_core.bootstrap import open_archive
+from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.application import app
 from vna_core.configuration import Settings
+from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.errors import VnaError
+from vna_core.federation.members import Outcome
+from vna_core.gateways.dicomweb import federated
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
+from vna_core.gateways.dimse.federated import INCOMPLETE
+from vna_core.gateways.federated_rows import COUNTS_OF, CREATOR, DECISIONS, DISAGREEMENTS, SOURCES
 from vna_core.ingest.normalize import container, encoding, identifiers
 from vna_core.ingest.normalize.rule_book import RULE_BOOK
 from vna_core.metering.metrics import METRICS
@@ -162,13 +168,28 @@ def test_every_rule_id_that_the_code_names_is_documented() -> None:
 
 def test_every_route_is_documented(tmp_path: Path) -> None:
     text = page("http-api")
-    with open_archive(Settings(data=tmp_path)) as archive:
-        web = create_app(archive.settings, archive.pipeline, archive.catalogue, archive.retriever, archive.renderer)
+    member = {"members": {"member": {"url": "dicomweb+http://127.0.0.1/dicom-web"}}}
+    with open_archive(Settings.model_validate({"data": tmp_path, "federation": member})) as archive:
+        federation = open_federation(archive)
+        web = create_app(
+            archive.settings, archive.pipeline, archive.catalogue, archive.retriever, archive.renderer, federation=federation
+        )
         web.close()
         paths = [re.sub(r":\w+\}", "}", route.path) for route in web.routes]  # type: ignore[attr-defined]
-    assert len(paths) > 30
+    assert len(paths) > 30 and "/federated/members" in paths
     assert not missing(paths, text)
     assert not re.findall(r"^\| \w+ \| `[^`]+` \| *\|$", text, re.MULTILINE), "a route has no description"
+
+
+def test_what_only_the_federation_says_is_in_the_pages_for_programs() -> None:
+    conformance, web = page("dicom-conformance"), page("http-api")
+    numbers = (SOURCES, DISAGREEMENTS, COUNTS_OF, DECISIONS)
+    assert not missing([CREATOR, FederationSettings().aet], conformance)
+    assert [
+        row for row in (f"{INCOMPLETE:04X}", *(f"(0009,xx{tag[-2:]})" for tag in numbers)) if f"| {row} |" not in conformance
+    ] == []
+    fields = (federated.TOKEN, "VNA-Consistency-Token", "VNA-Members", 'Warning: 299 vna "..."', federated.ROOT)
+    assert not missing([*fields, *(f'"{one}"' for one in Outcome)], web)
 
 
 def test_every_metric_is_documented() -> None:

@@ -14,12 +14,13 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.catalogue import Campaign
+from vna_core.catalogue.migration_reading import ExceptionEntry
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.configuration import load_settings
 from vna_core.domain.outcome import IngestResult
@@ -30,7 +31,7 @@ from vna_core.migration.report import CampaignReport
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.testing.hostile_pacs.faults import Face, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
-from vna_core.testing.hostile_pacs.population import Population
+from vna_core.testing.hostile_pacs.population import HostileStudy, Population
 from vna_core.testing.hostile_pacs.server import HostilePacs
 from vna_core.testing.hostile_pacs.web_server import ROOT, HostileDicomweb
 
@@ -133,7 +134,7 @@ def _judged(
         versions = archive.catalogue.versions(one.sop_instance_uid)
         whole = any(version.original_sha256 == study.digest(one, face) for version in versions)
         whole = whole or (one.fault in ("W14", "W15") and bool(versions))  # held as they came, under their UID
-        flagged = study.study_instance_uid in named or everywhere
+        flagged = study.study_instance_uid in named or everywhere or (study.fault == "W23" and _is_told(study, worklist))
         judgement.held += whole
         judgement.flagged += flagged and not whole
         if not whole and not flagged:
@@ -153,6 +154,11 @@ def _judged(
         if entry.reason in SOURCE_WIDE and plan.of_source in ("", *HARMLESS):
             judgement.false_alarms.append(f"{entry.reason} {entry.detail}")
     return judgement
+
+
+def _is_told(study: HostileStudy, worklist: Sequence[ExceptionEntry]) -> bool:
+    """Whether a study that the source lists without its UID is on the worklist, by its accession number."""
+    return any(one.reason == "answer-without-uid" and study.accession in one.detail for one in worklist)
 
 
 def main() -> int:

@@ -56,6 +56,8 @@ def test_no_asker_takes_a_part_for_the_whole(tmp_path: Path) -> None:
         day = Day(archive, f"dimse://OLDPACS@127.0.0.1:{pacs.start()}")
         whole = told = 0
         for uid, study in population.studies.items():
+            if study.fault == "W23":
+                continue  # the source does not tell its UID, so that nobody can ask for it by that
             wanted = {one.sop_instance_uid for one in study.instances}
             fetches = day.cutover.begin(EVERYTHING, Wanted(uid))
             assert fetches or not wanted - held(archive, uid)

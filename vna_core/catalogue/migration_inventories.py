@@ -18,6 +18,8 @@ from vna_core.catalogue.stored_text import from_stored, to_stored
 
 OPEN: Final = "open"
 COMPLETE: Final = "complete"
+DOUBTED: Final = "doubted"
+"""State of a snapshot that lists too little to be believed: nothing is concluded from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,15 @@ class Inventories:
         with self._database.session() as session:
             row = session.run(select(func.count()).where(migration_spans.c.inventory_fk == inventory.pk)).fetchone()
         return int(row[0])
+
+    def doubt(self, inventory: Inventory) -> None:
+        """Close a snapshot that is not believed. The next one asks everything anew."""
+        with self._database.transaction() as session:
+            session.run(
+                update(migration_inventories)
+                .where(migration_inventories.c.pk == inventory.pk, migration_inventories.c.state == OPEN)
+                .values(state=DOUBTED, finished_at=now())
+            )
 
     def complete(self, inventory: Inventory, studies: int, instances: int, digest: str, details: Mapping[str, Any]) -> None:
         """Close a snapshot. It is not changed any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.migration_decoding import STUDY, instances_of, study_of
@@ -14,12 +14,16 @@ from vna_core.catalogue.migration_rows import Difference, InstanceEnd, LedgerIns
 from vna_core.catalogue.migration_telling import telling
 from vna_core.catalogue.migration_writing import Statements, Writing
 from vna_core.catalogue.schema_migration import migration_instances, migration_studies
-from vna_core.catalogue.stored_text import identifier, to_stored
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.migration import MOVED, InstanceState, StudyState
 from vna_core.ports.pacs import InventoriedInstance
 
 _PIECE: Final = 400
 _CORRECTED: Final = (*MOVED, StudyState.PARTIAL)
+_UNMOVED: Final = (InstanceState.INVENTORIED, InstanceState.FAILED, InstanceState.MISSING, InstanceState.QUARANTINED)
+_GONE: Final = ("deleted-at-source", "gone-before-moved")
+_OF_LISTS: Final = ("no-instances", "count-differs", "answer-without-uid", "inventory-failed")
+"""Reasons that the next list of a study's instances cures, or gives anew."""
 
 
 class Listing:
@@ -36,7 +40,12 @@ class Listing:
         """
         fresh = 0
         for at in range(0, len(studies), _PIECE):
-            piece = {identifier(study.study_instance_uid): study for study in studies[at : at + _PIECE]}
+            piece: dict[str, ListedStudy] = {}
+            shared: dict[str, str] = {}
+            for study in studies[at : at + _PIECE]:
+                first = piece.setdefault(identifier(study.study_instance_uid), study)
+                if first is not study and _another_patient(identifier(first.patient_id), study):
+                    shared[identifier(study.study_instance_uid)] = _both(first.patient_id, study)
             with self._database.transaction() as session:
                 writing = Writing(self._statements, session, campaign, worker)
                 known = self._known(session, campaign, list(piece))
@@ -44,9 +53,12 @@ class Listing:
                     row = known.get(uid)
                     fresh += row is None or row[4] < inventory
                     if row is None:
-                        self._insert_study(session, writing, campaign, inventory, uid, study)
+                        pk = self._insert_study(session, writing, campaign, inventory, uid, study)
                     else:
+                        pk = row[1]
                         self._list_again(session, writing, inventory, row, study)
+                    if uid in shared:
+                        writing.except_("shared-study-uid", pk, detail=shared[uid])
                 writing.close()
         return fresh
 
@@ -66,7 +78,7 @@ class Listing:
         ).where(columns.campaign == to_stored(campaign), columns.study_instance_uid.in_(list(uids)))
         return {row[0]: row for row in session.run(statement).fetchall()}
 
-    def _insert_study(self, session: Any, writing: Writing, campaign: str, inventory: int, uid: str, study: ListedStudy) -> None:
+    def _insert_study(self, session: Any, writing: Writing, campaign: str, inventory: int, uid: str, study: ListedStudy) -> int:
         row = session.run(
             insert(migration_studies)
             .values(
@@ -84,12 +96,13 @@ class Listing:
         ).fetchone()
         writing.note(row[0], 0, "", StudyState.LISTED.value, "inventory", f"inventory {inventory}")
         writing.count("study", StudyState.LISTED.value)
+        return int(row[0])
 
     def _list_again(self, session: Any, writing: Writing, inventory: int, row: Any, study: ListedStudy) -> None:
         _, pk, state, fingerprint, last, instances, told, known_for, patient, removed = row
         if last == inventory:  # answered to another question of the same inventory: some sources answer each a little otherwise
-            if patient and study.patient_id and patient != identifier(study.patient_id):
-                writing.except_("shared-study-uid", pk, detail="listed for several patients in one inventory")
+            if _another_patient(patient, study):
+                writing.except_("shared-study-uid", pk, detail=_both(from_stored(patient), study))
             return
         values: dict[str, Any] = {"last_inventory": inventory, "told_instances": study.instances}
         if removed:
@@ -101,7 +114,7 @@ class Listing:
                 detail = "the description changed" + (", and the patient" if patient != identifier(study.patient_id) else "")
                 writing.except_("source-changed", pk, detail=detail)
                 writing.note(pk, 0, state, state, "source-changed", detail)
-        elif study.instances == instances and instances > 0 and known_for == last and not removed:
+        elif study.instances == instances == told and instances > 0 and known_for == last and not removed:
             values["instances_inventory"] = inventory  # the source counts what is known: nothing to be asked
         else:
             values |= as_told(study.modalities)
@@ -110,8 +123,14 @@ class Listing:
     def record_instances(
         self, study: LedgerStudy, inventory: int, found: Sequence[InventoriedInstance], worker: str
     ) -> Difference:
-        """Note the instances that the source says a study has, against those it had before; the study waits for what is new."""
-        wanted = {(identifier(one.series_instance_uid), identifier(one.sop_instance_uid)): one for one in found}
+        """Note the instances that the source says a study has, against those it had before; the study waits for what is new.
+
+        Those without SOP Instance UID cannot be asked for: they are counted on the worklist.
+        """
+        wanted = {
+            (identifier(one.series_instance_uid), identifier(one.sop_instance_uid)): one for one in found if one.sop_instance_uid
+        }
+        nameless = sum(not one.sop_instance_uid for one in found)
         with self._database.transaction() as session:
             writing = Writing(self._statements, session, study.campaign, worker)
             known = {(one.series_instance_uid, one.sop_instance_uid): one for one in instances_of(session, study.pk)}
@@ -127,6 +146,8 @@ class Listing:
                 for key in wanted
                 if key in stored_keys and stored_keys[key].state is InstanceState.DELETED_AT_SOURCE
             ]
+            kept = len(gone) if not wanted and any(one.state in _UNMOVED for one in gone) else 0
+            gone = [] if kept else gone  # an empty list is no word about each: what is not held is asked for all the same
             self._insert_instances(session, writing, study.pk, inventory, new)
             self._mark_removed(session, writing, study, inventory, gone)
             if back:
@@ -137,9 +158,25 @@ class Listing:
                 writing.end_instances(
                     study.pk, [InstanceEnd(one, InstanceState.INVENTORIED, rule="listed-again") for one in back]
                 )
-            self._after_inventory(session, writing, study, inventory, list(wanted.values()), bool(new or back))
+            if back or study.state is StudyState.DELETED_AT_SOURCE:
+                self._solve_gone(writing, study, [stored_keys[key] for key in stored_keys if key not in wanted])
+            self._after_inventory(session, writing, study, inventory, list(wanted.values()), bool(new or back), kept)
+            self._judge(writing, study, len(wanted), kept, nameless)
             writing.close()
         return Difference(len(new) + len(back), len(gone))
+
+    def record_failure(self, study: LedgerStudy, message: str, worker: str) -> None:
+        """Note that the source does not list the instances of a study though it answers otherwise; what it listed before stays."""
+        with self._database.transaction() as session:
+            writing = Writing(self._statements, session, study.campaign, worker)
+            writing.except_("inventory-failed", study.pk, detail=message, sample=study.study_instance_uid)
+            writing.close()
+
+    @staticmethod
+    def _solve_gone(writing: Writing, study: LedgerStudy, unlisted: Sequence[LedgerInstance]) -> None:
+        """A study is listed again: what was said of its deletion is over, unless some of it still is gone."""
+        if not any(one.state is InstanceState.DELETED_AT_SOURCE for one in unlisted):
+            writing.solve(study.pk, _GONE, "listed-again")
 
     def _insert_instances(
         self, session: Any, writing: Writing, study: int, inventory: int, new: Sequence[InventoriedInstance]
@@ -187,6 +224,9 @@ class Listing:
             writing.except_(
                 "deleted-at-source", study.pk, detail=f"{len(held)} instances", sample=held[0].stored_sop_instance_uid
             )
+        lost = [one for one in gone if one.state in _UNMOVED]
+        if lost:
+            writing.except_("gone-before-moved", study.pk, detail=f"{len(lost)} instances", sample=lost[0].sop_instance_uid)
 
     def _after_inventory(
         self,
@@ -196,28 +236,53 @@ class Listing:
         inventory: int,
         found: Sequence[InventoriedInstance],
         more: bool,
+        kept: int,
     ) -> None:
         count = len(found)
         session.run(
             update(migration_studies)
             .where(migration_studies.c.pk == study.pk)
-            .values(instances=count, instances_inventory=inventory, **as_inventoried(study, found))
+            .values(instances=count or kept, instances_inventory=inventory, **({} if kept else as_inventoried(study, found)))
         )
-        if count == 0:
-            writing.except_("no-instances", study.pk, detail="the source lists the study without instances")
-        else:
-            writing.solve(study.pk, ("no-instances",), "inventory")
-        if 0 <= count < study.told_instances:
-            writing.except_("count-differs", study.pk, detail=f"counted {study.told_instances}, listed {count}")
-        else:
-            writing.solve(study.pk, ("count-differs",), "inventory")
         if more and study.state in _CORRECTED:
             writing.move_study(study.pk, StudyState.SOURCE_CHANGED, "inventory", "further instances at the source")
-        if more or study.state is StudyState.LISTED:
+        if more or study.state in (StudyState.LISTED, StudyState.DELETED_AT_SOURCE):
             writing.move_study(study.pk, StudyState.INVENTORIED, "inventory", f"{count} instances")
 
-    def remove_unlisted(self, campaign: str, inventory: int, worker: str) -> int:
-        """After a complete inventory: what it does not list any more is gone at the source; how many studies."""
+    @staticmethod
+    def _judge(writing: Writing, study: LedgerStudy, count: int, kept: int, nameless: int) -> None:
+        """Put on the worklist what is odd about a list of instances, and take from it what is no more."""
+        odd: dict[str, str] = {}
+        if kept:
+            odd["no-instances"] = f"the source listed {kept} instances before, and none now; they are asked for as listed before"
+        elif count == 0:
+            odd["no-instances"] = "the source lists the study without instances"
+        if 0 <= count < study.told_instances:
+            odd["count-differs"] = f"counted {study.told_instances}, listed {count}"
+        if nameless:
+            odd["answer-without-uid"] = f"{nameless} instances without SOP Instance UID beside {count} with one"
+        for reason, detail in odd.items():
+            writing.except_(reason, study.pk, detail=detail)
+        writing.solve(study.pk, [reason for reason in _OF_LISTS if reason not in odd], "inventory")
+
+    def unlisted(self, campaign: str, inventory: int) -> tuple[int, int]:
+        """How many studies of earlier inventories this one does not list, and how many there are of them."""
+        columns = migration_studies.c
+        known = (
+            (columns.campaign == to_stored(campaign)) & (columns.first_inventory < inventory) & (columns.removed_inventory == 0)
+        )
+        statement = select(func.count()).select_from(migration_studies)
+        with self._database.session() as session:
+            total = session.run(statement.where(known)).fetchone()[0]
+            gone = session.run(statement.where(known, columns.last_inventory < inventory)).fetchone()[0]
+        return int(gone), int(total)
+
+    def remove_unlisted(self, campaign: str, inventory: int, worker: str, accepted_by: str = "") -> int:
+        """After a complete inventory: what it does not list any more is gone at the source; how many studies.
+
+        What had not been moved goes on the worklist, as accepted by `accepted_by` where somebody said beforehand that it was
+        deleted on purpose.
+        """
         columns = migration_studies.c
         unlisted = (
             (columns.campaign == to_stored(campaign)) & (columns.last_inventory < inventory) & (columns.removed_inventory == 0)
@@ -229,15 +294,28 @@ class Listing:
             if not rows:
                 return total
             for study in map(study_of, rows):
-                self._remove(study, inventory, worker)
+                self._remove(study, inventory, worker, accepted_by)
                 total += 1
 
-    def _remove(self, study: LedgerStudy, inventory: int, worker: str) -> None:
+    def _remove(self, study: LedgerStudy, inventory: int, worker: str, accepted_by: str) -> None:
         with self._database.transaction() as session:
             writing = Writing(self._statements, session, study.campaign, worker)
             session.run(update(migration_studies).where(migration_studies.c.pk == study.pk).values(removed_inventory=inventory))
             present = [one for one in instances_of(session, study.pk) if one.state is not InstanceState.DELETED_AT_SOURCE]
             self._mark_removed(session, writing, study, inventory, present)
+            if study.state is StudyState.LISTED:
+                writing.except_("gone-before-moved", study.pk, detail="gone before its instances were listed")
+            if accepted_by:
+                writing.accept(study.pk, "gone-before-moved", accepted_by, "--accept-deletions")
             if not any(one.state is InstanceState.STORED for one in present):
                 writing.move_study(study.pk, StudyState.DELETED_AT_SOURCE, "inventory", f"inventory {inventory}")
             writing.close()
+
+
+def _another_patient(patient: str, study: ListedStudy) -> bool:
+    """Whether a study listed for a patient (as stored) is listed here for another one."""
+    return bool(patient and study.patient_id and patient != identifier(study.patient_id))
+
+
+def _both(patient_id: str, study: ListedStudy) -> str:
+    return f"listed for patients {patient_id} and {study.patient_id} in one inventory"

@@ -105,13 +105,14 @@ class LedgerReader:
             yield from piece
             last = piece[-1].pk
 
-    def to_be_asked(self, campaign: str, inventory: int, limit: int = _PIECE) -> list[LedgerStudy]:
-        """Studies of an inventory whose instances it does not know yet."""
+    def to_be_asked(self, campaign: str, inventory: int, limit: int = _PIECE, after: int = 0) -> list[LedgerStudy]:
+        """Studies of an inventory whose instances it does not know yet, by key, behind the key `after`."""
         columns = migration_studies.c
         return self._studies(
             columns.campaign == to_stored(campaign),
             columns.instances_inventory < inventory,
             columns.last_inventory == inventory,
+            columns.pk > after,
             limit=limit,
         )
 

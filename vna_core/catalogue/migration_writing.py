@@ -167,6 +167,16 @@ class Writing:
             .values(state="solved", closed_at=self.at, closed_by=self._worker, note=to_stored(rule))
         )
 
+    def accept(self, study: int, reason: str, by: str, note: str) -> None:
+        """Close an entry of the worklist that somebody had accepted beforehand."""
+        exceptions = migration_exceptions.c
+        this = (exceptions.campaign == self._campaign) & (exceptions.study_fk == study) & (exceptions.reason == reason)
+        self.session.run(
+            update(migration_exceptions)
+            .where(this, exceptions.state == "open")
+            .values(state="accepted", closed_at=self.at, closed_by=to_stored(by), note=to_stored(note))
+        )
+
     def close(self) -> None:
         """Write what was noted and counted."""
         self.session.executemany(self._statements.history.sql, self._history)

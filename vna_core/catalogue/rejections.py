@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, literal, select
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema import instances
-from vna_core.catalogue.schema_federation import awaited_rejections, rejections
+from vna_core.catalogue.schema_federation import awaited_rejections, corrections, rejections
 from vna_core.catalogue.schema_stewardship import deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.corrections import AwaitedRejection
 from vna_core.domain.stewardship import UNDOING, UNDONE, Deletion
+
+_PIECE: Final = 500
+"""Studies that are named in one statement."""
 
 
 class Rejections:
@@ -30,18 +33,24 @@ class Rejections:
             return [row[0] for row in session.run(statement).fetchall()]
 
     def hidden(self, study_instance_uid: str) -> frozenset[str]:
-        """SOP Instance UIDs of a study that are rejected here, held before or not: they are not given out, whoever else has them."""
-        named = identifier(study_instance_uid)
-        hidden = (
-            select(deleted_versions.c.sop_instance_uid)
-            .join(rejections, rejections.c.deletion == deleted_versions.c.deletion)
-            .join(deletions, deletions.c.id == deleted_versions.c.deletion)
-            .where(deleted_versions.c.study_instance_uid == named, deletions.c.state.not_in((UNDOING, UNDONE)))
-        )
-        awaited = select(awaited_rejections.c.sop_instance_uid).where(awaited_rejections.c.study_instance_uid == named)
+        """SOP Instance UIDs of a study that are not given out, whoever else has them: see `hidden_in`."""
+        return self.hidden_in((study_instance_uid,)).get(study_instance_uid, frozenset())
+
+    def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
+        """SOP Instance UIDs of some studies that are not given out, whoever else has them; only of studies that have any.
+
+        They are what is rejected here, held before or not, and the notes that other archives were told this by: a rejection that was taken
+        back here leaves its note where it was sent.
+        """
+        named = {identifier(study): study for study in studies}
+        uids = list(named)
+        found: dict[str, set[str]] = {}
         with self._database.session() as session:
-            rows = session.run(hidden).fetchall() + session.run(awaited).fetchall()
-        return frozenset(from_stored(row[0]) for row in rows)
+            for at in range(0, len(uids), _PIECE):
+                for statement in _hidden(uids[at : at + _PIECE]):
+                    for study, sop in session.run(statement).fetchall():
+                        found.setdefault(named[study], set()).add(from_stored(sop))
+        return {study: frozenset(sops) for study, sops in found.items()}
 
     def await_(self, awaited: Iterable[AwaitedRejection]) -> None:
         """Remember instances that are to be hidden when they arrive; what is remembered already stays."""
@@ -92,6 +101,28 @@ class Rejections:
             this &= awaited_rejections.c.sop_instance_uid == identifier(sop_instance_uid)
         with self._database.transaction() as session:
             session.run(delete(awaited_rejections).where(this))
+
+
+def _hidden(studies: list[str]) -> tuple[Select[Any], ...]:
+    """Study and SOP Instance UIDs: of what was rejected, of what is awaited, and of notes that told others of a deletion."""
+    versions, awaited = deleted_versions.c, awaited_rejections.c
+    rejected = (
+        select(versions.study_instance_uid, versions.sop_instance_uid)
+        .join(rejections, rejections.c.deletion == versions.deletion)
+        .join(deletions, deletions.c.id == versions.deletion)
+        .where(versions.study_instance_uid.in_(studies), deletions.c.state.not_in((UNDOING, UNDONE)))
+    )
+    notes = (
+        select(versions.study_instance_uid, corrections.c.id)
+        .join(corrections, corrections.c.subject == literal("deletion:") + versions.deletion)
+        .where(versions.study_instance_uid.in_(studies), corrections.c.origin == "", corrections.c.undoes == "")
+        .distinct()
+    )
+    return (
+        rejected,
+        select(awaited.study_instance_uid, awaited.sop_instance_uid).where(awaited.study_instance_uid.in_(studies)),
+        notes,
+    )
 
 
 def list_in(session: Session, deletion: Deletion) -> None:

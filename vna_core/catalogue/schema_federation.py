@@ -68,5 +68,6 @@ awaited_rejections = Table(
     Column("study_instance_uid", TEXT, nullable=False),
     Column("code", SHORT, nullable=False),
     Column("principal", TEXT, nullable=False),
+    Index(None, "study_instance_uid"),
     comment="Instances that were rejected before they arrived: hidden when they do.",
 )

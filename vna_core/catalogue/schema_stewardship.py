@@ -97,6 +97,7 @@ deleted_versions = Table(
     _text("sha256", SHORT),
     _number("size"),
     Index(None, "sop_instance_uid", "original_sha256"),
+    Index(None, "study_instance_uid"),
     comment="The versions of a deletion. They stay as the tombstone when their objects are gone.",
 )
 

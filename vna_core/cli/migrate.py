@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -52,6 +53,9 @@ ListedIn = Annotated[
         dir_okay=False,
     ),
 ]
+AcceptDeletions = Annotated[
+    bool, typer.Option("--accept-deletions", help="What the source lists no more was deleted on purpose, however much it is.")
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Do not cross-check the inventory by Patient ID.")]
 
 EPILOG = """
@@ -64,6 +68,8 @@ Examples:
 `vna migrate run oldpacs --inventory /mnt/oldpacs/inventory.dcm`
 
 `vna migrate run /mnt/export/inventory.dcm --data /srv/vna`
+
+`vna migrate run oldpacs --accept-deletions`
 
 `vna migrate run oldpacs --window 'mon-fri 19:00-06:00' --window 'sat-sun 00:00-24:00' --rate 40`
 
@@ -158,6 +164,7 @@ def run(
     priority: Priority = None,
     quick: Quick = False,
     inventory: ListedIn = None,
+    accept_deletions: AcceptDeletions = False,
     no_inventory: Annotated[bool, typer.Option("--no-inventory", help="Go on with the inventory there is.")] = False,
     processes: Processes = None,
     as_json: AsJson = False,
@@ -177,7 +184,11 @@ def run(
                 prioritized(archive, campaign.name, priority)
             with listing_of(archive, inventory) as listing:
                 report = runner(archive, campaign, shown, helpers).run(
-                    concurrency, fresh=not no_inventory, thorough=not quick, listing=listing
+                    concurrency,
+                    fresh=not no_inventory,
+                    thorough=not quick,
+                    listing=listing,
+                    deletions_accepted_by=getpass.getuser() if accept_deletions else "",
                 )
             report = replace(report, fetched=shown.count)
     if as_json:
@@ -199,6 +210,7 @@ def plan(
     priority: Priority = None,
     quick: Quick = False,
     inventory: ListedIn = None,
+    accept_deletions: AcceptDeletions = False,
     as_json: AsJson = False,
 ) -> int:
     """Take the inventory, put the studies in order, and keep how the source is to be treated; nothing is moved yet."""
@@ -207,7 +219,10 @@ def plan(
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "planned")
         archive.catalogue.campaigns.save(campaign)
         with _shown(console, as_json) as shown, listing_of(archive, inventory) as listing:
-            runner(archive, campaign, shown).plan(concurrency, thorough=not quick, listing=listing)
+            accepted_by = getpass.getuser() if accept_deletions else ""
+            runner(archive, campaign, shown).plan(
+                concurrency, thorough=not quick, listing=listing, deletions_accepted_by=accepted_by
+            )
         first = 0 if priority is None else prioritized(archive, campaign.name, priority)
         taken = archive.catalogue.inventories.newest(campaign.name)
         assert taken is not None
@@ -219,6 +234,7 @@ def plan(
             "sha256": taken.digest,
             "taken_at": taken.finished_at.isoformat(),
             "first": first,
+            "exceptions": summary_of(archive.catalogue, campaign.name).exceptions,
             "options": campaign.details["options"],
         }
     if as_json:
@@ -228,6 +244,8 @@ def plan(
             f"{document['campaign']}: inventory {taken.number} of {taken.studies} studies and {taken.instances} "
             f"instances, SHA-256 {taken.digest}\n{first} studies first; go on with `vna migrate run --no-inventory`\n"
         )
+        if document["exceptions"]:
+            sys.stdout.write(f"{document['exceptions']} on the worklist: look before you go on, `vna migrate exceptions`\n")
     return 0
 
 

@@ -116,8 +116,14 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int]) -> str:
     ]
     if report.unexpected:
         lines.append(f"  {report.unexpected} delivered that the inventory does not name")
+    if report.deleted_at_source:
+        lines.append(f"  {report.deleted_at_source} that the source listed before and deleted since are not in the sum")
     if report.exceptions:
         lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions")
+    if report.unlisted:
+        lines.append(
+            f"  {report.unlisted} of them tell of what the sum cannot count: the campaign is not complete while they are open"
+        )
     if rules:
         lines.append("normalized: " + ", ".join(f"{rule} x{count}" for rule, count in Counter(rules).most_common(12)))
     return "\n".join(lines) + "\n"

@@ -56,6 +56,10 @@ class MemberSettings(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the adapter.")
     department: str = Field("", description="Department it belongs to; shown, and decided on by departments' rights.")
     issuer: str = Field("", description="Assigning authority of Patient IDs that it answers without one.")
+    only_issuer: bool = Field(
+        False,
+        description="It holds nothing of other issuers: questions about their Patient IDs are not sent to it.",
+    )
     aet: str = Field(
         "",
         description="Title under which it calls us: what it asks is answered from here alone, so that no question goes in circles.",

@@ -37,8 +37,10 @@
     ├── PeerError                   another archive misbehaved or answered with failure
     │   ├── AnswerCapped            it says that it has more answers than it gave
     │   ├── NotOffered              it does not offer what was asked for
+    │   ├── NotAskedFor             it delivered an instance that was not asked for
     │   ├── FetchPending            what was asked for is being fetched from it: ask again later; transient
     │   ├── FetchIncomplete         it did not deliver all that was asked for
+    │   ├── InventoryShrank         it lists so much less than before that this is not believed
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
 
@@ -321,6 +323,12 @@ class NotOffered(PeerError):
     http_status = 501
 
 
+class NotAskedFor(PeerError):
+    """Another archive delivered an instance that was not asked for."""
+
+    code = "not-asked-for"
+
+
 class FetchPending(PeerError):
     """What was asked for is being fetched from another archive: ask again later. ``fields`` carry ``retry_after`` in seconds."""
 
@@ -335,6 +343,13 @@ class FetchIncomplete(PeerError):
 
     code = "fetch-incomplete"
     dimse_status = 0xA702
+
+
+class InventoryShrank(PeerError):
+    """A source lists so much less than before that nobody is to believe it unseen; ``fields`` carry how many studies are ``gone``
+    of those ``known``."""
+
+    code = "inventory-shrank"
 
 
 class PeerUnavailable(PeerError):

@@ -214,6 +214,36 @@ _REASONS: Final = (
         "The copy is kept. Where the deletion was meant, reject it in the archive too.",
     ),
     Reason(
+        "gone-before-moved",
+        ErrorClass.HUMAN,
+        "The source listed it before and does not any more, and it had not been moved: the archive has no copy.",
+        "Look for it in the old PACS. Where it is there, take the inventory again; where it was deleted on purpose, accept it.",
+    ),
+    Reason(
+        "inventory-failed",
+        ErrorClass.REFETCH,
+        "The source refused or broke off the list of the study's instances, in every try, and answered other questions.",
+        "The next inventory and `vna migrate retry` ask again. Open the study in the old PACS: its row usually is damaged.",
+    ),
+    Reason(
+        "answer-without-uid",
+        ErrorClass.HUMAN,
+        "The source lists studies or instances without their UID: they cannot be asked for.",
+        "Find them in the old PACS by what the detail names, give them a UID there or export them, and `vna ingest` the files.",
+    ),
+    Reason(
+        "inventory-shrank",
+        ErrorClass.HUMAN,
+        "The source listed far fewer studies than before: the inventory is not believed, and everything in the one before is kept.",
+        "Check the source and what our title may see there, and plan again; with `--accept-deletions` where they were meant.",
+    ),
+    Reason(
+        "inventory-empty",
+        ErrorClass.HUMAN,
+        "The source was asked and listed nothing at all.",
+        "Check title, address and what our title may see at the source; accept it where the source really is empty.",
+    ),
+    Reason(
         "inventory-capped",
         ErrorClass.HUMAN,
         "An answer of the source may be incomplete, and no narrower question could be asked.",
@@ -252,3 +282,8 @@ _REASONS: Final = (
 )
 REASONS: Final[dict[str, Reason]] = {one.code: one for one in _REASONS}
 """Every reason for an exception by its code."""
+
+UNLISTED: Final = frozenset(
+    ("gone-before-moved", "inventory-failed", "answer-without-uid", "inventory-shrank", "inventory-empty")
+)
+"""Reasons for which the sums do not name all that is to be moved: while one is open, no campaign is complete."""

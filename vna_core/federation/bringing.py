@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vna_core.access.gate import Permit
 from vna_core.access.notes import AccessNotes
@@ -13,6 +14,7 @@ from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import Scope
+from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
 from vna_core.federation.fetching import Brought, Fetcher, FetchOutcome
@@ -24,6 +26,9 @@ from vna_core.federation.memory import Memory
 from vna_core.federation.passing import PassingOn
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
+
+_ASKABLE: Final = re.compile(r"[0-9.]{1,64}")
+"""A UID as far as every archive takes it for one. Leading zeros and empty components occur, and match nothing but themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,14 @@ class Retrieval:
         return self.located.missing
 
     @property
+    def unheard(self) -> list[str]:
+        """What whoever asks must know before anything was brought."""
+        return [f"{report.sentence}: instances may be missing." for report in self.silent]
+
+    @property
     def warnings(self) -> list[str]:
-        """What whoever asks must know; empty when the answer is whole."""
-        said = [f"{report.sentence}: instances may be missing." for report in self.silent]
+        """What whoever asks must know when everything has been brought; empty when the answer is whole."""
+        said = self.unheard
         if self.outcome.missing:
             reasons = "; ".join(f"{name}: {why}" for name, why in sorted(self.outcome.reasons.items()))
             said.append(
@@ -102,7 +112,16 @@ class Bringing:
     def begin(
         self, permit: Permit, study: str, series: str | None = None, sops: Sequence[str] = (), *, local_only: bool = False
     ) -> Retrieval:
-        """Find out where what is asked for is. Nothing is fetched before `instances` is read."""
+        """Find out where what is asked for is. Nothing is fetched before `instances` is read.
+
+        Raises InvalidRequest for a Study Instance UID that is none: to a member a blank one is all studies, one with ``*`` or ``\\``
+        several (PS3.4 C.2.2.2).
+        """
+        if not _ASKABLE.fullmatch(study):
+            raise InvalidRequest(
+                "A study is asked for from several archives by a UID of digits and dots: anything else means something else, or "
+                "everything, to some of them. Ask the archive that holds it."
+            )
         scope = permit.catalogue.scope
         span = None if self._memory is None else self._memory.present()
         view = self._view(scope, span)
@@ -111,7 +130,8 @@ class Bringing:
         held_here = located.holders.get(LOCAL, set())
         elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
         wanted = located.wanted(series, frozenset(sops)) - (held_here - visible - elsewhere)
-        wanted -= self._catalogue.rejections.hidden(study)  # rejected here: a member that has not heard of it does not undo that
+        # Rejected here: a member that has not heard of it does not undo that.
+        wanted -= self._catalogue.rejections.hidden(study) - (held_here & visible)
         if not wanted:
             permit.catalogue.notes.missed(study)
         return Retrieval(located, FetchOutcome(wanted), view, permit.catalogue.notes, span)

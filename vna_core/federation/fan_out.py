@@ -143,7 +143,7 @@ class _Ask(Generic[T]):
     def run(self) -> None:
         """Ask, hand on, report."""
         one = self._member
-        outcome, error = Outcome.FAILED, ""
+        outcome, error, refused = Outcome.FAILED, "", False
         try:
             outcome = self._answers()
         except AnswerCapped:
@@ -152,7 +152,7 @@ class _Ask(Generic[T]):
             error = failure.code
             outcome = Outcome.TIMEOUT if self._deadline.over else Outcome.FAILED
         except VnaError as failure:
-            error = failure.code
+            error, refused = failure.code, True
         except Exception as failure:  # noqa: BLE001 - a fault of one adapter must not cost the other members' answers
             _log.exception("member-crashed", member=one.name)
             error = type(failure).__name__
@@ -161,6 +161,8 @@ class _Ask(Generic[T]):
         seconds = self._clock() - self._begun
         if outcome in (Outcome.ANSWERED, Outcome.PARTIAL):
             one.breaker.succeeded(seconds)
+        elif refused:
+            one.breaker.refused(error)
         elif not self._deadline.over:  # what came too late was counted by whoever waited for it
             one.breaker.failed(error)
         self._hand_on(Said(one, report=one.report(outcome, self._count, seconds, error)))

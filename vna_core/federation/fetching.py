@@ -18,7 +18,8 @@ import structlog
 
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import VnaError
+from vna_core.domain.errors import PeerUnavailable, VnaError
+from vna_core.domain.identifiers import Identified
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult
@@ -40,9 +41,9 @@ Brought = HeldInstance | PassedInstance
 
 
 class Offer(Protocol):
-    """Takes one instance through the rooms of the way in."""
+    """Takes one instance through the rooms of the way in, if it is one of those that `only` names."""
 
-    def __call__(self, received: ReceivedInstance) -> IngestResult:
+    def __call__(self, received: ReceivedInstance, *, only: Callable[[Identified], bool]) -> IngestResult:
         """How it ended. Raises what the archive cannot take now."""
 
 
@@ -148,7 +149,9 @@ class Fetcher:
             received = self._passing.passed.received(one, source)
         except FileNotFoundError:
             return False
-        return self._offer(received).outcome.acknowledged
+        named = (one.study_instance_uid, one.sop_instance_uid)
+        result = self._offer(received, only=lambda found: (found.study_instance_uid, found.sop_instance_uid) == named)
+        return result.outcome.acknowledged
 
     def sources(self, located: Located, missing: set[str]) -> list[tuple[Member, set[str]]]:
         """Members that hold something of what is missing: who holds most first, then who is preferred, then who answers quicker."""
@@ -179,7 +182,7 @@ class _Gathering:
         self._claimed: set[str] = set(outcome.got)
         self._at_hand = 0
         passing = fetcher._passing
-        self._keeping = passing.keeping(located.study) if passing is not None else None
+        self._keeping = passing.keeping(located.study, self._is_wanted) if passing is not None else None
 
     def run(self) -> Iterator[Brought]:
         """Instances as they come."""
@@ -259,7 +262,9 @@ class _Gathering:
             one.breaker.succeeded(time.monotonic() - begun)
         except VnaError as error:
             self._outcome.reasons[one.name] = error.message
-            if not deadline.over:
+            if not isinstance(error, PeerUnavailable):
+                one.breaker.refused(error.code)
+            elif not deadline.over:
                 one.breaker.failed(error.code)
         except Exception as error:  # noqa: BLE001 - a fault of one adapter must not end a retrieval that others can finish
             _log.exception("member-crashed", member=one.name)
@@ -320,6 +325,10 @@ class _Gathering:
             with self._lock:
                 self._at_hand -= got.size
 
+    def _is_wanted(self, found: Identified) -> bool:
+        """Whether it was asked for. A member decides what it delivers, and not what is taken in."""
+        return found.study_instance_uid == self._located.study and found.sop_instance_uid in self._outcome.wanted
+
     def _taken(self, one: Member, received: ReceivedInstance) -> Brought | None:
         """The instance that was asked for, passed on or taken in; None, and the reason is noted, for anything else."""
         study = self._located.study
@@ -327,13 +336,13 @@ class _Gathering:
         if found is not None:
             received.octets.close()
         else:
-            result = self._fetcher._offer(received)
+            result = self._fetcher._offer(received, only=self._is_wanted)
             if not result.outcome.acknowledged:
                 why = result.error.message if result.error is not None else result.outcome.value
                 self._outcome.reasons[one.name] = f"an instance could not be taken over: {why}"
                 return None
             found = self._fetcher._held(study, (result.sop_instance_uid,)).get(result.sop_instance_uid)
-        if found is None or found.study_instance_uid != study or found.sop_instance_uid not in self._outcome.wanted:
+        if found is None or not self._is_wanted(found):
             self._outcome.reasons[one.name] = "it delivered an instance of another study, or one that was not asked for"
             return None
         return found

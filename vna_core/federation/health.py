@@ -108,8 +108,15 @@ class Breaker:
             self._latency = seconds if self._latency < 0 else 0.8 * self._latency + 0.2 * seconds
             self._changed()
 
+    def refused(self, error: str) -> None:
+        """A question was answered with a refusal: about this question alone, and from a member that lives."""
+        with self._lock:
+            self._state = TRANSITIONS[self._state, Event.SUCCESS]
+            self._failures, self._error = 0, error
+            self._changed()
+
     def failed(self, error: str) -> None:
-        """A question was not answered, or answered with failure."""
+        """A question was not answered."""
         with self._lock:
             self._failures += 1
             self._error = error

@@ -187,11 +187,12 @@ def for_member(query: Query, wanted: Wanted, settings: MemberSettings, is_local:
 def _named(key: PatientKey, settings: MemberSettings, is_local: bool) -> tuple[Condition, ...]:
     """How a member is asked about an ID; nothing where it cannot know it.
 
-    What is filed here without an issuer is this house's own: so its own IDs are asked for bare, and others sorted out afterwards.
+    What is filed without an issuer is the member's own: so its own IDs are asked for bare, and others sorted out afterwards. An ID of another
+    issuer is asked for together with that: some of what was sent there may name it.
     """
-    if is_local and key.issuer != settings.issuer:
-        return (Equals(PATIENT_ID, (key.patient_id,)), Equals(ISSUER, (key.issuer,)))
-    return (Equals(PATIENT_ID, (key.patient_id,)),) if key.issuer == settings.issuer or not (settings.issuer or is_local) else ()
+    if key.issuer == settings.issuer or not (settings.issuer or is_local):
+        return (Equals(PATIENT_ID, (key.patient_id,)),)
+    return () if settings.only_issuer else (Equals(PATIENT_ID, (key.patient_id,)), Equals(ISSUER, (key.issuer,)))
 
 
 def _may_be(conditions: Sequence[Condition], study: str) -> bool:

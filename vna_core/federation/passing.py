@@ -122,9 +122,9 @@ class PassingOn:
     labels: frozenset[str] | None = None
     takes: Callable[[PassedInstance], bool] | None = None
 
-    def keeping(self, study: str) -> Keeping:
-        """Takes what is delivered in one retrieval of a study; to be closed when that ends."""
-        return Keeping(self, study)
+    def keeping(self, study: str, only: Callable[[PassedInstance], bool]) -> Keeping:
+        """Takes what is delivered in one retrieval of a study, as far as it is what was asked for; to be closed when that ends."""
+        return Keeping(self, study, only)
 
     def is_taken(self, one: PassedInstance, source: Source) -> bool:
         """Whether one that was kept goes out as it is."""
@@ -134,9 +134,10 @@ class PassingOn:
 class Keeping:
     """What one retrieval passes on, and keeps. May be used by several threads."""
 
-    def __init__(self, passing: PassingOn, study: str) -> None:
+    def __init__(self, passing: PassingOn, study: str, only: Callable[[PassedInstance], bool]) -> None:
         self._passing = passing
         self._study = study
+        self._only = only
         self._lock = threading.Lock()
         self._files: dict[Source, KeptFile] = {}
 
@@ -146,7 +147,7 @@ class Keeping:
         if self._passing.takes is None or not passed.may_see(received.source, self._study, self._passing.labels):
             return None
         found = passed.described(received)
-        if found is None or not self._passing.takes(found[0]):
+        if found is None or not self._only(found[0]) or not self._passing.takes(found[0]):
             return None
         one, head = found
         octets = received.octets

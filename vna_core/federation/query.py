@@ -11,19 +11,19 @@ from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.query import Level, Query
+from vna_core.federation.counting import Counting, NothingRejected, Rejections
 from vna_core.federation.explaining import explain
 from vna_core.federation.fan_out import FanOut
-from vna_core.federation.identity import CrossReference, Decided, NoCrossReference, Wanted, for_member
+from vna_core.federation.identity import ISSUER, CrossReference, Decided, NoCrossReference, Wanted, for_member
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
-from vna_core.federation.rows import COUNTS, STUDY, Row, patient_of, text
+from vna_core.federation.patients import patients_of
+from vna_core.federation.rows import STUDY, Row, patient_of, text
 from vna_core.federation.union import FederatedRow, Union
-from vna_core.ports.pacs import InventoriedInstance
-
-COUNTED: Final = 200
-"""Most rows of one answer whose numbers are counted by their instances, where several members hold them."""
 
 _NO_CROSS_REFERENCE: Final = NoCrossReference()
+_NOTHING_REJECTED: Final = NothingRejected()
+_PATIENT_GROUP: Final = 0x0010
 _ORDERED_BY: Final = ("00080020", "00080030")
 
 
@@ -47,13 +47,22 @@ class FederatedQuery:
     ----------
     reference
         Which IDs are the same person's, and whose studies were moved.
+    rejections
+        What is rejected here, and so not found elsewhere.
     """
 
-    def __init__(self, members: Members, settings: FederationSettings, reference: CrossReference = _NO_CROSS_REFERENCE) -> None:
+    def __init__(
+        self,
+        members: Members,
+        settings: FederationSettings,
+        reference: CrossReference = _NO_CROSS_REFERENCE,
+        rejections: Rejections = _NOTHING_REJECTED,
+    ) -> None:
         self._members = members
         self._settings = settings
         self._reference = reference
         self._fan_out = FanOut()
+        self._count = Counting(self._fan_out, rejections)
 
     def __call__(
         self,
@@ -76,6 +85,13 @@ class FederatedQuery:
         local_only
             The question comes from a member: it is answered from here alone, so that it does not go in circles.
         """
+        if query.level is Level.PATIENT:  # many archives answer no question at this level: patients are those of their studies
+            asked = tuple(tag for tag in attributes if tag >> 16 == _PATIENT_GROUP)
+            answer = self._answer(Query(Level.STUDY, query.conditions), asked, scope, local_only)
+            return FederatedAnswer(tuple(patients_of(answer.rows)), answer.reports)
+        return self._answer(query, attributes, scope, local_only)
+
+    def _answer(self, query: Query, attributes: tuple[int, ...], scope: Scope, local_only: bool) -> FederatedAnswer:
         begun = time.monotonic()
         asked = [
             one
@@ -88,6 +104,8 @@ class FederatedQuery:
         concerned = [one for one in asked if questions[one.name]]
         reports = [one.report(Outcome.NOT_CONCERNED) for one in asked if not questions[one.name]]
         union = Union(query.level, self._members.rank)
+        if query.level is Level.STUDY:  # whose ID it is; below, archives may refuse what is not of the level (PS3.4 C.4.1.2.1)
+            attributes = tuple(dict.fromkeys((*attributes, ISSUER)))
 
         def ask(member: Member, deadline: Deadline) -> Iterator[Row]:
             for one in questions[member.name]:
@@ -101,47 +119,11 @@ class FederatedQuery:
         decided = Decided.of((*decided.links, *decided.moves.values(), *self._reference.decisions(union.patients)))
         rows = _in_order(union.rows(decided))
         explain(rows, wanted, decided, self._reference)
-        self._count(rows, query.level, [one for one in concerned if not local_only], scope, begun)
+        rows = self._count(rows, query.level, concerned if not local_only else (), scope, self._left(begun))
         return FederatedAnswer(tuple(rows), tuple(sorted(reports, key=lambda one: self._members.rank(one.name))))
 
-    def _count(self, rows: Iterable[FederatedRow], level: Level, members: list[Member], scope: Scope, begun: float) -> None:
-        """Count what several members hold by its instances, as far as the time allows."""
-        if level not in (Level.STUDY, Level.SERIES):
-            return
-        shared = [row for row in rows if not row.counts_are_union][:COUNTED]
-        studies = dict.fromkeys(text(row.attributes, STUDY) for row in shared)
-        left = self._settings.deadline - (time.monotonic() - begun)
-        if not studies or left <= 0:
-            return
-        holders = {name for row in shared for name in row.copies}
-
-        def inventories(member: Member, deadline: Deadline) -> Iterator[InventoriedInstance]:
-            for study in studies:
-                if any(text(row.attributes, STUDY) == study and member.name in row.copies for row in shared):
-                    yield from within(member, scope).inventory(study, deadline=deadline)
-
-        found: dict[str, set[tuple[str, str]]] = {study: set() for study in studies}
-        whole: set[str] = set()
-        asked = [one for one in members if one.name in holders]
-        for said in self._fan_out.ask(asked, inventories, left, lambda member: 1_000_000):
-            if said.report is not None and said.report.outcome is Outcome.ANSWERED:
-                whole.add(said.member.name)
-            elif said.answer is not None:
-                found[said.answer.study_instance_uid].add((said.answer.series_instance_uid, said.answer.sop_instance_uid))
-        for row in shared:
-            if whole.issuperset(row.copies):
-                _write_counts(row, level, found[text(row.attributes, STUDY)])
-
-
-def _write_counts(row: FederatedRow, level: Level, instances: set[tuple[str, str]]) -> None:
-    if level is Level.SERIES:
-        series = text(row.attributes, "0020000E")
-        numbers = [sum(1 for one, _ in instances if one == series)]
-    else:
-        numbers = [len({series for series, _ in instances}), len(instances)]
-    for tag, number in zip(COUNTS[level], numbers, strict=True):
-        row.attributes[tag] = {"vr": "IS", "Value": [number]}
-    row.counts_are_union = True
+    def _left(self, begun: float) -> float:
+        return self._settings.deadline - (time.monotonic() - begun)
 
 
 def _belongs(row: Row, member: Member, wanted: Wanted, decided: Decided) -> bool:

@@ -41,7 +41,7 @@ ABOUT_THE_COPY: Final = frozenset(
 ).union(*COUNTS.values())
 """Attributes that may differ between copies of the same."""
 
-_UIDS: Final = {Level.PATIENT: (), Level.STUDY: (STUDY,), Level.SERIES: (STUDY, SERIES), Level.IMAGE: (STUDY, SERIES, SOP)}
+_UIDS: Final = {Level.STUDY: (STUDY,), Level.SERIES: (STUDY, SERIES), Level.IMAGE: (STUDY, SERIES, SOP)}
 
 
 def text(row: Row, tag: str) -> str:
@@ -69,8 +69,12 @@ def uids(row: Row, level: Level) -> tuple[str, ...]:
 
 
 def patient_of(row: Row, issuer: str) -> PatientKey:
-    """To whom a row belongs; `issuer` is that of the member where the row names none."""
-    return PatientKey(text(row, ISSUER).strip() or issuer, text(row, PATIENT_ID).strip())
+    """To whom a row belongs; `issuer` is that of the member where the row names none.
+
+    Rows of series and instances need not name their patient at all: then it is nobody of that issuer, but unknown.
+    """
+    patient_id = text(row, PATIENT_ID).strip()
+    return PatientKey(text(row, ISSUER).strip() or (issuer if patient_id else ""), patient_id)
 
 
 def significant(row: Row, tag: str) -> str:

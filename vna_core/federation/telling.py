@@ -66,14 +66,21 @@ def open_channel(kind: CorrectionKind, settings: MemberSettings, calling: str) -
         return StoredNote(host, port or 0, address.username or "", calling)
     plain = address._replace(scheme=address.scheme.split("+", 1)[1], query="")
     client = WebClient(plain, authorization(plain, settings.corrections_token, "", ""))
-    return OtherArchive(client) if address.scheme.startswith("vna+") else PostedNote(client)
+    return OtherArchive(client, settings.issuer) if address.scheme.startswith("vna+") else PostedNote(client)
 
 
 class OtherArchive:
-    """``POST /api/v1/corrections`` of another of these archives: every kind, and what takes it back."""
+    """``POST /api/v1/corrections`` of another of these archives: every kind, and what takes it back.
 
-    def __init__(self, client: WebClient) -> None:
+    Parameters
+    ----------
+    issuer
+        Of the IDs that it answers without one: it may have filed them so.
+    """
+
+    def __init__(self, client: WebClient, issuer: str) -> None:
         self._client = client
+        self._issuer = issuer
 
     def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
         """See `Channel.tell`."""
@@ -86,7 +93,11 @@ class OtherArchive:
         for name in ("first", "second", "study"):
             if correction.content.get(name):
                 said[name] = correction.content[name]
-        self._client.document("/api/v1/corrections", body=said, deadline=Deadline(PATIENCE))
+        if self._issuer and correction.content.get("first"):
+            said["bare"] = self._issuer
+        answer = self._client.document("/api/v1/corrections", body=said, deadline=Deadline(PATIENCE))
+        if isinstance(answer, dict) and answer.get("state") == "other-patient":
+            raise PeerError("The study is filed under another patient there, so that nothing was moved.")
 
 
 class MergeMessage:

@@ -1,4 +1,4 @@
-"""The union of what members answer: one row for each patient, study, series or instance, wherever it is held.
+"""The union of what members answer: one row for each study, series or instance, wherever it is held.
 
 Rows are one when their UIDs are, and when the patients they name are the same or decided to be one person. The same UID with other content stays one row
 that says in what its copies disagree; the same UID under patients that nobody has linked stays several rows, each saying so.
@@ -93,10 +93,7 @@ class Union:
         """Take one row over; one without the unique keys of its level says nothing and is passed over."""
         key = uids(row, self._level)
         patient = patient_of(row, member.settings.issuer)
-        if self._level is Level.PATIENT:
-            if not patient.patient_id:
-                return
-        elif not all(key):
+        if not all(key):
             return
         self._rows.setdefault(key, {}).setdefault(patient, {}).setdefault(member.name, (patient, row))
 
@@ -106,7 +103,7 @@ class Union:
         for key, filed in self._rows.items():
             patients: dict[PatientKey, _Copies] = {}
             for patient, copies in filed.items():
-                owner = decided.owner(key[0] if key else "", patient)
+                owner = decided.owner(key[0], patient)
                 known = patients.setdefault(decided.canonical(owner), {})
                 for name, copy in copies.items():
                     known.setdefault(name, copy)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vna_core.domain.identity import PatientLink
-from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE
+from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE
 from vna_core.federation.union import FederatedRow
 from vna_core.stewardship.patient_identity import key_text
 
@@ -19,8 +19,15 @@ DECISIONS: Final = "00091004"
 """Private attributes (creator `CREATOR`): names of the members that hold it; tags in which they differ; ``UNION`` or ``AT LEAST``;
 and the links, merges and moves of patients by which it came."""
 
+VRS: Final[Mapping[int, str]] = {
+    int(tag, 16): vr
+    for tag, vr in ((PRIVATE, "LO"), (SOURCES, "LO"), (DISAGREEMENTS, "AT"), (COUNTS_OF, "CS"), (DECISIONS, "UC"))
+}
+"""Their value representations."""
+
 _GROUP: Final = "0009"
 """What a member says in this group is its own affair."""
+_NUMBERS: Final = frozenset().union(*COUNTS.values())
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -35,7 +42,8 @@ def described(row: FederatedRow, aet: str) -> dict[str, Any]:
         made[DISAGREEMENTS] = {"vr": "AT", "Value": sorted(row.disagreements)}
     if row.decisions:
         made[DECISIONS] = {"vr": "UC", "Value": [decision_text(link) for link in row.decisions]}
-    made[COUNTS_OF] = {"vr": "CS", "Value": ["UNION" if row.counts_are_union else "AT LEAST"]}
+    if not _NUMBERS.isdisjoint(made):
+        made[COUNTS_OF] = {"vr": "CS", "Value": ["UNION" if row.counts_are_union else "AT LEAST"]}
     return {tag: made[tag] for tag in sorted(made)}
 
 

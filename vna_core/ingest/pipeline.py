@@ -14,7 +14,17 @@ import structlog
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import IngestSettings
-from vna_core.domain.errors import Deleted, EmptyPayload, LimitExceeded, OutOfResources, Truncated, Unarchivable, VnaError
+from vna_core.domain.errors import (
+    Deleted,
+    EmptyPayload,
+    LimitExceeded,
+    NotAskedFor,
+    OutOfResources,
+    Truncated,
+    Unarchivable,
+    VnaError,
+)
+from vna_core.domain.identifiers import Identified
 from vna_core.domain.instance import CanonicalInstance, HeldInstance, Location, Segment
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
@@ -98,7 +108,9 @@ class IngestPipeline:
         """A context manager that takes one instance's octets; its `finish` gives what `offer` takes."""
         return Reception(source, self._settings, self._spool, self.budget, transfer_syntax_uid, sop_class_uid, sop_instance_uid)
 
-    def offer(self, received: ReceivedInstance, *, cut_short: bool = False) -> IngestResult:
+    def offer(
+        self, received: ReceivedInstance, *, cut_short: bool = False, only: Callable[[Identified], bool] | None = None
+    ) -> IngestResult:
         """Take one instance through the rooms; its octets are closed afterwards.
 
         Safe to call again with the same octets: what is held already ends as duplicate.
@@ -107,13 +119,16 @@ class IngestPipeline:
         ----------
         cut_short
             The sender broke off before the end: the octets are kept in quarantine.
+        only
+            Whether an instance is one that was asked for. Anything else, and what cannot be read as an instance, is refused, and
+            nothing of it is kept: neither in the archive nor in quarantine.
 
         Raises
         ------
         OutOfResources, StorageError, CatalogueError
             The archive cannot take anything now. Nothing is acknowledged.
         """
-        (result,) = self._offer((received,), cut_short)
+        (result,) = self._offer((received,), cut_short, only)
         if isinstance(result, VnaError):
             raise result
         return result
@@ -124,11 +139,13 @@ class IngestPipeline:
         Returns, when all of them are durable or have failed, a result for each in order; in place of it the error that `offer`
         would raise.
         """
-        return self._offer(received, False)
+        return self._offer(received, False, None)
 
-    def _offer(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
+    def _offer(
+        self, received: Sequence[ReceivedInstance], cut_short: bool, only: Callable[[Identified], bool] | None
+    ) -> list[IngestResult | VnaError]:
         try:
-            return self._through(received, cut_short)
+            return self._through(received, cut_short, only)
         finally:
             for one in received:
                 one.octets.close()
@@ -186,9 +203,11 @@ class IngestPipeline:
             close_payloads(segments)
             received.octets.close()
 
-    def _through(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[IngestResult | VnaError]:
+    def _through(
+        self, received: Sequence[ReceivedInstance], cut_short: bool, only: Callable[[Identified], bool] | None
+    ) -> list[IngestResult | VnaError]:
         """Rooms that compute take one instance after the other; those that flush take together what is left."""
-        states: list[Any] = [self._attempt(self._understood, one, cut_short) for one in received]
+        states: list[Any] = [self._attempt(self._understood, one, cut_short, only) for one in received]
         states = self._each("reconcile", states, lambda canonical: self._attempt(self._reconciled, canonical))
         states = self._together("place", states, self._place)
         states = self._together("index", states, self._index)
@@ -210,7 +229,9 @@ class IngestPipeline:
         except VnaError as error:
             return error
 
-    def _understood(self, received: ReceivedInstance, cut_short: bool) -> CanonicalInstance | IngestResult:
+    def _understood(
+        self, received: ReceivedInstance, cut_short: bool, only: Callable[[Identified], bool] | None
+    ) -> CanonicalInstance | IngestResult:
         """The canonical object, or how the instance ended."""
         try:
             if received.octets.size == 0:
@@ -225,12 +246,15 @@ class IngestPipeline:
         except OutOfResources:
             raise
         except (Unarchivable, LimitExceeded) as error:
-            return self._quarantined(received, error)
+            return self._unread(received, error, only is not None)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost anybody an image: keep the octets, tell the sender
             _log.exception("normalization-failed", sha256=received.octets.sha256)
             failure = VnaError(f"The instance could not be read because of an internal error ({type(error).__name__}).")
-            return self._quarantined(received, failure)
+            return self._unread(received, failure, only is not None)
         self._left("normalize", canonical)
+        if only is not None and not only(canonical):
+            close_payloads(list(canonical.segments))
+            return self._unread(received, NotAskedFor("It delivered an instance that was not asked for."), True)
         return canonical
 
     def _reconciled(self, canonical: CanonicalInstance) -> Reconciled | IngestResult:
@@ -251,6 +275,12 @@ class IngestPipeline:
         if self._after_room is not None and not isinstance(state, VnaError):
             self._after_room(room)
         return state
+
+    def _unread(self, received: ReceivedInstance, error: VnaError, unasked: bool) -> IngestResult:
+        """How an instance ends that goes no further: refused where nothing is kept that was not asked for, else in quarantine."""
+        if unasked:
+            return self._ended(IngestResult(Outcome.REFUSED, error=error, source=received.source))
+        return self._quarantined(received, error)
 
     def _quarantined(self, received: ReceivedInstance, error: VnaError) -> IngestResult:
         try:

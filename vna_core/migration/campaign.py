@@ -18,7 +18,7 @@ from vna_core.catalogue.migration_inventories import COMPLETE, OPEN
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.configuration.jobs import JobsSettings
-from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.errors import InvalidRequest, VnaError
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.domain.outcome import IngestResult
@@ -111,12 +111,15 @@ class CampaignRunner:
         fresh: bool = True,
         thorough: bool = True,
         listing: PacsAdapter | None = None,
+        deletions_accepted_by: str = "",
     ) -> PacsAbilities:
         """Take the inventory (a new one, or the open one; `fresh` False: only where there is none) and order what waits.
 
         `listing` lists what the source holds in its place: an Inventory that the source's maker has written, say.
+        `deletions_accepted_by` says that what is not listed any more was deleted on purpose, whatever its number.
 
-        Raises PeerUnavailable, PeerError: the source cannot be asked. What was answered stays; call again to go on.
+        Raises PeerUnavailable, PeerError: the source cannot be asked. What was answered stays; call again to go on. InventoryShrank:
+        the source lists so much less than before that nobody is to believe it unseen.
         """
         adapter = self._open_source(self._campaign)
         try:
@@ -131,6 +134,7 @@ class CampaignRunner:
                     self._worker.worker,
                     self._progress.inventoried,
                     thorough=thorough,
+                    deletions_accepted_by=deletions_accepted_by,
                 )
                 taker.take(concurrency or abilities.concurrency)
         finally:
@@ -146,14 +150,21 @@ class CampaignRunner:
         fresh: bool = True,
         thorough: bool = True,
         listing: PacsAdapter | None = None,
+        deletions_accepted_by: str = "",
     ) -> CampaignReport:
         """Plan, then pull until nothing waits, compare, report. Ends early when the campaign is paused or cancelled elsewhere.
 
-        Raises PeerUnavailable, PeerError: the source cannot be asked at all.
+        Raises what `plan` raises; the campaign is incomplete then.
         """
         self._catalogue.campaigns.save(self._campaign)
         free_dead_workers(self._catalogue)
-        abilities = self.plan(concurrency, fresh=fresh, thorough=thorough, listing=listing)
+        try:
+            abilities = self.plan(
+                concurrency, fresh=fresh, thorough=thorough, listing=listing, deletions_accepted_by=deletions_accepted_by
+            )
+        except VnaError:
+            self._catalogue.campaigns.set_state(self.name, "incomplete")
+            raise
         self._progress.planned(summary_of(self._catalogue, self.name).waiting)
         self._worker.queue(self.name)  # so that everybody finds work at the first look
         self._catalogue.jobs.add(FEED, self.name, priority=URGENT)

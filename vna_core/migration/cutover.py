@@ -27,6 +27,7 @@ from vna_core.migration.handlers import STUDY, ask_for_study, job_key
 PRIORS: Final = URGENT + 10
 """Priority of the other studies of a patient of whom one was asked for."""
 
+NOT_LISTED: Final = "The old archive holds the study and does not say which instances it has."
 NOT_IN_TIME: Final = "The study is still being fetched from the old archive: ask again."
 _WITHOUT_JOB: Final = 3
 """Looks at a study that waits without a job before its job is asked for again."""
@@ -159,10 +160,15 @@ class CutOver:
             or state is StudyState.PARTIAL
             or (not missing and self._is_known(fetch.study) and not fetch.wanted.is_whole)
         ):
-            fetch.ended = Fetched(False, missing, _why(missing))
+            fetch.ended = self._over(fetch.study, state, missing)
         else:
             fetch.ended = self._failed(fetch, state, missing)
         return fetch.ended or Fetched(True, missing, expected=len(missing))
+
+    def _over(self, study: AwaitedStudy, state: StudyState, missing: tuple[AwaitedInstance, ...]) -> Fetched:
+        """A fetch that will bring nothing more. Of a study whose instances the source does not list, nobody knows what is missing."""
+        unknown = state is StudyState.PARTIAL and not missing and not self._is_known(study)
+        return Fetched(False, missing, NOT_LISTED if unknown else _why(missing))
 
     def _failed(self, fetch: Fetch, state: StudyState, missing: tuple[AwaitedInstance, ...]) -> Fetched | None:
         """How the fetch failed; None while it is under way."""
@@ -182,7 +188,7 @@ class CutOver:
         fetch = Fetch(study, wanted)
         rests = study.state is StudyState.PARTIAL and time.time() - study.updated_at / 1e6 < self.settings.rest
         if study.state in MOVED or rests:
-            fetch.ended = Fetched(False, tuple(missing), _why(missing))
+            fetch.ended = self._over(study, study.state, tuple(missing))
             return fetch
         self._queue(study)
         if study.patient.patient_id:

@@ -186,7 +186,8 @@ class MigrationWorker:
         result: StudyResult | None = None
         failed = False
         try:
-            self._list_instances(study, adapter)
+            if not self._list_instances(study, adapter):
+                return None
             ledger.move(study, StudyState.RETRIEVING, self.worker, "slot")
             fetch = StudyFetch(
                 study,
@@ -219,15 +220,25 @@ class MigrationWorker:
             throttle.release(slot, most, fetched, seconds, failed or bool(result and result.failed_calls))
         return None
 
-    def _list_instances(self, study: LedgerStudy, adapter: PacsAdapter) -> None:
-        """Ask for the instances of a study that somebody wants before the inventory has come to it."""
+    def _list_instances(self, study: LedgerStudy, adapter: PacsAdapter) -> bool:
+        """Ask for the instances of a study that is wanted before the inventory has come to it, or has been told them; whether
+        they are known then. Raises PeerError: the source does not answer at all."""
         if study.instances or self._catalogue.ledger_reader.instances(study.pk):
-            return
+            return True
         newest = self._catalogue.inventories.newest(study.campaign)
-        if newest is not None:
-            found = [one for one in adapter.inventory(study.study_instance_uid) if one.sop_instance_uid]
-            self._catalogue.listing.record_instances(study, newest.number, found, self.worker)
-            self._catalogue.ledger.move(study, StudyState.QUEUED, self.worker, "asked for")
+        if newest is None:
+            return True
+        try:
+            found = list(adapter.inventory(study.study_instance_uid))
+        except PeerError as error:
+            adapter.probe()
+            self._catalogue.listing.record_failure(study, error.message, self.worker)
+            for state in (StudyState.RETRIEVING, StudyState.PARTIAL):
+                self._catalogue.ledger.move(study, state, self.worker, "inventory-failed", error.message)
+            return False
+        self._catalogue.listing.record_instances(study, newest.number, found, self.worker)
+        self._catalogue.ledger.move(study, StudyState.QUEUED, self.worker, "asked for")
+        return True
 
     def _hold(self, study: LedgerStudy, reason: str, error: VnaError) -> None:
         """The study waits in the queue, and the worklist says why: one entry for the campaign."""

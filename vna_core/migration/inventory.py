@@ -18,7 +18,7 @@ import structlog
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_inventories import Inventory
 from vna_core.catalogue.migration_rows import LedgerStudy, ListedStudy
-from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError
+from vna_core.domain.errors import AnswerCapped, InventoryShrank, NotOffered, PeerError
 from vna_core.migration.questions import Questions
 from vna_core.migration.spans import ALPHABET, Span, by_date
 from vna_core.ports.pacs import DicomJson, InventoriedInstance, PacsAbilities, PacsAdapter
@@ -35,6 +35,13 @@ _FEW: Final = 5
 _SMALLEST_CAP: Final = 10
 """No product stops after fewer answers: below, a further way through the source is not needed."""
 _TRIES: Final = 3
+_HOPELESS: Final = 20
+"""Studies whose instances the source does not list, before any whose it does, after which no further one is asked for."""
+_NAMELESS: Final = 10_000
+"""Answers without Study Instance UID that are told apart; more are not counted."""
+_FEW_GONE: Final = 10
+_SHARE_GONE: Final = 0.05
+"""More studies, and a greater share of those listed before, are not believed to be deleted without somebody's word."""
 _WRITE: Final = 1.0
 """Seconds after which it is written down which questions were answered."""
 
@@ -51,6 +58,8 @@ class InventoryTaker:
     thorough
         Also ask by Patient ID where nothing shows a need for it. A source whose statistics agree is believed without, and so is
         one with few studies.
+    deletions_accepted_by
+        Who said that whatever the source does not list any more was deleted on purpose; empty: nobody.
     """
 
     def __init__(
@@ -63,16 +72,18 @@ class InventoryTaker:
         told: Told = lambda studies, instances: None,
         *,
         thorough: bool = True,
+        deletions_accepted_by: str = "",
     ) -> None:
         self._campaign, self._adapter, self._abilities = campaign, adapter, abilities
         self._catalogue, self._worker, self._told = catalogue, worker, told
-        self._thorough = thorough
+        self._thorough, self._accepted_by = thorough, deletions_accepted_by
         self._questions = Questions(adapter, (ISSUER, REFERRING_PHYSICIAN), 1)
         self._cap = abilities.response_limit
         self._alphabet = ALPHABET
         self._studies = 0
         self._everything = 0
         self._doubted: list[Span] = []
+        self._nameless: set[tuple[str, str, str, str]] = set()
         self._answered: dict[str, int] = {}
         self._noted: list[tuple[str, int, str]] = []
         self._written = 0.0
@@ -81,22 +92,46 @@ class InventoryTaker:
         """Take the snapshot, or go on with the one that is open; it is complete afterwards.
 
         Raises PeerUnavailable, PeerError: what was answered before is kept, and a further call goes on behind it.
+        InventoryShrank: too much of what was listed before is not any more; nothing is concluded, a further call asks anew.
         """
         inventories = self._catalogue.inventories
         inventory = inventories.begin(self._campaign)
         self._questions = Questions(self._adapter, (ISSUER, REFERRING_PHYSICIAN), workers)
         self._answered = inventories.answered(inventory)
+        from_its_beginning = not self._answered
         try:
             self._walk(inventory)
         finally:
             self._write_down(inventory)
+        self._believe(inventory)
         self._ask_instances(inventory, workers)
-        self._catalogue.listing.remove_unlisted(self._campaign, inventory.number, self._worker)
+        self._catalogue.listing.remove_unlisted(self._campaign, inventory.number, self._worker, self._accepted_by)
         digest, studies, instances = snapshot_digest(self._catalogue, self._campaign, inventory.number)
+        if from_its_beginning and not self._nameless:
+            with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+                writing.solve(0, ("answer-without-uid",), "inventory")
         inventories.complete(inventory, studies, instances, digest, self._details(inventory, studies))
         complete = inventories.newest(self._campaign)
         assert complete is not None
         return complete
+
+    def _believe(self, inventory: Inventory) -> None:
+        """A source whose database was just restored, or that hides what it has from our title, answers as if all was deleted."""
+        gone, known = self._catalogue.listing.unlisted(self._campaign, inventory.number)
+        shrank = gone and (gone == known or gone > max(_FEW_GONE, known * _SHARE_GONE))
+        with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+            if not shrank or self._accepted_by:
+                writing.solve(0, ("inventory-shrank",), "inventory")
+                return
+            writing.except_("inventory-shrank", detail=f"{gone} of {known} studies are not listed any more")
+        self._catalogue.inventories.doubt(inventory)
+        raise InventoryShrank(
+            f"The source does not list {gone} of the {known} studies that it listed before. Nothing is concluded from that, and what "
+            "was not moved yet is kept in the inventory before: check the source and what our title may see there, then plan "
+            "again. `--no-inventory` goes on with the inventory before; `--accept-deletions` says that they were deleted on purpose.",
+            gone=gone,
+            known=known,
+        )
 
     # -- studies ----------------------------------------------------------------------------------------------------------
 
@@ -188,13 +223,28 @@ class InventoryTaker:
         answers = self._questions.ask(span)
         for piece in answers.pieces():
             count += len(piece)
-            named = [study for study in map(listed, piece) if study.study_instance_uid]
+            studies = [listed(answer) for answer in piece]
+            named = [study for study in studies if study.study_instance_uid]
+            if len(named) < len(studies):
+                self._tell_nameless([study for study in studies if not study.study_instance_uid])
             added = self._catalogue.listing.list_studies(self._campaign, inventory.number, named, self._worker)
             new += added
             self._studies += added
             self._learn(named)
             self._told(self._studies, 0)
         return count, answers.capped, new
+
+    def _tell_nameless(self, studies: Sequence[ListedStudy]) -> None:
+        """Put on the worklist what cannot be asked for, each once whichever questions it answers to."""
+        known = len(self._nameless)
+        for one in studies:
+            if len(self._nameless) < _NAMELESS:
+                self._nameless.add((one.patient_id, one.accession_number, one.study_date, one.described))
+        if len(self._nameless) > known:
+            told = [f"patient {one[0] or '(none)'} accession {one[1] or '(none)'}" for one in sorted(self._nameless)]
+            detail = f"{len(told)} studies without Study Instance UID: {'; '.join(told)}"
+            with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+                writing.except_("answer-without-uid", detail=detail, sample=told[0])
 
     def _learn(self, studies: Sequence[ListedStudy]) -> None:
         characters = {one for study in studies for one in study.patient_id if one not in self._alphabet}
@@ -212,21 +262,33 @@ class InventoryTaker:
 
     def _ask_instances(self, inventory: Inventory, workers: int) -> None:
         """Ask for the instances of every study whose number is not what is known already."""
-        reader = self._catalogue.ledger_reader
+        reader, last = self._catalogue.ledger_reader, 0
+        listed = failed = 0
         with ThreadPoolExecutor(workers, "inventory") as pool:
-            while waiting := reader.to_be_asked(self._campaign, inventory.number):
-                for count in pool.map(lambda study: self._instances_of(study, inventory), waiting):
-                    self._told(self._studies, count)
+            while waiting := reader.to_be_asked(self._campaign, inventory.number, after=last):
+                last = waiting[-1].pk
+                for result in pool.map(lambda study: self._instances_of(study, inventory), waiting):
+                    if isinstance(result, int):
+                        listed += 1
+                        self._told(self._studies, result)
+                        continue
+                    failed += 1
+                    if failed >= _HOPELESS and not listed:
+                        raise PeerError(f"The source lists the instances of none of {failed} studies. {result}")
 
-    def _instances_of(self, study: LedgerStudy, inventory: Inventory) -> int:
+    def _instances_of(self, study: LedgerStudy, inventory: Inventory) -> int | str:
+        """How many instances of a study were listed; or what the source said instead, which is put on the worklist, since one
+        damaged row of its database must not hold up all others. Raises PeerError: the source does not answer at all."""
         found: Mapping[tuple[str, str], InventoriedInstance] = {}
         capped = False
         for attempt in range(_TRIES):
             try:
                 found, capped = self._listed(study.study_instance_uid)
-            except PeerError:
+            except PeerError as error:
                 if attempt == _TRIES - 1:
-                    raise
+                    self._adapter.probe()
+                    self._catalogue.listing.record_failure(study, error.message, self._worker)
+                    return f"Study {study.study_instance_uid}: {error.message}"
                 continue
             if len(found) >= study.told_instances:
                 break
@@ -240,9 +302,8 @@ class InventoryTaker:
         """The instances of a study as the source lists them, each once, and whether it has more than it lists."""
         found: dict[tuple[str, str], InventoriedInstance] = {}
         try:
-            for one in self._adapter.inventory(study):
-                if one.sop_instance_uid:
-                    found[one.series_instance_uid, one.sop_instance_uid] = one
+            for number, one in enumerate(self._adapter.inventory(study)):
+                found[one.series_instance_uid, one.sop_instance_uid or f"none {number}"] = one
         except AnswerCapped:
             return found, True
         return found, False
@@ -253,14 +314,18 @@ class InventoryTaker:
         with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
             for reason, wrong, detail in (
                 ("inventory-capped", bool(capped), f"{len(capped)} questions, the first: {capped[0] if capped else ''}"),
+                ("inventory-empty", not studies, "the source listed no study"),
                 ("statistics-differ", counted > studies, f"the source counts {counted} studies, {studies} were listed"),
             ):
                 if wrong:
                     writing.except_(reason, detail=detail)
                 else:
                     writing.solve(0, (reason,), "inventory")
+            if self._accepted_by:
+                writing.accept(0, "inventory-empty", self._accepted_by, "--accept-deletions")
         questions = self._catalogue.inventories.questions(inventory)
-        return {"questions": questions, "cap": self._cap, "capped": capped[:100], "statistics": counted}
+        told = {"questions": questions, "cap": self._cap, "capped": capped[:100], "statistics": counted}
+        return {**told, "studies_without_uid": len(self._nameless)}
 
 
 def snapshot_digest(catalogue: Catalogue, campaign: str, number: int) -> tuple[str, int, int]:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 
 from vna_core.catalogue import Catalogue
-from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.migration import UNLISTED, InstanceState, StudyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class CampaignReport:
         Accepted as not to be moved, and not listed any more by the source; both left `inventoried`, so not part of the sum.
     exceptions
         Entries of the worklist that nobody has closed.
+    unlisted
+        Of `exceptions`: those that tell of something at the source that the sum does not count.
     """
 
     inventoried: int
@@ -45,6 +47,7 @@ class CampaignReport:
     excluded: int = 0
     deleted_at_source: int = 0
     exceptions: int = 0
+    unlisted: int = 0
 
     @property
     def closes(self) -> bool:
@@ -53,8 +56,8 @@ class CampaignReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing failed and nothing is missing."""
-        return self.closes and not self.failed and not self.missing
+        """Whether nothing failed, nothing is missing, and the sum counts all that the source is known to have or to have had."""
+        return self.closes and not self.failed and not self.missing and not self.unlisted
 
     def as_dict(self) -> dict[str, int | bool]:
         """The counts by name, and whether the sum closes."""
@@ -76,7 +79,9 @@ def summary_of(catalogue: Catalogue, campaign: str, fetched: int = 0) -> Campaig
             inventoried += one.number
             ends[one.outcome if one.state == InstanceState.STORED.value else one.state] += one.number
     waiting = ends[InstanceState.INVENTORIED.value]
-    opened = sum(number for (_, state), number in catalogue.ledger_reader.exception_counts(campaign).items() if state == "open")
+    opened: Counter[str] = Counter()
+    for (reason, state), number in catalogue.ledger_reader.exception_counts(campaign).items():
+        opened[reason] += number if state == "open" else 0
     return CampaignReport(
         inventoried,
         ends["held"],
@@ -91,5 +96,6 @@ def summary_of(catalogue: Catalogue, campaign: str, fetched: int = 0) -> Campaig
         waiting,
         ends["excluded"],
         ends["deleted_at_source"],
-        opened,
+        opened.total(),
+        sum(opened[reason] for reason in UNLISTED),
     )

@@ -36,6 +36,7 @@ class Told:
     second: PatientKey | None = None
     study: str = ""
     code: str = ""
+    bare: str = ""
     instances: tuple[str, ...] = ()
 
     @property
@@ -47,15 +48,16 @@ class Told:
 def parse(document: Any) -> Told:
     """Read the JSON object of ``POST /api/v1/corrections``.
 
-    ``id``, ``kind``, ``undoes``, ``reason``, ``made_by``, ``study``, ``code`` are texts; ``first`` and ``second`` are
-    ``[issuer, ID]``; ``instances`` lists SOP Instance UIDs of ``study``. Raises InvalidRequest.
+    ``id``, ``kind``, ``undoes``, ``reason``, ``made_by``, ``study``, ``code``, ``bare`` are texts; ``first`` and ``second`` are
+    ``[issuer, ID]``, and ``bare`` is the issuer whose IDs may be filed here without one; ``instances`` lists SOP Instance UIDs of
+    ``study``. Raises InvalidRequest.
     """
     if not isinstance(document, Mapping):
         raise InvalidRequest("A correction is one JSON object.")
     unknown = sorted(set(document) - set(Told.__dataclass_fields__))
     if unknown:
         raise InvalidRequest(f"A correction has no field {unknown[0]!r}.", field=unknown[0])
-    texts = {name: document.get(name, "") for name in ("id", "kind", "undoes", "reason", "made_by", "study", "code")}
+    texts = {name: document.get(name, "") for name in ("id", "kind", "undoes", "reason", "made_by", "study", "code", "bare")}
     for name, value in texts.items():
         if not isinstance(value, str) or len(value) > _LONGEST:
             raise InvalidRequest(f"The field {name!r} is a text of at most {_LONGEST} characters.", field=name)
@@ -110,7 +112,8 @@ class Correcting:
     deleting: Callable[[Principal], Deleting]
 
     def apply(self, told: Told, who: Principal, scope: Scope) -> str:
-        """Do what a correction says; durable when it returns. ``applied``, ``known`` (it was before) or ``nothing`` (nothing of it is here).
+        """Do what a correction says; durable when it returns. ``applied``, ``known`` (it was before), ``nothing`` (nothing of it is here) or
+        ``other-patient`` (the study to be moved is filed under another patient here: nothing was done, nor will be until it comes again).
 
         Parameters
         ----------
@@ -128,6 +131,8 @@ class Correcting:
         """
         if self.catalogue.corrections.find(told.id) is not None:
             return "known"
+        if told.kind is CorrectionKind.MOVE and not told.undoes and self._is_of_another_patient(told):
+            return "other-patient"
         try:
             done = self._undo(told, who, scope) if told.undoes else self._do(told, who, scope)
         except NotFound:
@@ -144,10 +149,11 @@ class Correcting:
         reason = f"{told.reason} ({told.made_by})" if told.made_by else told.reason
         if told.first is not None and told.second is not None:
             study = told.study if told.kind is CorrectionKind.MOVE else ""
-            held = self.catalogue.instances(patient=told.first, study=study or None, all_versions=True)
+            first, second = self._as_filed(told, told.first, told.second)
+            held = self.catalogue.instances(patient=first, study=study or None, all_versions=True)
             self._demand(held, scope)
             identity = PatientIdentity(self.catalogue, self.auditor, who)
-            identity.decide(LinkKind(told.kind.value), told.first, told.second, reason, LinkOrigin.MEMBER, study, received)
+            identity.decide(LinkKind(told.kind.value), first, second, reason, LinkOrigin.MEMBER, study, received)
             return True
         named = frozenset(told.instances)
         held = [one for one in self.catalogue.instances(study=told.study, all_versions=True) if one.sop_instance_uid in named]
@@ -168,6 +174,22 @@ class Correcting:
         deleting = self.deleting(who)
         deleting.delete(Extent.STUDY, told.study, reason.strip() or told.kind.value, who.name, **call)  # type: ignore[arg-type]
         return True
+
+    def _as_filed(self, told: Told, first: PatientKey, second: PatientKey) -> tuple[PatientKey, PatientKey]:
+        """The patients of a merge or move as they are filed here: the IDs alone, where those of their issuer came without one."""
+        bare = PatientKey("", first.patient_id)
+        study = told.study or None
+        if not told.bare or first.issuer != told.bare or self.catalogue.instances(patient=first, study=study, all_versions=True):
+            return first, second
+        if not self.catalogue.instances(patient=bare, study=study, all_versions=True):
+            return first, second
+        return bare, PatientKey("", second.patient_id) if second.issuer == told.bare else second
+
+    def _is_of_another_patient(self, told: Told) -> bool:
+        """Whether the study of a move is here, and nothing of it under the patient it is to be taken from, or is to go to."""
+        assert told.first is not None and told.second is not None
+        filed = {one.patient for one in self.catalogue.instances(study=told.study, all_versions=True)}
+        return bool(filed) and filed.isdisjoint((told.first, told.second, *self._as_filed(told, told.first, told.second)))
 
     def _undo(self, told: Told, who: Principal, scope: Scope) -> bool:
         original = self.catalogue.corrections.find(told.undoes)

@@ -25,6 +25,7 @@ from vna_core.domain.errors import ConfigurationError, PeerUnavailable, UnderHol
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import LinkKind, LinkOrigin
 from vna_core.domain.octets import Source
+from vna_core.domain.query import Equals, Level, Query
 from vna_core.domain.stewardship import Extent
 from vna_core.federation.telling import merge_message
 from vna_core.gateways.dicomweb.app import create_app
@@ -187,6 +188,36 @@ def test_a_moved_study_is_moved_in_archives_that_know_moves(hospital: Hospital) 
     hospital.tell()
     assert hospital.ours.catalogue.identity.moved([study(5)]) == {(study(5), A): B}
     assert hospital.states()["foreign"] == "not-taken"
+
+
+def test_a_move_reaches_what_is_filed_without_an_issuer_and_what_is_another_patients_is_refused(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    first, second = PatientKey("CARD", "4711"), PatientKey("CARD", "4799")
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as web, contextlib.ExitStack() as stack:
+        bare = {"data": tmp_path / "bare", "ingest": {"issuer": ""}}
+        there = stack.enter_context(open_archive(settings(tmp_path / "bare").model_validate(bare)))
+        stack.enter_context(served(there, web))
+        address = f"http://127.0.0.1:{web.getsockname()[1]}"
+        members = {"cardiology": {"url": f"dicomweb+{address}/x", "issuer": "CARD", "corrections": {"all": f"vna+{address}"}}}
+        hub = stack.enter_context(open_archive(settings(tmp_path / "hub", federation={"members": members})))
+        for number in (21, 22):
+            uid = study(number)
+            own = {} if number == 21 else {"IssuerOfPatientID": "OTHER"}
+            put(there, ct(number, rows=16, StudyInstanceUID=uid, SeriesInstanceUID=f"{uid}.1", PatientID="4711", **own))
+        identity, sender = PatientIdentity(hub.catalogue, hub.audit, operator()), correction_sender(hub)
+        states = {}
+        for number in (21, 22, 23):
+            identity.decide(LinkKind.MOVE, first, second, "wrong worklist entry", LinkOrigin.HAND, study(number))
+            sender.send("cardiology")
+            (latest,) = list(hub.catalogue.corrections.listed(limit=100))[-1:]
+            (states[number],) = hub.catalogue.corrections.deliveries([latest])[latest.number]
+        assert [states[number].state.value for number in states] == ["applied", "refused", "applied"]
+        assert "another patient" in states[22].error
+        assert there.catalogue.identity.moved([study(21)]) == {(study(21), PatientKey("", "4711")): PatientKey("", "4799")}
+        assert there.catalogue.identity.moved([study(22)]) == {}
+        (found,) = there.catalogue.search(Query(Level.STUDY, (Equals(0x00100020, ("4799",)),), linked=True)).matches
+        assert found.attributes[0x0020000D] == (study(21),)
 
 
 def test_a_rejection_hides_the_same_everywhere_and_comes_back_where_that_can_be_told(hospital: Hospital) -> None:

@@ -107,7 +107,9 @@ def test_rejections_are_known_by_note_study_and_instance(catalogue: Catalogue) -
     for _ in range(2):
         catalogue.rejections.await_([awaited])
     assert catalogue.rejections.of_note("2.25.9") == ["d1"] and catalogue.rejections.of_note("2.25.8") == []
-    assert catalogue.rejections.hidden("1.2") == {"1.2.1.1", "1.2.1.3"}
+    (correction,) = catalogue.corrections.listed()
+    assert catalogue.rejections.hidden("1.2") == {"1.2.1.1", "1.2.1.3", correction.id}, "and the note that tells others of it"
+    assert catalogue.rejections.hidden_in(["1.3", "1.2"]) == {"1.2": catalogue.rejections.hidden("1.2")}
     kept = catalogue.ledger_reader.held(
         ["1.2.1.1", "1.2.1.2", "1.2.1.3"]
     )  # what is hidden is kept: a migration misses none of it
@@ -121,8 +123,7 @@ def test_rejections_are_known_by_note_study_and_instance(catalogue: Catalogue) -
     assert catalogue.rejections.awaited_and_held() == [awaited]
     catalogue.rejections.arrived("2.25.9", "1.2.1.3")
     assert not catalogue.rejections.any_awaited()
-    (correction,) = catalogue.corrections.listed()
     assert (correction.kind, correction.subject, correction.content["code"]) == (CorrectionKind.REJECT, "deletion:d1", "113001")
     catalogue.deletions.begin_undo("d1", "carol", now)
-    assert catalogue.rejections.hidden("1.2") == frozenset()
+    assert catalogue.rejections.hidden("1.2") == {correction.id}, "the note stays where it was sent"
     assert waiting(catalogue, "heart") == [("reject", False), ("reject", True)]

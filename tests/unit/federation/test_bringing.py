@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
+from tests.unit.ingest.ct_samples import ct
 from vna_core.access.gate import Permit
 from vna_core.access.notes import AccessNotes
 from vna_core.access.view import CatalogueView
 from vna_core.domain.access import EVERYTHING, Action, Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId, NoAudit
 from vna_core.domain.corrections import AwaitedRejection, Rejection
-from vna_core.domain.octets import ReceivedInstance
+from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.octets import Octets, ReceivedInstance, Source
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.federation.bringing import Bringing
 from vna_core.federation.members import LOCAL
@@ -146,3 +148,32 @@ def test_what_was_given_out_is_noted_also_when_whoever_asked_leaves_early(house:
     instances.close()  # type: ignore[attr-defined]
     (event,) = asking.audit.events
     assert event.studies[0].instances == ((first.sop_class_uid, 1),)
+
+
+@pytest.mark.parametrize("odd", ["", " ", "\0", f"{uid(1)}\0", f"{uid(1)[:-1]}*", f"{uid(1)}\\{uid(2)}", "1?2", "A", "1" * 65])
+def test_what_is_no_uid_is_asked_of_nobody(house: Federation, odd: str) -> None:
+    house.put("alpha", *study(1, range(2), **CITY), *study(2, range(2), **CITY))
+    asking = Asking(house)
+    with pytest.raises(InvalidRequest):
+        asking.bringing.begin(asking.permit, odd)
+    assert house.pacs["alpha"].calls == []
+
+
+def test_what_a_member_delivers_unasked_is_neither_taken_in_nor_kept(house: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.put("alpha", *study(1, range(2), **CITY))
+    strangers = [*study(2, range(2), **CITY), study(1, range(7, 8), **CITY)[0], b"no DICOM at all", ct(5)[:-40]]
+    real = house.pacs["alpha"].fetch
+
+    def fetch(study_uid: str, deliver: Callable[[ReceivedInstance], None], *arguments: object, **named: object) -> object:
+        for octets in strangers:
+            deliver(ReceivedInstance(Octets(len(octets), "", memory=octets), Source("migration", "alpha"), datetime.now(UTC)))
+        return real(study_uid, deliver, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.pacs["alpha"], "fetch", fetch)
+    asking = Asking(house)
+    retrieval = asking.bringing.begin(asking.permit, uid(1))
+    assert len(list(asking.bringing.instances(retrieval))) == 2 and retrieval.outcome.is_complete
+    catalogue = house.archives[LOCAL].catalogue
+    assert (catalogue.statistics().studies, catalogue.statistics().instances) == (1, 2)
+    assert catalogue.quarantined() == []
+    assert "not asked for" in retrieval.outcome.reasons["alpha"] or "taken over" in retrieval.outcome.reasons["alpha"]

@@ -47,7 +47,7 @@ def received(octets: bytes, syntax: str = "") -> ReceivedInstance:
 
 def keep(passed: Passed, one: ReceivedInstance, takes: Callable[[PassedInstance], bool]) -> PassedInstance | None:
     """What a retrieval of its own makes of one instance."""
-    with closing(PassingOn(passed, None, takes).keeping(uid(1))) as keeping:
+    with closing(PassingOn(passed, None, takes).keeping(uid(1), anything)) as keeping:
         return keeping.keep(one)
 
 
@@ -292,14 +292,14 @@ def test_passed_on_is_only_what_surely_lies_in_the_scope_whatever_it_says(tmp_pa
         (by_content, None, True),
     ):
         passing_on = PassingOn(Passed(tmp_path, IngestSettings(), departments), labels, anything)
-        with closing(passing_on.keeping(known)) as keeping:
+        with closing(passing_on.keeping(known, anything)) as keeping:
             assert (keeping.keep(received(octets)) is not None) is seen, (departments, labels)
 
 
 def test_several_threads_keep_in_one_file_and_a_closed_file_takes_nothing(tmp_path: Path) -> None:
     passed = Passed(tmp_path / "passed", IngestSettings(), UNDIVIDED)
     files = [phantoms.ct(number, 16, 16) for number in range(1, 33)]
-    with closing(PassingOn(passed, None, anything).keeping("1.2")) as keeping:
+    with closing(PassingOn(passed, None, anything).keeping("1.2", anything)) as keeping:
         gate = threading.Barrier(4)
 
         def deliver(some: list[bytes]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
+from vna_core.domain.errors import PeerUnavailable
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
 from vna_core.federation.rows import text
 from vna_core.federation.union import Union
 from vna_core.gateways.dicomweb.federated import BASE, written
+from vna_core.ports.pacs import InventoriedInstance
 from vna_core.testing.faulty_pacs import PacsFaults
 
 NAMES = ("alpha", "beta", "gamma")
@@ -95,8 +97,90 @@ def test_a_bare_id_never_makes_two_patients_one_and_an_issuer_keeps_strangers_ou
     asked = Query(Level.STUDY, (Equals(0x00100020, ("4711",)), Equals(0x00100021, ("BETA",))))
     answer = ask(house, asked)
     assert found(answer) == [uid(2)]
+    assert outcomes(answer) == dict.fromkeys((LOCAL, *NAMES), "answered")
+    for one in house.members.remote:
+        one.settings = one.settings.model_copy(update={"only_issuer": True})
+    answer = ask(house, asked)
+    assert found(answer) == [uid(2)]
     assert outcomes(answer) == {LOCAL: "answered", "alpha": "not-concerned", "beta": "answered", "gamma": "not-concerned"}
-    assert house.pacs["alpha"].calls.count("find") == 1, "it was not asked about somebody else's patient"
+    assert house.pacs["alpha"].calls.count("find") == 2, "it was not asked about somebody else's patient"
+
+
+def test_a_question_with_an_issuer_finds_what_another_department_holds_of_that_issuers_patient(house: Federation) -> None:
+    own = {"PatientID": "500", "IssuerOfPatientID": "BETA"}
+    parts = study(1, range(4), **own)
+    house.put("beta", *parts[:3])
+    house.put("alpha", parts[3], *study(2, PatientID="500"))
+    asked = Query(Level.STUDY, (Equals(0x00100020, ("500",)), Equals(0x00100021, ("BETA",))))
+    (row,) = ask(house, asked).rows
+    assert row.sources == ("alpha", "beta") and text(row.attributes, "00201208") == "4"
+
+
+def test_what_is_rejected_here_is_found_nowhere_and_the_numbers_are_of_what_is_left(house: Federation) -> None:
+    city = {"IssuerOfPatientID": "CITY"}
+    parts = study(1, range(3), **city)
+    house.put("alpha", *parts, *study(2, **city), *study(3, **city))
+    house.put(LOCAL, parts[0])
+    sops = sorted(one.sop_instance_uid for one in house.archives["alpha"].catalogue.instances(study=uid(1)))
+    (other,) = house.archives["alpha"].catalogue.instances(study=uid(2))
+
+    class Rejected:
+        hidden = {uid(1): frozenset(sops[:2]), uid(2): frozenset((other.sop_instance_uid,))}
+
+        def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
+            return {study: self.hidden[study] for study in studies if study in self.hidden}
+
+    asking = FederatedQuery(house.members, house.settings, rejections=Rejected())
+    rows = asking(Query(Level.STUDY)).rows
+    assert [text(row.attributes, "0020000D") for row in rows] == [uid(3), uid(1)]
+    assert text(rows[1].attributes, "00201208") == "2", "what this archive shows is not held back: a new version of it came"
+    assert [text(row.attributes, "00201209") for row in asking(Query(Level.SERIES)).rows] == ["1", "2"]
+    images = asking(Query(Level.IMAGE, (Equals(0x0020000D, (uid(1),)),))).rows
+    assert {text(row.attributes, "00080018") for row in images} == {sops[0], sops[2]}
+    assert {row.patient.patient_id for row in asking(Query(Level.PATIENT)).rows} == {"P1", "P3"}
+
+
+def test_what_cannot_be_counted_while_some_of_it_is_rejected_has_no_numbers(
+    house: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.put("alpha", *study(1, range(3)))
+
+    class Rejected:
+        def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
+            return dict.fromkeys(studies, frozenset(("1.2.3",)))
+
+    def gone(*_: object, **__: object) -> Iterator[InventoriedInstance]:
+        raise PeerUnavailable("gone")
+
+    monkeypatch.setattr(house.pacs["alpha"], "inventory", gone)
+    (row,) = FederatedQuery(house.members, house.settings, rejections=Rejected())(Query(Level.STUDY)).rows
+    assert text(row.attributes, "00201208") == "" and not row.counts_are_union
+
+
+def test_a_refusal_is_told_and_is_no_failure_of_the_member(tmp_path: Path) -> None:
+    with federation(tmp_path, NAMES, failures=2, pause=3600.0) as house:
+        house.put("alpha", *study(1))
+        house.pacs["alpha"].faults = PacsFaults(fails="It does not like this question.")
+        assert [outcomes(ask(house))["alpha"] for _ in range(4)] == ["failed"] * 4
+        house.pacs["alpha"].faults = PacsFaults()
+        assert found(ask(house)) == [uid(1)]
+
+
+def test_patients_are_those_of_all_archives_each_once_and_strangers_do_not_disagree(house: Federation) -> None:
+    city = {"IssuerOfPatientID": "CITY", "PatientID": "9", "PatientName": "DOE^JANE"}
+    house.put("alpha", *study(1, PatientID="4711"), *study(3, range(2), **city))
+    house.put("beta", *study(2, PatientID="4711"), *study(3, range(1, 3), **city))
+    house.put("gamma", *study(4, **{**city, "PatientName": "ROE^JANE"}))
+    answer = ask(house, Query(Level.PATIENT), attributes=(0x00100010, 0x00201204))
+    assert [(row.patient.patient_id, row.patient.issuer, row.sources) for row in answer.rows] == [
+        ("4711", "ALPHA", ("alpha",)),
+        ("4711", "BETA", ("beta",)),
+        ("9", "CITY", ("gamma", "alpha", "beta")),
+    ]
+    assert [row.disagreements for row in answer.rows] == [set(), set(), {"00100010"}]
+    numbers = [[text(row.attributes, tag) for tag in ("00201200", "00201202", "00201204")] for row in answer.rows]
+    assert numbers == [["1", "1", "1"], ["1", "1", "1"], ["2", "2", "4"]]
+    assert set(outcomes(answer).values()) == {"answered"}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +220,8 @@ def test_a_slow_member_has_its_own_deadline_and_a_busy_one_is_not_asked_again(tm
 
 def test_a_member_that_fails_again_and_again_is_left_alone(tmp_path: Path) -> None:
     with federation(tmp_path, NAMES, failures=2, pause=3600.0) as house:
-        house.pacs["alpha"].faults = PacsFaults(fails="no")
+        house.put("alpha", *study(1))
+        house.pacs["alpha"].faults = PacsFaults(breaks_after=0)
         assert [outcomes(ask(house))["alpha"] for _ in range(3)] == ["failed", "failed", "left-alone"]
         assert house.pacs["alpha"].calls == ["find", "find"]
 

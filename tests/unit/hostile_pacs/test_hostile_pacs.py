@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from vna_core.dicom.answers import first_value
-from vna_core.domain.errors import InvalidRequest, PeerUnavailable
+from vna_core.domain.errors import InvalidRequest, PeerError, PeerUnavailable
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.query import Between, Equals, Level, Query
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.testing import phantoms
 from vna_core.testing.hostile_pacs import matching, server
-from vna_core.testing.hostile_pacs.faults import FAULTS, Face, FaultPlan
+from vna_core.testing.hostile_pacs.faults import FAULTS, Face, FaultPlan, Target
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
 from vna_core.testing.hostile_pacs.population import HostileStudy, Population
 from vna_core.testing.hostile_pacs.server import HostilePacs
@@ -89,8 +89,8 @@ def test_the_same_seed_makes_the_same_and_another_seed_another() -> None:
 
     assert made(3) == made(3) != made(4)
     assert {fault for row in made(3) for fault in row[:2] if fault} >= {
-        one.name for one in FAULTS.values() if Face.DIMSE in one.faces
-    } - {"W8", "W10"}
+        one.name for one in FAULTS.values() if Face.DIMSE in one.faces and one.target is not Target.SOURCE
+    } - {"W10"}
 
 
 def test_thousands_of_instances_are_cheap_and_every_target_has_one_fault() -> None:
@@ -118,6 +118,25 @@ def test_w3_w9_w10_w11_are_seen_in_answers() -> None:
         assert one.hit("W9").study_instance_uid not in one.found(Between(DATE, "20000101", "20301231"))
         assert list(one.adapter.inventory(one.hit("W10").study_instance_uid)) == []
         assert {entry.fault for entry in one.log} == {"W3", "W9", "W10", "W11"}
+
+
+def test_w21_w22_w23_spoil_what_is_listed() -> None:
+    with scene("W21,W22,W23", studies=6) as one:
+        shared, refused, nameless = (one.hit(fault) for fault in ("W21", "W22", "W23"))
+        found = one.found()
+        assert (found[shared.study_instance_uid], found[refused.study_instance_uid]) == (2, 1)
+        assert (found[""], found[nameless.study_instance_uid]) == (1, 0)
+        with pytest.raises(PeerError, match="C001"):
+            list(one.adapter.inventory(refused.study_instance_uid))
+        assert sorted(one.fetched(refused.study_instance_uid)) == sorted(truth(refused))
+        assert {entry.fault for entry in one.log} == {"W21", "W22", "W23"}
+
+
+def test_w25_answers_nothing_and_is_played_only_where_it_is_named() -> None:
+    with scene("W25", studies=6) as one:
+        assert one.found() == Counter()
+        assert one.log.of("W25")
+    assert not FaultPlan.parse(1, "all").plays("W25")
 
 
 @pytest.mark.parametrize("way", ["get", "move"])

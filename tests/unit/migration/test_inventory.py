@@ -17,9 +17,13 @@ from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_inventories import Inventory
 from vna_core.catalogue.migration_rows import InstanceEnd
 from vna_core.configuration import CatalogueSettings
+from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import PeerError, PeerUnavailable
 from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.migration.inventory import InventoryTaker
+from vna_core.migration.report import summary_of
 from vna_core.migration.spans import Span, by_date
+from vna_core.ports.pacs import InventoriedInstance, PacsAbilities
 
 
 @pytest.fixture
@@ -132,3 +136,89 @@ def test_narrower_questions_ask_for_the_same_days(day: date, second: int) -> Non
         span = holding[0]
     assert all(one.prefix for one in span.narrower())
     assert Span(prefix="0123456789abcdef").narrower() == []
+
+
+class Uneven(ListedSource):
+    """Refuses to list the instances of some studies; `gone`: and answers nothing any more."""
+
+    refuses: frozenset[str] = frozenset()
+    gone = False
+
+    def probe(self, thorough: bool = False) -> PacsAbilities:
+        if self.gone:
+            raise PeerUnavailable("Nobody answers.")
+        return super().probe(thorough)
+
+    def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
+        if study_instance_uid in self.refuses:
+            raise PeerError("OLDPACS ended C-FIND with status C001", status="C001")
+        return super().inventory(study_instance_uid)
+
+
+def test_a_study_whose_instances_are_refused_does_not_hold_up_the_others(catalogue: Catalogue) -> None:
+    source = Uneven([Study(f"1.{n}", f"P{n}", instances=(f"1.{n}.1.1", f"1.{n}.1.2")) for n in range(4)])
+    source.refuses = frozenset(("1.2",))
+    inventory = take(catalogue, source)
+    assert (inventory.number, inventory.studies, inventory.instances) == (1, 3, 6)
+    found = catalogue.ledger_reader.exceptions("c")
+    assert [(one.reason, one.study_instance_uid) for one in found] == [("inventory-failed", "1.2")]
+    assert "C001" in found[0].detail
+    assert not summary_of(catalogue, "c").complete
+    source.refuses = frozenset()
+    assert take(catalogue, source).instances == 8
+    assert catalogue.ledger_reader.exceptions("c") == []
+
+
+def test_instances_that_were_known_stay_while_a_later_inventory_is_refused_them(catalogue: Catalogue) -> None:
+    source = Uneven([Study(f"1.{n}", f"P{n}", instances=(f"1.{n}.1.1",)) for n in range(3)], told=False)
+    take(catalogue, source)
+    source.refuses = frozenset(("1.1",))
+    assert take(catalogue, source).instances == 3
+    assert [one.reason for one in catalogue.ledger_reader.exceptions("c")] == ["inventory-failed"]
+
+
+def test_a_source_that_goes_away_while_it_lists_instances_ends_the_inventory(catalogue: Catalogue) -> None:
+    source = Uneven([Study(f"1.{n}", instances=(f"1.{n}.1",)) for n in range(3)])
+    source.refuses = frozenset(("1.1",))
+    taker = InventoryTaker("c", source, source.probe(), catalogue, "test")
+    source.gone = True
+    with pytest.raises(PeerUnavailable):
+        taker.take(1)
+    assert catalogue.ledger_reader.exceptions("c") == []
+
+
+def test_a_source_that_lists_no_instances_of_any_study_ends_the_inventory_with_a_study_named(catalogue: Catalogue) -> None:
+    source = Uneven([Study(f"1.{n}", f"P{n}", instances=(f"1.{n}.1",)) for n in range(30)])
+    source.refuses = frozenset(one.uid for one in source.studies)
+    with pytest.raises(PeerError, match=r"Study 1\.\d+: OLDPACS ended C-FIND with status C001"):
+        take(catalogue, source)
+
+
+@pytest.mark.parametrize("between", [0, 450, 600])
+def test_one_study_uid_listed_for_two_patients_is_seen_wherever_the_second_stands(catalogue: Catalogue, between: int) -> None:
+    others = [Study(f"1.9.{n}", f"Q{n}", instances=(f"1.9.{n}.1",)) for n in range(between)]
+    twice = [Study("1.1", "P1", instances=("1.1.1",)), *others, Study("1.1", "P2", instances=("1.1.1",))]
+    take(catalogue, ListedSource(twice, told=False))
+    found = catalogue.ledger_reader.exceptions("c", reason="shared-study-uid")
+    assert [(one.study_instance_uid, one.detail) for one in found] == [("1.1", "listed for patients P1 and P2 in one inventory")]
+
+
+def test_what_is_listed_without_a_uid_is_on_the_worklist_by_what_else_is_known(catalogue: Catalogue) -> None:
+    source = ListedSource(
+        [
+            Study("1.1", "P1", instances=("1.1.1", "", "")),
+            Study("", "P2", description="nameless"),
+            Study("", "P3"),
+            Study("", "P3"),
+        ]
+    )
+    inventory = take(catalogue, source)
+    assert inventory.details["studies_without_uid"] == 2
+    found = {one.study_instance_uid: one for one in catalogue.ledger_reader.exceptions("c", reason="answer-without-uid")}
+    assert set(found) == {"", "1.1"}
+    assert found[""].detail.startswith("2 studies without Study Instance UID") and "patient P2" in found[""].detail
+    assert found["1.1"].detail.startswith("2 instances without SOP Instance UID")
+    assert summary_of(catalogue, "c").unlisted == 2
+    source.studies[:] = [Study("1.1", "P1", instances=("1.1.1",))]
+    take(catalogue, source)
+    assert catalogue.ledger_reader.exceptions("c") == []

@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -182,21 +183,27 @@ def test_a_source_that_refuses_any_transfer_syntax_is_asked_again_without_it() -
 
 
 class OrthancScript:
-    """An Orthanc with one instance whose file is damaged the first `bad` times."""
+    """An Orthanc with one instance whose file is damaged the first `bad` times; an old one describes no instances together."""
 
-    def __init__(self, bad: int, status: str = "200 OK", tagged: bool = False) -> None:
+    def __init__(self, bad: int, status: str = "200 OK", tagged: bool = False, old: bool = False) -> None:
+        self.old = old
         self.whole, self.bad, self.files, self.status = phantoms.ct(1, 16, 16), bad, 0, status
         self.digest, self.digests = hashlib.md5(self.whole).hexdigest(), 0
         self.tag = f'ETag: "0-{self.digest}"\r\n' if tagged else ""
+
+    instance: ClassVar[dict[str, object]] = {"ID": "aa", "ParentSeries": "bb", "MainDicomTags": {"SOPInstanceUID": "2.25.9"}}
 
     def __call__(self, line: str) -> bytes:
         if line.startswith("POST /tools/find"):
             self.turn = getattr(self, "turn", 0) + 1
             if self.turn % 2 == 0:
                 return answer(b"[]")
-            level = {"ID": "aa", "ParentSeries": "bb", "MainDicomTags": {"SOPInstanceUID": "2.25.9"}}
-            series = {"ID": "bb", "MainDicomTags": {"SeriesInstanceUID": "2.25.8"}}
-            return answer(json.dumps([series if self.turn == 1 else level]).encode())
+            tags = {"SeriesInstanceUID": "2.25.8", "Modality": "CT"}
+            series = {"ID": "bb", "MainDicomTags": tags, "Instances": ["aa"]}
+            return answer(json.dumps([series if self.turn == 1 else self.instance]).encode())
+        if line.startswith("POST /tools/bulk-content"):
+            described = {**self.instance, "Metadata": {"SopClassUid": "2.25.6"}}
+            return answer(b"", status="404 Unknown") if self.old else answer(json.dumps([described]).encode())
         if line.endswith("/md5 HTTP/1.1"):
             self.digests += 1
             return answer(self.digest.encode(), "text/plain")
@@ -218,6 +225,30 @@ def test_a_file_that_differs_from_its_md5_is_fetched_once_more_and_never_deliver
     assert (report.delivered, report.failed) == (delivered, 1 - delivered)
     assert taken == [hashlib.sha256(script.whole).hexdigest()] * delivered
     assert (script.digests == 0) is tagged, "the MD5 comes with the file where Orthanc tells it there"
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_inventory_of_orthanc_has_modality_and_where_orthanc_can_tell_it_the_class(old: bool) -> None:
+    with speaking(OrthancScript(0, old=old)) as port:
+        adapter = OrthancAdapter.open("orthanc", f"orthanc+http://127.0.0.1:{port}", {})
+        [found] = adapter.inventory("2.25.7")
+        adapter.close()
+    assert (found.series_instance_uid, found.sop_instance_uid, found.modality) == ("2.25.8", "2.25.9", "CT")
+    assert found.sop_class_uid == ("" if old else "2.25.6")
+
+
+@pytest.mark.parametrize("instances", [None, "aa", [None], ["../x"]])
+def test_identifiers_of_orthanc_that_are_none_are_not_asked_for(instances: object) -> None:
+    def script(line: str) -> bytes:
+        series = {"ID": "bb", "MainDicomTags": {"SeriesInstanceUID": "2.25.8"}, "Instances": instances}
+        first = line.startswith("POST /tools/find") and not asked
+        asked.append(line)
+        return answer(json.dumps([series] if first else []).encode())
+
+    asked: list[str] = []
+    with speaking(script) as port, pytest.raises(PeerError):
+        list(OrthancAdapter.open("orthanc", f"orthanc+http://127.0.0.1:{port}", {}).inventory("2.25.7"))
+    assert not any("bulk-content" in line for line in asked)
 
 
 @pytest.mark.parametrize("status", ["404 Lost", "500 Unreadable"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import pack
+from types import MappingProxyType
 from typing import Final
 
 from vna_core.dicom.attribute_values import values_as_text
@@ -17,6 +19,7 @@ from vna_core.domain.errors import InvalidRequest, VnaError
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 QUERY_RETRIEVE_LEVEL: Final = 0x00080052
+_TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _NUMERIC: Final = {
     "US": ("<H", 0, 0xFFFF),
     "UL": ("<I", 0, 0xFFFFFFFF),
@@ -80,15 +83,19 @@ def encode_identifier(
     values: Mapping[int, Sequence[str]],
     transfer_syntax_uid: str,
     items: Mapping[int, Sequence[Mapping[int, Sequence[str]]]] | None = None,
+    private: Mapping[int, str] = MappingProxyType({}),
 ) -> bytes:
-    """An identifier as octets; text beyond ASCII makes it ISO_IR 192."""
+    """An identifier as octets; text beyond ASCII makes it ISO_IR 192. `private` tells the VR of private elements."""
     explicit = transfer_syntax_uid != "1.2.840.10008.1.2"
     every = dict(values)
     if not all(text.isascii() for texts in every.values() for text in texts):
         every[SPECIFIC_CHARACTER_SET] = ("ISO_IR 192",)
     else:
         every.pop(SPECIFIC_CHARACTER_SET, None)
-    out = {tag: _element(tag, vr_of(tag), _raw(vr_of(tag), texts), explicit) for tag, texts in every.items()}
+    out = {}
+    for tag, texts in every.items():
+        vr = private.get(tag) or vr_of(tag)
+        out[tag] = _element(tag, vr, _raw(vr, texts), explicit)
     for tag, sequence in (items or {}).items():
         content = b""
         for one in sequence:
@@ -102,7 +109,9 @@ def _raw(vr: str, texts: Sequence[str]) -> bytes:
     if vr in _NUMERIC:
         code, low, high = _NUMERIC[vr]
         return b"".join(pack(code, int(text)) for text in texts if text.lstrip("-").isdigit() and low <= int(text) <= high)
-    return "\\".join(texts).encode("utf-8", "replace") if vr not in ("SQ", "AT") else b""
+    if vr == "AT":
+        return b"".join(pack("<HH", int(text[:4], 16), int(text[4:], 16)) for text in texts if _TAG.fullmatch(text))
+    return "\\".join(texts).encode("utf-8", "replace") if vr != "SQ" else b""
 
 
 def _element(tag: int, vr: str, raw: bytes, explicit: bool) -> bytes:

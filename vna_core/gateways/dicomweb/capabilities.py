@@ -13,14 +13,14 @@ from vna_core.gateways.web.exchange import Exchange
 WADL = "application/vnd.sun.wadl+xml"
 
 
-def wadl(base: str, routes: Sequence[Route]) -> bytes:
-    """A WADL document of the DICOMweb routes."""
+def wadl(base: str, routes: Sequence[Route], root: str = ROOT) -> bytes:
+    """A WADL document of the DICOMweb routes below `root`."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<application xmlns="http://wadl.dev.java.net/2009/02">']
-    lines.append(f"<resources base={quoteattr(base + ROOT)}>")
+    lines.append(f"<resources base={quoteattr(base + root)}>")
     for route in routes:
-        if not route.path.startswith(ROOT):
+        if not route.path.startswith(f"{root}/") and route.path != root:
             continue
-        lines.append(f"<resource path={quoteattr(route.path.removeprefix(ROOT + '/').replace(':path', ''))}>")
+        lines.append(f"<resource path={quoteattr(route.path.removeprefix(root + '/').replace(':path', ''))}>")
         lines.extend(
             f"<method name={quoteattr(method)} id={quoteattr(route.name + '-' + method.lower())}/>"
             for method in sorted(route.methods or ())
@@ -34,8 +34,8 @@ def wadl(base: str, routes: Sequence[Route]) -> bytes:
 class Capabilities:
     """GET ``/capabilities`` and OPTIONS of the service's root."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = routes
+    def __init__(self, routes: Sequence[Route], root: str = ROOT) -> None:
+        self._routes, self._root = routes, root
 
     async def __call__(self, exchange: Exchange) -> None:
-        await exchange.octets(wadl(exchange.base, self._routes), WADL, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
+        await exchange.octets(wadl(exchange.base, self._routes, self._root), WADL, headers={"Allow": "GET, HEAD, OPTIONS, POST"})

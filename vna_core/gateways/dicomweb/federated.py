@@ -26,6 +26,7 @@ from vna_core.federation.kept import PassedInstance
 from vna_core.federation.members import VIA, MemberReport, Outcome
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
+from vna_core.gateways.dicomweb.capabilities import Capabilities
 from vna_core.gateways.dicomweb.frames import Frames
 from vna_core.gateways.dicomweb.held import instance_url, quoted
 from vna_core.gateways.dicomweb.media_types import DICOM, choose_json, parse_accept
@@ -91,13 +92,15 @@ class FederatedSearch:
         sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
         if request.ignored:
             sentences.append(f"Ignored: {', '.join(request.ignored[:32])}.")
-        headers = {"VNA-Members": json.dumps(reports, separators=(",", ":")), "VNA-Consistency-Token": token}
+        headers = {"VNA-Members": json.dumps(reports, separators=(",", ":"))}
+        if token:
+            headers["VNA-Consistency-Token"] = token
         if sentences:
             headers["Warning"] = warning(sentences)
         await exchange.octets(body.encode(), media_type, headers=headers)
 
     def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], list[Any]]:
-        """Token, rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one.
+        """Token (none: there are no further pages), rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one.
 
         Rows are written once, however many pages are cut from them.
         """
@@ -119,9 +122,9 @@ class FederatedSearch:
         )
         rows = [written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
         reports = [report.as_dict() for report in answer.reports]
-        token = secrets.token_urlsafe(18)
-        limit = request.query.limit
+        token, limit = "", request.query.limit
         if limit is not None and len(rows) > limit:
+            token = secrets.token_urlsafe(18)
             content = "\n".join((json.dumps(reports), *rows)).encode()
             self._answers.keep(token, question, zstandard.compress(content, 3), seconds)
         return token, rows, reports
@@ -153,7 +156,7 @@ class Brought:
     async def __call__(self, exchange: Exchange) -> None:
         retrieval = await exchange.blocking(self._begin, exchange)
         await exchange.blocking(self._bring, retrieval)
-        _note(exchange, retrieval)
+        _note(exchange, retrieval, retrieval.warnings)
         exchange.look_through(retrieval.view)
         await self._handler(exchange)
 
@@ -183,7 +186,7 @@ class FederatedRetrieve(Brought):
             await super().__call__(exchange)
             return
         retrieval = await exchange.blocking(self._begin, exchange)
-        _note(exchange, retrieval)
+        _note(exchange, retrieval, retrieval.unheard)
         retrieve = Retrieve(self._archive)
         answer = MultipartAnswer(DICOM)
         parts = self._parts(retrieval, retrieve, acceptable, exchange.base + ROOT)
@@ -216,12 +219,12 @@ def refuse_nothing(retrieval: Retrieval) -> None:
         raise NotFound("No member holds anything under these UIDs.")
 
 
-def _note(exchange: Exchange, retrieval: Retrieval) -> None:
-    """Say in the answer's head what is missing."""
+def _note(exchange: Exchange, retrieval: Retrieval, sentences: Sequence[str]) -> None:
+    """Say in the answer's head what is known to be missing when it goes out."""
     reports = [report.as_dict() for report in retrieval.located.reports]
     exchange.extra_headers["VNA-Members"] = json.dumps(reports, separators=(",", ":"))
-    if retrieval.warnings:
-        exchange.extra_headers["Warning"] = warning(retrieval.warnings)
+    if sentences:
+        exchange.extra_headers["Warning"] = warning(sentences)
 
 
 class MemberStates:
@@ -253,7 +256,7 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
     """Every route below ``/federated``; `archive` reads what is held here and what was brought."""
     routes: list[Route] = []
 
-    def add(path: str, name: str, needs: Action, handler: Handler) -> None:
+    def add(path: str, name: str, needs: Action | None, handler: Handler) -> None:
         routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=["GET"], name=f"federated-{name}"))
 
     bring = partial(Brought, federation)
@@ -280,5 +283,6 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
         add(path + "/rendered", f"{name}-rendered", Action.RETRIEVE, rendered)
     add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
     add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, bring(BulkData(archive)))
+    add(f"{ROOT}/capabilities", "capabilities", None, Capabilities(routes, ROOT))
     add("/federated/members", "members", Action.MONITOR, MemberStates(federation))
     return routes

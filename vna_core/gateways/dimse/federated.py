@@ -18,14 +18,16 @@ from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.bringing import Bringing, Retrieval
 from vna_core.federation.federation import Federation
 from vna_core.federation.members import MemberReport
-from vna_core.federation.rows import text
+from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE, text
 from vna_core.gateways.dimse.find import CANCELLED, PENDING, conditions_of, level_of, response
 from vna_core.gateways.dimse.sop_classes import FIND
-from vna_core.gateways.federated_rows import described, dimse_values
+from vna_core.gateways.federated_rows import PRIVATE, SOURCES, VRS, described, dimse_values
 
 INCOMPLETE: Final = 0xB000
 """Final status of a C-FIND when a member was silent; its name is in the Error Comment."""
 
+_ALWAYS: Final = tuple(int(tag, 16) for tag in (RETRIEVE_AE_TITLE, AVAILABILITY, PRIVATE, SOURCES))
+"""Where it is: told in every row, asked for or not."""
 _STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
 _PATIENT_ID: Final = 0x00100020
 
@@ -58,8 +60,8 @@ class FederatedServices:
                 return
             known = dimse_values(described(row, self._federation.settings.aet))
             values = {tag: known.get(tag, ()) for tag in identifier.values}
-            values |= {QUERY_RETRIEVE_LEVEL: (level.value,), 0x00080054: known[0x00080054], 0x00080056: known[0x00080056]}
-            association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences)])
+            values |= {tag: known[tag] for tag in _ALWAYS} | {QUERY_RETRIEVE_LEVEL: (level.value,)}
+            association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences, VRS)])
         status = INCOMPLETE if answer.missing else 0x0000
         association.send(message.context_id, response(message.command, status, silent(answer.missing)))
 

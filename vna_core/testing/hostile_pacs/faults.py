@@ -40,6 +40,8 @@ class Fault:
         Done only the first time that its target is asked for; asking again cures it.
     faces
         Where it can be met.
+    alone
+        Leaves nothing to be migrated, so that it is played where it is named only, and not with ``all``.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Fault:
     transient: bool
     summary: str
     faces: frozenset[Face] = BOTH
+    alone: bool = False
 
     @property
     def only(self) -> str:
@@ -86,6 +89,10 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Fault("W18", Target.STUDY, False, "the files carry an accession number of another order"),
         Fault("W19", Target.STUDY, False, "laterality is corrected by a presentation state only"),
         Fault("W20", Target.INSTANCE, True, "some bits of the pixel data are flipped on the way"),
+        Fault("W21", Target.STUDY, False, "the study is listed for two patients in one answer", _DIMSE),
+        Fault("W22", Target.STUDY, False, "the list of the study's instances is refused (C001), every time", _DIMSE),
+        Fault("W23", Target.STUDY, False, "the study is listed without its Study Instance UID", _DIMSE),
+        Fault("W25", Target.SOURCE, False, "every query ends with success and without a match", alone=True),
         Fault("H1", Target.SOURCE, False, "pages are not turned: whatever the offset, the first page comes", _WEB),
         Fault("H2", Target.SOURCE, False, "behind the last page comes the first one again, for ever", _WEB),
         Fault("H3", Target.SOURCE, False, "X-Total-Count names another number of answers than there are", _WEB),
@@ -132,7 +139,7 @@ class FaultPlan:
         if text.strip().lower() in ("none", ""):
             return cls(seed, {}, cap)
         if text.strip().lower() == "all":
-            return cls(seed, dict.fromkeys(known, DEFAULT_RATE), cap)
+            return cls(seed, dict.fromkeys((name for name in known if not FAULTS[name].alone), DEFAULT_RATE), cap)
         rates: dict[str, float] = {}
         for part in text.split(","):
             name, _, rate = part.strip().partition("=")

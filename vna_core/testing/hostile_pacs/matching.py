@@ -14,6 +14,9 @@ STUDY, SERIES, SOP, CLASS, DATE, PATIENT_ID = 0x0020000D, 0x0020000E, 0x00080018
 CLASSES_IN_STUDY = 0x00080062
 _HIDDEN_UNLESS = (STUDY, PATIENT_ID)
 """Keys by which a study of W11 is found after all."""
+_SEEN_IN_ANSWERS = frozenset(("W3", "W9", "W10", "W13", "W21", "W23", "H13"))
+REFUSED = 0xC001
+"""Status of W22: unable to process."""
 
 
 def answers(
@@ -21,6 +24,9 @@ def answers(
 ) -> Iterator[dict[int, tuple[str, ...]]]:
     """Answers at a level, faults played."""
     given = 0
+    if plan.of_source == "W25":
+        log.add(Injection("W25", detail=f"no answer at level {level}"))
+        return
     for answer, study in _matching(population, level, keys):
         if study.fault == "W11" and level in ("STUDY", "PATIENT") and not any(any(keys.get(tag, ())) for tag in _HIDDEN_UNLESS):
             log.add(Injection("W11", study.study_instance_uid, detail="left out of an answer"))
@@ -31,10 +37,19 @@ def answers(
                 return
             given += 1
             yield answer
-        if study.fault in ("W3", "W9", "W10", "W13", "H13") and level == "STUDY":
+        if study.fault in _SEEN_IN_ANSWERS and level == "STUDY":
             log.add(
                 Injection(study.fault, study.study_instance_uid, detail=f"date {study.date!r}" if study.fault == "W9" else "")
             )
+
+
+def refused(population: Population, log: InjectionLog, level: str, keys: Values) -> int:
+    """Status with which a query is refused; 0: it is answered."""
+    study = population.studies.get(next(iter(keys.get(STUDY, ())), ""))
+    if study is None or study.fault != "W22" or level != "IMAGE":
+        return 0
+    log.add(Injection("W22", study.study_instance_uid, detail=f"{REFUSED:04X}"))
+    return REFUSED
 
 
 def _matching(population: Population, level: str, keys: Values) -> Iterator[tuple[dict[int, tuple[str, ...]], HostileStudy]]:
@@ -63,7 +78,11 @@ def _rows(study: HostileStudy, level: str) -> Iterator[dict[int, tuple[str, ...]
     above |= {0x00080030: ("101500",), 0x00080061: modalities, 0x00201206: (str(len(series)),)}
     above |= {0x00201208: (str(len(study.instances) + (3 if study.fault == "H13" else 0)),)}
     if level == "STUDY":
-        yield {**above, CLASSES_IN_STUDY: tuple(sorted({one.sop_class_uid for one in study.instances}))}
+        above |= {CLASSES_IN_STUDY: tuple(sorted({one.sop_class_uid for one in study.instances}))}
+        above |= {STUDY: ("",)} if study.fault == "W23" else {}
+        yield above
+        if study.fault == "W21":
+            yield {**above, 0x00100010: ("Other^Patient",), PATIENT_ID: (f"X{study.patient_id}",)}
     elif level == "SERIES":
         for uid, first in series.items():
             count = sum(one.series_instance_uid == uid for one in study.instances)

@@ -18,7 +18,7 @@ from vna_core.dicom.network.pdu import Associate, ContextResult, ProposedContext
 from vna_core.domain.errors import PeerError, VnaError
 from vna_core.testing.hostile_pacs.faults import FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import InjectionLog
-from vna_core.testing.hostile_pacs.matching import answers
+from vna_core.testing.hostile_pacs.matching import answers, refused
 from vna_core.testing.hostile_pacs.population import Population
 from vna_core.testing.hostile_pacs.retrieving import Retrieval, Retrieving
 
@@ -120,6 +120,10 @@ class HostilePacs:
         syntax = association.contexts[message.context_id].transfer_syntax
         keys = dict(decode_identifier(message.data or b"", syntax).values)
         level = (keys.pop(_LEVEL, ("STUDY",)) or ("STUDY",))[0]
+        status = refused(self.population, self.log, level, keys)
+        if status:
+            association.send(message.context_id, response(message.command, Field.FIND_RSP, status))
+            return
         pending = response(message.command, Field.FIND_RSP, 0xFF00)
         identifier = commands.number(message.command, commands.MESSAGE_ID)
         for answer in answers(self.population, self.plan, self.log, level, keys):

@@ -115,6 +115,7 @@ def _deletions() -> None:
     op.create_index(
         "ix_deleted_versions_sop_instance_uid_original_sha256", "deleted_versions", ["sop_instance_uid", "original_sha256"]
     )
+    op.create_index("ix_deleted_versions_study_instance_uid", "deleted_versions", ["study_instance_uid"])
     op.create_table(
         "deleted_objects",
         _key("key"),

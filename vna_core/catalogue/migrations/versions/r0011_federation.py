@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sop_instance_uid", "note", name="pk_awaited_rejections"),
         comment="Instances that were rejected before they arrived: hidden when they do.",
     )
+    op.create_index("ix_awaited_rejections_study_instance_uid", "awaited_rejections", ["study_instance_uid"])
 
 
 def downgrade() -> None:

@@ -1,0 +1,125 @@
+"""What a source does not list any more and was not moved is on the worklist, and no source erases a campaign by one empty answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.unit.migration.listed_source import ListedSource, Study
+from vna_core.catalogue import Campaign, Catalogue
+from vna_core.catalogue.migration_inventories import COMPLETE, Inventory
+from vna_core.configuration import CatalogueSettings
+from vna_core.domain.errors import InventoryShrank
+from vna_core.domain.migration import AWAITED, StudyState
+from vna_core.migration.inventory import InventoryTaker
+from vna_core.migration.report import CampaignReport, summary_of
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with Catalogue.open(CatalogueSettings(), tmp_path) as opened:
+        opened.campaigns.save(Campaign("c", "x://c"))
+        yield opened
+
+
+def take(catalogue: Catalogue, source: ListedSource, accepted_by: str = "") -> Inventory:
+    return InventoryTaker("c", source, source.probe(), catalogue, "test", deletions_accepted_by=accepted_by).take(2)
+
+
+def source_of(count: int, told: bool = True) -> ListedSource:
+    return ListedSource([Study(f"1.{n}", f"P{n}", instances=(f"1.{n}.1.1", f"1.{n}.1.2")) for n in range(count)], told=told)
+
+
+def worklist(catalogue: Catalogue, state: str = "open") -> list[tuple[str, str]]:
+    return [(one.reason, one.study_instance_uid) for one in catalogue.ledger_reader.exceptions("c", state=state)]
+
+
+def report(catalogue: Catalogue) -> CampaignReport:
+    return summary_of(catalogue, "c")
+
+
+def test_a_source_that_suddenly_answers_nothing_erases_nothing(catalogue: Catalogue) -> None:
+    source = source_of(4)
+    first = take(catalogue, source)
+    whole, source.studies = source.studies, []
+    with pytest.raises(InventoryShrank, match="--accept-deletions") as raised:
+        take(catalogue, source)
+    assert raised.value.fields == {"gone": 4, "known": 4}
+    assert {study.state for study in catalogue.ledger_reader.studies("c")} <= AWAITED
+    assert worklist(catalogue) == [("inventory-shrank", "")]
+    assert (report(catalogue).inventoried, report(catalogue).complete) == (8, False)
+    assert catalogue.inventories.newest("c", COMPLETE) == first
+    assert catalogue.awaited.cutovers.states()[0].awaited
+    source.studies = whole
+    second = take(catalogue, source)
+    assert (second.number, second.studies, second.digest) == (3, 4, first.digest)
+    assert worklist(catalogue) == []
+
+
+def test_what_the_doubted_inventory_asked_is_asked_again(catalogue: Catalogue) -> None:
+    source = replace(source_of(30), cap=20, says_so=True)
+    source.studies = [replace(one, date=f"{2000 + number}0101") for number, one in enumerate(source.studies)]
+    take(catalogue, source)
+    whole, source.studies = source.studies, source.studies[:3]
+    with pytest.raises(InventoryShrank):
+        take(catalogue, source)
+    source.studies = whole
+    assert take(catalogue, source).studies == 30
+
+
+def test_deletions_that_somebody_accepts_are_believed_and_stand_under_that_name(catalogue: Catalogue) -> None:
+    source = source_of(4)
+    take(catalogue, source)
+    source.studies = source.studies[:1]
+    assert take(catalogue, source, "J. Doe").studies == 1
+    accepted = catalogue.ledger_reader.exceptions("c", state="accepted")
+    assert [(one.reason, one.closed_by) for one in accepted] == [("gone-before-moved", "J. Doe")] * 3
+    assert worklist(catalogue) == []
+    assert (report(catalogue).inventoried, report(catalogue).deleted_at_source, report(catalogue).unlisted) == (2, 6, 0)
+
+
+def test_a_single_unmoved_study_that_vanishes_is_on_the_worklist_until_it_is_back(catalogue: Catalogue) -> None:
+    source = source_of(4)
+    take(catalogue, source)
+    gone = source.studies.pop()
+    assert take(catalogue, source).studies == 3
+    assert worklist(catalogue) == [("gone-before-moved", "1.3")]
+    assert (report(catalogue).unlisted, report(catalogue).complete) == (1, False)
+    source.studies.append(gone)
+    take(catalogue, source)
+    assert worklist(catalogue) == []
+    study = catalogue.ledger_reader.study_by_uid("c", "1.3")
+    assert study is not None and (study.state, study.instances) == (StudyState.INVENTORIED, 2)
+
+
+def test_unmoved_instances_that_vanish_from_a_study_are_on_the_worklist(catalogue: Catalogue) -> None:
+    source = source_of(3)
+    take(catalogue, source)
+    source.studies[1] = replace(source.studies[1], instances=("1.1.1.1",))
+    take(catalogue, source)
+    assert worklist(catalogue) == [("gone-before-moved", "1.1")]
+    assert report(catalogue).inventoried == 5
+    take(catalogue, source)
+    assert worklist(catalogue) == [("gone-before-moved", "1.1")]
+
+
+def test_a_study_that_suddenly_lists_no_instances_keeps_those_it_listed_before(catalogue: Catalogue) -> None:
+    source = source_of(3, told=False)
+    take(catalogue, source)
+    source.studies[1] = replace(source.studies[1], instances=())
+    take(catalogue, source)
+    assert [(one.reason, one.study_instance_uid) for one in catalogue.ledger_reader.exceptions("c")] == [("no-instances", "1.1")]
+    assert report(catalogue).inventoried == 6
+
+
+def test_an_empty_source_is_no_success(catalogue: Catalogue) -> None:
+    source = ListedSource([])
+    assert take(catalogue, source).studies == 0
+    assert worklist(catalogue) == [("inventory-empty", "")]
+    assert not report(catalogue).complete
+    source.studies = source_of(1).studies
+    take(catalogue, source)
+    assert worklist(catalogue) == []
