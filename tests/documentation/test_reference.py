@@ -24,7 +24,7 @@ from vna_core.gateways.dicomweb import federated
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
 from vna_core.gateways.dimse.federated import INCOMPLETE
-from vna_core.gateways.federated_rows import COUNTS_OF, CREATOR, DECISIONS, DISAGREEMENTS, SOURCES
+from vna_core.gateways.federated_rows import COMPARED, COUNTS_OF, CREATOR, DECISIONS, DISAGREEMENTS, SOURCES
 from vna_core.ingest.normalize import container, encoding, identifiers
 from vna_core.ingest.normalize.rule_book import RULE_BOOK
 from vna_core.metering.metrics import METRICS
@@ -183,7 +183,7 @@ def test_every_route_is_documented(tmp_path: Path) -> None:
 
 def test_what_only_the_federation_says_is_in_the_pages_for_programs() -> None:
     conformance, web = page("dicom-conformance"), page("http-api")
-    numbers = (SOURCES, DISAGREEMENTS, COUNTS_OF, DECISIONS)
+    numbers = (SOURCES, DISAGREEMENTS, COUNTS_OF, DECISIONS, COMPARED)
     assert not missing([CREATOR, FederationSettings().aet], conformance)
     assert [
         row for row in (f"{INCOMPLETE:04X}", *(f"(0009,xx{tag[-2:]})" for tag in numbers)) if f"| {row} |" not in conformance

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, insert, literal, select
+from sqlalchemy import CompoundSelect, delete, insert, literal, select, union_all
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema import instances
@@ -47,9 +47,8 @@ class Rejections:
         found: dict[str, set[str]] = {}
         with self._database.session() as session:
             for at in range(0, len(uids), _PIECE):
-                for statement in _hidden(uids[at : at + _PIECE]):
-                    for study, sop in session.run(statement).fetchall():
-                        found.setdefault(named[study], set()).add(from_stored(sop))
+                for study, sop in session.run(_hidden(uids[at : at + _PIECE])).fetchall():
+                    found.setdefault(named[study], set()).add(from_stored(sop))
         return {study: frozenset(sops) for study, sops in found.items()}
 
     def await_(self, awaited: Iterable[AwaitedRejection]) -> None:
@@ -103,7 +102,7 @@ class Rejections:
             session.run(delete(awaited_rejections).where(this))
 
 
-def _hidden(studies: list[str]) -> tuple[Select[Any], ...]:
+def _hidden(studies: list[str]) -> CompoundSelect[Any]:
     """Study and SOP Instance UIDs: of what was rejected, of what is awaited, and of notes that told others of a deletion."""
     versions, awaited = deleted_versions.c, awaited_rejections.c
     rejected = (
@@ -118,11 +117,8 @@ def _hidden(studies: list[str]) -> tuple[Select[Any], ...]:
         .where(versions.study_instance_uid.in_(studies), corrections.c.origin == "", corrections.c.undoes == "")
         .distinct()
     )
-    return (
-        rejected,
-        select(awaited.study_instance_uid, awaited.sop_instance_uid).where(awaited.study_instance_uid.in_(studies)),
-        notes,
-    )
+    waiting = select(awaited.study_instance_uid, awaited.sop_instance_uid).where(awaited.study_instance_uid.in_(studies))
+    return union_all(rejected, waiting, notes)
 
 
 def list_in(session: Session, deletion: Deletion) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -12,8 +13,9 @@ from vna_core.bootstrap import Archive
 from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.find import condition_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.dicom.network.web_client import WebClient, authorization
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import ConfigurationError, InvalidRequest
+from vna_core.domain.errors import ConfigurationError, InvalidRequest, PeerError
 from vna_core.domain.query import Level, Query
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.federation import Federation
@@ -36,25 +38,55 @@ def _federation(archive: Archive) -> Federation:
     return federation
 
 
-@app.command("status", epilog="Example:\n\n`vna federation status --json`")
-def status(data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
+@app.command("status", epilog="Examples:\n\n`vna federation status --json`\n\n`vna federation status --at http://127.0.0.1:8042`")
+def status(
+    at: Annotated[str, typer.Option(help="Address of the running archive: show the circuits of its processes as well.")] = "",
+    token: Annotated[str, typer.Option(help="Bearer token for `--at`.", envvar="VNA_TOKEN")] = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
     """Ask every member whether it answers, and show what it can do. Exit code 3 when one does not."""
     failed = 0
-    table = Table("member", "department", "issuer", "may be asked for", "answers", "what")
+    circuits = _circuits(at, token) if at else {}
+    table = Table("member", "department", "issuer", "may be asked for", "answers", "what", *(("circuits",) if at else ()))
     with archive_of(data, config) as archive:
         federation = _federation(archive)
         for one, said in _probed(federation):
             failed += not said["answers"]
+            if at:
+                said["circuits"] = circuits.get(one.name, [])
             if as_json:
                 print_json(said)
             else:
                 allowed = ", ".join(said["allow"])
                 answers = "yes" if said["answers"] else "no"
-                table.add_row(one.name, said["department"], said["issuer"], allowed, answers, said["product"] or said["error"])
+                told = [", ".join(f"{each['process']} {each['state']}" for each in said["circuits"])] if at else []
+                what = said["product"] or said["error"]
+                table.add_row(one.name, said["department"], said["issuer"], allowed, answers, what, *told)
         federation.close()
     if not as_json:
         Console().print(table)
     return INCOMPLETE if failed else 0
+
+
+def _circuits(at: str, token: str) -> dict[str, list[dict[str, Any]]]:
+    """Member to its circuits in the processes of a running archive. Raises ConfigurationError, PeerError."""
+    try:
+        address = urlsplit(at)
+        valid = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigurationError("--at takes the address of the running archive, such as http://127.0.0.1:8042.")
+    client = WebClient(address, authorization(address, token, "", ""))
+    try:
+        listed = client.document("/federated/members", deadline=Deadline(_PROBE))
+    finally:
+        client.close()
+    if not isinstance(listed, list):
+        raise PeerError("The archive at this address does not list members.")
+    return {str(one["name"]): list(one.get("processes", [])) for one in listed if isinstance(one, dict) and "name" in one}
 
 
 def _probed(federation: Federation) -> list[tuple[Member, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from vna_core.configuration.federation import FederationSettings, MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.federation.health import Breaker, Health, State
 from vna_core.metering import Meter
-from vna_core.metering.metrics import FEDERATION_ANSWERS, FEDERATION_MEMBER, FEDERATION_SECONDS
+from vna_core.metering.metrics import FEDERATION_ANSWERS, FEDERATION_FAILURES, FEDERATION_MEMBER, FEDERATION_SECONDS
 from vna_core.ports.pacs import PacsAdapter
 
 LOCAL: Final = "local"
@@ -156,6 +156,7 @@ def member(
 
     def tell(health: Health) -> None:
         meter.set(FEDERATION_SECONDS, health.latency, name)
+        meter.set(FEDERATION_FAILURES, health.failures, name)
         for state in State:
             meter.set(FEDERATION_MEMBER, state is health.state, name, state.value)
 

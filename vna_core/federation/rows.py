@@ -37,6 +37,7 @@ ABOUT_THE_COPY: Final = frozenset(
         "00091002",
         "00091003",
         "00091004",
+        "00091005",
     )
 ).union(*COUNTS.values())
 """Attributes that may differ between copies of the same."""

@@ -16,12 +16,20 @@ SOURCES: Final = "00091001"
 DISAGREEMENTS: Final = "00091002"
 COUNTS_OF: Final = "00091003"
 DECISIONS: Final = "00091004"
+COMPARED: Final = "00091005"
 """Private attributes (creator `CREATOR`): names of the members that hold it; tags in which they differ; ``UNION`` or ``AT LEAST``;
-and the links, merges and moves of patients by which it came."""
+the links, merges and moves of patients by which it came; and by what copies were compared, where there are several: their rows alone."""
 
 VRS: Final[Mapping[int, str]] = {
     int(tag, 16): vr
-    for tag, vr in ((PRIVATE, "LO"), (SOURCES, "LO"), (DISAGREEMENTS, "AT"), (COUNTS_OF, "CS"), (DECISIONS, "UC"))
+    for tag, vr in (
+        (PRIVATE, "LO"),
+        (SOURCES, "LO"),
+        (DISAGREEMENTS, "AT"),
+        (COUNTS_OF, "CS"),
+        (DECISIONS, "UC"),
+        (COMPARED, "CS"),
+    )
 }
 """Their value representations."""
 
@@ -40,6 +48,8 @@ def described(row: FederatedRow, aet: str) -> dict[str, Any]:
     made[SOURCES] = {"vr": "LO", "Value": list(row.sources)}
     if row.disagreements:
         made[DISAGREEMENTS] = {"vr": "AT", "Value": sorted(row.disagreements)}
+    if len(row.copies) > 1:
+        made[COMPARED] = {"vr": "CS", "Value": ["ROWS"]}
     if row.decisions:
         made[DECISIONS] = {"vr": "UC", "Value": [decision_text(link) for link in row.decisions]}
     if not _NUMBERS.isdisjoint(made):

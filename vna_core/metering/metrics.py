@@ -104,6 +104,12 @@ FEDERATION_MEMBER: Final = Metric(
     ("member", "state", "process"),
     "1 for the state of a member's circuit, as each process that asks it sees it.",
 )
+FEDERATION_FAILURES: Final = Metric(
+    "vna_federation_member_failures",
+    Kind.GAUGE,
+    ("member", "process"),
+    "Questions in a row that a member did not answer; after `federation.failures` it is left alone for a while.",
+)
 FEDERATION_SECONDS: Final = Metric(
     "vna_federation_member_seconds",
     Kind.GAUGE,

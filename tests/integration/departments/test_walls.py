@@ -31,7 +31,7 @@ from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.audit.verification import read, verify
 from vna_core.stewardship.rebuild import rebuild
 
-OPEN = {"health", "openapi", "capabilities", "options", "options-root"}
+OPEN = {"health", "openapi", "capabilities", "federated-capabilities", "options", "options-root"}
 """Names of the routes that tell nothing about what is held."""
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"

@@ -102,6 +102,22 @@ def test_what_is_no_uid_brings_nothing_here(house: House) -> None:
     assert held_here(house) == before
 
 
+def test_a_retrieval_over_dimse_takes_no_key_for_a_pattern(house: House, tmp_path: Path) -> None:
+    before = held_here(house)
+    address = ["127.0.0.1", str(house.hub.dimse_port)]
+    get = [program("getscu"), "-v", "-aec", "FEDERATED", "-od", str(tmp_path)]
+    studies = [f"StudyInstanceUID={one}" for one in (f"{uid(4)[:-1]}*", f"{uid(4)}\\{uid(5)[:-1]}?", f"{uid(4)}A")]
+    patients = [f"PatientID={one}" for one in ("P?", "*", "P5*")]
+    for model, level, keys in (("-S", "STUDY", studies), ("-P", "PATIENT", patients)):
+        for key in keys:
+            command = [*get, model, "-k", f"QueryRetrieveLevel={level}", "-k", key, *address]
+            subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert list(tmp_path.iterdir()) == [] and held_here(house) == before
+    command = [*get, "-P", "-k", "QueryRetrieveLevel=PATIENT", "-k", "PatientID=P4", *address]
+    subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_what_is_retrieved_is_kept_where_that_is_wanted(house: House) -> None:
     answer = house.get(f"/studies/{uid(6)}")
     assert answer.status_code == 200 and answer.content.count(b"DICM") == 2
@@ -115,6 +131,10 @@ def test_an_odd_question_switches_no_member_off(house: House) -> None:
         house.get("/studies", StudyInstanceUID="1.2*")
         house.find("PATIENT", "PatientID=P4", "PatientName", model="-P")
     assert set(states(house).values()) == {"closed"}
+    asked = {
+        each["process"].rstrip("-0123456789") for one in house.get("/members", "/federated").json() for each in one["processes"]
+    }
+    assert {"web", "dimse"} <= asked
     answer = house.get("/studies", PatientID="P4")
     assert [row["0020000D"]["Value"] for row in answer.json()] == [[uid(4)]] and "warning" not in answer.headers
 
@@ -219,3 +239,12 @@ def test_every_row_over_dimse_says_where_it_is_and_an_answer_of_one_page_has_no_
     assert len(answer.json()) == 1 and "vna-consistency-token" not in answer.headers
     capabilities = house.get("/capabilities")
     assert capabilities.status_code == 200 and "/federated/dicom-web" in capabilities.text
+
+
+def test_the_command_line_shows_the_circuits_of_every_process_of_the_run(house: House) -> None:
+    code, lines, _ = vna("federation", "status", "--at", house.hub.web, "--config", str(house.config), data=house.hub.data)
+    assert code == 0 and [line["name"] for line in lines] == ["local", "cardiology", "pathology"]
+    assert all(len(line["circuits"]) >= 2 and {one["state"] for one in line["circuits"]} == {"closed"} for line in lines)
+    for wrong in ("nonsense", "http://", "ftp://127.0.0.1"):
+        code, _, said = vna("federation", "status", "--at", wrong, "--config", str(house.config), data=house.hub.data)
+        assert code != 0 and "--at" in said

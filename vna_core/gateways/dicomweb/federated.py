@@ -30,6 +30,7 @@ from vna_core.gateways.dicomweb.capabilities import Capabilities
 from vna_core.gateways.dicomweb.frames import Frames
 from vna_core.gateways.dicomweb.held import instance_url, quoted
 from vna_core.gateways.dicomweb.media_types import DICOM, choose_json, parse_accept
+from vna_core.gateways.dicomweb.member_states import MemberStates
 from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import object_form
@@ -227,31 +228,6 @@ def _note(exchange: Exchange, retrieval: Retrieval, sentences: Sequence[str]) ->
         exchange.extra_headers["Warning"] = warning(sentences)
 
 
-class MemberStates:
-    """GET ``/federated/members``: members, what they may be asked for, and how they are."""
-
-    def __init__(self, federation: Federation) -> None:
-        self._federation = federation
-
-    async def __call__(self, exchange: Exchange) -> None:
-        await exchange.json([state_of(one) for one in self._federation.members])
-
-
-def state_of(one: Any) -> dict[str, Any]:
-    """One member as people and programs see it."""
-    health = one.breaker.health
-    return {
-        "name": one.name,
-        "department": one.settings.department,
-        "issuer": one.settings.issuer,
-        "allow": sorted(one.settings.allow),
-        "state": health.state.value,
-        "failures": health.failures,
-        "latency": None if health.latency < 0 else round(health.latency, 3),
-        "error": health.error,
-    }
-
-
 def federated_routes(federation: Federation, archive: WebArchive, catalogue: Catalogue, pace: Pace, gate: Gate) -> list[Route]:
     """Every route below ``/federated``; `archive` reads what is held here and what was brought."""
     routes: list[Route] = []
@@ -284,5 +260,5 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
     add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
     add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, bring(BulkData(archive)))
     add(f"{ROOT}/capabilities", "capabilities", None, Capabilities(routes, ROOT))
-    add("/federated/members", "members", Action.MONITOR, MemberStates(federation))
+    add("/federated/members", "members", Action.MONITOR, MemberStates(federation.members, archive.meter.run))
     return routes

@@ -112,9 +112,11 @@ class FederatedServices:
         answer = self._federation.query(
             Query(Level.STUDY, tuple(conditions)), scope=permit.catalogue.scope, local_only=self._is_member(permit)
         )
-        if len({row.patient for row in answer.rows}) > 1 and not issuer:
+        # The unique key of a retrieval is one value (PS3.4 C.4.2.2.1); to a member it may have been a pattern.
+        rows = [row for row in answer.rows if issuer or any(key.patient_id == patient for key in row.filed)]
+        if len({row.patient for row in rows}) > 1 and not issuer:
             raise InvalidRequest("Several patients have this ID: name the Issuer of Patient ID.")
-        return [text(row.attributes, "0020000D") for row in answer.rows]
+        return [text(row.attributes, "0020000D") for row in rows]
 
     def _is_member(self, permit: Permit) -> bool:
         return self._federation.members.is_member(permit.principal.name)
