@@ -20,6 +20,7 @@ from vna_core.archival_storage.placement import PlacementPolicy, check_abilities
 from vna_core.archival_storage.wrappers.awaiting import AwaitedStore
 from vna_core.archival_storage.wrappers.composition import wrapped
 from vna_core.catalogue import Catalogue
+from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration.access import departments_of
 from vna_core.configuration.data_folder import make_data_folder
@@ -38,6 +39,7 @@ from vna_core.ports.storage import Store
 from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.holding import HOLD_COPIES
+from vna_core.stewardship.knowing_stores import KnowingStores
 from vna_core.stewardship.rejecting import Rejecting
 from vna_core.stewardship.renormalize import Renormalizer
 from vna_core.stewardship.retention import check_departments
@@ -113,13 +115,24 @@ def pack_keeper(archive: Archive) -> PackKeeper:
     return PackKeeper(archive.stores, archive.landing, archive.catalogue, archive.settings.packs, everywhere=everywhere)
 
 
-def open_stores(settings: Settings, plugins: Plugins, *, awaiting: bool = False) -> dict[str, Store]:
+def configured_stores(settings: Settings) -> dict[str, StoreSettings]:
+    """Every store of the configuration by its name, the landing store among them. Raises ConfigurationError."""
+    configured = dict(settings.stores)
+    if settings.landing == "landing" and "landing" not in configured:
+        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
+    if settings.landing not in configured:
+        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
+    return configured
+
+
+def open_stores(settings: Settings, plugins: Plugins, identities: StoreIdentities | None = None) -> dict[str, Store]:
     """Every configured store by its name, wrapped as configured.
 
     Parameters
     ----------
-    awaiting
-        A store that does not answer now is opened when it does; the landing store must answer.
+    identities
+        What the catalogue knows of stores: each is compared with it, and one that does not answer now, lets us not in or is not
+        the one it should be is opened when that is over; only the landing store must answer. Without them every store must.
 
     Raises
     ------
@@ -128,16 +141,19 @@ def open_stores(settings: Settings, plugins: Plugins, *, awaiting: bool = False)
     StoreUnavailable
         One that must answer does not.
     """
-    configured = dict(settings.stores)
-    if settings.landing == "landing" and "landing" not in configured:
-        configured["landing"] = StoreSettings(type="filesystem", options={"path": str(settings.data / "store")})
-    if settings.landing not in configured:
-        raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
+    configured = configured_stores(settings)
     providers = plugins.key_providers()
+    knowing = KnowingStores(identities, configured) if identities is not None else None
 
     def opened(name: str) -> Store:
-        store = wrapped(plugins.open_store(name, configured[name]), configured[name], settings.data, providers)
-        check_abilities(settings, {name: store.abilities()})
+        with contextlib.ExitStack() as closing:
+            store = plugins.open_store(name, configured[name])
+            closing.callback(store.close)
+            if knowing is not None:
+                knowing.check(store)
+            store = wrapped(store, configured[name], settings.data, providers)
+            check_abilities(settings, {name: store.abilities()})
+            closing.pop_all()
         return store
 
     stores: dict[str, Store] = {}
@@ -145,11 +161,24 @@ def open_stores(settings: Settings, plugins: Plugins, *, awaiting: bool = False)
         try:
             stores[name] = opened(name)
         except StoreUnavailable as error:
-            if not awaiting or name == settings.landing:
+            if knowing is None or name == settings.landing:
                 raise
-            _log.error("store-does-not-answer", store=name, code=error.code, consequence="opened without it; it is awaited")
-            stores[name] = AwaitedStore(name, partial(opened, name))
+            consequence = "opened without it; it is awaited"
+            _log.error("store-does-not-answer", store=name, code=error.code, message=error.message, consequence=consequence)
+            stores[name] = AwaitedStore(name, partial(opened, name), failure=error)
     return stores
+
+
+def _catalogue_and_stores(settings: Settings, plugins: Plugins) -> tuple[Catalogue, dict[str, Store]]:
+    """The catalogue first: it knows which stores these must be."""
+    delivering = {name: one.department for name, one in settings.federation.members.items()}
+    labels = departments_of(settings.departments, settings.policy, delivering)
+    catalogue = Catalogue.open(settings.catalogue, settings.data, labels)
+    try:
+        return catalogue, open_stores(settings, plugins, catalogue.store_identities)
+    except BaseException:
+        catalogue.close()
+        raise
 
 
 def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None = None) -> Archive:
@@ -168,14 +197,15 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
         The data folder cannot be one, a store is of a kind no plugin provides, its key is missing or wrong, the landing store
         cannot keep what it acknowledges, a site rule cannot be applied, or the policy names somebody unknown.
     StoreUnavailable, CatalogueUnavailable
-        The landing store or the database does not answer. Any other store that does not is awaited.
+        The landing store or the database does not answer, or what lies in the place of the landing store is another store
+        (StoreUnrecognized). Any other store is awaited.
     """
     site, placement = SiteRules.of(settings), PlacementPolicy.of(settings)
     meter = meter or Meter.alone()
     plugins = Plugins()
     plugins.load()
     make_data_folder(settings.data)
-    stores = open_stores(settings, plugins, awaiting=True)
+    catalogue, stores = _catalogue_and_stores(settings, plugins)
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):
@@ -186,10 +216,6 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
     policy = Policy(settings)
     check_departments(settings)
     audit = AuditTrail(settings.audit, settings.data / "audit", landing)
-    delivering = {name: one.department for name, one in settings.federation.members.items()}
-    catalogue = Catalogue.open(
-        settings.catalogue, settings.data, departments_of(settings.departments, settings.policy, delivering)
-    )
     cutovers = catalogue.awaited.cutovers
     cutovers.automatic, cutovers.issuer = settings.cutover.automatic, settings.ingest.issuer
     cutovers.issuers = {name: one.issuer for name, one in settings.sources.items() if one.issuer}

@@ -18,7 +18,7 @@ def register_storage_backends() -> Mapping[str, StoreFactory]:
 
 
 def open_store(name: str, options: Mapping[str, Any]) -> Store:
-    """Open a container. Raises ConfigurationError, StoreUnavailable."""
+    """Open a container. Raises ConfigurationError, StoreRefused, StoreUnavailable."""
     checked = checked_options(AzureOptions, name, "azure", options)
     try:
         from vna_storage_azure.store import AzureStore  # the libraries are slow to import: only who uses them waits

@@ -28,6 +28,7 @@ from vna_core.domain.errors import (
     ObjectMissing,
     OutOfResources,
     StorageError,
+    StoreRefused,
     StoreUnavailable,
     VnaError,
 )
@@ -83,7 +84,7 @@ class AzureClient:
 
         Raises
         ------
-        ObjectMissing, ObjectExists, ObjectArchived, OutOfResources, DigestMismatch, ConfigurationError, StoreUnavailable, StorageError
+        ObjectMissing, ObjectExists, ObjectArchived, OutOfResources, DigestMismatch, StoreRefused, StoreUnavailable, StorageError
             See `translated`.
         """
         return self.result(self.start(request), key)
@@ -117,7 +118,7 @@ def translated(error: Exception, store: str, container: str, key: str = "") -> V
     if isinstance(error, HttpResponseError) and error.status_code:
         return _answered(error, store, container, key)
     if isinstance(error, ClientAuthenticationError):
-        return ConfigurationError(f"Store {store!r}: no credentials that work were found.", store=store)
+        return StoreRefused(f"Store {store!r}: no credentials that work were found.", store=store)
     if isinstance(error, (ServiceRequestError, ServiceResponseError, aiohttp.ClientError, OSError, asyncio.TimeoutError)):
         return StoreUnavailable(f"Store {store!r} does not answer ({type(error).__name__}).", store=store)
     return StoreUnavailable(f"Store {store!r} fails ({type(error).__name__}).", store=store)
@@ -126,7 +127,7 @@ def translated(error: Exception, store: str, container: str, key: str = "") -> V
 def _answered(error: HttpResponseError, store: str, container: str, key: str) -> VnaError:
     code, status = error_code(error), int(error.status_code or 0)
     if code in _NO_CONTAINER:
-        return ConfigurationError(f"Store {store!r}: container {container!r} does not exist; create it first.", store=store)
+        return StoreRefused(f"Store {store!r}: container {container!r} does not exist; create it first.", store=store)
     if code in _ARCHIVED:
         return ObjectArchived("The object is in the Archive tier: recall it, then read it.", store=store, key=key)
     if code in _TAKEN or status == 412:
@@ -142,7 +143,7 @@ def _answered(error: HttpResponseError, store: str, container: str, key: str) ->
     if status == 404:
         return ObjectMissing("The object is not in the store.", store=store, key=key)
     if status in (401, 403):
-        return ConfigurationError(
+        return StoreRefused(
             f"Store {store!r}: container {container!r} refuses ({code or status}): check account, credentials and rights.",
             store=store,
         )

@@ -17,6 +17,7 @@ from vna_core.domain.errors import (
     ObjectExists,
     ObjectMissing,
     StorageError,
+    StoreRefused,
     StoreUnavailable,
     VnaError,
 )
@@ -41,6 +42,8 @@ class AzureStore(Store):
     Raises
     ------
     ConfigurationError
+        The service cannot do what an option asks for.
+    StoreRefused
         The container is missing, or refuses us.
     StoreUnavailable
         The service does not answer.
@@ -161,7 +164,7 @@ class AzureStore(Store):
             page, marker = self._client.call(self._page(self._prefix + prefix, marker))
             for found in page:
                 key = str(found.name).removeprefix(self._prefix)
-                if key > after:
+                if key > after and not key.endswith("/"):  # a folder that somebody made is no object of ours
                     yield StoredObject(key, int(found.size), None, found.last_modified)
             if not marker:
                 return
@@ -200,7 +203,7 @@ class AzureStore(Store):
             self._put_plain(name, b"probe")
         except ObjectMissing as error:
             message = f"Store {self.name!r}: container {self._client.container_name!r} does not exist; create it first."
-            raise ConfigurationError(message, store=self.name) from error
+            raise StoreRefused(message, store=self.name) from error
         try:
             conditional, tags = self._refuses_second(name), self._keeps_tags(name)
             copies = self._copies(name)
@@ -239,14 +242,14 @@ class AzureStore(Store):
         try:
             client.call(blob.set_blob_tags({"probe": "yes"}, **client.retries), name)
             return bool(client.call(blob.get_blob_tags(**client.retries), name) == {"probe": "yes"})
-        except (StorageError, ConfigurationError):
+        except StorageError:
             return False
 
     def _copies(self, name: str) -> bool:
         source, copy, client = self._client.blob(name), f"{name}-copy", self._client
         try:
             client.call(client.blob(copy).start_copy_from_url(source.url, **client.retries), name)
-        except (StorageError, ConfigurationError):
+        except StorageError:
             return False
         self._remove(copy)
         return True
@@ -255,6 +258,6 @@ class AzureStore(Store):
         """Whether the container was made for immutability of single objects."""
         try:
             properties = self._client.call(self._client.container.get_container_properties(**self._client.retries))
-        except (StorageError, ConfigurationError, InvalidRequest):
+        except (StorageError, InvalidRequest):
             return False
         return bool(getattr(properties, "immutable_storage_with_versioning_enabled", False))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from azure.core import MatchConditions
 from azure.storage.blob import BlobBlock, ImmutabilityPolicy, StandardBlobTier
 
-from vna_core.domain.errors import ConfigurationError, ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
+from vna_core.domain.errors import ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
 from vna_core.ports.storage import StoredObject
 from vna_core.ports.upload import Upload
 from vna_storage_azure.client import AzureClient, error_code
@@ -122,7 +122,7 @@ class ObjectWriter:
         client = self._client
         try:
             found = client.call(client.blob(name).get_blob_properties(**client.retries), name)
-        except (StorageError, ConfigurationError):
+        except StorageError:
             found = None
         if found is not None and (found.metadata or {}).get(WRITER) == token:
             return

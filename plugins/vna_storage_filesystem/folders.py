@@ -14,13 +14,25 @@ _KNOWN: Final = 100_000
 
 
 class Folders:
-    """Those below `root`, which is made. Raises OSError where it cannot be."""
+    """Those below `root`, which is made for the first object: a store that is only looked at leaves nothing behind."""
 
     def __init__(self, store: str, root: str) -> None:
         self._store = store
-        make_durable(root)
         self.root = root
+        self._begun = os.path.isdir(root)
         self._known = {root}
+
+    @property
+    def begun(self) -> bool:
+        """Whether the root was there at any time since. Where it was and is no more, the disk is gone, and not the objects."""
+        self._begun = self._begun or os.path.isdir(self.root)
+        return self._begun
+
+    def begin(self) -> None:
+        """Make the root, unless it was there before. Raises OSError where it cannot be."""
+        if not self.begun:
+            make_durable(self.root)
+            self._begun = True
 
     def path(self, key: str) -> str:
         """Of the object. Raises InvalidRequest for what is no key."""
@@ -29,10 +41,9 @@ class Folders:
     def make(self, folder: str) -> None:
         """Make a folder and its parents, each durable. One seen for the first time may have been made by another process a
         moment ago, so its name is flushed whoever made it."""
-        if folder in self._known and os.path.isdir(folder):
+        if folder == self.root or (folder in self._known and os.path.isdir(folder)):
             return
-        if folder != self.root:
-            self.make(os.path.dirname(folder))
+        self.make(os.path.dirname(folder))
         _make_and_flush(folder)
         self.refuse_detour(folder)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
 from vna_core.domain.errors import (
@@ -28,7 +29,7 @@ _READ_AHEAD: Final = 8 << 20
 
 
 class FilesystemStore(Store):
-    """Objects as files under `root`; a key is the path below it.
+    """Objects as files under `root`; a key is the path below it. The folder is made with the first object.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class FilesystemStore(Store):
     Raises
     ------
     StoreUnavailable
-        The folder cannot be made or entered.
+        The path cannot be used as a folder.
     """
 
     def __init__(self, name: str, root: Path, durable: bool = True) -> None:
@@ -46,6 +47,7 @@ class FilesystemStore(Store):
         self._durable = durable
         try:
             self._folders = Folders(name, os.path.realpath(root))
+            _refuse_unusable(self._folders.root)
         except OSError as error:
             raise StoreUnavailable(f"The folder of store {name!r} cannot be used: {error.strerror}.", store=name) from error
         self._writer = Writer(name, self._folders, durable)
@@ -137,6 +139,8 @@ class FilesystemStore(Store):
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`. Folders are read one at a time, so memory does not grow with the store."""
+        if not self._folders.begun:
+            return
         yield from self._walk(self._folders.root, "", prefix, after)
 
     def _walk(self, folder: str, base: str, prefix: str, after: str) -> Iterator[StoredObject]:
@@ -194,7 +198,23 @@ class FilesystemStore(Store):
             self.delete(key)
 
     def _translated(self, error: OSError, key: str = "") -> VnaError:
+        if key and error.errno == errno.ENOENT and not self._folders.begun:
+            return ObjectMissing("The object is not in the store, which holds none yet.", store=self.name, key=key)
         return translated(error, self.name, self._folders.root, key)
+
+
+def _refuse_unusable(root: str) -> None:
+    """Raise OSError for a path that can be no folder, whether it is there or is to be made."""
+    folder = root
+    while True:
+        try:
+            is_folder = S_ISDIR(os.stat(folder).st_mode)
+        except FileNotFoundError:
+            folder = os.path.dirname(folder)
+            continue
+        if not is_folder:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return
 
 
 def _span(descriptor: int, byte_range: ByteRange | None) -> tuple[int, int]:

@@ -67,7 +67,7 @@ class Writer:
     def __init__(self, store: str, folders: Folders, durable: bool) -> None:
         self._store, self._folders, self._durable = store, folders, durable
         self._hashing = ThreadPoolExecutor(2, "digest")
-        self._unnamed = self._has_unnamed_files()
+        self._unnamed: bool | None = None
 
     def create(self, objects: Sequence[NewObject]) -> list[StoredObject | VnaError]:
         """See `Store.create_all`. The disk writes the first while the last are still handed to it; a folder is flushed once."""
@@ -137,10 +137,14 @@ class Writer:
             raise ObjectExists("The key exists already; nothing was written.", store=self._store, key=key) from error
 
     def _open_temporary(self) -> tuple[int, str | None]:
+        self._folders.begin()
+        if self._unnamed is None:
+            self._unnamed = self._has_unnamed_files()
         if self._unnamed:
             return os.open(self._folders.root, os.O_TMPFILE | os.O_RDWR, 0o640), None
         folder = os.path.join(self._folders.root, PARTIAL)
-        os.makedirs(folder, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o750)  # not its parents: a root that is gone stays gone
         path = os.path.join(folder, secrets.token_hex(16))
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o640), path
 

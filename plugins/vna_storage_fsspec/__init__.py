@@ -22,7 +22,7 @@ def register_storage_backends() -> Mapping[str, StoreFactory]:
 
 
 def open_store(name: str, options: Mapping[str, Any]) -> Store:
-    """Open a URL. Raises ConfigurationError, StoreUnavailable."""
+    """Open a URL. Raises ConfigurationError, StoreRefused, StoreUnavailable."""
     checked = checked_options(FsspecOptions, name, "fsspec", options)
     scheme = checked.url.split("://", 1)[0]
     from vna_storage_fsspec.store import FsspecStore

@@ -23,6 +23,7 @@ from vna_core.domain.errors import (
     ObjectExists,
     ObjectMissing,
     StorageError,
+    StoreRefused,
     StoreUnavailable,
     VnaError,
 )
@@ -50,7 +51,9 @@ class FsspecStore(Store):
     ImportError
         The library of the scheme is not installed.
     ConfigurationError
-        The scheme is unknown, or the place refuses us.
+        The scheme is unknown.
+    StoreRefused
+        The place refuses us, or is not there.
     StoreUnavailable
         It does not answer.
     """
@@ -195,7 +198,7 @@ class FsspecStore(Store):
                 return True
             return False
         except ObjectMissing as error:
-            raise ConfigurationError(f"Store {self.name!r}: {self._options.url} does not exist.", store=self.name) from error
+            raise StoreRefused(f"Store {self.name!r}: {self._options.url} does not exist.", store=self.name) from error
         finally:
             with contextlib.suppress(VnaError):
                 self.delete(key)
@@ -218,7 +221,7 @@ class FsspecStore(Store):
         if isinstance(error, FileExistsError):
             return ObjectExists("The key exists already; nothing was written.", store=self.name, key=key)
         if isinstance(error, PermissionError):
-            return ConfigurationError(
+            return StoreRefused(
                 f"Store {self.name!r}: {self._options.url} refuses: check credentials and rights.", store=self.name
             )
         if isinstance(error, (ValueError, TypeError, NotImplementedError)):

@@ -18,7 +18,7 @@ def register_storage_backends() -> Mapping[str, StoreFactory]:
 
 
 def open_store(name: str, options: Mapping[str, Any]) -> Store:
-    """Open a bucket. Raises ConfigurationError, StoreUnavailable."""
+    """Open a bucket. Raises ConfigurationError, StoreRefused, StoreUnavailable."""
     checked = checked_options(S3Options, name, "s3", options)
     try:
         from vna_storage_s3.store import S3Store  # the libraries take half a second to import: only who uses them waits

@@ -29,6 +29,7 @@ from vna_core.domain.errors import (
     ObjectMissing,
     OutOfResources,
     StorageError,
+    StoreRefused,
     StoreUnavailable,
     VnaError,
 )
@@ -38,11 +39,16 @@ _MISSING: Final = frozenset(("NoSuchKey", "NoSuchVersion", "NotFound", "404"))
 _DENIED: Final = frozenset(
     (
         *("AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
-        *("InvalidToken", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "NotSignedUp", "401", "403"),
-        *("InvalidBucketName", "PermanentRedirect", "IllegalLocationConstraintException", "301", "Forbidden"),
+        *("InvalidToken", "RequestTimeTooSkewed", "NotSignedUp", "401", "403", "Forbidden"),
+    )
+)
+_WRONG: Final = frozenset(
+    (
+        *("AuthorizationHeaderMalformed", "InvalidBucketName", "PermanentRedirect", "IllegalLocationConstraintException", "301"),
         *("InvalidStorageClass", "KMS.NotFoundException", "ObjectLockConfigurationNotFoundError"),
     )
 )
+"""What the configuration says of the bucket is not so."""
 _DAMAGED: Final = frozenset(("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"))
 _FULL: Final = frozenset(("QuotaExceeded", "BucketQuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "507"))
 _PASSING: Final = frozenset(
@@ -88,7 +94,7 @@ class S3Client:
 
         Raises
         ------
-        ObjectMissing, ObjectExists, ObjectArchived, OutOfResources, DigestMismatch, ConfigurationError, StoreUnavailable, StorageError
+        ObjectMissing, ObjectExists, ObjectArchived, OutOfResources, DigestMismatch, ConfigurationError, StoreUnavailable, StoreRefused, StorageError
             See `translated`.
         """
         return self.result(self.start(operation, key, **parameters), key)
@@ -139,7 +145,9 @@ def translated(error: Exception, store: str, bucket: str, key: str = "") -> VnaE
     """Our error for one of the client's."""
     if isinstance(error, ClientError):
         return _answered(error, store, bucket, key)
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound, NoRegionError)):
+    if isinstance(error, NoCredentialsError):  # the machine's role may have none yet
+        return StoreRefused(f"Store {store!r}: {str(error).rstrip('.')}.", store=store)
+    if isinstance(error, (PartialCredentialsError, ProfileNotFound, NoRegionError)):
         return ConfigurationError(f"Store {store!r}: {str(error).rstrip('.')}.", store=store)
     if isinstance(error, ParamValidationError):
         return InvalidRequest(f"Store {store!r}: the service does not take this request: {error}", store=store)
@@ -150,7 +158,7 @@ def _answered(error: ClientError, store: str, bucket: str, key: str) -> VnaError
     code = error_code(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
     if code == "NoSuchBucket":
-        return ConfigurationError(f"Store {store!r}: bucket {bucket!r} does not exist; create it first.", store=store)
+        return StoreRefused(f"Store {store!r}: bucket {bucket!r} does not exist; create it first.", store=store)
     if code in TAKEN or status == 412:
         return ObjectExists("The key exists already; nothing was written.", store=store, key=key)
     if code in _FULL or status == 507:
@@ -165,9 +173,9 @@ def _answered(error: ClientError, store: str, bucket: str, key: str) -> VnaError
         return StoreUnavailable(f"Store {store!r} answers {code or status}; try again later.", store=store)
     if code in _MISSING or status == 404:
         return ObjectMissing("The object is not in the store.", store=store, key=key)
-    if code in _DENIED or status in (301, 401, 403):
-        return ConfigurationError(
-            f"Store {store!r}: bucket {bucket!r} refuses ({code or status}): check credentials, region and the bucket's policy.",
-            store=store,
-        )
+    refusal = f"Store {store!r}: bucket {bucket!r} refuses ({code or status}): check credentials, region and the bucket's policy."
+    if code in _WRONG or status == 301:
+        return ConfigurationError(refusal, store=store)
+    if code in _DENIED or status in (401, 403):
+        return StoreRefused(refusal, store=store)
     return StorageError(f"Store {store!r} refuses: {code or status}.", store=store, key=key)

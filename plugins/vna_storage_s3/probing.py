@@ -13,7 +13,15 @@ from typing import Any, Final
 
 import structlog
 
-from vna_core.domain.errors import ConfigurationError, ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
+from vna_core.domain.errors import (
+    ConfigurationError,
+    ObjectExists,
+    ObjectMissing,
+    StorageError,
+    StoreRefused,
+    StoreUnavailable,
+    VnaError,
+)
 from vna_storage_s3.client import S3Client
 
 ORPHANED_AFTER: Final = timedelta(days=1)
@@ -41,7 +49,9 @@ def probed(client: S3Client, prefix: str, customer_key: Mapping[str, Any]) -> Fi
     Raises
     ------
     ConfigurationError
-        The bucket is missing or refuses us, or it ignores the customer key.
+        It ignores the customer key.
+    StoreRefused
+        The bucket is missing or refuses us.
     StoreUnavailable
         It does not answer.
     """
@@ -49,7 +59,7 @@ def probed(client: S3Client, prefix: str, customer_key: Mapping[str, Any]) -> Fi
         client.call("head_bucket")
     except ObjectMissing as error:
         message = f"Store {client.name!r}: bucket {client.bucket!r} does not exist; create it first."
-        raise ConfigurationError(message, store=client.name) from error
+        raise StoreRefused(message, store=client.name) from error
     name = f"{prefix}probe/{secrets.token_hex(8)}"
     copy = f"{name}-copy"
     try:
@@ -114,6 +124,8 @@ def _refuses_second(client: S3Client, name: str, customer_key: Mapping[str, Any]
         client.call("put_object", name, Body=_CONTENT, IfNoneMatch="*", **customer_key)
     except ObjectExists:
         return _refuses_second_in_parts(client, name, customer_key)
+    except StoreUnavailable:
+        raise
     except StorageError:
         return False
     return False
@@ -165,6 +177,8 @@ def _check_customer_key(client: S3Client, name: str, customer_key: Mapping[str, 
         return
     try:
         client.call("get_object", name)
+    except StoreRefused:
+        return
     except StoreUnavailable:
         raise
     except VnaError:

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from vna_core.domain.errors import ConfigurationError, ObjectExists, ObjectMissing, StorageError, StoreUnavailable, VnaError
+from vna_core.domain.errors import (
+    ConfigurationError,
+    ObjectExists,
+    ObjectMissing,
+    StorageError,
+    StoreRefused,
+    StoreUnavailable,
+    VnaError,
+)
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.domain.storage_keys import checked_key
 from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject, Terms
@@ -32,7 +40,9 @@ class S3Store(Store):
     Raises
     ------
     ConfigurationError
-        The bucket is missing, refuses us, or cannot do what an option asks for.
+        The bucket cannot do what an option asks for.
+    StoreRefused
+        The bucket is missing, or refuses us.
     StoreUnavailable
         The service does not answer.
     """
@@ -116,7 +126,7 @@ class S3Store(Store):
     def _delete_version(self, name: str, key: str, version: str) -> None:
         try:
             self._client.call("delete_object", name, VersionId=version)
-        except ConfigurationError as error:
+        except (ConfigurationError, StoreRefused) as error:
             raise StorageError("The object is locked or may not be deleted.", store=self.name, key=key) from error
 
     def adjust(self, key: str, terms: Terms) -> None:
@@ -186,6 +196,8 @@ class S3Store(Store):
         listed = in_order if self._findings.ordered else by_folders
         for found in listed(self._client, self._prefix + prefix, self._prefix + after if after else ""):
             key = str(found["Key"]).removeprefix(self._prefix)
+            if not key or key.endswith("/"):  # a folder that somebody made, or that was emptied: no object of ours
+                continue
             yield StoredObject(key, int(found["Size"]), None, _utc(found.get("LastModified")))
 
     # -- the rest ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from vna_core.domain.errors import ConfigurationError, StorageError, VnaError
+from vna_core.domain.errors import ConfigurationError, StorageError, StoreRefused, VnaError
 from vna_core.ports.storage import Terms
 from vna_storage_s3.client import S3Client
 
@@ -104,8 +104,10 @@ class ObjectTerms:
         """The version in the class before. One that is locked stays until its lock ends, and so does what it costs."""
         try:
             self._client.call("delete_object", name, VersionId=version)
+        except StoreRefused:
+            return
         except (ConfigurationError, StorageError) as error:
-            if getattr(error, "transient", False):
+            if error.transient:
                 raise
 
     def _lock(self, name: str, until: datetime, compliance: bool, found: Mapping[str, Any]) -> None:
@@ -121,7 +123,7 @@ class ObjectTerms:
         """A request on one object that a bucket or a user's rights may not allow."""
         try:
             self._client.call(operation, name, **parameters)
-        except ConfigurationError as error:
+        except (ConfigurationError, StoreRefused) as error:
             raise StorageError(f"Store {self._client.name!r} does not allow {operation}.", store=self._client.name) from error
 
 

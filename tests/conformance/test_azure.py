@@ -14,7 +14,7 @@ from azure.core.exceptions import ResourceExistsError  # noqa: E402
 
 from tests.peers.azurite import KEY, Azurite  # noqa: E402
 from tests.peers.cable import Cable  # noqa: E402
-from vna_core.domain.errors import ConfigurationError, InvalidRequest, ObjectArchived, StoreUnavailable  # noqa: E402
+from vna_core.domain.errors import ConfigurationError, InvalidRequest, ObjectArchived, StoreRefused, StoreUnavailable  # noqa: E402
 from vna_core.ports.storage import Store  # noqa: E402
 from vna_core.testing.storage_conformance import STRANGE, StoreConformance  # noqa: E402
 from vna_storage_azure import open_store  # noqa: E402
@@ -93,10 +93,10 @@ def test_a_key_that_the_service_would_take_for_another_is_refused(azure_service:
 
 
 def test_a_missing_container_and_a_wrong_key_are_one_clear_line(azure_service: Azurite, container: str) -> None:
-    with pytest.raises(ConfigurationError, match="^Store 's': container 'absent' does not exist; create it first.$"):
+    with pytest.raises(StoreRefused, match="^Store 's': container 'absent' does not exist; create it first.$"):
         open_store("s", azure_service.options("absent"))
     wrong = azure_service.connection_string().replace(KEY, "d3Jvbmc=")
-    with pytest.raises(ConfigurationError, match="check account, credentials and rights") as raised:
+    with pytest.raises(StoreRefused, match="check account, credentials and rights") as raised:
         open_store("s", {"container": container, "connection_string": wrong, "attempts": 1})
     assert "d3Jvbmc" not in raised.value.message
 

@@ -13,10 +13,11 @@ import structlog
 
 from tests.peers.cable import Cable
 from tests.peers.s3_service import S3Service
-from vna_core.domain.errors import ConfigurationError, ObjectArchived, ObjectExists, StorageError, StoreUnavailable
+from vna_core.domain.errors import ConfigurationError, ObjectArchived, ObjectExists, StorageError, StoreRefused, StoreUnavailable
 from vna_core.domain.octets import CHUNK
 from vna_core.ports.storage import Store
 from vna_core.testing.storage_conformance import STRANGE, StoreConformance
+from vna_core.testing.storage_doctor import examine
 from vna_core.testing.storage_tiers import TierConformance
 
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
@@ -205,10 +206,24 @@ def test_a_listing_of_several_pages_begins_after_a_key_at_the_service(moto_servi
     assert [one.key for one in store.list(after=keys[1_050])] == keys[1_051:]
 
 
+def test_a_folder_is_no_object(seaweed: S3Service, bucket: str) -> None:
+    store = open_store("s", seaweed.options(bucket, prefix="vna/"))
+    store.create("a/b/one", [b"1"])
+    store.delete("a/b/one")  # the folder stays, and is told when it is asked for
+    seaweed.call("put_object", Bucket=bucket, Key="vna/by-hand/", Body=b"")
+    for prefix in ("", "a/", "a/b/", "by-hand/"):
+        assert list(store.list(prefix)) == []
+
+
+def test_the_doctor_finds_nothing_wrong(seaweed: S3Service, bucket: str) -> None:
+    found = examine(open_store("s", seaweed.options(bucket)))
+    assert [check for check in found.checks if check.outcome == "failed"] == []
+
+
 def test_wrong_credentials_and_a_missing_bucket_are_one_clear_line(seaweed: S3Service, bucket: str) -> None:
-    with pytest.raises(ConfigurationError, match="^Store 's': bucket 'absent-bucket' does not exist; create it first.$"):
+    with pytest.raises(StoreRefused, match="^Store 's': bucket 'absent-bucket' does not exist; create it first.$"):
         open_store("s", seaweed.options("absent-bucket"))
-    with pytest.raises(ConfigurationError, match="check credentials") as raised:
+    with pytest.raises(StoreRefused, match="check credentials") as raised:
         open_store("s", seaweed.options(bucket) | {"secret_key": "not-the-secret"})
     assert "not-the-secret" not in raised.value.message and "\n" not in raised.value.message
 

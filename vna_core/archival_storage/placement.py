@@ -129,6 +129,7 @@ def check_abilities(settings: Settings, abilities: Mapping[str, Abilities]) -> N
             for step, tier in enumerate(copy.tiers):
                 if tier.tier not in able.tiers:
                     has = f"It has {', '.join(able.tiers)}." if able.tiers else "It has none."
+                    has += " Of a service that cannot be asked for its tiers (type s3 with an endpoint), name them in its option 'tiers'."
                     where = settings.where(*keys, "tiers", step, "tier")
                     raise ConfigurationError(f"{where}: store {copy.store!r} has no tier {tier.tier!r}. {has}", store=copy.store)
 

@@ -47,6 +47,7 @@ from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.source_headers import SourceHeader, source_headers
 from vna_core.catalogue.store_holds import StoreHolds
+from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
 from vna_core.configuration.data_folder import make_data_folder
@@ -98,6 +99,8 @@ class Catalogue:
         Jobs that are asked for whenever versions are added or replaced.
     placements
         Copies as placement makes, moves and drops them, and the ledger of it.
+    store_identities
+        By which identity each store is known.
     availabilities
         How readily matches can be read.
     generations
@@ -140,6 +143,7 @@ class Catalogue:
         self.generations = Generations(database, self.follow_ups, departments)
         self.packs = Packs(database, self.follow_ups)
         self.placements = Placements(database)
+        self.store_identities = StoreIdentities(database)
         self.availabilities = Availabilities(database)
         self.labelling = Labelling(database, self.follow_ups, departments)
         self.emergencies = Emergencies(database)

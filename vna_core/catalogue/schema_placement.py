@@ -57,8 +57,11 @@ known_stores = Table(
     "known_stores",
     metadata,
     Column("name", TEXT, primary_key=True),
+    Column("identity", SHORT, nullable=False, server_default=""),
+    Column("marked", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
-    comment="Every store that was ever configured: copies in one that no longer is are offline.",
+    comment="Every store that was ever configured: copies in one that no longer is are offline. `identity` lies in the store "
+    "itself, where it was seen if `marked`.",
 )
 
 quarantine_copies = Table(

@@ -52,6 +52,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "normalize": "normalize:app",
     "export": "export:app",
     "place": "place:app",
+    "store": "store:app",
     "recall": "recall:app",
     "federation": "federation:app",
     "corrections": "corrections:app",

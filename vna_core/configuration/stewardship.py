@@ -33,6 +33,8 @@ def _checked_time(text: str) -> str:
 
 
 def _checked_period(text: str) -> str:
+    if text[:-1].isdecimal() and not int(text[:-1]) and text[-1] in "dmy":
+        raise ValueError("a period is at least 1d")
     if not _PERIOD.fullmatch(text):
         raise ValueError("a period is a number and d, m or y: 90d, 18m, 10y")
     return text
@@ -84,7 +86,7 @@ class RetentionSettings(Section):
     """What is deleted when, and how long it can be taken back."""
 
     grace: Annotated[str, AfterValidator(_checked_period)] = Field(
-        "30d", description="How long a deletion can be taken back before its octets may be purged."
+        "30d", description="How long a deletion can be taken back before its octets may be purged; at least `1d`."
     )
     at: TimeOfDay = Field(
         "", description="Local time at which the workers apply the rules and purge every day; empty: only the commands do."

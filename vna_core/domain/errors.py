@@ -29,6 +29,8 @@
     │   ├── DigestMismatch          the octets are not those the digest was made of
     │   ├── KeyUnavailable          the key that encrypts an object is not at hand; the object may be whole
     │   └── StoreUnavailable        the store does not answer; transient
+    │       ├── StoreRefused        it answers, and lets us not in, or the bucket is not there
+    │       └── StoreUnrecognized   what lies in its place is not that store: not mounted, emptied, another one
     ├── CatalogueError              the catalogue failed
     │   ├── CatalogueUnavailable    the database does not answer; transient
     │   └── LeaseLost               another worker has taken a job over
@@ -264,6 +266,18 @@ class StoreUnavailable(StorageError):
     code = "store-unavailable"
     http_status = 503
     transient = True
+
+
+class StoreRefused(StoreUnavailable):
+    """The store answers and lets us not in: credentials, rights, or a bucket that is not there. It passes when somebody mends it."""
+
+    code = "store-refused"
+
+
+class StoreUnrecognized(StoreUnavailable):
+    """What lies where a store is configured is not that store: it is not mounted, was emptied, or is another one."""
+
+    code = "store-unrecognized"
 
 
 class CatalogueError(VnaError):

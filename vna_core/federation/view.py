@@ -21,10 +21,21 @@ _SOP: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class FederatedView(CatalogueView):
-    """This archive's view, completed by that of what members delivered. An instance that both have is taken from here."""
+    """This archive's view, completed by that of what members delivered. An instance that both have is taken from here.
+
+    What has been rejected here since it was brought is left out, as is what was rejected before.
+    """
 
     brought: CatalogueView | None = None
     _listed: set[ListedHeader] = field(default_factory=set)
+    _hidden: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def _is_rejected(self, study: str, sop: str) -> bool:
+        """Whether an instance is held back; what is rejected of a study is read once for an answer."""
+        hidden = self._hidden.get(study)
+        if hidden is None:
+            hidden = self._hidden[study] = self.catalogue.rejections.hidden(study)
+        return sop in hidden
 
     def instances(
         self,
@@ -40,7 +51,8 @@ class FederatedView(CatalogueView):
             return here
         known = {(one.study_instance_uid, one.sop_instance_uid) for one in here}
         more = self.brought.instances(patient=patient, study=study, series=series, sop=sop)
-        return here + [one for one in more if (one.study_instance_uid, one.sop_instance_uid) not in known]
+        more = [one for one in more if (one.study_instance_uid, one.sop_instance_uid) not in known]
+        return here + [one for one in more if not self._is_rejected(one.study_instance_uid, one.sop_instance_uid)]
 
     def instances_by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
         """Current versions of many instances; unknown UIDs are passed over."""
@@ -49,7 +61,9 @@ class FederatedView(CatalogueView):
             known.add(one.sop_instance_uid)
             yield one
         if self.brought is not None:
-            yield from self.brought.instances_by_uid_list([one for one in sop_instance_uids if one not in known])
+            for one in self.brought.instances_by_uid_list([one for one in sop_instance_uids if one not in known]):
+                if not self._is_rejected(one.study_instance_uid, one.sop_instance_uid):
+                    yield one
 
     def headers(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[tuple[HeldInstance, bytes]]:
         """Current versions with their DICOM JSON."""
@@ -59,7 +73,7 @@ class FederatedView(CatalogueView):
             yield held, header
         if self.brought is not None:
             for held, header in self.brought.headers(study=study, series=series, sop=sop):
-                if held.sop_instance_uid not in known:
+                if held.sop_instance_uid not in known and not self._is_rejected(study, held.sop_instance_uid):
                     yield held, header
 
     def listed_headers(self, study: str, series: str) -> tuple[ListedHeader, ...]:
@@ -68,7 +82,11 @@ class FederatedView(CatalogueView):
         if self.brought is None:
             return here
         known = {one[_SOP] for one in here}
-        more = tuple(one for one in self.brought.listed_headers(study, series) if one[_SOP] not in known)
+        more = tuple(
+            one
+            for one in self.brought.listed_headers(study, series)
+            if one[_SOP] not in known and not self._is_rejected(study, one[_SOP])
+        )
         self._listed.update(more)
         return here + more
 

@@ -23,6 +23,7 @@ from vna_core.access.view import CatalogueView
 from vna_core.configuration import IngestSettings
 from vna_core.dicom.codestream import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from vna_core.domain.access import EVERYTHING, Action
+from vna_core.domain.corrections import AwaitedRejection, Rejection
 from vna_core.domain.departments import UNDIVIDED, Departments, Origin
 from vna_core.domain.errors import DigestMismatch
 from vna_core.domain.instance import HeldInstance
@@ -326,3 +327,21 @@ def test_of_two_files_with_the_same_instance_the_later_is_found(tmp_path: Path) 
         with closing(KeptFile(tmp_path / "later")) as file:
             file.add(one, (content[:2], content[2:]))
     assert b"".join(kept_below(tmp_path / "later")[one.sop_instance_uid].pieces()) == b"second"
+
+
+def test_what_is_rejected_after_it_was_brought_is_not_served_from_memory(house: Federation, asking: Asking) -> None:
+    house.put("alpha", *study(1, range(3), **CITY))
+    brought = list(asking.bringing.instances(asking.begin()))
+    assert len(brought) == 3
+    gone = brought[0]
+    catalogue = house.archives[LOCAL].catalogue
+    rejection = AwaitedRejection("2.25.1", uid(1), gone.sop_instance_uid, Rejection.WORKLIST.value, ("local", "carol", ""))
+    catalogue.rejections.await_([rejection])
+    view = asking.begin().view
+    left = {one.sop_instance_uid for one in brought[1:]}
+    assert {one.sop_instance_uid for one in view.instances(study=uid(1))} == left
+    assert view.instances(sop=gone.sop_instance_uid) == []
+    assert {one.sop_instance_uid for one, _ in view.headers(study=uid(1))} == left
+    assert {one[3] for one in view.listed_headers(uid(1), gone.series_instance_uid)} == left
+    assert {one.sop_instance_uid for one in view.instances_by_uid_list([one.sop_instance_uid for one in brought])} == left
+    assert {one.sop_instance_uid for one in asking.bringing.instances(asking.begin())} == left

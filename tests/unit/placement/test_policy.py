@@ -222,7 +222,7 @@ def test_a_bad_policy_is_one_line_that_says_where(tmp_path: Path, text: str, mes
     ("copy", "message"),
     [
         ({"lock": "1y"}, "store 'cloud' was found to have no object lock"),
-        ({"tiers": [{"tier": "GLACIER"}]}, "store 'cloud' has no tier 'GLACIER'. It has none."),
+        ({"tiers": [{"tier": "GLACIER"}]}, "store 'cloud' has no tier 'GLACIER'. It has none. .*option 'tiers'"),
     ],
 )
 def test_what_a_store_cannot_do_is_refused(copy: dict[str, object], message: str) -> None:

@@ -126,6 +126,7 @@ def test_times_of_the_day() -> None:
         ("scrub: {share: 2/3}", "1/30"),
         ("scrub: {at: '25:00'}", "22:30"),
         ("retention: {grace: forever}", "90d, 18m, 10y"),
+        ("retention: {grace: 0d}", "at least 1d"),
         ("retention: {rules: [{id: a}]}", "keep"),
         ("retention: {rules: [{id: a, keep: 1y, modalty: CT}]}", "modality"),
     ],

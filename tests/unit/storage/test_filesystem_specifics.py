@@ -25,6 +25,7 @@ from vna_storage_filesystem.store import FilesystemStore
 
 @pytest.fixture
 def store(tmp_path: Path) -> FilesystemStore:
+    (tmp_path / "store").mkdir()
     return FilesystemStore("files", tmp_path / "store")
 
 
@@ -140,6 +141,30 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailable):
         FilesystemStore("files", tmp_path / "file" / "store")
+
+
+def test_looking_leaves_no_folder_behind(tmp_path: Path) -> None:
+    store = FilesystemStore("files", tmp_path / "x" / "store")
+    assert list(store.list()) == []
+    for look in (store.stat, store.read, lambda key: list(store.chunks(key))):
+        with pytest.raises(ObjectMissing):
+            look("a/b")
+    store.delete("a/b")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_a_folder_that_is_gone_stays_gone(store: FilesystemStore, tmp_path: Path, unnamed: bool) -> None:
+    store._writer._unnamed = unnamed  # as file systems differ
+    store.create("a/b", [b"x"])
+    (tmp_path / "store").rename(tmp_path / "away")
+    for call in (lambda: store.create("a/c", [b"x"]), lambda: store.read("a/b"), lambda: list(store.list())):
+        with pytest.raises(StoreUnavailable):
+            call()
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "away").rename(tmp_path / "store")
+    store.create("a/c", [b"x"])
+    assert store.read("a/b") == b"x"
 
 
 def test_stored_files_are_not_readable_by_everybody(store: FilesystemStore, tmp_path: Path) -> None:

@@ -28,16 +28,25 @@ class AwaitedStore(Store):
     opening
         Opens the store. What it raises but StoreUnavailable (the store answers, and is not what the configuration says) is
         logged and leaves the store unavailable until the archive is opened again.
+    failure
+        Why it is not open yet.
     """
 
-    def __init__(self, name: str, opening: Callable[[], Store], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        opening: Callable[[], Store],
+        clock: Callable[[], float] = time.monotonic,
+        failure: StoreUnavailable | None = None,
+    ) -> None:
         self.name = name
         self._opening = opening
         self._clock = clock
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._next = clock() + _EVERY
-        self._why = f"Store {name!r} has not answered since the archive was opened."
+        never = StoreUnavailable(f"Store {name!r} has not answered since the archive was opened.", store=name)
+        self._failure = failure or never
 
     def _opened(self) -> Store:
         store = self._store
@@ -48,7 +57,7 @@ class AwaitedStore(Store):
                 return self._open()
             finally:
                 self._lock.release()
-        raise StoreUnavailable(self._why, store=self.name)
+        raise type(self._failure)(self._failure.message, **self._failure.fields)
 
     def _open(self) -> Store:
         if self._store is None:
@@ -56,10 +65,12 @@ class AwaitedStore(Store):
                 self._store = self._opening()
             except ConfigurationError as error:
                 _log.error("store-not-usable", store=self.name, code=error.code, message=error.message)
-                self._why, self._next = error.message, float("inf")
-                raise StoreUnavailable(error.message, store=self.name) from error
-            except StoreUnavailable:
-                self._next = self._clock() + _EVERY
+                self._failure, self._next = StoreUnavailable(error.message, store=self.name), float("inf")
+                raise self._failure from error
+            except StoreUnavailable as error:
+                if error.message != self._failure.message:
+                    _log.error("store-does-not-answer", store=self.name, code=error.code, message=error.message)
+                self._failure, self._next = error, self._clock() + _EVERY
                 raise
             _log.info("store-answers", store=self.name)
         return self._store

@@ -23,7 +23,7 @@ from vna_core.archival_storage.wrappers.encryption_format import (
     stored_size,
     unseal,
 )
-from vna_core.archival_storage.wrappers.key_ring import RING, KeyRing, refuse_ring
+from vna_core.archival_storage.wrappers.key_ring import KeyRing, is_plain, refuse_ring
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.errors import DigestMismatch, ObjectArchived
 from vna_core.domain.octets import CHUNK, ByteRange
@@ -160,7 +160,7 @@ class EncryptingStore(Wrapper):
     def list(self, prefix: str = "", after: str = "") -> Iterator[StoredObject]:
         """See `Store.list`; sizes are the content's, computed from those of the objects, which are not opened."""
         for found in self.inner.list(prefix, after):
-            if not found.key.startswith(RING):
+            if not is_plain(found.key):
                 yield StoredObject(found.key, content_size(found.size), None, found.modified)
 
     def delete(self, key: str) -> None:

@@ -10,8 +10,10 @@ import json
 import secrets
 import threading
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Self
 
+from vna_core.archival_storage.store_identity import IDENTITY
 from vna_core.domain.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -72,7 +74,7 @@ class KeyRing:
         ring = cls(store, provider)
         try:
             ring._read()
-            if ring._current is None and next(store.list(), None) is not None:
+            if ring._current is None and any(one.key != IDENTITY for one in islice(store.list(), 2)):
                 ring._read()  # another process may have made it since
                 if ring._current is None:
                     message = (
@@ -192,8 +194,15 @@ class KeyRing:
         return StoreKey(identity, key, generation, revision, wrapped.key_id)
 
 
+def is_plain(key: str) -> bool:
+    """Whether what lies under a key of an encrypted store is not encrypted: the ring, and the identity of the store."""
+    return key.startswith(RING) or key == IDENTITY
+
+
 def refuse_ring(key: str, store: str) -> None:
-    """Raise InvalidRequest for a key that lies in the ring."""
+    """Raise InvalidRequest for a key of what is not encrypted."""
+    if key == IDENTITY:
+        raise InvalidRequest(f"{IDENTITY} lies below the encryption.", store=store)
     if key.startswith(RING):
         raise InvalidRequest(f"Keys under {RING} belong to the key ring.", store=store)
 

@@ -13,7 +13,7 @@ from typing import IO, Final, TypeVar
 import structlog
 
 from vna_core.archival_storage.wrappers.wrapper import Wrapper
-from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing, StoreUnavailable
+from vna_core.domain.errors import DigestMismatch, ObjectExists, ObjectMissing, StoreRefused, StoreUnavailable, StoreUnrecognized
 from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.ports.storage import Content, Key, Store, StoredObject, Terms
 
@@ -53,7 +53,9 @@ class _Tries:
         self._failures, self._give_up = 0, 0.0
 
     def after(self, error: StoreUnavailable) -> None:
-        """Wait for the next try, or raise the error where the deadline would pass before it."""
+        """Wait for the next try, or raise the error where the deadline would pass before it, or somebody must act first."""
+        if isinstance(error, StoreRefused | StoreUnrecognized):
+            raise error
         patience, now = self._patience, self._patience.clock()
         if not self._failures:
             self._give_up = now + patience.deadline

@@ -59,9 +59,12 @@ def upgrade() -> None:
     op.create_table(
         "known_stores",
         sa.Column("name", TEXT, nullable=False),
+        sa.Column("identity", SHORT, nullable=False, server_default=""),
+        sa.Column("marked", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("name", name="pk_known_stores"),
         sqlite_with_rowid=False,
-        comment="Every store that was ever configured: copies in one that no longer is are offline.",
+        comment="Every store that was ever configured: copies in one that no longer is are offline. `identity` lies in the store "
+        "itself, where it was seen if `marked`.",
     )
     op.create_table(
         "quarantine_copies",

@@ -1,0 +1,41 @@
+"""``vna store``, and what commands say of a store that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.peers.archive import vna
+from vna_core.testing import phantoms
+
+
+def test_a_disk_that_is_not_mounted_is_told_and_a_lost_one_replaced(tmp_path: Path) -> None:
+    data, disk = tmp_path / "data", tmp_path / "disk" / "store"
+    config, image = tmp_path / "vna.yaml", tmp_path / "image.dcm"
+    config.write_text(f"stores:\n  landing:\n    options: {{path: {disk}}}\n")
+    image.write_bytes(phantoms.ct(1000, 64, 64))
+    with_it = ("--config", str(config))
+    assert vna("ingest", str(image), *with_it, data=data)[0] == 0
+    code, [before], _ = vna("store", "list", *with_it, data=data)
+    assert (code, before["store"], before["state"]) == (0, "landing", "ok")
+
+    disk.rename(tmp_path / "away")
+    code, _, error = vna("ingest", str(image), *with_it, data=data)
+    assert code != 0 and "`vna store replace landing`" in error and len(error.strip().splitlines()) == 1
+    assert not disk.exists()
+    code, [told], _ = vna("store", "list", *with_it, data=data)
+    assert (code, told["state"], told["identity"]) == (3, "store-unrecognized", before["identity"])
+
+    (tmp_path / "away").rename(disk)
+    assert vna("ingest", str(image), *with_it, data=data)[0] == 0
+
+    disk.rename(tmp_path / "lost")
+    code, [replaced], _ = vna("store", "replace", "landing", "--yes", *with_it, data=data)
+    assert (code, replaced["objects_missing"]) == (0, True) and replaced["identity"] != before["identity"]
+    assert vna("scrub", *with_it, data=data)[0] == 3
+    assert vna("ingest", str(image), *with_it, data=data)[0] == 0
+    assert next(iter(disk.rglob("*.dcm"))).is_file()
+
+
+def test_only_a_configured_store_is_replaced(tmp_path: Path) -> None:
+    code, _, error = vna("store", "replace", "nowhere", "--yes", data=tmp_path)
+    assert code != 0 and "Configured: landing" in error
