@@ -73,7 +73,8 @@ Examples:
 
 `vna migrate run oldpacs --window 'mon-fri 19:00-06:00' --window 'sat-sun 00:00-24:00' --rate 40`
 
-Run again, it fetches only what is missing. Exit code 0 only if nothing failed and nothing is missing, else 3.
+Run again, it fetches only what is missing. Exit code 0 only if nothing failed, nothing is missing, and nothing is known that the sum
+cannot count, else 3.
 """
 PLAN_EPILOG = "Example:\n\n`vna migrate plan dimse://OLDPACS@10.0.0.7:104 --window 'mon-fri 19:00-06:00' --rate 40`"
 STATUS_EPILOG = "Examples:\n\n`vna migrate status`\n\n`vna migrate status dimse://OLDPACS@10.0.0.7:104 --json`"
