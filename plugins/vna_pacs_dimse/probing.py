@@ -10,7 +10,7 @@ from vna_core.dicom.answers import first_value
 from vna_core.dicom.network.association import Association
 from vna_core.dicom.network.pdu import Role
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import AnswerCapped, PeerError
+from vna_core.domain.errors import AnswerCapped, PeerError, PeerUnavailable
 from vna_core.domain.query import Between, Equals, Level, Query
 from vna_core.ports.pacs import DicomJson
 from vna_pacs_dimse.asking import CLASS, PATIENT_FIND, SERIES, STUDY, STUDY_FIND, answers
@@ -103,6 +103,10 @@ def response_limit(peer: Peer) -> int | None:
         found = [first_value(one, STUDY) for one in islice(answers(peer, Query(Level.STUDY), (), deadline), _COUNTED)]
     except AnswerCapped as error:
         return int(str(error.fields.get("answers", 0))) or None
+    except PeerUnavailable:
+        raise
+    except PeerError:
+        return None  # it answers narrower questions only, if any
     if not found or len(found) >= _COUNTED:
         return None
     known = set(found)
@@ -114,6 +118,10 @@ def response_limit(peer: Peer) -> int | None:
             ]
         except AnswerCapped:
             return len(found)
+        except PeerUnavailable:
+            raise
+        except PeerError:
+            continue
         if not known.issuperset(part):
             return len(found)
     return None

@@ -35,10 +35,10 @@ from vna_core.testing.hostile_pacs.population import HostileStudy, Population
 from vna_core.testing.hostile_pacs.server import HostilePacs
 from vna_core.testing.hostile_pacs.web_server import ROOT, HostileDicomweb
 
-HARMLESS = frozenset(("W3", "W5", "W9", "W11", "W14", "W15", "W19", "H3", "H4", "H6", "H8"))
+HARMLESS = frozenset(("W3", "W5", "W9", "W11", "W14", "W15", "W19", "W24", "H3", "H4", "H6", "H8"))
 """Kinds that a migration copes with: everything arrives, and nothing has to be on the worklist."""
 
-SOURCE_WIDE = frozenset(("inventory-capped", "statistics-differ"))
+SOURCE_WIDE = frozenset(("inventory-capped", "inventory-refused", "statistics-differ"))
 
 
 class Silent:

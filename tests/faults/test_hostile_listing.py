@@ -11,6 +11,7 @@ from vna_core.bootstrap import Archive, open_archive
 from vna_core.catalogue import Campaign
 from vna_core.configuration import load_settings
 from vna_core.domain.errors import InventoryShrank
+from vna_core.migration.assessment import assess
 from vna_core.migration.campaign import CampaignRunner
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
 from vna_core.migration.report import CampaignReport
@@ -92,3 +93,24 @@ def test_bad_rows_are_named_and_everything_else_is_moved(tmp_path: Path) -> None
         report = runner(archive, source).run(2, fresh=False)
         assert ("inventory-failed", hit["W22"].study_instance_uid) in worklist(archive, source)
         assert not report.complete
+
+
+def test_a_source_that_refuses_broad_questions_is_assessed_and_migrated_by_narrower_ones(tmp_path: Path) -> None:
+    plan = FaultPlan.parse(3, "W24,W9,W11")
+    population, log = Population(plan, 12, 3), InjectionLog()
+    with HostilePacs(population, plan, log) as pacs, open_archive(load_settings(None, {"data": str(tmp_path)})) as archive:
+        source = f"dimse://OLDPACS@127.0.0.1:{pacs.start()}"
+        adapter = archive.plugins.open_pacs(source, source, {})
+        try:
+            found = assess(adapter)
+        finally:
+            adapter.close()
+        dated = [
+            one for one in population.studies.values() if one.fault != "W11" and one.date.isdigit() and one.date > "00010101"
+        ]
+        assert found.studies == len(dated)
+        assert any("refuses to list all" in remark for remark in found.remarks)
+        report = run(archive, source)
+        assert (report.complete, report.held) == (True, len(list(population.truth())))
+        assert worklist(archive, source) == set()
+        assert log.of("W24")

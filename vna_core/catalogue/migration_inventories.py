@@ -113,11 +113,11 @@ class Inventories:
             session.run_many(delete(migration_spans).where(this), [{"this": row["span"]} for row in rows])
             session.run_many(insert(migration_spans), rows)
 
-    def capped_spans(self, inventory: Inventory) -> list[str]:
-        """Questions whose answers may be incomplete."""
+    def unfinished_spans(self, inventory: Inventory, state: str) -> list[str]:
+        """Questions whose answers may be incomplete (state ``capped``), or that were refused and could not be narrowed (``refused``)."""
         spans = migration_spans.c
         with self._database.session() as session:
-            found = session.run(select(spans.span).where(spans.inventory_fk == inventory.pk, spans.state == "capped"))
+            found = session.run(select(spans.span).where(spans.inventory_fk == inventory.pk, spans.state == state))
             return [row[0] for row in found.fetchall()]
 
     def questions(self, inventory: Inventory) -> int:

@@ -220,6 +220,12 @@ _REASONS: Final = (
         "Look for it in the old PACS. Where it is there, take the inventory again; where it was deleted on purpose, accept it.",
     ),
     Reason(
+        "inventory-refused",
+        ErrorClass.HUMAN,
+        "The source refused questions about some dates or patients, and none that is narrower could be asked.",
+        "Look in the old PACS for what the detail names: a damaged row often is the cause. Then take the inventory again.",
+    ),
+    Reason(
         "inventory-failed",
         ErrorClass.REFETCH,
         "The source refused or broke off the list of the study's instances, in every try, and answered other questions.",
@@ -284,6 +290,6 @@ REASONS: Final[dict[str, Reason]] = {one.code: one for one in _REASONS}
 """Every reason for an exception by its code."""
 
 UNLISTED: Final = frozenset(
-    ("gone-before-moved", "inventory-failed", "answer-without-uid", "inventory-shrank", "inventory-empty")
+    ("gone-before-moved", "inventory-refused", "inventory-failed", "answer-without-uid", "inventory-shrank", "inventory-empty")
 )
 """Reasons for which the sums do not name all that is to be moved: while one is open, no campaign is complete."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError
+from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError, PeerUnavailable
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.query import Equals, Level, Query
-from vna_core.migration.inventory import SUSPICIOUS, listed
+from vna_core.migration.inventory import SUSPICIOUS
+from vna_core.migration.listed_studies import listed
+from vna_core.migration.refusals import Refusals
 from vna_core.migration.sampled_series import STATION, UNKNOWN, SampledSeries
-from vna_core.migration.spans import Span, by_date
+from vna_core.migration.spans import ALPHABET, Span, by_date
 from vna_core.migration.work_product.finding import creators_in
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
@@ -107,11 +109,22 @@ def _count(adapter: PacsAdapter, found: Assessment) -> Mapping[str, bool]:
     """Count the studies of the source; every UID once, with whether the source tells its modalities."""
     begun, seen, answers = time.perf_counter(), dict[str, bool](), 0
     spans: list[Span] = [Span(), *by_date(datetime.now(UTC).date(), 10)]
-    everything = -1
+    everything, refusals, unanswered = -1, Refusals(), 0
     while spans:
         span = spans.pop(0)
         count, new, capped = 0, 0, False
-        for answer in _answers(adapter, span.query):
+        try:
+            told = list(_answers(adapter, span.query))
+            refusals.answered()
+        except PeerUnavailable:
+            raise
+        except PeerError as error:
+            parts = refusals.narrower(span, error, ALPHABET)
+            spans += parts
+            unanswered += span.days > 0 and not parts
+            everything = max(everything, 0)
+            continue
+        for answer in told:
             if answer is None:
                 capped = True
                 continue
@@ -125,13 +138,20 @@ def _count(adapter: PacsAdapter, found: Assessment) -> Mapping[str, bool]:
         answers += count
         if everything < 0:
             everything = count
-        elif new and found.cap is None:
+        elif new and found.cap is None and everything:
             found.cap = everything
             found.remarks.append(f"The source stops after {everything} answers without saying so.")
         if span.days > 1 and (capped or count in SUSPICIOUS or (found.cap is not None and count >= found.cap > 0)):
             spans += span.narrower()
+    refusals.check()
     found.studies = len(seen)
     found.find_rate = answers / max(time.perf_counter() - begun, 1e-6)
+    if not everything and seen:
+        found.remarks.append("The source refuses to list all its studies in one answer; it was asked by study date.")
+    if unanswered:
+        found.remarks.append(
+            f"The source refused {unanswered} questions that could not be narrowed: what they are about is not counted."
+        )
     if found.without_date:
         found.remarks.append(f"{found.without_date} studies have an empty or impossible date.")
     return seen

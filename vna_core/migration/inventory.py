@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,10 +18,12 @@ import structlog
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_inventories import Inventory
 from vna_core.catalogue.migration_rows import LedgerStudy, ListedStudy
-from vna_core.domain.errors import AnswerCapped, InventoryShrank, NotOffered, PeerError
+from vna_core.domain.errors import AnswerCapped, InventoryShrank, NotOffered, PeerError, PeerUnavailable
+from vna_core.migration.listed_studies import listed
 from vna_core.migration.questions import Questions
+from vna_core.migration.refusals import Refusals
 from vna_core.migration.spans import ALPHABET, Span, by_date
-from vna_core.ports.pacs import DicomJson, InventoriedInstance, PacsAbilities, PacsAdapter
+from vna_core.ports.pacs import InventoriedInstance, PacsAbilities, PacsAdapter
 
 SUSPICIOUS: Final = frozenset(
     (50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 2000, 2048, 2500, 4096, 5000, 10000, 20000, 50000, 65535)
@@ -83,6 +85,7 @@ class InventoryTaker:
         self._studies = 0
         self._everything = 0
         self._doubted: list[Span] = []
+        self._refusals = Refusals()
         self._nameless: set[tuple[str, str, str, str]] = set()
         self._answered: dict[str, int] = {}
         self._noted: list[tuple[str, int, str]] = []
@@ -101,6 +104,7 @@ class InventoryTaker:
         from_its_beginning = not self._answered
         try:
             self._walk(inventory)
+            self._refusals.check()
         finally:
             self._write_down(inventory)
         self._believe(inventory)
@@ -136,7 +140,11 @@ class InventoryTaker:
     # -- studies ----------------------------------------------------------------------------------------------------------
 
     def _walk(self, inventory: Inventory) -> None:
-        answers, capped, _ = self._ask(inventory, Span())
+        try:
+            answers, capped, _ = self._ask(inventory, Span())
+        except PeerError as error:
+            self._narrower_than_refused(Span(), error)
+            answers, capped = 0, True
         self._everything = answers
         years = 1 if answers > _MANY else 10
         fresh = self._spans(inventory, by_date(datetime.now(UTC).date(), years))
@@ -151,6 +159,8 @@ class InventoryTaker:
     def _prove_capped(self, inventory: Inventory) -> None:
         """One way named studies that the first question did not: its number of answers is a cap, and other answers of that size
         are asked for again in smaller parts."""
+        if not self._everything:
+            return
         self._cap = min(self._cap or self._everything, self._everything)
         doubted, self._doubted = self._doubted, []
         for span in doubted:
@@ -174,7 +184,10 @@ class InventoryTaker:
         interrupted inventory that goes on, when the narrower ones are."""
         if span.name in self._answered:
             return self._answered[span.name], 0
-        answers, capped, fresh = self._ask(inventory, span)
+        try:
+            answers, capped, fresh = self._ask(inventory, span)
+        except PeerError as error:
+            return self._in_smaller_parts(inventory, span, error)
         narrower: list[Span] = []
         state = "done"
         if capped or self._believed_capped(answers):
@@ -190,6 +203,19 @@ class InventoryTaker:
             _log.warning("answer-may-be-capped", span=span.name, answers=answers)
         self._note(inventory, span, answers, state)
         return answers, fresh + sum(new for _, new in below)
+
+    def _in_smaller_parts(self, inventory: Inventory, span: Span, error: PeerError) -> tuple[int, int]:
+        """What a question would have brought that was refused or broken off. Raises as `_narrower_than_refused`."""
+        narrower = self._narrower_than_refused(span, error)
+        fresh = sum(self._asked(inventory, one)[1] for one in narrower)
+        self._note(inventory, span, 0, "done" if narrower else "refused")
+        return 0, fresh
+
+    def _narrower_than_refused(self, span: Span, error: PeerError) -> list[Span]:
+        """Raises PeerUnavailable: the source is gone."""
+        if isinstance(error, PeerUnavailable):
+            self._adapter.probe()
+        return self._refusals.narrower(span, error, self._alphabet)
 
     def _note(self, inventory: Inventory, span: Span, answers: int, state: str) -> None:
         """A question was answered, and those below it. An interruption costs the questions of the last second."""
@@ -211,9 +237,10 @@ class InventoryTaker:
             try:
                 answers, capped, new = self._answers(inventory, span)
                 break
-            except PeerError:
-                if attempt == _TRIES - 1:
+            except PeerError as error:
+                if attempt == _TRIES - 1 or ("status" in error.fields and span.days != 1):
                     raise
+        self._refusals.answered()
         if capped:
             self._cap = min(self._cap or answers, answers)
         return answers, capped, new
@@ -309,11 +336,13 @@ class InventoryTaker:
         return found, False
 
     def _details(self, inventory: Inventory, studies: int) -> dict[str, Any]:
-        capped = self._catalogue.inventories.capped_spans(inventory)
+        capped = self._catalogue.inventories.unfinished_spans(inventory, "capped")
+        refused = self._catalogue.inventories.unfinished_spans(inventory, "refused")
         counted = self._statistics()
         with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
             for reason, wrong, detail in (
                 ("inventory-capped", bool(capped), f"{len(capped)} questions, the first: {capped[0] if capped else ''}"),
+                ("inventory-refused", bool(refused), f"{len(refused)} questions, the first: {refused[0] if refused else ''}"),
                 ("inventory-empty", not studies, "the source listed no study"),
                 ("statistics-differ", counted > studies, f"the source counts {counted} studies, {studies} were listed"),
             ):
@@ -325,7 +354,7 @@ class InventoryTaker:
                 writing.accept(0, "inventory-empty", self._accepted_by, "--accept-deletions")
         questions = self._catalogue.inventories.questions(inventory)
         told = {"questions": questions, "cap": self._cap, "capped": capped[:100], "statistics": counted}
-        return {**told, "studies_without_uid": len(self._nameless)}
+        return {**told, "refused": refused[:100], "studies_without_uid": len(self._nameless)}
 
 
 def snapshot_digest(catalogue: Catalogue, campaign: str, number: int) -> tuple[str, int, int]:
@@ -337,39 +366,3 @@ def snapshot_digest(catalogue: Catalogue, campaign: str, number: int) -> tuple[s
         last = uids[0]
         instances += 1
     return digest.hexdigest(), studies, instances
-
-
-def listed(answer: DicomJson) -> ListedStudy:
-    """A study out of the source's answer (DICOM JSON)."""
-    count = value(answer, "00201208")
-    return ListedStudy(
-        study_instance_uid=value(answer, "0020000D"),
-        patient_id=value(answer, "00100020"),
-        issuer=value(answer, "00100021"),
-        study_date=value(answer, "00080020"),
-        study_time=value(answer, "00080030"),
-        modalities="\\".join(values(answer, "00080061")),
-        accession_number=value(answer, "00080050"),
-        instances=int(count) if count.isascii() and count.isdigit() else -1,
-        described="\0".join((value(answer, "00100010"), value(answer, "00081030"))),
-        patient_name=value(answer, "00100010"),
-        patient_birth_date=value(answer, "00100030"),
-        patient_sex=value(answer, "00100040"),
-        referring_physician_name=value(answer, "00080090"),
-        study_id=value(answer, "00200010"),
-        study_description=value(answer, "00081030"),
-    )
-
-
-def value(answer: DicomJson, tag: str) -> str:
-    """First value of an element as text; empty where there is none."""
-    return next(iter(values(answer, tag)), "")
-
-
-def values(answer: DicomJson, tag: str) -> Iterator[str]:
-    """Values of an element as text; of a person's name its groups joined by ``=``."""
-    for one in answer.get(tag, {}).get("Value") or ():
-        if isinstance(one, dict):
-            yield "=".join(str(one.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
-        elif one is not None:
-            yield str(one)

@@ -7,7 +7,7 @@ from typing import Final
 
 from vna_core.dicom.first_elements import first_elements
 from vna_core.domain.errors import VnaError
-from vna_core.migration.inventory import value
+from vna_core.migration.listed_studies import value
 from vna_core.ports.pacs import DicomJson
 
 MODALITY, STATION = 0x00080060, 0x00081010

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,10 +21,11 @@ from vna_core.configuration import CatalogueSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import PeerError, PeerUnavailable
 from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.query import Query
 from vna_core.migration.inventory import InventoryTaker
 from vna_core.migration.report import summary_of
 from vna_core.migration.spans import Span, by_date
-from vna_core.ports.pacs import InventoriedInstance, PacsAbilities
+from vna_core.ports.pacs import DicomJson, InventoriedInstance, PacsAbilities
 
 
 @pytest.fixture
@@ -221,4 +223,53 @@ def test_what_is_listed_without_a_uid_is_on_the_worklist_by_what_else_is_known(c
     assert summary_of(catalogue, "c").unlisted == 2
     source.studies[:] = [Study("1.1", "P1", instances=("1.1.1",))]
     take(catalogue, source)
+    assert catalogue.ledger_reader.exceptions("c") == []
+
+
+class Choosy(ListedSource):
+    """Refuses what `refuses` says."""
+
+    refuses: Callable[[Query], bool] = staticmethod(lambda query: True)
+    questions = 0
+
+    def find(self, query: Query, **more: Any) -> Iterator[DicomJson]:
+        self.questions += 1
+        if self.refuses(query):
+            raise PeerError("OLDPACS ended C-FIND with status A700", status="A700")
+        yield from super().find(query, **more)
+
+
+def about(query: Query, tag: int) -> bool:
+    return any(condition.tag == tag for condition in query.conditions)
+
+
+def test_a_source_that_refuses_every_question_ends_the_inventory_soon(catalogue: Catalogue) -> None:
+    source = Choosy(made(5))
+    with pytest.raises(PeerError, match="refuses every question"):
+        take(catalogue, source)
+    assert source.questions < 600
+
+
+@pytest.mark.parametrize("needed", [0x00080020, 0x00100020])
+def test_a_source_that_answers_one_way_only_is_inventoried_and_says_what_it_refused(catalogue: Catalogue, needed: int) -> None:
+    studies = [
+        Study(f"1.2.{number}", f"P{number}", f"{2000 + number}0101", instances=(f"1.2.{number}.1",)) for number in range(15)
+    ]
+    source = Choosy(studies)
+    source.refuses = lambda query: not about(query, needed)
+    assert take(catalogue, source).studies == 15
+    assert [one.reason for one in catalogue.ledger_reader.exceptions("c")] == ["inventory-refused"]
+    assert source.questions < 6000
+
+
+def test_a_row_that_no_question_survives_hides_nothing_beside_it(catalogue: Catalogue) -> None:
+    source = Choosy(made(40))
+    bad = next(one for one in source.studies if one.date > "2019")
+    source.refuses = lambda query: source._matches(bad, query)
+    inventory = take(catalogue, source)
+    assert inventory.studies == 39
+    assert inventory.details["refused"]
+    assert "inventory-refused" in {one.reason for one in catalogue.ledger_reader.exceptions("c")}
+    source.refuses = lambda query: False
+    assert take(catalogue, source).studies == 40
     assert catalogue.ledger_reader.exceptions("c") == []

@@ -92,6 +92,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Fault("W21", Target.STUDY, False, "the study is listed for two patients in one answer", _DIMSE),
         Fault("W22", Target.STUDY, False, "the list of the study's instances is refused (C001), every time", _DIMSE),
         Fault("W23", Target.STUDY, False, "the study is listed without its Study Instance UID", _DIMSE),
+        Fault(
+            "W24",
+            Target.SOURCE,
+            False,
+            "questions that name neither patient, study nor less than a century of dates are refused (A700) without an answer",
+            _DIMSE,
+        ),
         Fault("W25", Target.SOURCE, False, "every query ends with success and without a match", alone=True),
         Fault("H1", Target.SOURCE, False, "pages are not turned: whatever the offset, the first page comes", _WEB),
         Fault("H2", Target.SOURCE, False, "behind the last page comes the first one again, for ever", _WEB),

@@ -15,8 +15,9 @@ CLASSES_IN_STUDY = 0x00080062
 _HIDDEN_UNLESS = (STUDY, PATIENT_ID)
 """Keys by which a study of W11 is found after all."""
 _SEEN_IN_ANSWERS = frozenset(("W3", "W9", "W10", "W13", "W21", "W23", "H13"))
-REFUSED = 0xC001
-"""Status of W22: unable to process."""
+REFUSED, TOO_BROAD = 0xC001, 0xA700
+"""Status of W22 (unable to process) and W24 (out of resources)."""
+_YEARS = 100
 
 
 def answers(
@@ -43,13 +44,23 @@ def answers(
             )
 
 
-def refused(population: Population, log: InjectionLog, level: str, keys: Values) -> int:
+def refused(population: Population, plan: FaultPlan, log: InjectionLog, level: str, keys: Values) -> int:
     """Status with which a query is refused; 0: it is answered."""
+    if plan.of_source == "W24" and level in ("STUDY", "PATIENT") and _is_broad(keys):
+        log.add(Injection("W24", detail=f"refused: dates {next(iter(keys.get(DATE, ())), '')!r}"))
+        return TOO_BROAD
     study = population.studies.get(next(iter(keys.get(STUDY, ())), ""))
     if study is None or study.fault != "W22" or level != "IMAGE":
         return 0
     log.add(Injection("W22", study.study_instance_uid, detail=f"{REFUSED:04X}"))
     return REFUSED
+
+
+def _is_broad(keys: Values) -> bool:
+    if any(any(keys.get(tag, ())) for tag in _HIDDEN_UNLESS):
+        return False
+    low, _, high = next(iter(keys.get(DATE, ())), "").partition("-")
+    return not (low and high) or int(high[:4]) - int(low[:4]) >= _YEARS
 
 
 def _matching(population: Population, level: str, keys: Values) -> Iterator[tuple[dict[int, tuple[str, ...]], HostileStudy]]:

@@ -120,7 +120,7 @@ class HostilePacs:
         syntax = association.contexts[message.context_id].transfer_syntax
         keys = dict(decode_identifier(message.data or b"", syntax).values)
         level = (keys.pop(_LEVEL, ("STUDY",)) or ("STUDY",))[0]
-        status = refused(self.population, self.log, level, keys)
+        status = refused(self.population, self.plan, self.log, level, keys)
         if status:
             association.send(message.context_id, response(message.command, Field.FIND_RSP, status))
             return
