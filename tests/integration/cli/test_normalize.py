@@ -82,7 +82,7 @@ def test_files_are_tried_as_if_from_a_source(tmp_path: Path) -> None:
         assert code == 0 and any(line.get("rule") == "site:hospital" for line in lines) == fires
     code, lines, _ = vna("normalize", "check", str(tmp_path / "letter.txt"), data=tmp_path / "data")
     assert code == 3 and lines[0]["code"] == "not-dicom"
-    assert not list((tmp_path / "data" / "store").rglob("*.*"))
+    assert not list((tmp_path / "data" / "store").rglob("*.dcm"))
 
 
 def test_a_mistake_in_a_rule_is_named_with_its_line(tmp_path: Path) -> None:
