@@ -42,18 +42,25 @@ def read_identity(store: Store) -> str:
         octets = store.read(IDENTITY, ByteRange(0, _LARGEST))
     except ObjectMissing:
         return ""
-    try:
-        said = json.loads(octets)
-        version, identity = said["version"], said["id"]
-        if version == _VERSION and len(identity) == _DIGITS and int(identity, 16) >= 0:
-            return str(identity)
-    except (ValueError, KeyError, TypeError):
-        pass
+    identity = _said(octets)
+    if identity:
+        return identity
     raise StoreUnrecognized(
         f"{IDENTITY} in store {store.name!r} is damaged, or of a later version: put it back from a backup, or have it written "
         f"anew with `vna store replace {store.name}`.",
         store=store.name,
     )
+
+
+def _said(octets: bytes) -> str:
+    """The identity that is told; empty in what tells none, or is of a later version."""
+    try:
+        said = json.loads(octets)
+        version, identity = said["version"], said["id"]
+        is_one = version == _VERSION and len(identity) == _DIGITS and int(identity, 16) >= 0
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(identity) if is_one else ""
 
 
 def write_identity(store: Store, identity: str) -> str:
