@@ -10,6 +10,7 @@ import pydicom
 
 from tests.unit.stewardship.held_archive import Place, originals, rebuilt_fingerprint
 from vna_core.archival_storage.keys import is_pack
+from vna_core.archival_storage.store_identity import IDENTITY
 from vna_core.bootstrap import Archive
 from vna_core.configuration.packs import PackSettings
 from vna_core.stewardship.sealing import PackingReport, PackKeeper
@@ -35,7 +36,8 @@ def compact_all(archive: Archive, settings: PackSettings = AT_ONCE) -> list[Pack
 
 def keys(archive: Archive) -> list[str]:
     """Keys of objects and packs in the landing store."""
-    return [one.key for one in archive.landing.list() if not one.key.endswith("/zarr.json")]
+    beside = ("/zarr.json", IDENTITY)
+    return [one.key for one in archive.landing.list() if not one.key.endswith(beside)]
 
 
 def pack_keys(archive: Archive) -> list[str]:
