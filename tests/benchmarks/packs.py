@@ -1,6 +1,6 @@
 """A study into an object store through landing and packs against the local filesystem; frames out of packs; overhead.
 
-``python -m tests.benchmarks.packs [--instances 1635] [--rounds 3] [--chunk 1]``
+``python -m tests.benchmarks.packs [--instances 1635] [--rounds 3] [--chunk 1] [--frames rclone]``
 
 Both ways begin with the same durable ingest from memory. `complete` is when the study is also sealed, in the bucket, and proved
 there by digest; a sender hears success at `acknowledged` already. Other figures of the same run: what uploading each
@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from tests.peers.moto import moto
+from tests.peers.rclone import rclone
 from tests.peers.s3_service import S3Service
 from tests.peers.seaweedfs import seaweedfs
 from tests.unit.ingest.ct_samples import ct
@@ -148,6 +150,27 @@ def round_of(folder: Path, files: Sequence[bytes], service: S3Service, number: i
     return figures
 
 
+def frames_on(service: S3Service, folder: Path, files: Sequence[bytes], rounds: int) -> None:
+    """Frames out of packs in a bucket of another service, and nothing else."""
+    settings = Settings(
+        data=folder / "packed",
+        stores={
+            "cloud": StoreSettings(type="s3", options=service.options(service.make_bucket("packs"))),
+            "landing": StoreSettings(options={"path": str(folder / "landing")}),
+        },
+    )
+    with open_archive(settings) as archive:
+        ingest(archive, files)
+        seal_and_copy(archive, archive.stores["cloud"])
+        taken = []
+        for _ in range(rounds):
+            taken.append(frames(archive, archive.stores["cloud"]))
+            for number in range(READS):
+                archive.stores["cloud"].delete(f"plain/{number}")
+    print(f"frame / GET: {statistics.median(packed / plain for packed, plain, _ in taken):.2f}")
+    print(f"frame / bare range request: {statistics.median(packed / ranged for packed, _, ranged in taken):.2f}")
+
+
 def main() -> None:
     """Run it and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -156,8 +179,14 @@ def main() -> None:
     parser.add_argument(
         "--chunk", type=int, default=1, help="MiB of a piece in SeaweedFS, which reads whole pieces; its default is 4."
     )
+    parser.add_argument("--frames", choices=("rclone", "moto"), help="Only read frames, out of a bucket of this service.")
     arguments = parser.parse_args()
     files = [ct(number, rows=ROWS, SeriesInstanceUID=f"1.2.3.{number % 6 + 1}") for number in range(1, arguments.instances + 1)]
+    if arguments.frames:
+        start = {"rclone": rclone, "moto": moto}[arguments.frames]
+        with tempfile.TemporaryDirectory() as temporary, start(Path(temporary) / "service") as service:
+            frames_on(service, Path(temporary), files, arguments.rounds)
+        return
     rounds = []
     with tempfile.TemporaryDirectory() as temporary, seaweedfs(Path(temporary) / "seaweedfs", arguments.chunk) as service:
         for number in range(arguments.rounds):
