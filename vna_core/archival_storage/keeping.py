@@ -55,6 +55,15 @@ def _instead_of_held(store: Store, name: str, key: Key, content: Callable[[], Co
     return store.create(key, content(), sha256)
 
 
+def is_there(store: Store, key: str) -> bool:
+    """Whether an object lies under a key."""
+    try:
+        store.stat(key)
+    except ObjectMissing:
+        return False
+    return True
+
+
 def verified(chunks: Iterator[bytes], sha256: str) -> Iterator[bytes]:
     """The same pieces; the last one comes only when the digest of all is right. Raises DigestMismatch."""
     digest, withheld = hashlib.sha256(), b""

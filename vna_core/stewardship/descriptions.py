@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from vna_core.archival_storage.keeping import keep
+from vna_core.archival_storage.keeping import is_there, keep
 from vna_core.archival_storage.keys import array_key, is_pack
 from vna_core.archival_storage.packs import read_pack
 from vna_core.domain.errors import DigestMismatch, Malformed, ObjectArchived, ObjectMissing
@@ -38,11 +38,7 @@ def described_pack(store: Store, key: str) -> str:
 
 def is_lacking(store: Store, pack: str) -> bool:
     """Whether a pack that can be read has no description where there should be one."""
-    try:
-        store.stat(array_key(pack))
-    except ObjectMissing:
-        return _told(store, pack) is not None
-    return False
+    return not is_there(store, array_key(pack)) and _told(store, pack) is not None
 
 
 def is_another(store: Store, key: str, content: bytes) -> bool:

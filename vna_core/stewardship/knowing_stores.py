@@ -10,9 +10,10 @@ from typing import Final
 
 import structlog
 
+from vna_core.archival_storage.keeping import is_there
 from vna_core.archival_storage.store_identity import IDENTITY, new_identity, read_identity, write_identity
 from vna_core.catalogue.store_identities import KnownStore, StoreIdentities
-from vna_core.domain.errors import ObjectArchived, ObjectMissing, StoreUnrecognized
+from vna_core.domain.errors import ObjectArchived, StoreUnrecognized
 from vna_core.ports.storage import Store
 
 _ARCHIVED: Final = "archived"
@@ -86,12 +87,12 @@ class KnowingStores:
     def misses(self, store: Store) -> bool:
         """Whether a store holds none of a few objects that the catalogue knows in it."""
         keys = self._identities.keys_in(store.name)
-        return bool(keys) and not any(_holds(store, key) for key in keys)
+        return bool(keys) and not any(is_there(store, key) for key in keys)
 
     def _look(self, store: Store, why: str, *, enough: bool) -> None:
         """Refuse a store in which the catalogue knows objects, unless a few of them are there and that is `enough`."""
         keys = self._identities.keys_in(store.name)
-        if not keys or (enough and any(_holds(store, key) for key in keys)):
+        if not keys or (enough and any(is_there(store, key) for key in keys)):
             return
         raise StoreUnrecognized(
             f"What lies where store {store.name!r} is configured is not that store: {IDENTITY} {why}, and the catalogue knows "
@@ -139,11 +140,3 @@ def _read(store: Store) -> str:
         return read_identity(store)
     except ObjectArchived:
         return _ARCHIVED
-
-
-def _holds(store: Store, key: str) -> bool:
-    try:
-        store.stat(key)
-    except ObjectMissing:
-        return False
-    return True

@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from vna_core.archival_storage.keeping import is_there
 from vna_core.archival_storage.keys import QUARANTINE, STUDIES, array_key, digest_of_content, digest_of_pack, is_array, is_pack
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import BAD, DONE, MEMBERS, OK, ExpectedObject, ObjectCheck, ScrubRun, outcomes
@@ -201,12 +202,12 @@ class Scrub:
             noted, gone = list[ObjectCheck](), list[ObjectCheck]()
             for one in page:
                 if one.outcome == MISSING and is_array(one.key):
-                    if _is_there(store, one.key):
+                    if is_there(store, one.key):
                         noted.append(ObjectCheck(name, one.key))
-                elif one.outcome == MISSING and (one.key not in known or _is_there(store, one.key)):
+                elif one.outcome == MISSING and (one.key not in known or is_there(store, one.key)):
                     (noted if one.key in known else gone).append(ObjectCheck(name, one.key))
                     self._checks.mark(name, one.key, "ok")
-                elif one.outcome == ORPHANED and (one.key in known or not _is_there(store, one.key)):
+                elif one.outcome == ORPHANED and (one.key in known or not is_there(store, one.key)):
                     (noted if one.key in known else gone).append(ObjectCheck(name, one.key))
             self._checks.note(noted, gone)
             after = (name, page[-1].key)
@@ -340,11 +341,3 @@ def _position(run: ScrubRun, **now: object) -> dict[str, object]:
 
 PASSING: Final = ("probe/", "doctor/")
 """Beginnings of keys of what is written and removed again."""
-
-
-def _is_there(store: Store, key: str) -> bool:
-    try:
-        store.stat(key)
-    except ObjectMissing:
-        return False
-    return True
