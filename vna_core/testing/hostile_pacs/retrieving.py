@@ -14,9 +14,10 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.errors import PeerError
 from vna_core.testing.hostile_pacs.alteration import altered
-from vna_core.testing.hostile_pacs.faults import FAULTS, IN_FILES, FaultPlan
+from vna_core.testing.hostile_pacs.faults import IN_FILES, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import Injection, InjectionLog
 from vna_core.testing.hostile_pacs.matching import SERIES, SOP, STUDY
+from vna_core.testing.hostile_pacs.played import Played
 from vna_core.testing.hostile_pacs.population import HostileInstance, HostileStudy, Population
 
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
@@ -75,7 +76,7 @@ class Retrieving:
     ) -> None:
         self._population, self._log, self._destinations, self._aet, self._hang = population, log, destinations, aet, hang
         self._dice = random.Random(f"{plan.seed}:retrieving")
-        self._played: set[str] = set()
+        self._played = Played()
         self._lock = threading.Lock()
         self.stop = threading.Event()
 
@@ -83,7 +84,7 @@ class Retrieving:
         """Answer one request."""
         found = self._wanted(one.keys)
         study = found[0][0] if found else None
-        fault = self._now(study.fault, study.study_instance_uid) if study is not None else ""
+        fault = self._played.now(study.fault, study.study_instance_uid) if study is not None else ""
         uid = study.study_instance_uid if study is not None else ""
         if fault == "W6":
             self._log.add(Injection("W6", uid, detail="not answered"))
@@ -109,15 +110,6 @@ class Retrieving:
             for one in study.instances
             if (not series or one.series_instance_uid in series) and (not sops or one.sop_instance_uid in sops)
         ]
-
-    def _now(self, fault: str, target: str) -> str:
-        """The fault to play at a target now: a transient one only the first time."""
-        if not fault or not FAULTS[fault].transient:
-            return fault
-        with self._lock:
-            first = (key := f"{fault}:{target}") not in self._played
-            self._played.add(key)
-        return fault if first else ""
 
     def _move(self, one: Retrieval, found: list[tuple[HostileStudy, HostileInstance]], fault: str) -> None:
         title = commands.text(one.command, commands.MOVE_DESTINATION)
@@ -166,7 +158,7 @@ class Retrieving:
                 self._log.add(Injection("W16", study.study_instance_uid, one.sop_instance_uid, "left out: not negotiated"))
                 return -1
             return 0
-        fault = self._now(one.fault, one.sop_instance_uid)
+        fault = self._played.now(one.fault, one.sop_instance_uid)
         with self._lock:
             dice = random.Random(self._dice.random())
         octets, said, detail = altered(study, one, fault, dice)

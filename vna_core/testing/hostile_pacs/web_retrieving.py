@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from vna_core.testing.hostile_pacs.alteration import altered
-from vna_core.testing.hostile_pacs.faults import FAULTS, IN_FILES, FaultPlan
+from vna_core.testing.hostile_pacs.faults import IN_FILES, FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import Injection, InjectionLog
+from vna_core.testing.hostile_pacs.played import Played
 from vna_core.testing.hostile_pacs.population import HostileInstance, HostileStudy, Population, as_file
 
 BOUNDARY: Final = "hostile-part"
@@ -40,7 +41,7 @@ class WebRetrieving:
     def __init__(self, population: Population, plan: FaultPlan, log: InjectionLog) -> None:
         self._population, self._log = population, log
         self._dice = random.Random(f"{plan.seed}:web-retrieving")
-        self._played: set[str] = set()
+        self._played = Played()
         self._lock = threading.Lock()
         self._other = next(
             (study for study in population.studies.values() if not study.fault and not any(one.fault for one in study.instances)),
@@ -53,7 +54,7 @@ class WebRetrieving:
         found = [] if study is None else [one for one in study.instances if _is_asked(one, series, sop)]
         if study is None or not found:
             return Retrieved(404)
-        fault, half = self._now(study.fault, study_uid), len(found) // 2
+        fault, half = self._played.now(study.fault, study_uid), len(found) // 2
         if fault == "W6":
             return self._told(fault, study, "not answered", Retrieved(hangs=True))
         if fault == "W17":
@@ -76,7 +77,7 @@ class WebRetrieving:
 
     def _parts(self, study: HostileStudy, one: HostileInstance) -> list[bytes]:
         """The part of one instance; twice where that is the fault."""
-        fault = self._now(one.fault, one.sop_instance_uid)
+        fault = self._played.now(one.fault, one.sop_instance_uid)
         if fault == "H7" and self._other is not None and self._other is not study:
             other = self._other.instances[0]
             octets, said, detail = self._other.data_set(other), other.sop_instance_uid, f"instead: {other.sop_instance_uid}"
@@ -90,15 +91,6 @@ class WebRetrieving:
         part = b"--%b\r\nContent-Type: application/dicom\r\n\r\n" % BOUNDARY.encode()
         part += as_file(one.sop_class_uid, said, octets) + b"\r\n"
         return [part, part] if study.fault == "H8" else [part]
-
-    def _now(self, fault: str, target: str) -> str:
-        """The fault to play at a target now: a transient one only the first time."""
-        if not fault or not FAULTS[fault].transient:
-            return fault
-        with self._lock:
-            first = (key := f"{fault}:{target}") not in self._played
-            self._played.add(key)
-        return fault if first else ""
 
 
 def _is_asked(one: HostileInstance, series: str, sop: str) -> bool:

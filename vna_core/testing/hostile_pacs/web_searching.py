@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 from vna_core.testing.hostile_pacs.faults import FaultPlan
 from vna_core.testing.hostile_pacs.injection_log import Injection, InjectionLog
 from vna_core.testing.hostile_pacs.matching import CLASS, DATE, PATIENT_ID, SERIES, SOP, STUDY, answers
+from vna_core.testing.hostile_pacs.played import Played
 from vna_core.testing.hostile_pacs.population import Population
 
 _NAME: Final = 0x00100010
@@ -53,8 +53,7 @@ class Searching:
 
     def __init__(self, population: Population, plan: FaultPlan, log: InjectionLog) -> None:
         self._population, self._plan, self._log = population, plan, log
-        self._played: set[str] = set()
-        self._lock = threading.Lock()
+        self._played = Played()
 
     def answer(self, level: str, above: Mapping[int, str], parameters: Sequence[tuple[str, str]]) -> Found:
         """One page.
@@ -101,7 +100,7 @@ class Searching:
             self._log.add(Injection("H5", detail=f"stopped after {self._plan.cap} of {len(rows)}"))
             left = rows[: self._plan.cap][offset : offset + limit]
             return left, {"Warning": _WARNING} if left else {}
-        if fault == "H6" and offset and whole and self._first("H6"):
+        if fault == "H6" and offset and whole and self._played.first("H6"):
             self._log.add(Injection("H6", detail=f"no body at offset {offset} of {len(rows)}"))
             return None, {}
         return whole, {"X-Total-Count": str(len(rows))}
@@ -111,16 +110,10 @@ class Searching:
         study = self._population.studies.get(above.get(STUDY, ""))
         if study is None or level != "IMAGE" or study.fault not in ("H11", "H12") or not study.instances:
             return ""
-        if not self._first(f"{study.fault}:{study.study_instance_uid}"):
+        if not self._played.first(f"{study.fault}:{study.study_instance_uid}"):
             return ""
         self._log.add(Injection(study.fault, study.study_instance_uid, detail=f"{len(study.instances)} instances not listed"))
         return study.fault
-
-    def _first(self, key: str) -> bool:
-        with self._lock:
-            first = key not in self._played
-            self._played.add(key)
-        return first
 
 
 def _number(text: str | None, default: int) -> int:
