@@ -218,7 +218,7 @@ class Catalogue:
                 else:
                     results[at] = result
             try:
-                waiting = {at: self._compared(*entries[at]) for at in overtaken}
+                waiting = {at: self._compared(entries[at][0], entries[at][2]) for at in overtaken}
             except VnaError as error:
                 return [error if result is None else result for result in results]
         return [result for result in results if result is not None]
@@ -231,9 +231,10 @@ class Catalogue:
             for at, classification in waiting.items()
         ]
 
-    def _compared(self, entry: IndexEntry, _: object, compare: Compare | None) -> Mapping[int, str] | None:
-        """How an entry differs from what is held by now; None where nobody looks."""
-        return None if compare is None else compare(self.versions(entry.sop_instance_uid))
+    def _compared(self, entry: IndexEntry, compare: Compare | None) -> Mapping[int, str]:
+        """How an entry differs from what is held by now."""
+        assert compare is not None, "what nobody compares is never overtaken"
+        return compare(self.versions(entry.sop_instance_uid))
 
     def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
         """The version that was received as exactly these octets, or None."""

@@ -133,19 +133,14 @@ class Listing:
         nameless = sum(not one.sop_instance_uid for one in found)
         with self._database.transaction() as session:
             writing = Writing(self._statements, session, study.campaign, worker)
-            known = {(one.series_instance_uid, one.sop_instance_uid): one for one in instances_of(session, study.pk)}
-            gone = [
-                one
-                for key, one in known.items()
-                if (identifier(key[0]), identifier(key[1])) not in wanted and one.state is not InstanceState.DELETED_AT_SOURCE
-            ]
-            stored_keys = {(identifier(key[0]), identifier(key[1])): one for key, one in known.items()}
-            new = [one for key, one in wanted.items() if key not in stored_keys]
-            back = [
-                stored_keys[key]
-                for key in wanted
-                if key in stored_keys and stored_keys[key].state is InstanceState.DELETED_AT_SOURCE
-            ]
+            known = {
+                (identifier(one.series_instance_uid), identifier(one.sop_instance_uid)): one
+                for one in instances_of(session, study.pk)
+            }
+            unlisted = [one for key, one in known.items() if key not in wanted]
+            gone = [one for one in unlisted if one.state is not InstanceState.DELETED_AT_SOURCE]
+            new = [one for key, one in wanted.items() if key not in known]
+            back = [known[key] for key in wanted if key in known and known[key].state is InstanceState.DELETED_AT_SOURCE]
             kept = len(gone) if not wanted and any(one.state in _UNMOVED for one in gone) else 0
             gone = [] if kept else gone  # an empty list is no word about each: what is not held is asked for all the same
             self._insert_instances(session, writing, study.pk, inventory, new)
@@ -159,7 +154,7 @@ class Listing:
                     study.pk, [InstanceEnd(one, InstanceState.INVENTORIED, rule="listed-again") for one in back]
                 )
             if back or study.state is StudyState.DELETED_AT_SOURCE:
-                self._solve_gone(writing, study, [stored_keys[key] for key in stored_keys if key not in wanted])
+                self._solve_gone(writing, study, unlisted)
             self._after_inventory(session, writing, study, inventory, list(wanted.values()), bool(new or back), kept)
             self._judge(writing, study, len(wanted), kept, nameless)
             writing.close()
