@@ -47,6 +47,16 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
+def with_two_stores(data: Path, **further: StoreSettings) -> Settings:
+    """An archive that lands in its folder and has a further store."""
+    return Settings(data=data, stores={**further, "landing": StoreSettings(options={"path": str(data / "landing")})})
+
+
+def bucket(service: S3Service, name: str) -> StoreSettings:
+    """A new bucket as a store."""
+    return StoreSettings(type="s3", options=service.options(service.make_bucket(name)))
+
+
 def ingest(archive: Archive, files: Sequence[bytes]) -> None:
     for at in range(0, len(files), GROUP):
         received = []
@@ -114,27 +124,13 @@ def round_of(folder: Path, files: Sequence[bytes], service: S3Service, number: i
     figures: dict[str, float] = {}
 
     def local() -> None:
-        settings = Settings(
-            data=folder / f"local{number}",
-            stores={
-                "second": StoreSettings(options={"path": str(folder / f"second{number}")}),
-                "landing": StoreSettings(options={"path": str(folder / f"local-landing{number}")}),
-            },
-        )
-        with open_archive(settings) as archive:
+        second = StoreSettings(options={"path": str(folder / f"second{number}")})
+        with open_archive(with_two_stores(folder / f"local{number}", second=second)) as archive:
             figures["local"] = seconds(lambda: ingest(archive, files))
             figures["complete in a folder"] = figures["local"] + seconds(lambda: seal_and_copy(archive, archive.stores["second"]))
 
     def packed() -> None:
-        options = service.options(service.make_bucket(f"packs-{number}"))
-        settings = Settings(
-            data=folder / f"packed{number}",
-            stores={
-                "cloud": StoreSettings(type="s3", options=options),
-                "landing": StoreSettings(options={"path": str(folder / f"landing{number}")}),
-            },
-        )
-        with open_archive(settings) as archive:
+        with open_archive(with_two_stores(folder / f"packed{number}", cloud=bucket(service, f"packs-{number}"))) as archive:
             cloud = archive.stores["cloud"]
             figures["acknowledged"] = seconds(lambda: ingest(archive, files))
             if number == 0:
@@ -152,14 +148,7 @@ def round_of(folder: Path, files: Sequence[bytes], service: S3Service, number: i
 
 def frames_on(service: S3Service, folder: Path, files: Sequence[bytes], rounds: int) -> None:
     """Frames out of packs in a bucket of another service, and nothing else."""
-    settings = Settings(
-        data=folder / "packed",
-        stores={
-            "cloud": StoreSettings(type="s3", options=service.options(service.make_bucket("packs"))),
-            "landing": StoreSettings(options={"path": str(folder / "landing")}),
-        },
-    )
-    with open_archive(settings) as archive:
+    with open_archive(with_two_stores(folder / "packed", cloud=bucket(service, "packs"))) as archive:
         ingest(archive, files)
         seal_and_copy(archive, archive.stores["cloud"])
         taken = []
