@@ -215,9 +215,12 @@ def test_a_folder_is_no_object(seaweed: S3Service, bucket: str) -> None:
         assert list(store.list(prefix)) == []
 
 
-def test_the_doctor_finds_nothing_wrong(seaweed: S3Service, bucket: str) -> None:
+def test_the_doctor_finds_nothing_but_what_is_known_of_the_service(seaweed: S3Service, bucket: str) -> None:
     found = examine(open_store("s", seaweed.options(bucket)))
-    assert [check for check in found.checks if check.outcome == "failed"] == []
+    failed = {check.statement: check.detail for check in found.checks if check.outcome == "failed"}
+    undecided = failed.pop("of racing large writers exactly one wins", "of 3 that finished at once")  # see TestSeaweedFs
+    assert failed == {}
+    assert "of 3 that finished at once" in undecided
 
 
 def test_wrong_credentials_and_a_missing_bucket_are_one_clear_line(seaweed: S3Service, bucket: str) -> None:

@@ -33,6 +33,9 @@ _BELOW: Final[Mapping[int, str]] = {SERIES: "series_instance_uid", SOP: "sop_ins
 """Identifiers that an inventory keeps of instances."""
 _FEW: Final = 500
 """UIDs of series or instances in one query that are looked for one by one."""
+_MANY: Final = 10_000
+"""Identifiers of patients or studies in one query that are looked for in SQL (SQLite takes 32,766 parameters a statement); of more,
+every study is looked at."""
 _FIRST_TIME: Final = "000000.000000"
 _LAST_TIME: Final = "235959.999999"
 
@@ -106,7 +109,7 @@ def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
     if isinstance(one, Equals) and one.tag in _IDENTIFIERS:
         column = migration_studies.c[OF_STUDY[one.tag]]
         wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
-        return ([column.in_(wanted)], True) if wanted else ([], False)
+        return ([column.in_(wanted)], True) if 0 < len(wanted) <= _MANY else ([], False)
     if isinstance(one, Equals) and one.tag in _BELOW:
         column = migration_instances.c[_BELOW[one.tag]]
         wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]

@@ -298,6 +298,16 @@ def test_who_may_not_see_a_department_sees_nothing_of_what_it_will_get(divided: 
     assert len(found(divided, Level.STUDY)) == len(studies)
 
 
+def test_a_list_may_name_more_than_a_statement_takes(catalogue: Catalogue) -> None:
+    studies = hospital(3)
+    fill(catalogue, studies)
+    elsewhere = tuple(f"1.3.{number}" for number in range(100_000))
+    for tag in (STUDY, SERIES, SOP):
+        here = {STUDY: "1.2.3", SERIES: studies[3].instances[0][0], SOP: studies[3].instances[0][1]}[tag]
+        level = {STUDY: Level.STUDY, SERIES: Level.SERIES, SOP: Level.IMAGE}[tag]
+        assert [of(row, STUDY) for row in found(catalogue, level, Equals(tag, (*elsewhere, here)))] == ["1.2.3"]
+
+
 def test_conditions_that_no_inventory_can_answer_are_named(catalogue: Catalogue) -> None:
     fill(catalogue, [one for one in hospital(12) if not one.held])
     answer = catalogue.awaited.search(Query(Level.STUDY, (Equals(0x00101010, ("030Y",)), Equals(ACCESSION, ("A1",)))))
