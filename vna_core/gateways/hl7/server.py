@@ -36,11 +36,10 @@ _log = structlog.get_logger(__name__)
 class MllpServer:
     """Takes the feed of patient administration. One thread a connection; a bad message costs its own answer and nothing else."""
 
-    def __init__(
-        self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None, tls: ServerTls | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None) -> None:
         self._settings = settings.hl7
-        self._tls = tls
+        face = settings.tls.faces.get("hl7")
+        self._tls = ServerTls(settings.tls, face) if face is not None else None
         self._match = tuple(settings.identity.match)
         self._catalogue = catalogue
         self._auditor = auditor

@@ -7,6 +7,7 @@ do without TLS, and a piece of several records costs one system call.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import time
@@ -176,6 +177,28 @@ class TlsStream:
             self._socket.sendall(self._outgoing.read())
 
 
+def complete(connection: ssl.SSLSocket, seconds: float) -> None:
+    """The handshake of a socket of the standard library, within so many seconds. Raises HandshakeFailed."""
+    deadline = time.monotonic() + seconds
+    connection.settimeout(0)
+    try:
+        while True:
+            wanted: tuple[list[ssl.SSLSocket], list[ssl.SSLSocket]]
+            try:
+                connection.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                wanted = [connection], []
+            except ssl.SSLWantWriteError:
+                wanted = [], [connection]
+            if not any(select.select(*wanted, [], max(0.0, deadline - time.monotonic()))):
+                raise HandshakeFailed("The peer took too long for the TLS handshake.")
+    except ssl.SSLError as error:
+        raise HandshakeFailed(_explained(error)) from error
+    except OSError as error:
+        raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
+
+
 def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """The same octets in fewer pieces: each piece makes a record of its own, and headers are short."""
     held = bytearray()
@@ -196,6 +219,8 @@ def _explained(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The peer's certificate is not accepted: {error.verify_message}."
     reason = (error.reason or str(error)).lower().replace("_", " ")
+    if reason in ("wrong version number", "http request", "record layer failure"):
+        return "The peer speaks without encryption on a connection with TLS."
     if "alert" in reason:
         return f"The peer refused the TLS connection ({reason})."
     return f"The TLS handshake failed: {reason}."
