@@ -22,6 +22,7 @@ from vna_core.configuration import DimseSettings, Settings
 from vna_core.configuration.egress import EgressSettings
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.command import Field
+from vna_core.dicom.network.tls import ServerTls
 from vna_core.domain.access import Action
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
@@ -69,6 +70,7 @@ class DimseServer:
         availability: Availability | None = None,
         cutover: CutOver | None = None,
         meter: Meter | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
@@ -94,7 +96,7 @@ class DimseServer:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._serving: dict[Conversation, threading.Thread] = {}
-        self._listener: socket.socket | None = None
+        self._tls = tls
         self.meter.set(DIMSE_ESTABLISHED, 0)
 
     def _find(self, association: Association, message: Message, permit: Permit) -> None:
@@ -123,31 +125,44 @@ class DimseServer:
             Service(Field.ACTION_RQ, (STORAGE_COMMITMENT,), Action.STORE, self._commitments.action),
         )
 
-    def serve(self, listener: socket.socket) -> None:
-        """Accept and serve until `stop`. Blocks."""
-        self._listener = listener
+    def serve(self, listener: socket.socket | None, secure: socket.socket | None = None) -> None:
+        """Accept and serve until `stop`. Blocks.
+
+        Parameters
+        ----------
+        listener, secure
+            Where associations arrive without TLS, and with it; at least one.
+        """
         reporter = threading.Thread(target=self._report_commitments, name="commitments", daemon=True)
         reporter.start()
-        listener.setblocking(False)  # inherited by several processes: another one may take the connection that woke us
         asked = select.poll()
-        asked.register(listener, select.POLLIN)
+        listeners: dict[int, tuple[socket.socket, ServerTls | None]] = {}
+        for one, tls in ((listener, None), (secure, self._tls)):
+            if one is not None:
+                one.setblocking(False)  # inherited by several processes: another one may take the connection that woke us
+                asked.register(one, select.POLLIN)
+                listeners[one.fileno()] = one, tls
         while not self._stop.is_set():
-            if not asked.poll(500):
+            arrived = asked.poll(500)
+            if not arrived:
                 continue
             self._let_idler_processes_go_first()
-            try:
-                connection, address = listener.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                if self._stop.is_set():
-                    break
+            for descriptor, _ in arrived:
+                self._accept(*listeners[descriptor])
+        reporter.join(1.0)
+
+    def _accept(self, listener: socket.socket, tls: ServerTls | None) -> None:
+        try:
+            connection, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if not self._stop.is_set():
                 _log.warning("accept-failed", error=error.strerror)
                 time.sleep(0.1)
-                continue
-            connection.setblocking(True)
-            self._begin(connection, address[0])
-        reporter.join(1.0)
+            return
+        connection.setblocking(True)
+        self._begin(connection, address[0], tls)
 
     def _let_idler_processes_go_first(self) -> None:
         """Wait the longer, the more associations this process serves: a new one wakes all processes, and the first takes it."""
@@ -173,13 +188,13 @@ class DimseServer:
     def _established(self) -> int:
         return sum(1 for conversation in self._serving if conversation.established)
 
-    def _begin(self, connection: socket.socket, address: str) -> None:
+    def _begin(self, connection: socket.socket, address: str, tls: ServerTls | None) -> None:
         with self._lock:
             if len(self._serving) >= self._share * (1 + UNANSWERED):
                 _log.warning("connection-refused", address=address, limit="dimse.max_associations")
                 connection.close()
                 return
-            conversation = Conversation(self, connection, address)
+            conversation = Conversation(self, connection, address, tls)
             thread = threading.Thread(target=conversation.run, name=f"dimse-{address}", daemon=True)
             self._serving[conversation] = thread
         thread.start()
