@@ -18,7 +18,7 @@ from tests.peers.certificates import Authority, KeyPair
 from tests.peers.processes import program, running, wait_for_listener
 from vna_core.configuration import PeerSettings, Settings
 from vna_core.configuration.tls import TlsSettings
-from vna_core.dicom.network.tls import ClientTls, HandshakeFailed
+from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, TlsFiles
 from vna_core.domain.corrections import Correction, CorrectionKind
 from vna_core.domain.identifiers import PatientKey
 from vna_core.federation.telling import MergeMessage
@@ -120,7 +120,7 @@ def merge() -> Iterator[Correction]:
 def test_a_merge_is_told_over_mllp_with_tls(
     archive: ServedArchive, hospital: Authority, stranger: Authority, merge: Correction
 ) -> None:
-    trusting, doubting = (ClientTls(ca_file=str(one.certificate)) for one in (hospital, stranger))
+    trusting, doubting = (ClientTls(TlsFiles(authorities=str(one.certificate))) for one in (hospital, stranger))
     MergeMessage("127.0.0.1", archive.hl7s_port, trusting).tell(merge, [], PatientKey("A", "1"))
     with pytest.raises(HandshakeFailed):
         MergeMessage("127.0.0.1", archive.hl7s_port, doubting).tell(merge, [], PatientKey("A", "1"))

@@ -20,7 +20,7 @@ from tests.peers.terminator import tls_in_front_of
 from vna_core.bootstrap import open_source
 from vna_core.configuration import Settings
 from vna_core.dicom.network.tls import HandshakeFailed
-from vna_core.dicom.network.tls.contexts import server_context
+from vna_core.dicom.network.tls.contexts import TlsFiles, server_context
 from vna_core.domain.errors import ConfigurationError, VnaError
 from vna_core.domain.query import Level, Query
 from vna_core.plugin_manager import Plugins
@@ -62,7 +62,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, hospital: Authority) -> Ite
         "DicomModalities": {"vna": {"AET": "VNA", "Host": "127.0.0.1", "Port": move_port, "UseDicomTls": True}},
     }
     options = {"ca_file": str(hospital.certificate), "certificate_file": str(ours.certificate), "key_file": str(ours.key)}
-    context = server_context(str(pacs.certificate), str(pacs.key), str(hospital.certificate), "required", "1.2")
+    context = server_context(TlsFiles(str(pacs.certificate), str(pacs.key), str(hospital.certificate)), "required", "1.2")
     folder: Path = tmp_path_factory.mktemp("orthanc")
     with orthanc(folder, more=more) as server, tls_in_front_of(server.http_port, context) as https_port:
         for octets in phantoms.series(5):

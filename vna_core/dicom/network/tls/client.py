@@ -13,7 +13,7 @@ import structlog
 from vna_core.configuration import PeerSettings
 from vna_core.configuration.tls import TlsSettings, Version
 from vna_core.dicom.network.tls.certificates import Certificate
-from vna_core.dicom.network.tls.contexts import FollowedContext, client_context
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, client_context
 from vna_core.dicom.network.tls.stream import HandshakeFailed, TlsStream, complete
 
 _log = structlog.get_logger(__name__)
@@ -25,10 +25,8 @@ class ClientTls:
 
     Attributes
     ----------
-    ca_file
-        Authorities that are trusted; empty: those of the system.
-    certificate_file, key_file
-        Our own certificate, for peers that ask for one; empty: none.
+    files
+        Authorities that are trusted, those of the system where none are named; our own certificate, for peers that ask for one.
     name
         Name that the peer's certificate must be for; empty: the host that is connected to.
     certificates
@@ -37,9 +35,7 @@ class ClientTls:
         Whoever answers is believed to be the peer.
     """
 
-    ca_file: str = ""
-    certificate_file: str = ""
-    key_file: str = ""
+    files: TlsFiles = TlsFiles()
     name: str = ""
     certificates: tuple[str, ...] = ()
     insecure_no_verification: bool = False
@@ -49,13 +45,7 @@ class ClientTls:
     @classmethod
     def of(cls, tls: TlsSettings) -> Self:
         """With the certificate and the authorities of the section ``tls``."""
-        return cls(
-            tls.ca_file,
-            tls.certificate_file,
-            tls.key_file,
-            minimum_version=tls.minimum_version,
-            handshake_timeout=tls.handshake_timeout,
-        )
+        return cls(TlsFiles.of(tls), minimum_version=tls.minimum_version, handshake_timeout=tls.handshake_timeout)
 
     @classmethod
     def of_peer(cls, tls: TlsSettings, peer: PeerSettings) -> Self:
@@ -119,7 +109,6 @@ def _followed(tls: ClientTls) -> FollowedContext:
     """One context for all connections that are made in the same way."""
     if tls.insecure_no_verification:
         _log.warning("tls-not-verified", setting="insecure_no_verification", peer=tls.name)
-    files = (tls.ca_file, tls.certificate_file, tls.key_file)
     verify = not tls.insecure_no_verification
-    make = partial(client_context, *files, tls.minimum_version, check_name=not tls.certificates, verify=verify)
-    return FollowedContext(files, make)
+    make = partial(client_context, tls.files, tls.minimum_version, check_name=not tls.certificates, verify=verify)
+    return FollowedContext(tls.files, make)

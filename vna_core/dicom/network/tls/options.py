@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vna_core.configuration.tls import Certificates
 from vna_core.dicom.network.tls.client import ClientTls
+from vna_core.dicom.network.tls.contexts import TlsFiles
 from vna_core.domain.errors import ConfigurationError
 from vna_core.ports.pacs_options import PacsOptions
 
@@ -40,13 +41,7 @@ class TlsOptions(PacsOptions):
             return None
         if bool(self.certificate_file) != bool(self.key_file):
             raise ConfigurationError(f"Source {source!r}: certificate_file and key_file belong together.", source=source)
-        made = ClientTls(
-            self.ca_file,
-            self.certificate_file,
-            self.key_file,
-            self.tls_name,
-            self.tls_certificates,
-            self.tls_insecure_no_verification,
-        )
+        files = TlsFiles(self.certificate_file, self.key_file, self.ca_file)
+        made = ClientTls(files, self.tls_name, self.tls_certificates, self.tls_insecure_no_verification)
         made.check()
         return made

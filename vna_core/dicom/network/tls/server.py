@@ -8,7 +8,7 @@ from typing import Self
 
 from vna_core.configuration.tls import ClientCertificates, TlsFaceSettings, TlsSettings
 from vna_core.dicom.network.tls.client import ClientTls
-from vna_core.dicom.network.tls.contexts import FollowedContext, server_context
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
 from vna_core.dicom.network.tls.stream import TlsStream
 
 
@@ -20,22 +20,23 @@ class ServerTls:
 
     def __init__(self, settings: TlsSettings, face: TlsFaceSettings) -> None:
         self._seconds = settings.handshake_timeout
-        files = (settings.certificate_file, settings.key_file, settings.ca_file)
-        self._context = FollowedContext(
-            files, partial(server_context, *files, face.client_certificates, settings.minimum_version)
-        )
+        files = TlsFiles.of(settings)
+        make = partial(server_context, files, face.client_certificates, settings.minimum_version)
+        self._context = FollowedContext(files, make)
 
     @classmethod
     def of_client(cls, client: ClientTls) -> Self:
         """For connections that a server opens to us in its turn (C-MOVE): it must show a certificate of the same authorities.
 
-        Without `ClientTls.ca_file` there are none, and it is not asked for one. Raises ConfigurationError.
+        Where `ClientTls.files` names none, there are none, and it is not asked for one. Raises ConfigurationError.
         """
-        asked: ClientCertificates = "required" if client.ca_file else "none"
+        files = client.files
+        asked: ClientCertificates = "required" if files.authorities else "none"
         section = TlsSettings(
-            certificate_file=client.certificate_file,
-            key_file=client.key_file,
-            ca_file=client.ca_file,
+            certificate_file=files.certificate,
+            key_file=files.key,
+            ca_file=files.authorities,
+            crl_files=files.revoked,
             minimum_version=client.minimum_version,
             handshake_timeout=client.handshake_timeout,
         )
