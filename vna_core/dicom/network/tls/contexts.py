@@ -16,7 +16,7 @@ from vna_core.configuration.tls import ClientCertificates, TlsSettings, Version
 from vna_core.dicom.network.tls.certificates import unreadable
 from vna_core.domain.errors import ConfigurationError
 
-CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK:!SRP"
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK:!SRP"
 """Suites of TLS 1.2 with forward secrecy and authenticated encryption (RFC 9325 section 4.2); those of TLS 1.3 are all good."""
 _VERSIONS: Final[dict[Version, ssl.TLSVersion]] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _ASKED: Final[dict[ClientCertificates, ssl.VerifyMode]] = {
