@@ -26,10 +26,18 @@ class ServedArchive:
     http_port: int
     dimse_port: int
     hl7_port: int | None = None
+    https_port: int = 0
+    dimses_port: int = 0
+    hl7s_port: int = 0
 
     @property
     def web(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def log(self) -> str:
+        """What it has logged up to now."""
+        return self.data.with_name(self.data.name + ".log").read_text()
 
     def stop(self) -> float:
         """SIGTERM; the seconds until the end."""
@@ -50,8 +58,9 @@ def served_archive(data: Path, *options: str, **environment: str) -> Iterator[Se
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line.startswith("ready "), log.read_text()[-2000:]
-            ports = [int(part.rsplit(":", 1)[1]) for part in line.split()[1:]]
-            yield ServedArchive(data, process, *ports)
+            named = (part.split("=", 1) for part in line.split()[1:])
+            ports = {f"{name}_port": int(address.rsplit(":", 1)[1]) for name, address in named}
+            yield ServedArchive(data, process, **{"http_port": 0, "dimse_port": 0, **ports})
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -46,10 +46,14 @@ class Policy:
         }
 
     def department(self, principal: Principal) -> str:
-        """The department somebody belongs to; empty: none. An AE title counts together with its address (see `dimse.peers`)."""
+        """The department somebody belongs to; empty: none.
+
+        An AE title counts together with its address (see `dimse.peers`), or with the certificate without which no association
+        under that title is accepted.
+        """
         if principal.kind is PrincipalKind.AE_TITLE:
             peer = self._peers.get(principal.name)
-            known = peer is not None and is_of_peer(peer.host, principal.address)
+            known = peer is not None and (bool(peer.certificates) or is_of_peer(peer.host, principal.address))
             return self._of_title.get(principal.name, "") if known else ""
         if principal.kind in (PrincipalKind.TOKEN, PrincipalKind.ANONYMOUS):
             return self._of_principal.get(principal.name, "")

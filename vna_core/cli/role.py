@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import sys
 import threading
 from importlib import import_module
@@ -12,6 +11,7 @@ from typing import Final
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import open_federation
+from vna_core.cli.faces import Listeners
 from vna_core.cli.options import operator
 from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
@@ -35,15 +35,15 @@ def load() -> None:
         import_module(name)
 
 
-def play(kind: str, name: str, listener: int, ready: int, settings: Settings, run: Meters) -> None:
+def play(kind: str, name: str, listeners: Listeners, ready: int, settings: Settings, run: Meters) -> None:
     """Play a role until SIGTERM.
 
     Parameters
     ----------
     kind
         ``dimse``, ``web``, ``hl7`` or ``worker``.
-    listener
-        Descriptor of the listening socket; -1 for none.
+    listeners
+        Where it listens.
     ready
         Descriptor to which one octet is written when the role can work.
     run
@@ -59,7 +59,7 @@ def play(kind: str, name: str, listener: int, ready: int, settings: Settings, ru
         if kind == "worker":
             _worker(archive, name, stop)
         else:
-            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, name, socket.socket(fileno=listener), stop)
+            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, name, listeners, stop)
         archive.audit.note(_activity(APPLICATION_STOP, name, settings))
     if kind == "web":
         # The web server's native threads must not meet the end of the interpreter: they abort the process there.
@@ -73,7 +73,7 @@ def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEven
     return AuditEvent(AuditEventId.ACTIVITY, operator(), type_code=what, description=f"{name}, configuration {digest}")
 
 
-def _dimse(archive: Archive, name: str, listener: socket.socket, stop: threading.Event) -> None:
+def _dimse(archive: Archive, name: str, listeners: Listeners, stop: threading.Event) -> None:
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
     from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
@@ -93,8 +93,9 @@ def _dimse(archive: Archive, name: str, listener: socket.socket, stop: threading
         archive.availability,
         CutOver(archive.catalogue, settings.cutover, name),
         archive.meter,
+        settings.tls,
     )
-    serving = threading.Thread(target=server.serve, args=(listener,), name="dimse", daemon=True)
+    serving = threading.Thread(target=server.serve, args=(listeners.plain, listeners.secure), name="dimse", daemon=True)
     serving.start()
     while serving.is_alive() and not stop.wait(0.5):
         continue
@@ -104,18 +105,18 @@ def _dimse(archive: Archive, name: str, listener: socket.socket, stop: threading
         federation.close()
 
 
-def _hl7(archive: Archive, _name: str, listener: socket.socket, stop: threading.Event) -> None:
+def _hl7(archive: Archive, _name: str, listeners: Listeners, stop: threading.Event) -> None:
     from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
 
     server = MllpServer(archive.settings, archive.catalogue, archive.audit, archive.meter)
-    serving = threading.Thread(target=server.serve, args=(listener,), name="hl7", daemon=True)
+    serving = threading.Thread(target=server.serve, args=(listeners.plain, listeners.secure), name="hl7", daemon=True)
     serving.start()
     stop.wait()
     server.stop()
     serving.join(6.0)
 
 
-def _web(archive: Archive, name: str, listener: socket.socket, stop: threading.Event) -> None:
+def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Event) -> None:
     from vna_core.gateways.dicomweb.app import create_app  # here: the DIMSE processes do not need it
     from vna_core.gateways.web_server import serve
 
@@ -133,7 +134,7 @@ def _web(archive: Archive, name: str, listener: socket.socket, stop: threading.E
         CutOver(archive.catalogue, archive.settings.cutover, name),
         archive.meter,
     )
-    serve(app, listener, archive.settings.http, stop)
+    serve(app, listeners.plain, archive.settings.http, stop, listeners.secure, archive.settings.tls)
 
 
 def _worker(archive: Archive, name: str, stop: threading.Event) -> None:

@@ -6,7 +6,6 @@ import ipaddress
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,10 +14,12 @@ from typing import Final
 
 import structlog
 
+from vna_core.cli.certificate_watch import CertificateWatch
+from vna_core.cli.faces import Faces, Listeners
 from vna_core.cli.forked import Forked
-from vna_core.cli.listening import address, listen, listen_in_group
 from vna_core.cli.role import load, play
 from vna_core.configuration import Settings
+from vna_core.configuration.tls import TlsFaceSettings
 from vna_core.domain.errors import ConfigurationError, VnaError
 from vna_core.metering import Meter, Meters
 from vna_core.metering.metrics import STARTS
@@ -36,11 +37,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Role:
-    """One process: what it does, its socket, and how often it had to be started."""
+    """One process: what it does, where it listens, and how often it had to be started."""
 
     name: str
     kind: str
-    listener: socket.socket | None
+    listeners: Listeners = Listeners()
     process: Forked | None = None
     ready: int = -1
     started: float = 0.0
@@ -55,7 +56,8 @@ class Supervisor:
         self._settings = settings
         self._stopping = False
         self._roles: list[_Role] = []
-        self._web_port = 0
+        self._faces: Faces | None = None
+        self._certificates = CertificateWatch(settings)
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code.
@@ -66,16 +68,15 @@ class Supervisor:
             An address is not loopback and authentication is not configured, or it cannot be bound.
         """
         refuse_open_binding(self._settings)
-        web = self._settings.http
-        http = listen_in_group(web.host, web.port, "http", web.workers)
-        dimse = listen(self._settings.dimse.host, self._settings.dimse.port, "dimse")
-        hl7 = listen(self._settings.hl7.host, self._settings.hl7.port, "hl7") if self._settings.hl7.port is not None else None
-        self._web_port = http[0].getsockname()[1]
+        self._certificates.check()
+        faces = self._faces = Faces(self._settings)
         self._open_once()
-        self._roles = [_Role(f"dimse-{number}", "dimse", dimse) for number in range(1, self._settings.dimse.processes + 1)]
-        self._roles += [_Role(f"web-{number}", "web", listener) for number, listener in enumerate(http, 1)]
-        self._roles += [_Role(f"worker-{number}", "worker", None) for number in range(1, self._settings.jobs.processes + 1)]
-        self._roles += [_Role("hl7", "hl7", hl7)] if hl7 is not None else []
+        self._roles = [
+            *(_Role(f"dimse-{number}", "dimse", faces.dimse) for number in range(1, self._settings.dimse.processes + 1)),
+            *(_Role(f"web-{number}", "web", one) for number, one in enumerate(faces.web, 1)),
+            *(_Role(f"worker-{number}", "worker") for number in range(1, self._settings.jobs.processes + 1)),
+            *([_Role("hl7", "hl7", faces.hl7)] if faces.hl7.all else []),
+        ]
         self._metering = Meters([_NAME, *(role.name for role in self._roles)])
         self._meter = Meter.of(self._metering, _NAME)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,8 +86,7 @@ class Supervisor:
                 self._start(role)
             if not self._wait_until_ready():
                 return 0 if self._stopping else 1
-            further = f" hl7={address(hl7)}" if hl7 is not None else ""
-            sys.stdout.write(f"ready http={address(http[0])} dimse={address(dimse)}{further}\n")
+            sys.stdout.write(f"ready {faces.described()}\n")
             sys.stdout.flush()
             while not self._stopping:
                 self._watch()
@@ -107,25 +107,24 @@ class Supervisor:
         self._stopping = True
 
     def _start(self, role: _Role) -> None:
-        if role.listener is not None and role.listener.fileno() < 0:
-            web = self._settings.http
-            role.listener = listen(web.host, self._web_port, "http", of_group=True)
+        if self._faces is not None and any(one.fileno() < 0 for one in role.listeners.all):
+            role.listeners = self._faces.web_again()
         ready_read, ready_write = os.pipe()
         os.set_blocking(ready_read, False)
-        listener = -1 if role.listener is None else role.listener.fileno()
-        kept = [ready_write, *([listener] if listener >= 0 else [])]
-        work = partial(self._live, role, listener, ready_write)
-        role.process = Forked(f"vna-{role.name}", work, kept)
+        kept = [ready_write, *(one.fileno() for one in role.listeners.all)]
+        role.process = Forked(f"vna-{role.name}", partial(self._live, role, ready_write), kept)
         os.close(ready_write)
         role.ready, role.started = ready_read, time.monotonic()
         self._meter.count(STARTS, role.name)
 
-    def _live(self, role: _Role, listener: int, ready: int) -> None:
+    def _live(self, role: _Role, ready: int) -> None:
         """In the forked process: leave alone the descriptors of the others, which are closed here, and play the role."""
+        own = role.listeners.all
         for other in self._roles:
-            if other.listener is not None:
-                other.listener.detach()
-        play(role.kind, role.name, listener, ready, self._settings, self._metering)
+            for one in other.listeners.all:
+                if one not in own:
+                    one.detach()
+        play(role.kind, role.name, role.listeners, ready, self._settings, self._metering)
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + START_LIMIT
@@ -143,6 +142,7 @@ class Supervisor:
     def _watch(self) -> None:
         """One round: start again what has ended, with growing pauses for what keeps failing."""
         now = time.monotonic()
+        self._certificates.look()
         for role in self._roles:
             process = role.process
             if process is not None and process.poll() is not None:
@@ -163,12 +163,8 @@ class Supervisor:
 
     def _leave_to_others(self, role: _Role) -> None:
         """Have the kernel give no more connections to a web process that ended, as long as another one runs."""
-        if (
-            role.kind == "web"
-            and role.listener is not None
-            and any(one is not role and one.kind == "web" and one.process is not None for one in self._roles)
-        ):
-            role.listener.close()
+        if role.kind == "web" and any(one is not role and one.kind == "web" and one.process is not None for one in self._roles):
+            role.listeners.close()
 
     def _end_all(self) -> None:
         running = [(role.name, role.process) for role in self._roles if role.process is not None]
@@ -184,22 +180,29 @@ class Supervisor:
 
 def refuse_open_binding(settings: Settings) -> None:
     """Refuse to listen beyond this machine while anybody could read there. Raises ConfigurationError."""
-    if not _is_loopback(settings.http.host) and not settings.http.tokens:
+    tls = settings.tls
+    if not _is_loopback(settings.http.host) and not settings.http.tokens and not _asks_all(tls.http):
         raise ConfigurationError(
             f"The web face would listen on {settings.http.host} without authentication. Configure http.tokens, or listen on 127.0.0.1.",
             setting="http.host",
         )
-    if not _is_loopback(settings.dimse.host) and not settings.dimse.accept_only_peers:
+    if not _is_loopback(settings.dimse.host) and not settings.dimse.accept_only_peers and not _asks_all(tls.dimse):
         raise ConfigurationError(
             f"The DIMSE face would listen on {settings.dimse.host} and accept anybody. "
             "Set dimse.accept_only_peers with dimse.peers, or listen on 127.0.0.1.",
             setting="dimse.host",
         )
-    if settings.hl7.port is not None and not _is_loopback(settings.hl7.host) and not settings.hl7.senders:
+    hl7 = settings.hl7.port is not None or tls.hl7.port is not None
+    if hl7 and not _is_loopback(settings.hl7.host) and not settings.hl7.senders and not _asks_all(tls.hl7):
         raise ConfigurationError(
             f"The HL7 feed would listen on {settings.hl7.host} and believe anybody. Set hl7.senders, or listen on 127.0.0.1.",
             setting="hl7.host",
         )
+
+
+def _asks_all(face: TlsFaceSettings) -> bool:
+    """Whether nobody is let in without a certificate."""
+    return face.only and face.client_certificates == "required"
 
 
 def _is_loopback(host: str) -> bool:

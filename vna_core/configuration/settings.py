@@ -25,6 +25,7 @@ from vna_core.configuration.placement import PlacementSettings
 from vna_core.configuration.section import Section
 from vna_core.configuration.sources import SourceSettings
 from vna_core.configuration.stewardship import RetentionSettings, ScrubSettings
+from vna_core.configuration.tls import Certificates, TlsSettings
 from vna_core.configuration.wrappers import WRAPPERS, WrapperSettings
 from vna_core.domain.errors import ConfigurationError
 
@@ -62,6 +63,15 @@ class PeerSettings(Section):
     host: str = Field(description="Address of the node.")
     port: int = Field(ge=1, le=65535, description="Port of the node.")
     issuer: str = Field("", description="Assigning authority of Patient IDs from this node that carry none.")
+    certificates: Certificates = Field(
+        (),
+        description="Certificates of the node: SHA-256 fingerprints, or subjects as `CN=...,O=...`. Who calls itself by this title must show one of them, from whatever address; whom we connect to must, whatever name it is for.",
+    )
+    tls: bool = Field(False, description="Connect to the node with TLS, with the certificate and the authorities of `tls`.")
+    tls_name: str = Field("", description="Name in the node's certificate where that is not `host`.")
+    tls_insecure_no_verification: bool = Field(
+        False, description="Send to whoever answers at the address. For a test network at most."
+    )
 
 
 class DimseSettings(Section):
@@ -235,6 +245,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     identity: IdentitySettings = IdentitySettings()
     hl7: Hl7Settings = Hl7Settings()
+    tls: TlsSettings = TlsSettings()
     _origins: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     def where(self, *keys: str | int) -> str:

@@ -78,6 +78,19 @@ DIMSE_RESPONSES: Final = Metric(
 )
 DIMSE_RECEIVED: Final = Metric("vna_dimse_received_bytes_total", Kind.COUNTER, (), "Octets of data sets that came by C-STORE.")
 
+TLS_FAILURES: Final = Metric(
+    "vna_tls_handshake_failures_total",
+    Kind.COUNTER,
+    ("face",),
+    "Connections that ended before they were encrypted (DIMSE and HL7; the web server does not tell).",
+)
+TLS_DAYS: Final = Metric(
+    "vna_tls_certificate_days",
+    Kind.READ,
+    ("file",),
+    "Days until the end of each certificate that is configured; negative behind it.",
+)
+
 HL7_MESSAGES: Final = Metric(
     "vna_hl7_messages_total", Kind.COUNTER, ("acknowledgement",), "Messages of the HL7 feed, by how they were acknowledged."
 )

@@ -19,6 +19,7 @@ from vna_core.dicom.network import command as commands
 from vna_core.dicom.network import pdu
 from vna_core.dicom.network.command import Command
 from vna_core.dicom.network.pdu import ProtocolError, Type
+from vna_core.dicom.network.tls import Stream, TlsStream
 from vna_core.domain.errors import PeerError, PeerUnavailable
 
 _EXPECTED: Final[dict[str, frozenset[int]]] = {
@@ -29,6 +30,8 @@ _EXPECTED: Final[dict[str, frozenset[int]]] = {
 }
 """PDU types that each state takes (PS3.8 table 9-10)."""
 
+_TLS_HANDSHAKE: Final = 0x16
+"""First octet of a TLS connection, where the type of a PDU stands."""
 _GATHER: Final = 64
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 SMALL_DATA_SET: Final = 16 << 20
@@ -97,7 +100,7 @@ class Association:
         Seconds without any octet between messages, and inside one.
     """
 
-    def __init__(self, connection: socket.socket, max_pdu: int, idle_timeout: float, network_timeout: float) -> None:
+    def __init__(self, connection: Stream, max_pdu: int, idle_timeout: float, network_timeout: float) -> None:
         self.socket = connection
         self.max_pdu = max_pdu
         self.contexts: dict[int, Context] = {}
@@ -167,6 +170,8 @@ class Association:
         self._fill(6)
         kind, _, length = pdu.HEADER.unpack_from(self._buffer, self._begin)
         if kind not in _EXPECTED[state]:
+            if kind == _TLS_HANDSHAKE and state in ("Sta2", "Sta5"):
+                raise ProtocolError("The peer speaks TLS on a connection without encryption.")
             raise ProtocolError(f"PDU type {kind} is not expected in state {state}.")
         # Some senders count the PDU header into the length they were allowed.
         if length > (self.max_pdu + 64 if kind == Type.DATA else pdu.LARGEST_CONTROL):
@@ -281,12 +286,18 @@ class Association:
 
     def is_cancelled(self, message_id: int) -> bool:
         """Whether a C-CANCEL for the message has arrived; does not wait. Raises as `receive`."""
-        if self._begin == self._end and not select.select([self.socket], [], [], 0)[0]:
+        if self._begin == self._end and not self._has_arrived():
             return False
         message = self.receive()
         if commands.number(message.command, commands.COMMAND_FIELD) != commands.Field.CANCEL_RQ:
             raise ProtocolError("A request arrived before the answer to the one before was complete.")
         return commands.number(message.command, commands.RESPONDED_TO) == message_id
+
+    def _has_arrived(self) -> bool:
+        """Whether the peer has sent anything that was not read yet."""
+        if isinstance(self.socket, TlsStream) and self.socket.pending():
+            return True
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     # -- ends -------------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vna_core.catalogue import Catalogue
 from vna_core.domain.audit import Auditor
@@ -56,9 +56,11 @@ class Readiness:
 class Exposition:
     """GET ``/metrics``."""
 
-    def __init__(self, catalogue: Catalogue, run: Meters) -> None:
+    def __init__(self, catalogue: Catalogue, run: Meters, certificates: Sequence[str]) -> None:
         self._catalogue = catalogue
         self._run = run
+        self._certificates = certificates
 
     async def __call__(self, exchange: Exchange) -> None:
-        await exchange.octets(await exchange.blocking(exposition, self._run, self._catalogue), CONTENT_TYPE)
+        text = await exchange.blocking(exposition, self._run, self._catalogue, self._certificates)
+        await exchange.octets(text, CONTENT_TYPE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Final
@@ -14,6 +14,8 @@ from prometheus_client.metrics_core import Metric as Family
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vna_core.catalogue import Catalogue
+from vna_core.dicom.network.tls import Certificate
+from vna_core.domain.errors import ConfigurationError
 from vna_core.metering import Meter, Meters, Reading
 from vna_core.metering.metrics import (
     CORRECTIONS,
@@ -24,6 +26,7 @@ from vna_core.metering.metrics import (
     HTTP_SENT,
     JOBS,
     METRICS,
+    TLS_DAYS,
     Kind,
     Metric,
 )
@@ -32,10 +35,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _LEVELS: Final = ("patients", "studies", "series", "instances", "versions", "conflicts", "quarantined", "bytes")
 
 
-def exposition(run: Meters, catalogue: Catalogue) -> bytes:
+def exposition(run: Meters, catalogue: Catalogue, certificates: Sequence[str] = ()) -> bytes:
     """What all processes counted, what the catalogue holds now, and memory, CPU time and open files of each process."""
     registry = CollectorRegistry()
-    registry.register(_Collected([*run.readings(), *_held(catalogue)], run.living()))
+    registry.register(_Collected([*run.readings(), *_held(catalogue), *_ages(certificates)], run.living()))
     return generate_latest(registry)
 
 
@@ -47,6 +50,16 @@ def _held(catalogue: Catalogue) -> Iterator[Reading]:
         metric, counts = one
         for labels, number in counts.items():
             yield Reading(metric, labels, [number])
+
+
+def _ages(certificates: Sequence[str]) -> Iterator[Reading]:
+    """Days that each certificate has left; NaN for what cannot be read."""
+    for path in certificates:
+        try:
+            left = Certificate.of_file(path).days_left()
+        except ConfigurationError:
+            left = float("nan")
+        yield Reading(TLS_DAYS, (path,), [left])
 
 
 class _Collected:

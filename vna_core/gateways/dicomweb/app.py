@@ -22,6 +22,7 @@ from vna_core.access.retrieve import Retriever
 from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
+from vna_core.dicom.network.tls.inspection import own_certificates
 from vna_core.domain.access import Action
 from vna_core.federation.federation import Federation
 from vna_core.gateways.admin.corrections import correction_routes
@@ -130,7 +131,7 @@ def create_app(
 
     add("/healthz", "health", None, Health())
     add("/readyz", "readiness", Action.MONITOR, Readiness(catalogue, stores or {}, gate.auditor, settings.landing))
-    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, meter.run))
+    add("/metrics", "metrics", Action.MONITOR, Exposition(catalogue, meter.run, own_certificates(settings)))
     add(f"{API}/statistics", "statistics", Action.MONITOR, Totals(catalogue))
     add(f"{API}/instances/{{sop}}", "instance", Action.RETRIEVE, Explained(retriever, settings.ingest, availability))
     add(f"{API}/instances/{{sop}}/original", "instance-original", Action.RETRIEVE, Original(retriever))

@@ -19,6 +19,7 @@ from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, ConnectionLost, Message, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.pdu import ProtocolError
+from vna_core.dicom.network.tls import Certificate, HandshakeFailed, ServerTls, Stream
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import NotAuthorized, PeerError, VnaError
 from vna_core.domain.octets import Source
@@ -29,7 +30,7 @@ from vna_core.gateways.dimse.negotiation import Refusal, answer, refusal
 from vna_core.gateways.dimse.sop_classes import VERIFICATION, is_stored
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.metering import Meter
-from vna_core.metering.metrics import DIMSE_ASSOCIATIONS
+from vna_core.metering.metrics import DIMSE_ASSOCIATIONS, TLS_FAILURES
 
 _UNRECOGNIZED_OPERATION: Final = 0x0211
 _SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
@@ -81,11 +82,13 @@ class Host(Protocol):
 class Conversation:
     """One connection: negotiation, then messages until its end."""
 
-    def __init__(self, server: Host, connection: socket.socket, address: str) -> None:
+    def __init__(self, server: Host, connection: socket.socket, address: str, tls: ServerTls | None = None) -> None:
         self._server = server
         self._settings = server.settings
         self._connection = connection
         self._address = address
+        self._tls = tls
+        self._certificate: Certificate | None = None
         self._association: Association | None = None
         self._sink: store_service.StoreSink | None = None
         self._idle = True
@@ -110,6 +113,9 @@ class Conversation:
             _log.warning("protocol-error", address=self._address, message=error.message)
             if self._association is not None:
                 self._association.abort(2, 0)
+        except HandshakeFailed as error:
+            _log.warning("tls-handshake-failed", address=self._address, message=error.message)
+            self._server.meter.count(TLS_FAILURES, "dimse")
         except PeerError as error:
             _log.info("association-lost", address=self._address, code=error.code)
         except Exception:
@@ -125,18 +131,22 @@ class Conversation:
 
     def _converse(self) -> None:
         settings = self._settings
+        connection: Stream = self._connection
+        if self._tls is not None:
+            secured = self._tls.secured(self._connection)
+            connection, self._certificate = secured, secured.certificate
         # An association request has one deadline, however slowly its octets drip.
         watchdog = threading.Timer(settings.association_timeout, self._too_slow)
         watchdog.daemon = True
         watchdog.start()
         try:
-            association = CountedAssociation(self._connection, settings, self._server.meter)
+            association = CountedAssociation(connection, settings, self._server.meter)
             self._association = association
             _, content = association.read_pdu("Sta2")
             asked = pdu.decode_associate(content)
         finally:
             watchdog.cancel()
-        refused = refusal(asked, self._address, settings, self._server.federated_title)
+        refused = refusal(asked, self._address, settings, self._server.federated_title, self._certificate)
         if refused is None and (self._server.is_full() or self._ending):
             refused = Refusal(2, 3, 2, "too many associations (dimse.max_associations)")
         if refused is not None:

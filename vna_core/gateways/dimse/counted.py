@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,6 +9,7 @@ from vna_core.configuration import DimseSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association
 from vna_core.dicom.network.command import Command, Field
+from vna_core.dicom.network.tls import Stream
 from vna_core.metering import Meter
 from vna_core.metering.metrics import DIMSE_RESPONSES
 
@@ -28,7 +28,7 @@ _REQUESTS: Final[dict[int, str]] = {
 class CountedAssociation(Association):
     """As an SCP has it: every final response is counted by its request and status."""
 
-    def __init__(self, connection: socket.socket, settings: DimseSettings, meter: Meter) -> None:
+    def __init__(self, connection: Stream, settings: DimseSettings, meter: Meter) -> None:
         super().__init__(connection, settings.max_pdu, settings.idle_timeout, settings.network_timeout)
         self._meter = meter
 

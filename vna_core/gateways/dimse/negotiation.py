@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from vna_core.access.policy import is_of_peer
 from vna_core.configuration import DimseSettings
 from vna_core.dicom.network.association import Context
 from vna_core.dicom.network.pdu import Associate, ContextResult, ProposedContext, Role
+from vna_core.dicom.network.tls import Certificate
 from vna_core.gateways.dimse.sop_classes import FIND, GET, IDENTIFIER_SYNTAXES, MOVE, SERVICES, is_stored
 
 _ACCEPTED: Final = 0
@@ -28,14 +30,24 @@ class Refusal:
     why: str
 
 
-def refusal(asked: Associate, address: str, settings: DimseSettings, federated_title: str = "") -> Refusal | None:
-    """Why an association must be refused, or None."""
+def refusal(
+    asked: Associate, address: str, settings: DimseSettings, federated_title: str = "", certificate: Certificate | None = None
+) -> Refusal | None:
+    """Why an association must be refused, or None.
+
+    Parameters
+    ----------
+    certificate
+        What the requestor proved by TLS to have.
+    """
     if settings.require_called_aet and asked.called not in (settings.aet, federated_title or settings.aet):
         return Refusal(1, 1, 7, "called AE title is not ours")
-    if settings.accept_only_peers:
-        peer = settings.peers.get(asked.calling)
-        if peer is None or peer.host not in (address, "localhost" if address in ("127.0.0.1", "::1") else address):
-            return Refusal(1, 1, 3, "calling AE title and address are not a configured peer")
+    peer = settings.peers.get(asked.calling)
+    if peer is not None and peer.certificates:
+        if certificate is None or not certificate.is_one_of(peer.certificates):
+            return Refusal(1, 1, 3, "no certificate of the peer that the calling AE title names")
+    elif settings.accept_only_peers and (peer is None or not is_of_peer(peer.host, address)):
+        return Refusal(1, 1, 3, "calling AE title and address are not a configured peer")
     return None
 
 

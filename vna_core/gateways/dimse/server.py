@@ -20,8 +20,10 @@ from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DimseSettings, Settings
 from vna_core.configuration.egress import EgressSettings
+from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.command import Field
+from vna_core.dicom.network.tls import ServerTls
 from vna_core.domain.access import Action
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
@@ -31,6 +33,7 @@ from vna_core.gateways.dimse.commitment import CommitmentService
 from vna_core.gateways.dimse.commitment_policy import PlacementPromises
 from vna_core.gateways.dimse.conversation import Conversation, Service
 from vna_core.gateways.dimse.federated import FederatedServices
+from vna_core.gateways.dimse.peers import Peers
 from vna_core.gateways.dimse.retrieve import RetrieveService
 from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, STORAGE_COMMITMENT
 from vna_core.ingest.pipeline import IngestPipeline
@@ -69,6 +72,7 @@ class DimseServer:
         availability: Availability | None = None,
         cutover: CutOver | None = None,
         meter: Meter | None = None,
+        tls: TlsSettings | None = None,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
@@ -81,7 +85,8 @@ class DimseServer:
         self._cutover = cutover
         self._availability = availability or Availability(catalogue)
         promises = PlacementPromises(catalogue, self._availability)
-        self._commitments = CommitmentService(settings, catalogue, retriever, self.gate.policy, promises)
+        self._peers = Peers(settings, tls)
+        self._commitments = CommitmentService(self._peers, catalogue, retriever, self.gate.policy, promises)
         self._services = (
             Service(Field.FIND_RQ, FIND, Action.QUERY, self._find),
             Service(Field.MOVE_RQ, MOVE, Action.RETRIEVE, lambda *asked: self._retrieval(asked[2]).move(*asked[:2])),
@@ -94,14 +99,15 @@ class DimseServer:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._serving: dict[Conversation, threading.Thread] = {}
-        self._listener: socket.socket | None = None
+        face = (tls or TlsSettings()).faces.get("dimse")
+        self._tls = ServerTls(tls, face) if tls is not None and face is not None else None
         self.meter.set(DIMSE_ESTABLISHED, 0)
 
     def _find(self, association: Association, message: Message, permit: Permit) -> None:
         find_service.find(association, message, permit.catalogue, self.settings.aet, self._availability)
 
     def _retrieval(self, permit: Permit) -> RetrieveService:
-        known = (self.settings, permit, self.gate.policy, self._transcoder, self._egress)
+        known = (self._peers, permit, self.gate.policy, self._transcoder, self._egress)
         return RetrieveService(*known, permit.principal.name, availability=self._availability, cutover=self._cutover)
 
     def _of_federation(self, federation: Federation) -> tuple[Service, ...]:
@@ -113,7 +119,7 @@ class DimseServer:
 
             levels = models[association.contexts[message.context_id].abstract_syntax]
             brought, arriving = services.retrieve(association, message, permit, levels)
-            known = (self.settings, brought, self.gate.policy, self._transcoder, federation.egress)
+            known = (self._peers, brought, self.gate.policy, self._transcoder, federation.egress)
             return RetrieveService(*known, permit.principal.name, self._availability, arriving)
 
         return (
@@ -123,31 +129,44 @@ class DimseServer:
             Service(Field.ACTION_RQ, (STORAGE_COMMITMENT,), Action.STORE, self._commitments.action),
         )
 
-    def serve(self, listener: socket.socket) -> None:
-        """Accept and serve until `stop`. Blocks."""
-        self._listener = listener
+    def serve(self, listener: socket.socket | None, secure: socket.socket | None = None) -> None:
+        """Accept and serve until `stop`. Blocks.
+
+        Parameters
+        ----------
+        listener, secure
+            Where associations arrive without TLS, and with it; at least one.
+        """
         reporter = threading.Thread(target=self._report_commitments, name="commitments", daemon=True)
         reporter.start()
-        listener.setblocking(False)  # inherited by several processes: another one may take the connection that woke us
         asked = select.poll()
-        asked.register(listener, select.POLLIN)
+        listeners: dict[int, tuple[socket.socket, ServerTls | None]] = {}
+        for one, tls in ((listener, None), (secure, self._tls)):
+            if one is not None:
+                one.setblocking(False)  # inherited by several processes: another one may take the connection that woke us
+                asked.register(one, select.POLLIN)
+                listeners[one.fileno()] = one, tls
         while not self._stop.is_set():
-            if not asked.poll(500):
+            arrived = asked.poll(500)
+            if not arrived:
                 continue
             self._let_idler_processes_go_first()
-            try:
-                connection, address = listener.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                if self._stop.is_set():
-                    break
+            for descriptor, _ in arrived:
+                self._accept(*listeners[descriptor])
+        reporter.join(1.0)
+
+    def _accept(self, listener: socket.socket, tls: ServerTls | None) -> None:
+        try:
+            connection, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if not self._stop.is_set():
                 _log.warning("accept-failed", error=error.strerror)
                 time.sleep(0.1)
-                continue
-            connection.setblocking(True)
-            self._begin(connection, address[0])
-        reporter.join(1.0)
+            return
+        connection.setblocking(True)
+        self._begin(connection, address[0], tls)
 
     def _let_idler_processes_go_first(self) -> None:
         """Wait the longer, the more associations this process serves: a new one wakes all processes, and the first takes it."""
@@ -173,13 +192,13 @@ class DimseServer:
     def _established(self) -> int:
         return sum(1 for conversation in self._serving if conversation.established)
 
-    def _begin(self, connection: socket.socket, address: str) -> None:
+    def _begin(self, connection: socket.socket, address: str, tls: ServerTls | None) -> None:
         with self._lock:
             if len(self._serving) >= self._share * (1 + UNANSWERED):
                 _log.warning("connection-refused", address=address, limit="dimse.max_associations")
                 connection.close()
                 return
-            conversation = Conversation(self, connection, address)
+            conversation = Conversation(self, connection, address, tls)
             thread = threading.Thread(target=conversation.run, name=f"dimse-{address}", daemon=True)
             self._serving[conversation] = thread
         thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -13,13 +14,14 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
+from vna_core.dicom.network.tls import HandshakeFailed, ServerTls, TlsStream
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import Auditor
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, VnaError
 from vna_core.gateways.hl7.adt import AdtFeed
 from vna_core.gateways.hl7.message import Message, acknowledgement, parse
 from vna_core.metering import Meter
-from vna_core.metering.metrics import HL7_MESSAGES
+from vna_core.metering.metrics import HL7_MESSAGES, TLS_FAILURES
 from vna_core.stewardship.patient_identity import PatientIdentity
 
 START: Final = b"\x0b"
@@ -36,6 +38,8 @@ class MllpServer:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None) -> None:
         self._settings = settings.hl7
+        face = settings.tls.faces.get("hl7")
+        self._tls = ServerTls(settings.tls, face) if face is not None else None
         self._match = tuple(settings.identity.match)
         self._catalogue = catalogue
         self._auditor = auditor
@@ -46,36 +50,49 @@ class MllpServer:
         self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
 
-    def serve(self, listener: socket.socket) -> None:
-        """Accept and serve until `stop`; returns when every connection is ended, or the time of grace is over. Blocks."""
+    def serve(self, listener: socket.socket | None, secure: socket.socket | None = None) -> None:
+        """Accept and serve until `stop`; returns when every connection is ended, or the time of grace is over. Blocks.
+
+        Parameters
+        ----------
+        listener, secure
+            Where feeds arrive without TLS, and with it; at least one.
+        """
+        asked = select.poll()
+        listeners: dict[int, tuple[socket.socket, ServerTls | None]] = {}
+        for one, tls in ((listener, None), (secure, self._tls)):
+            if one is not None:
+                one.setblocking(False)
+                asked.register(one, select.POLLIN)
+                listeners[one.fileno()] = one, tls
         try:
-            self._accept(listener)
+            while not self._stop.is_set():
+                for descriptor, _ in asked.poll(500):
+                    self._accept(*listeners[descriptor])
         finally:
             self._end_conversations()
 
-    def _accept(self, listener: socket.socket) -> None:
-        listener.settimeout(0.5)
-        while not self._stop.is_set():
-            try:
-                connection, address = listener.accept()
-            except TimeoutError:
-                continue
-            except OSError as error:
-                if not self._stop.is_set():
-                    _say("warning", "accept-failed", error=error.strerror)
-                    self._stop.wait(0.1)
-                continue
-            if self._settings.senders and address[0] not in self._settings.senders:
-                _say("warning", "hl7-sender-refused", address=address[0])
-                connection.close()
-            elif not self._room.acquire(blocking=False):
-                _say("warning", "connection-refused", address=address[0], limit="hl7.max_connections")
-                connection.close()
-            else:
-                conversation = threading.Thread(target=self._converse, args=(connection, address[0]), name="hl7", daemon=True)
-                with self._lock:
-                    self._open[connection] = conversation
-                conversation.start()
+    def _accept(self, listener: socket.socket, tls: ServerTls | None) -> None:
+        try:
+            connection, address = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if not self._stop.is_set():
+                _say("warning", "accept-failed", error=error.strerror)
+                self._stop.wait(0.1)
+            return
+        if self._settings.senders and address[0] not in self._settings.senders:
+            _say("warning", "hl7-sender-refused", address=address[0])
+            connection.close()
+        elif not self._room.acquire(blocking=False):
+            _say("warning", "connection-refused", address=address[0], limit="hl7.max_connections")
+            connection.close()
+        else:
+            conversation = threading.Thread(target=self._converse, args=(connection, address[0], tls), name="hl7", daemon=True)
+            with self._lock:
+                self._open[connection] = conversation
+            conversation.start()
 
     def stop(self) -> None:
         """Take no further message; those under way are answered."""
@@ -97,11 +114,15 @@ class MllpServer:
         for conversation in conversations:
             conversation.join(max(0.0, deadline - time.monotonic()))
 
-    def _converse(self, connection: socket.socket, address: str) -> None:
+    def _converse(self, connection: socket.socket, address: str, tls: ServerTls | None) -> None:
         try:
-            connection.settimeout(self._settings.idle_timeout)
-            for octets in frames(connection, self._settings.max_message):
-                connection.sendall(START + self.answer(octets, address) + END)
+            stream = connection if tls is None else tls.secured(connection)
+            stream.settimeout(self._settings.idle_timeout)
+            for octets in frames(stream, self._settings.max_message):
+                stream.sendall(START + self.answer(octets, address) + END)
+        except HandshakeFailed as error:
+            _say("warning", "tls-handshake-failed", address=address, message=error.message)
+            self._meter.count(TLS_FAILURES, "hl7")
         except LimitExceeded as error:
             _say("warning", "hl7-connection-ended", address=address, code=error.code)
         except OSError as error:
@@ -142,7 +163,7 @@ def _say(level: str, event: str, **fields: object) -> None:
         getattr(_log, level)(event, **fields)
 
 
-def frames(connection: socket.socket, limit: int) -> Iterator[bytes]:
+def frames(connection: socket.socket | TlsStream, limit: int) -> Iterator[bytes]:
     """Messages as they arrive, until the peer closes; octets between blocks are passed over. Raises LimitExceeded, OSError."""
     held = bytearray()
     while piece := connection.recv(_PIECE):

@@ -1,81 +1,149 @@
-"""The web process: an ASGI application served by granian on a socket that is already listening."""
+"""The web process: an ASGI application served by granian on sockets that are already listening, without TLS and with it."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import threading
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
 
 import structlog
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from vna_core.configuration import HttpSettings
+from vna_core.configuration.tls import TlsSettings
+from vna_core.dicom.network.tls.contexts import FollowedContext, server_context
+from vna_core.gateways.web.inherited import InheritedServer
 from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
 GRACE: Final = 4
 """Seconds that requests under way may take to end after the stop."""
-BACKLOG: Final = 1024
-CONCURRENT: Final = 1024
-"""Connections served at the same time; more wait in the backlog."""
+LONGEST: Final = 6 * 3600.0
+"""Seconds that requests under way may take when a new certificate is taken."""
+_LOOK: Final = 2.0
+"""Seconds between looks at the files of a certificate."""
 
 _log = structlog.get_logger(__name__)
 
 
-class _Inherited(Server):  # type: ignore[misc]
-    """granian's embedded server on a listening socket of ours instead of one that it opens itself."""
+class Application(Protocol):
+    """An ASGI application that several servers may share, closed when none of them runs any more."""
 
-    def __init__(self, app: ASGIApp, listening_socket: socket.socket, settings: HttpSettings) -> None:
-        self._listening = listening_socket
-        super().__init__(
-            app,
-            interface=Interfaces.ASGI,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=CONCURRENT,
-            http1_settings=HTTP1Settings(header_read_timeout=int(settings.header_timeout * 1000)),
-            log_enabled=False,
-        )
-        self.workers_kill_timeout = GRACE
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
-    def _init_shared_socket(self) -> None:
-        from granian._granian import SocketHolder
-
-        # The holder owns its descriptor; the caller keeps the original.
-        self._shd: Any = SocketHolder(self._listening.dup().detach(), False, BACKLOG)  # type: ignore[call-arg]
-        self._sfd = self._shd.get_fd()
-        self._ssp = None
+    def close(self) -> None:
+        """Give back what it holds."""
 
 
-def serve(app: ASGIApp, listening_socket: socket.socket, settings: HttpSettings, stop: threading.Event) -> None:
+_Make = Callable[[float], InheritedServer]
+
+
+def serve(
+    app: Application,
+    listener: socket.socket | None,
+    settings: HttpSettings,
+    stop: threading.Event,
+    secure: socket.socket | None = None,
+    tls: TlsSettings | None = None,
+) -> None:
     """Serve until `stop` is set, then end within seconds: no new request begins, those under way may finish.
 
     Blocks; call it from the main thread of a process of its own. Several processes may serve one listening socket.
+
+    Parameters
+    ----------
+    listener, secure
+        Where connections arrive without TLS, and with it; at least one.
+
+    Raises
+    ------
+    ConfigurationError
+        Certificate, key or authorities cannot be used.
     """
     keep_pieces()
     leave_in_peace()
-    asyncio.run(_serve(app, listening_socket, settings, stop))
+    served: list[_Served] = []
+    if listener is not None:
+        served.append(_Served(partial(InheritedServer, app, listener, settings, None)))
+    if secure is not None and tls is not None:
+        files = (tls.certificate_file, tls.key_file, tls.ca_file)
+        make = partial(server_context, *files, tls.http.client_certificates, tls.minimum_version)
+        served.append(_Served(partial(InheritedServer, app, secure, settings, tls), FollowedContext(files, make)))
+    try:
+        asyncio.run(_serve(served, stop))
+    finally:
+        app.close()
 
 
-async def _serve(app: ASGIApp, listening_socket: socket.socket, settings: HttpSettings, stop: threading.Event) -> None:
+class _Served:
+    """One listening socket and the server on it.
+
+    A server with TLS is replaced when its files have changed: the next one takes new connections, and the one before ends with its
+    last request. The files are tried with a context of OpenSSL before.
+    """
+
+    def __init__(self, make: _Make, files: FollowedContext | None = None) -> None:
+        self._make = make
+        self._files = files
+        self._context = files.current() if files is not None else None
+        self._running: dict[asyncio.Task[None], InheritedServer] = {}
+        self._newest: asyncio.Task[None] | None = None
+
+    def start(self, ended: Callable[[], None]) -> None:
+        """Begin to serve; `ended` is called when the server that takes new connections ends."""
+        server = self._make(GRACE)
+        task = self._newest = asyncio.get_running_loop().create_task(server.serve())
+        self._running[task] = server
+
+        def over(task: asyncio.Task[None]) -> None:
+            self._running.pop(task, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.error("web-server-failed", error=repr(error))
+            if task is self._newest:
+                ended()
+
+        task.add_done_callback(over)
+
+    def follow(self, ended: Callable[[], None]) -> None:
+        """Take a new certificate where there is one."""
+        if self._files is None or (context := self._files.current()) is self._context:
+            return
+        self._context = context
+        before = list(self._running.values())
+        self.start(ended)
+        for one in before:
+            one.workers_kill_timeout = LONGEST
+            one.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+    async def end(self) -> None:
+        """Let requests under way end, for so long as grace is given."""
+        for one in self._running.values():
+            one.workers_kill_timeout = GRACE
+            one.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=GRACE + 2)
+        if self._running:
+            _log.warning("web-requests-cut", grace=GRACE)
+
+
+async def _serve(served: list[_Served], stop: threading.Event) -> None:
     loop = asyncio.get_running_loop()
-    server = _Inherited(app, listening_socket, settings)
     stopped = asyncio.Event()
-    serving = loop.create_task(server.serve())
-    serving.add_done_callback(lambda _: stopped.set())
+    for one in served:
+        one.start(stopped.set)
     waiter = threading.Thread(target=_wait, args=(stop, loop, stopped), name="web-stop", daemon=True)
     waiter.start()
-    await stopped.wait()
-    server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
     try:
-        async with asyncio.timeout(GRACE + 2):
-            await serving
-    except TimeoutError:
-        _log.warning("web-requests-cut", grace=GRACE)
+        while not stopped.is_set():
+            try:
+                async with asyncio.timeout(_LOOK):
+                    await stopped.wait()
+            except TimeoutError:
+                for one in served:
+                    one.follow(stopped.set)
+        await asyncio.gather(*(one.end() for one in served))
     finally:
         stop.set()
 

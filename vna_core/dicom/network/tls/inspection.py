@@ -1,0 +1,96 @@
+"""What an administrator must know about the certificates of a configuration: before they are used, and while they grow old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from vna_core.configuration import Settings
+from vna_core.dicom.network.tls.certificates import Certificate
+from vna_core.dicom.network.tls.contexts import client_context, is_open_to_all, server_context
+from vna_core.domain.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, or will be.
+
+    Attributes
+    ----------
+    event
+        Its kind: ``certificate-expired``, ``certificate-not-yet-good``, ``certificate-expires``, ``key-readable-by-all``,
+        ``certificate-unusable``, ``certificate-not-asked-for`` or ``verification-is-off``.
+    is_error
+        It does harm now.
+    """
+
+    event: str
+    message: str
+    file: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    certificate_file: str
+    key_file: str
+
+
+def own_certificates(settings: Settings) -> list[str]:
+    """Files of every certificate of ours that the configuration names, each once."""
+    return list(dict.fromkeys(one.certificate_file for one in _pairs(settings)))
+
+
+def check(settings: Settings) -> None:
+    """See that the section ``tls`` can be used. Raises ConfigurationError, which says what is wrong with which file."""
+    tls = settings.tls
+    if not tls.certificate_file and not tls.ca_file:
+        return
+    for face in tls.faces.values():
+        server_context(tls.certificate_file, tls.key_file, tls.ca_file, face.client_certificates, tls.minimum_version)
+    client_context(tls.ca_file, tls.certificate_file, tls.key_file, tls.minimum_version)
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """What is to be said of certificates and keys as they are now."""
+    for pair in _pairs(settings):
+        if pair.key_file and is_open_to_all(pair.key_file):
+            message = f"Everybody on this machine may read the key in {pair.key_file}: take that right away (chmod o-r)."
+            yield Finding("key-readable-by-all", message, pair.key_file)
+        try:
+            certificate = Certificate.of_file(pair.certificate_file)
+        except ConfigurationError as error:
+            yield Finding("certificate-unusable", error.message, pair.certificate_file, is_error=True)
+            continue
+        yield from _age(certificate, pair.certificate_file, settings.tls.warn_days)
+    if settings.tls.dimse.client_certificates == "none" and (
+        named := [t for t, one in settings.dimse.peers.items() if one.certificates]
+    ):
+        message = f"{named[0]} is let in with a certificate alone, and tls.dimse.client_certificates asks for none."
+        yield Finding("certificate-not-asked-for", message, "")
+    for title, peer in settings.dimse.peers.items():
+        if peer.tls_insecure_no_verification:
+            yield Finding("verification-is-off", f"The peer {title} is believed to be whoever answers at its address.", "")
+
+
+def _age(certificate: Certificate, path: str, warn_days: int) -> Iterator[Finding]:
+    left, end = certificate.days_left(), f"{certificate.ends:%Y-%m-%d %H:%M} UTC"
+    if left < 0:
+        yield Finding("certificate-expired", f"The certificate in {path} ended on {end}: renew it.", path, is_error=True)
+    elif left <= warn_days:
+        yield Finding("certificate-expires", f"The certificate in {path} ends on {end}: renew it.", path)
+    if certificate.begins > datetime.now(UTC):
+        begin = f"{certificate.begins:%Y-%m-%d %H:%M} UTC"
+        yield Finding("certificate-not-yet-good", f"The certificate in {path} is good from {begin} on.", path, is_error=True)
+
+
+def _pairs(settings: Settings) -> Iterator[_Pair]:
+    if settings.tls.certificate_file:
+        yield _Pair(settings.tls.certificate_file, settings.tls.key_file)
+    for options in (
+        *(one.options for one in settings.sources.values()),
+        *(one.options for one in settings.federation.members.values()),
+    ):
+        if options.get("certificate_file"):
+            yield _Pair(str(options["certificate_file"]), str(options.get("key_file", "")))
