@@ -42,3 +42,10 @@ def test_a_port_that_somebody_listens_on_is_refused(group: bool) -> None:
     [held] = listen_in_group("127.0.0.1", 0, "http", 1) if group else [listen("127.0.0.1", 0, "http")]
     with held, pytest.raises(ConfigurationError, match="cannot listen"):
         listen_in_group("127.0.0.1", held.getsockname()[1], "http", 2)
+
+
+def test_what_is_accepted_sends_the_end_of_an_answer_at_once() -> None:
+    with listen("127.0.0.1", 0, "http") as held, socket.create_connection(held.getsockname()):
+        accepted, _ = held.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

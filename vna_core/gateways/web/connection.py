@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Any, Final
 
 import httptools
@@ -21,6 +23,8 @@ MAX_WAITING: Final = 64
 LINGER: Final = 2.0
 """Seconds in which a client may notice an answer that came before the end of its body."""
 
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # struct linger of socket(7)
+
 
 class OverLimit(Exception):
     """A head is too long, or too many requests wait. The parser makes an error of its own of it."""
@@ -30,7 +34,7 @@ class Connection(HttpToolsProtocol):
     """One connection, from its first octet to its end.
 
     A head must be whole within ``http.header_timeout``, and so must the pause between two requests; an answer that is complete must
-    get on its way within ``http.body_timeout`` at a time. An answer that breaks off ends the connection at once: no client takes it
+    get on its way within ``http.body_timeout`` at a time. An answer that breaks off ends the connection: no client takes it
     for whole.
     """
 
@@ -40,6 +44,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head_octets = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
         self._lingers = False
         self._is_lost = False
 
@@ -53,6 +58,10 @@ class Connection(HttpToolsProtocol):
         self._is_lost = True
         self._head_is_whole()
         self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True  # the base class tells only the last request that came
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -112,14 +121,21 @@ class Connection(HttpToolsProtocol):
         if self._is_answering:
             self._wait_for_head()
         else:
-            self.transport.abort()
+            self._reset()
 
     def _refuse(self) -> None:
         """Answer what is no HTTP, unless an answer is under way: nothing may come into its midst."""
         if self._is_answering:
-            self.transport.abort()
+            self._reset()
         elif not self.transport.is_closing():
             self.send_400_response("Invalid HTTP request received.")
+
+    def _reset(self) -> None:
+        """End the connection at once, and have the system forget what the client has not taken from it."""
+        if not self._is_lost:
+            own: socket.socket = self.transport.get_extra_info("socket")
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self.transport.abort()
 
     # -- answering --------------------------------------------------------------------------------------------------------
 
@@ -128,6 +144,7 @@ class Connection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         cycle.transport = _Ending(self, cycle)  # type: ignore[assignment]
 
         async def answered(*arguments: Any) -> None:
@@ -136,7 +153,8 @@ class Connection(HttpToolsProtocol):
             finally:
                 if cycle.response_started and not cycle.response_complete:
                     cycle.disconnected = True
-                    self.transport.abort()
+                    self.transport.close()
+                    self._see_sent(self.transport.get_write_buffer_size())
 
         super()._start_asgi_task(cycle, answered)
 
@@ -151,13 +169,13 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(self._settings.body_timeout, self._sent, unsent)
 
     def _sent(self, before: int) -> None:
-        if self._is_lost or self._is_answering:
+        if self._is_lost or (self._is_answering and not self.transport.is_closing()):
             return
         unsent = self.transport.get_write_buffer_size()
         if unsent < before:
             self._see_sent(unsent)
         else:
-            self.transport.abort()
+            self._reset()
 
     def close_after(self, cycle: RequestResponseCycle) -> None:
         """End the connection behind an answer.

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from vna_core.configuration import HttpSettings
 from vna_core.configuration.tls import TlsSettings
-from vna_core.dicom.network.tls.contexts import FollowedContext, server_context
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
 from vna_core.gateways.web.connection import Connection
 from vna_core.gateways.web.door import Door
 from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
@@ -69,8 +69,8 @@ def serve(
     if listener is not None:
         doors.append((listener, None))
     if secure is not None and tls is not None:
-        files = (tls.certificate_file, tls.key_file, tls.ca_file)
-        make = partial(server_context, *files, tls.http.client_certificates, tls.minimum_version)
+        files = TlsFiles.of(tls)
+        make = partial(server_context, files, tls.http.client_certificates, tls.minimum_version)
         doors.append((secure, FollowedContext(files, make)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
