@@ -6,11 +6,18 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
+from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    StudyRootQueryRetrieveInformationModelMove,
+)
 
 from tests.interop.tls.test_dimse_with_tls import series, with_certificate
 from tests.peers.archive import ServedArchive
@@ -19,6 +26,7 @@ from tests.peers.processes import program, running, wait_for_listener
 from vna_core.configuration import PeerSettings, Settings
 from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, TlsFiles
+from vna_core.dicom.network.tls.contexts import server_context
 from vna_core.domain.corrections import Correction, CorrectionKind
 from vna_core.domain.identifiers import PatientKey
 from vna_core.federation.telling import MergeMessage
@@ -91,6 +99,50 @@ def test_a_destination_without_tls_gets_nothing_in_the_clear(
         wait_for_listener(store_port, process)
         assert moved(archive, hospital, scanner) == (0, len(series))
     assert list(received.iterdir()) == []
+
+
+def test_a_commitment_report_comes_over_tls(
+    archive: ServedArchive, hospital: Authority, workstation: KeyPair, store_port: int, series: list[str]
+) -> None:
+    """The requester leaves before it was answered, so that the report comes on an association of the archive's own."""
+    reports: Queue[tuple[str, int, bool]] = Queue()
+
+    def on_report(event: Any) -> tuple[int, None]:
+        told = event.event_information
+        encrypted = isinstance(event.assoc.dul.socket.socket, ssl.SSLSocket)
+        reports.put((told.TransactionUID, len(told.ReferencedSOPSequence), encrypted))
+        return 0x0000, None
+
+    accepting = server_context(
+        TlsFiles(str(workstation.certificate), str(workstation.key), str(hospital.certificate)), "required", "1.2"
+    )
+    entity = ApplicationEntity("STORESCP")
+    entity.add_requested_context(StorageCommitmentPushModel)
+    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+    handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report)]
+    listener = entity.start_server(("127.0.0.1", store_port), block=False, evt_handlers=handlers, ssl_context=accepting)
+    try:
+        asked = Dataset()
+        asked.TransactionUID = "2.25.4711"
+        asked.ReferencedSOPSequence = [reference(path) for path in series]
+        asking = ssl.create_default_context(cafile=str(hospital.certificate))
+        asking.load_cert_chain(workstation.certificate, workstation.key)
+        association = entity.associate("127.0.0.1", archive.dimses_port, ae_title="VNA", tls_args=(asking, "127.0.0.1"))
+        assert association.is_established
+        status, _ = association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        assert status.Status == 0
+        association.abort()
+        assert reports.get(timeout=120) == ("2.25.4711", len(series), True)
+    finally:
+        listener.shutdown()
+
+
+def reference(path: str) -> Dataset:
+    """An item that names the instance in a file."""
+    held = dcmread(path, stop_before_pixels=True)
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = held.SOPClassUID, held.SOPInstanceUID
+    return item
 
 
 def peers(archive: ServedArchive, section: TlsSettings, **more: object) -> tuple[Peers, PeerSettings]:

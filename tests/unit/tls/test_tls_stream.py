@@ -294,3 +294,27 @@ def test_a_server_whose_certificate_is_revoked_is_not_believed(hospital: Authori
     knowing = ClientTls(TlsFiles(authorities=str(hospital.certificate), revoked=(str(hospital.revoking(revoked)),)))
     with pytest.raises(HandshakeFailed, match="revoked"), connected(server_of(hospital, revoked), knowing):
         pass
+
+
+def hello(authority: Authority) -> bytes:
+    """What a client sends first."""
+    outgoing = ssl.MemoryBIO()
+    context = client_context(TlsFiles(authorities=str(authority.certificate)), "1.2")
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1").do_handshake()
+    return outgoing.read()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_beginning_ends_in_an_error_of_ours(hospital: Authority, own: KeyPair, data: st.DataObject) -> None:
+    octets = bytearray(hello(hospital))
+    for place in data.draw(st.lists(st.integers(0, len(octets) - 1), min_size=1, max_size=8)):
+        octets[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(octets)))
+
+    def send(near: socket.socket) -> None:
+        near.sendall(bytes(octets[:cut]))
+        near.shutdown(socket.SHUT_WR)
+
+    assert refused(server_of(hospital, own, handshake_timeout=5.0), send)

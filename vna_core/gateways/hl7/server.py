@@ -14,9 +14,9 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
-from vna_core.dicom.network.tls import HandshakeFailed, ServerTls, TlsStream
+from vna_core.dicom.network.tls import HandshakeFailed, PeerNotTrusted, ServerTls, TlsStream
 from vna_core.domain.access import Principal, PrincipalKind
-from vna_core.domain.audit import Auditor
+from vna_core.domain.audit import Auditor, not_authenticated
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, VnaError
 from vna_core.gateways.hl7.adt import AdtFeed
 from vna_core.gateways.hl7.message import Message, acknowledgement, parse
@@ -123,6 +123,8 @@ class MllpServer:
         except HandshakeFailed as error:
             _say("warning", "tls-handshake-failed", address=address, message=error.message)
             self._meter.count(TLS_FAILURES, "hl7")
+            if isinstance(error, PeerNotTrusted):
+                self._auditor.note_access(not_authenticated("", address, error.message))
         except LimitExceeded as error:
             _say("warning", "hl7-connection-ended", address=address, code=error.code)
         except OSError as error:

@@ -14,7 +14,7 @@ from vna_core.configuration import PeerSettings
 from vna_core.configuration.tls import TlsSettings, Version
 from vna_core.dicom.network.tls.certificates import Certificate
 from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, client_context
-from vna_core.dicom.network.tls.stream import HandshakeFailed, TlsStream, complete
+from vna_core.dicom.network.tls.stream import PeerNotTrusted, TlsStream, complete
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +101,7 @@ class ClientTls:
 
     def _recognize(self, shown: Certificate | None) -> None:
         if shown is None or not shown.is_one_of(self.certificates):
-            raise HandshakeFailed("The peer's certificate is not the one that is configured for it.")
+            raise PeerNotTrusted("The peer's certificate is not the one that is configured for it.")
 
 
 @lru_cache(maxsize=256)

@@ -41,6 +41,12 @@ class HandshakeFailed(PeerUnavailable):
     code = "tls-handshake"
 
 
+class PeerNotTrusted(HandshakeFailed):
+    """The other side showed a certificate that is not accepted, or none where one is needed."""
+
+    code = "peer-not-trusted"
+
+
 class TlsStream:
     """Encrypts what goes through a connected blocking socket, which belongs to it from then on. Used by one thread at a time;
     `shutdown` of the reading side may be called by any.
@@ -78,7 +84,7 @@ class TlsStream:
         except ssl.SSLError as error:
             with contextlib.suppress(OSError):
                 self._flush()  # the alert that tells the other side why
-            raise HandshakeFailed(_explained(error)) from error
+            raise _explained(error) from error
         except TimeoutError as error:
             raise HandshakeFailed("The peer took too long for the TLS handshake.") from error
         except OSError as error:
@@ -194,7 +200,7 @@ def complete(connection: ssl.SSLSocket, seconds: float) -> None:
             if not any(select.select(*wanted, [], max(0.0, deadline - time.monotonic()))):
                 raise HandshakeFailed("The peer took too long for the TLS handshake.")
     except ssl.SSLError as error:
-        raise HandshakeFailed(_explained(error)) from error
+        raise _explained(error) from error
     except OSError as error:
         raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
 
@@ -214,13 +220,15 @@ def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryvie
         yield bytes(held)
 
 
-def _explained(error: ssl.SSLError) -> str:
-    """One sentence about a handshake that failed."""
+def _explained(error: ssl.SSLError) -> HandshakeFailed:
+    """What a handshake failed of, in one sentence."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The peer's certificate is not accepted: {error.verify_message}."
+        return PeerNotTrusted(f"The peer's certificate is not accepted: {error.verify_message.rstrip('.')}.")
     reason = (error.reason or str(error)).lower().replace("_", " ")
+    if reason == "peer did not return a certificate":
+        return PeerNotTrusted("The peer shows no certificate, and one is required.")
     if reason in ("wrong version number", "http request", "record layer failure"):
-        return "The peer speaks without encryption on a connection with TLS."
+        return HandshakeFailed("The peer speaks without encryption on a connection with TLS.")
     if "alert" in reason:
-        return f"The peer refused the TLS connection ({reason})."
-    return f"The TLS handshake failed: {reason}."
+        return HandshakeFailed(f"The peer refused the TLS connection ({reason}).")
+    return HandshakeFailed(f"The TLS handshake failed: {reason}.")
