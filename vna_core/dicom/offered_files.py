@@ -48,22 +48,25 @@ class OfferedFile:
         return self.path.removesuffix(f"!{self.member}") if self.member else self.path
 
 
-def offered_files(paths: list[Path]) -> Iterator[OfferedFile]:
-    """Every item under the paths, once each, in a stable order."""
+Known = Callable[[Path, os.stat_result], bool]
+
+
+def offered_files(paths: list[Path], known: Known = lambda path, status: False) -> Iterator[OfferedFile]:
+    """Every item under the paths, once each, in a stable order. A file or archive that is `known` already is not opened, and left out."""
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if path.is_dir():
             for folder, folders, names in os.walk(path):
                 folders.sort()
                 for name in sorted(names):
-                    yield from _one(Path(folder, name), seen)
+                    yield from _one(Path(folder, name), seen, known)
         else:
-            yield from _one(path, seen)
+            yield from _one(path, seen, known)
             if path.name.upper() == "DICOMDIR":
-                yield from _referenced(path, seen)
+                yield from _referenced(path, seen, known)
 
 
-def _one(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
+def _one(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[OfferedFile]:
     try:
         status = path.stat()
         if not path.is_file():
@@ -72,6 +75,8 @@ def _one(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
+        if known(path, status):
+            return
         with path.open("rb") as stream:
             head = stream.read(512)
         if head[:4] == b"PK\x03\x04" and zipfile.is_zipfile(path):
@@ -130,7 +135,7 @@ def _given(stream: IO[bytes]) -> Callable[[], AbstractContextManager[IO[bytes]]]
     return lambda: stream
 
 
-def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
+def _referenced(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[OfferedFile]:
     """Files that a DICOMDIR names in Referenced File ID (0004,1500), inside its own folder only (PS3.3 F.3.2.2)."""
     from pydicom import dcmread  # here: only a DICOMDIR needs it
 
@@ -157,7 +162,7 @@ def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]
         if actual is None:
             yield OfferedFile(str(target), 0, None, VnaError("The DICOMDIR names a file that is not there.", path=str(target)))
         else:
-            yield from _one(actual, seen)
+            yield from _one(actual, seen, known)
 
 
 def _ignoring_case(root: Path, parts: list[str]) -> Path | None:

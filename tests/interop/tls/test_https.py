@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -114,10 +115,12 @@ class Slow:
 
 
 @contextlib.contextmanager
-def served(authority: Authority, pair: KeyPair, asks: str) -> Iterator[SimpleNamespace]:
+def served(authority: Authority, pair: KeyPair, asks: str, *revoked: Path) -> Iterator[SimpleNamespace]:
     """The web server with TLS in this process."""
     files = {"certificate_file": str(pair.certificate), "key_file": str(pair.key), "ca_file": str(authority.certificate)}
-    tls = TlsSettings.model_validate({**files, "http": {"port": 0, "client_certificates": asks}})
+    tls = TlsSettings.model_validate(
+        {**files, "crl_files": [str(one) for one in revoked], "http": {"port": 0, "client_certificates": asks}}
+    )
     app, stop = Slow(), Event()
     with listen("127.0.0.1", 0, "https") as listener:
         thread = Thread(target=serve, args=(app, None, HttpSettings(), stop, listener, tls))
@@ -140,6 +143,13 @@ def test_client_certificates_are_asked_for_as_configured(
         assert answers(server.base, trusting(hospital, client))
         assert answers(server.base, trusting(hospital)) is without
         assert not answers(server.base, trusting(hospital, theirs))
+
+
+def test_a_revoked_certificate_is_refused_over_https_too(hospital: Authority) -> None:
+    good, revoked = hospital.pair("good-viewer"), hospital.pair("lost-viewer")
+    with served(hospital, hospital.pair("web"), "required", hospital.revoking(revoked)) as server:
+        assert answers(server.base, trusting(hospital, good))
+        assert not answers(server.base, trusting(hospital, revoked))
 
 
 def answers(base: str, context: ssl.SSLContext) -> bool:

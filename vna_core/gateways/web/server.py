@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from vna_core.configuration import HttpSettings
 from vna_core.configuration.tls import TlsSettings
-from vna_core.dicom.network.tls.contexts import FollowedContext, server_context
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
 from vna_core.gateways.web.inherited import InheritedServer
 from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
@@ -68,8 +68,8 @@ def serve(
     if listener is not None:
         served.append(_Served(partial(InheritedServer, app, listener, settings, None)))
     if secure is not None and tls is not None:
-        files = (tls.certificate_file, tls.key_file, tls.ca_file)
-        make = partial(server_context, *files, tls.http.client_certificates, tls.minimum_version)
+        files = TlsFiles.of(tls)
+        make = partial(server_context, files, tls.http.client_certificates, tls.minimum_version)
         served.append(_Served(partial(InheritedServer, app, secure, settings, tls), FollowedContext(files, make)))
     try:
         asyncio.run(_serve(served, stop))
