@@ -190,8 +190,8 @@ async def heard(address: tuple[str, int]) -> bytes:
 @contextlib.asynccontextmanager
 async def two_doors(first: Sized, second: Sized) -> AsyncIterator[tuple[tuple[str, int], Door, Door]]:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener, listener.dup() as again:
-        left = Door(listener, lambda: Greeting(b"left"), first, None, 10)
-        right = Door(again, lambda: Greeting(b"right"), second, None, 10)
+        left = Door(listener, lambda: Greeting(b"left"), first, None)
+        right = Door(again, lambda: Greeting(b"right"), second, None)
         yield listener.getsockname(), left, right
         left.shut()
         right.shut()

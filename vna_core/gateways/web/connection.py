@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from vna_core.configuration import HttpSettings
+from vna_core.dicom.network.tls import Certificate
 
 MAX_HEAD: Final = 1 << 18
 """Octets of a request's head."""
@@ -35,7 +37,7 @@ class Connection(HttpToolsProtocol):
 
     A head must be whole within ``http.header_timeout``, and so must the pause between two requests; an answer that is complete must
     get on its way within ``http.body_timeout`` at a time. An answer that breaks off ends the connection: no client takes it
-    for whole.
+    for whole. Where principals have certificates, the scope of a request holds the client's as ``certificate`` (None: it showed none).
     """
 
     def __init__(self, config: Config, state: ServerState, settings: HttpSettings) -> None:
@@ -45,6 +47,7 @@ class Connection(HttpToolsProtocol):
         self._head_octets = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._answered: RequestResponseCycle | None = None
+        self._certificate: Certificate | None = None
         self._lingers = False
         self._is_lost = False
 
@@ -53,6 +56,17 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
+        encrypted: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        shown = encrypted.getpeercert(binary_form=True) if encrypted is not None and self._settings.certificates else None
+        if shown:
+            try:
+                self._certificate = Certificate.of_der(shown)
+            except ValueError:  # OpenSSL has accepted it; whom it names cannot be read
+                self._reset()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["certificate"] = self._certificate  # type: ignore[typeddict-unknown-key]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Sized
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from vna_core.dicom.network.tls import HandshakeFailed
 from vna_core.dicom.network.tls.contexts import FollowedContext
+from vna_core.dicom.network.tls.stream import explained
 
 CONCURRENT: Final = 1024
 """Connections served at the same time; more wait in the backlog."""
@@ -21,6 +23,27 @@ _FULL: Final = 0.05
 """Seconds until it is looked again whether there is room."""
 
 _log = structlog.get_logger(__name__)
+
+
+Refused = Callable[[str, HandshakeFailed], None]
+"""Is told the address of a client that came no further than the handshake, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How connections are encrypted.
+
+    Attributes
+    ----------
+    context
+        Each connection begins with what the files give when it comes.
+    seconds
+        That a handshake may take.
+    """
+
+    context: FollowedContext
+    seconds: float
+    refused: Refused
 
 
 class Door:
@@ -35,10 +58,8 @@ class Door:
         The protocol of a new connection.
     serving
         What is being served, over all doors of the process.
-    secure
-        Speak TLS; each connection with the certificate that is there when it comes.
-    patience
-        Seconds that a TLS handshake may take.
+    security
+        Speak TLS.
     """
 
     def __init__(
@@ -46,14 +67,12 @@ class Door:
         listener: socket.socket,
         make: Callable[[], asyncio.Protocol],
         serving: Sized,
-        secure: FollowedContext | None,
-        patience: float,
+        security: Security | None,
     ) -> None:
         self._listener = listener
         self._make = make
         self._serving = serving
-        self._secure = secure
-        self._patience = patience
+        self._security = security
         self._loop = asyncio.get_running_loop()
         self._entering: set[asyncio.Task[None]] = set()
         self._is_open = True
@@ -93,26 +112,28 @@ class Door:
         if not self._is_open:
             return True
         try:
-            connection, _ = self._listener.accept()
+            connection, address = self._listener.accept()
         except BlockingIOError:
             return True
         except OSError as error:
             _log.warning("accept-failed", error=error.strerror)
             return False
-        task = self._loop.create_task(self._let_in(connection))
+        task = self._loop.create_task(self._let_in(connection, address[0]))
         self._entering.add(task)
         task.add_done_callback(self._entering.discard)
         return True
 
-    async def _let_in(self, connection: socket.socket) -> None:
+    async def _let_in(self, connection: socket.socket, address: str) -> None:
+        security = self._security
         try:
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._secure is None:
+            if security is None:
                 await self._loop.connect_accepted_socket(self._make, connection)
             else:
-                context, patience = self._secure.current(), self._patience
-                await self._loop.connect_accepted_socket(self._make, connection, ssl=context, ssl_handshake_timeout=patience)
-        except (OSError, ssl.SSLError, TimeoutError) as error:
+                context, seconds = security.context.current(), security.seconds
+                await self._loop.connect_accepted_socket(self._make, connection, ssl=context, ssl_handshake_timeout=seconds)
+        except OSError as error:
             connection.close()
-            _log.debug("connection-not-begun", error=type(error).__name__)
+            if security is not None:
+                security.refused(address, explained(error))

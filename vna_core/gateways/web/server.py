@@ -21,7 +21,7 @@ from vna_core.configuration import HttpSettings
 from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
 from vna_core.gateways.web.connection import Connection
-from vna_core.gateways.web.door import Door
+from vna_core.gateways.web.door import Door, Refused, Security
 from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
 GRACE: Final = 4
@@ -48,6 +48,7 @@ def serve(
     stop: threading.Event,
     secure: socket.socket | None = None,
     tls: TlsSettings | None = None,
+    refused: Refused = lambda _address, _error: None,
 ) -> None:
     """Serve until `stop` is set, then end within seconds: no new request begins, those under way may finish.
 
@@ -57,6 +58,8 @@ def serve(
     ----------
     listener, secure
         Where connections arrive without TLS, and with it; at least one.
+    refused
+        Is told of clients that came no further than the TLS handshake.
 
     Raises
     ------
@@ -65,28 +68,28 @@ def serve(
     """
     keep_pieces()
     leave_in_peace()
-    doors: list[tuple[socket.socket, FollowedContext | None]] = []
+    listeners: list[tuple[socket.socket, Security | None]] = []
     if listener is not None:
-        doors.append((listener, None))
+        listeners.append((listener, None))
     if secure is not None and tls is not None:
         files = TlsFiles.of(tls)
         make = partial(server_context, files, tls.http.client_certificates, tls.minimum_version)
-        doors.append((secure, FollowedContext(files, make)))
+        listeners.append((secure, Security(FollowedContext(files, make), tls.handshake_timeout, refused)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(app, doors, settings, stop))
+            runner.run(_serve(app, listeners, settings, stop))
     finally:
         app.close()
 
 
 async def _serve(
-    app: Application, listeners: list[tuple[socket.socket, FollowedContext | None]], settings: HttpSettings, stop: threading.Event
+    app: Application, listeners: list[tuple[socket.socket, Security | None]], settings: HttpSettings, stop: threading.Event
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     state = ServerState()
     make = partial(Connection, _config(app, settings), state, settings)
-    doors = [Door(one, make, state.connections, tls, settings.header_timeout) for one, tls in listeners]
+    doors = [Door(one, make, state.connections, security) for one, security in listeners]
     waiter = threading.Thread(target=_wait, args=(stop, loop, stopped), name="web-stop", daemon=True)
     waiter.start()
     try:

@@ -71,6 +71,11 @@ def findings(settings: Settings) -> Iterator[Finding]:
     ):
         message = f"{named[0]} is let in with a certificate alone, and tls.dimse.client_certificates asks for none."
         yield Finding("certificate-not-asked-for", message, "")
+    if settings.tls.http.client_certificates == "none" and settings.http.certificates:
+        message = (
+            f"{next(iter(settings.http.certificates))} is known by a certificate, and tls.http.client_certificates asks for none."
+        )
+        yield Finding("certificate-not-asked-for", message, "")
     for title, peer in settings.dimse.peers.items():
         if peer.tls_insecure_no_verification:
             yield Finding("verification-is-off", f"The peer {title} is believed to be whoever answers at its address.", "")

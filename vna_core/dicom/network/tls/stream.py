@@ -81,14 +81,11 @@ class TlsStream:
                         raise HandshakeFailed("The peer ended the connection during the TLS handshake.") from None
             self._flush()
             self._socket.settimeout(None)
-        except ssl.SSLError as error:
-            with contextlib.suppress(OSError):
-                self._flush()  # the alert that tells the other side why
-            raise _explained(error) from error
-        except TimeoutError as error:
-            raise HandshakeFailed("The peer took too long for the TLS handshake.") from error
         except OSError as error:
-            raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
+            if isinstance(error, ssl.SSLError):
+                with contextlib.suppress(OSError):
+                    self._flush()  # the alert that tells the other side why
+            raise explained(error) from error
 
     @property
     def certificate(self) -> Certificate | None:
@@ -199,10 +196,8 @@ def complete(connection: ssl.SSLSocket, seconds: float) -> None:
                 wanted = [], [connection]
             if not any(select.select(*wanted, [], max(0.0, deadline - time.monotonic()))):
                 raise HandshakeFailed("The peer took too long for the TLS handshake.")
-    except ssl.SSLError as error:
-        raise _explained(error) from error
     except OSError as error:
-        raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
+        raise explained(error) from error
 
 
 def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
@@ -220,8 +215,12 @@ def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryvie
         yield bytes(held)
 
 
-def _explained(error: ssl.SSLError) -> HandshakeFailed:
+def explained(error: OSError) -> HandshakeFailed:
     """What a handshake failed of, in one sentence."""
+    if isinstance(error, TimeoutError | ConnectionAbortedError) and not isinstance(error, ssl.SSLError):
+        return HandshakeFailed("The peer took too long for the TLS handshake.")
+    if not isinstance(error, ssl.SSLError):
+        return HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.")
     if isinstance(error, ssl.SSLCertVerificationError):
         return PeerNotTrusted(f"The peer's certificate is not accepted: {error.verify_message.rstrip('.')}.")
     reason = (error.reason or str(error)).lower().replace("_", " ")
