@@ -8,6 +8,7 @@ from vna_core.bootstrap import Archive
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration.access import departments_of
 from vna_core.configuration.federation import MemberSettings
+from vna_core.federation.absences import Absences
 from vna_core.federation.bringing import Bringing
 from vna_core.federation.federation import WEB_ROOT, Federation
 from vna_core.federation.local_member import LocalMember
@@ -37,11 +38,12 @@ def open_federation(archive: Archive) -> Federation | None:
         memory.present()
         stores = {**archive.stores, BROUGHT: BroughtStore(memory)}
         retriever = Retriever(stores, NotesOfBoth(archive.catalogue, memory))
+    absences = Absences(settings.federation.negative)
     return Federation(
         settings.federation,
         members,
-        FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections),
-        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory),
+        FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections, absences),
+        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory, absences),
         retriever,
         Egress(settings.egress, retriever, archive.transcoder),
         memory,
