@@ -9,16 +9,22 @@ import threading
 from importlib import import_module
 from typing import Final
 
+import structlog
+
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.faces import Listeners
 from vna_core.cli.options import operator
 from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
-from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
+from vna_core.dicom.network.tls import HandshakeFailed, PeerNotTrusted
+from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId, not_authenticated
 from vna_core.logging_setup import set_up_logging
 from vna_core.metering import Meter, Meters
+from vna_core.metering.metrics import TLS_FAILURES
 from vna_core.migration.cutover import CutOver
+
+_log = structlog.get_logger(__name__)
 
 _MODULES: Final = (
     "vna_core.gateways.dimse",
@@ -134,7 +140,14 @@ def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Even
         CutOver(archive.catalogue, archive.settings.cutover, name),
         archive.meter,
     )
-    serve(app, listeners.plain, archive.settings.http, stop, listeners.secure, archive.settings.tls)
+
+    def refused(address: str, error: HandshakeFailed) -> None:
+        _log.warning("tls-handshake-failed", address=address, message=error.message)
+        archive.meter.count(TLS_FAILURES, "http")
+        if isinstance(error, PeerNotTrusted):
+            archive.audit.note_access(not_authenticated("", address, error.message))
+
+    serve(app, listeners.plain, archive.settings.http, stop, listeners.secure, archive.settings.tls, refused)
 
 
 def _worker(archive: Archive, name: str, stop: threading.Event) -> None:

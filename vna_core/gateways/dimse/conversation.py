@@ -211,6 +211,7 @@ class Conversation:
         elif field == Field.ECHO_RQ and abstract == VERIFICATION:
             association.send(message.context_id, self._generic(message, 0))
         elif service is not None:
+            association.begin()
             self._answering(association, message, lambda: service.answer(association, message, self._permit(service.needs)))
         elif field & 0x8000:
             raise ProtocolError("A response arrived that nobody waits for.")

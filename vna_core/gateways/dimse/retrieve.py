@@ -296,7 +296,7 @@ class RetrieveService:
         }
         destination.send(prepared.context.id, request_, prepared.octets)
         while True:
-            answer = destination.receive(timeout=max(self._settings.idle_timeout, 60.0))
+            answer = destination.response(max(self._settings.idle_timeout, 60.0))
             if commands.number(answer.command, commands.COMMAND_FIELD) == Field.STORE_RSP:
                 return commands.number(answer.command, commands.STATUS, 0x0110)
 

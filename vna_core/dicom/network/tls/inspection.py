@@ -50,6 +50,8 @@ def check(settings: Settings) -> None:
     for face in tls.faces.values():
         server_context(TlsFiles.of(tls), face.client_certificates, tls.minimum_version)
     client_context(TlsFiles.of(tls), tls.minimum_version)
+    if tls.certificate_file:
+        Certificate.of_file(tls.certificate_file)  # whoever shows one to us could not be known without what reads it
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -70,6 +72,11 @@ def findings(settings: Settings) -> Iterator[Finding]:
         named := [t for t, one in settings.dimse.peers.items() if one.certificates]
     ):
         message = f"{named[0]} is let in with a certificate alone, and tls.dimse.client_certificates asks for none."
+        yield Finding("certificate-not-asked-for", message, "")
+    if settings.tls.http.client_certificates == "none" and settings.http.certificates:
+        message = (
+            f"{next(iter(settings.http.certificates))} is known by a certificate, and tls.http.client_certificates asks for none."
+        )
         yield Finding("certificate-not-asked-for", message, "")
     for title, peer in settings.dimse.peers.items():
         if peer.tls_insecure_no_verification:

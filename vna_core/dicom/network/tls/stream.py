@@ -81,20 +81,16 @@ class TlsStream:
                         raise HandshakeFailed("The peer ended the connection during the TLS handshake.") from None
             self._flush()
             self._socket.settimeout(None)
-        except ssl.SSLError as error:
-            with contextlib.suppress(OSError):
-                self._flush()  # the alert that tells the other side why
-            raise _explained(error) from error
-        except TimeoutError as error:
-            raise HandshakeFailed("The peer took too long for the TLS handshake.") from error
         except OSError as error:
-            raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
+            if isinstance(error, ssl.SSLError):
+                with contextlib.suppress(OSError):
+                    self._flush()  # the alert that tells the other side why
+            raise explained(error) from error
 
     @property
     def certificate(self) -> Certificate | None:
-        """The peer's certificate, once the handshake is over; None: it showed none."""
-        der = self._ssl.getpeercert(binary_form=True)
-        return Certificate.of_der(der) if der else None
+        """The peer's certificate, once the handshake is over; None: it showed none. Raises PeerNotTrusted where it cannot be read."""
+        return shown(self._ssl.getpeercert(binary_form=True))
 
     def recv_into(self, buffer: memoryview) -> int:
         """What has arrived, as much as there is room for; waits for the first octet. 0: the peer has ended the connection."""
@@ -183,6 +179,14 @@ class TlsStream:
             self._socket.sendall(self._outgoing.read())
 
 
+def shown(der: bytes | None) -> Certificate | None:
+    """The certificate that a peer has shown. Raises PeerNotTrusted for octets that OpenSSL let pass and that are none."""
+    try:
+        return Certificate.of_der(der) if der else None
+    except ValueError as error:
+        raise PeerNotTrusted("The peer's certificate cannot be read.") from error
+
+
 def complete(connection: ssl.SSLSocket, seconds: float) -> None:
     """The handshake of a socket of the standard library, within so many seconds. Raises HandshakeFailed."""
     deadline = time.monotonic() + seconds
@@ -199,10 +203,8 @@ def complete(connection: ssl.SSLSocket, seconds: float) -> None:
                 wanted = [], [connection]
             if not any(select.select(*wanted, [], max(0.0, deadline - time.monotonic()))):
                 raise HandshakeFailed("The peer took too long for the TLS handshake.")
-    except ssl.SSLError as error:
-        raise _explained(error) from error
     except OSError as error:
-        raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
+        raise explained(error) from error
 
 
 def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
@@ -220,8 +222,12 @@ def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryvie
         yield bytes(held)
 
 
-def _explained(error: ssl.SSLError) -> HandshakeFailed:
+def explained(error: OSError) -> HandshakeFailed:
     """What a handshake failed of, in one sentence."""
+    if isinstance(error, TimeoutError | ConnectionAbortedError) and not isinstance(error, ssl.SSLError):
+        return HandshakeFailed("The peer took too long for the TLS handshake.")
+    if not isinstance(error, ssl.SSLError):
+        return HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.")
     if isinstance(error, ssl.SSLCertVerificationError):
         return PeerNotTrusted(f"The peer's certificate is not accepted: {error.verify_message.rstrip('.')}.")
     reason = (error.reason or str(error)).lower().replace("_", " ")
