@@ -89,8 +89,8 @@ class FederatedSearch:
         body = f"[{','.join(row.replace(BASE, base, 1) for row in page)}]"
         missing = [MemberReport(**{**one, "outcome": Outcome(one["outcome"])}) for one in reports]
         sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
-        if request.ignored:
-            sentences.append(f"Ignored: {', '.join(request.ignored[:32])}.")
+        if request.ignored or request.unknown:
+            sentences.append(f"Ignored: {', '.join((*request.ignored, *request.unknown)[:32])}.")
         headers = {"VNA-Members": json.dumps(reports, separators=(",", ":"))}
         if token:
             headers["VNA-Consistency-Token"] = token
