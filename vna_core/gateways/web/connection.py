@@ -14,7 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from vna_core.configuration import HttpSettings
-from vna_core.dicom.network.tls import Certificate
+from vna_core.dicom.network.tls import Certificate, PeerNotTrusted
+from vna_core.dicom.network.tls.stream import shown
+from vna_core.gateways.web.door import Refused
 
 MAX_HEAD: Final = 1 << 18
 """Octets of a request's head."""
@@ -40,9 +42,10 @@ class Connection(HttpToolsProtocol):
     for whole. Where principals have certificates, the scope of a request holds the client's as ``certificate`` (None: it showed none).
     """
 
-    def __init__(self, config: Config, state: ServerState, settings: HttpSettings) -> None:
+    def __init__(self, config: Config, state: ServerState, settings: HttpSettings, refused: Refused) -> None:
         super().__init__(config, state, {})
         self._settings = settings
+        self._refused = refused
         self._in_head = True
         self._head_octets = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -57,12 +60,13 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._wait_for_head()
         encrypted: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        shown = encrypted.getpeercert(binary_form=True) if encrypted is not None and self._settings.certificates else None
-        if shown:
-            try:
-                self._certificate = Certificate.of_der(shown)
-            except ValueError:  # OpenSSL has accepted it; whom it names cannot be read
-                self._reset()
+        if encrypted is None or not self._settings.certificates:
+            return
+        try:
+            self._certificate = shown(encrypted.getpeercert(binary_form=True))
+        except PeerNotTrusted as error:
+            self._refused(transport.get_extra_info("peername")[0], error)
+            self._reset()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -77,18 +77,22 @@ def serve(
         listeners.append((secure, Security(FollowedContext(files, make), tls.handshake_timeout, refused)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(app, listeners, settings, stop))
+            runner.run(_serve(app, listeners, settings, stop, refused))
     finally:
         app.close()
 
 
 async def _serve(
-    app: Application, listeners: list[tuple[socket.socket, Security | None]], settings: HttpSettings, stop: threading.Event
+    app: Application,
+    listeners: list[tuple[socket.socket, Security | None]],
+    settings: HttpSettings,
+    stop: threading.Event,
+    refused: Refused,
 ) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     state = ServerState()
-    make = partial(Connection, _config(app, settings), state, settings)
+    make = partial(Connection, _config(app, settings), state, settings, refused)
     doors = [Door(one, make, state.connections, security) for one, security in listeners]
     waiter = threading.Thread(target=_wait, args=(stop, loop, stopped), name="web-stop", daemon=True)
     waiter.start()
