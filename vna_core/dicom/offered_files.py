@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
-from vna_core.domain.errors import Unarchivable, VnaError
+from vna_core.domain.errors import InvalidRequest, NotFound, Unarchivable, VnaError
 
 LARGEST_RATIO: Final = 1000
 """Most octets that one octet of a ZIP member may unfold to, beyond the first 16 MiB."""
@@ -70,7 +70,7 @@ def _one(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[Offer
     try:
         status = path.stat()
         if not path.is_file():
-            yield OfferedFile(str(path), 0, None, VnaError("Not a file.", path=str(path)))
+            yield OfferedFile(str(path), 0, None, InvalidRequest("Not a file.", path=str(path)))
             return
         if (status.st_dev, status.st_ino) in seen:
             return
@@ -86,7 +86,14 @@ def _one(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[Offer
         else:
             yield OfferedFile(str(path), status.st_size, lambda: path.open("rb"))
     except OSError as error:
-        yield OfferedFile(str(path), 0, None, VnaError(f"Cannot be read: {error.strerror}.", path=str(path)))
+        yield OfferedFile(str(path), 0, None, unreadable(str(path), error))
+
+
+def unreadable(path: str, error: OSError) -> VnaError:
+    """What is told of a file that the operating system does not give."""
+    if isinstance(error, FileNotFoundError):
+        return NotFound("No such file or folder.", path=path)
+    return InvalidRequest(f"Cannot be read: {error.strerror or error}.", path=path)
 
 
 def _may_be_tar(head: bytes) -> bool:
@@ -160,7 +167,7 @@ def _referenced(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterato
             continue
         actual = _ignoring_case(root, parts)
         if actual is None:
-            yield OfferedFile(str(target), 0, None, VnaError("The DICOMDIR names a file that is not there.", path=str(target)))
+            yield OfferedFile(str(target), 0, None, NotFound("The DICOMDIR names a file that is not there.", path=str(target)))
         else:
             yield from _one(actual, seen, known)
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.peers.certificates import Authority, KeyPair
 from vna_core.configuration.tls import ClientCertificates, TlsFaceSettings, TlsSettings
-from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, ServerTls, TlsFiles, TlsStream
+from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, PeerNotTrusted, ServerTls, TlsFiles, TlsStream
 from vna_core.dicom.network.tls.contexts import client_context
+from vna_core.dicom.network.tls.stream import shown
 from vna_core.domain.errors import ConfigurationError
 
 
@@ -318,3 +319,9 @@ def test_a_damaged_beginning_ends_in_an_error_of_ours(hospital: Authority, own: 
         near.shutdown(socket.SHUT_WR)
 
     assert refused(server_of(hospital, own, handshake_timeout=5.0), send)
+
+
+def test_octets_that_are_no_certificate_make_nobody_known() -> None:
+    assert shown(None) is None
+    with pytest.raises(PeerNotTrusted):
+        shown(b"\x30\x03\x02\x01\x01")

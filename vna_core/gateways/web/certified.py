@@ -20,7 +20,7 @@ from vna_core.configuration import HttpSettings
 from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network.tls import Certificate, HandshakeFailed, TlsFiles
 from vna_core.dicom.network.tls.contexts import server_context
-from vna_core.dicom.network.tls.stream import explained
+from vna_core.dicom.network.tls.stream import PeerNotTrusted, explained, shown
 from vna_core.gateways.web.inherited import BACKLOG, CONCURRENT, InheritedServer
 
 _PIECE: Final = 1 << 17
@@ -130,8 +130,12 @@ class CertifiedServer:
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         with contextlib.closing(writer), contextlib.suppress(OSError):
-            der = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            await self._pass_on(reader, writer, _Client(address, Certificate.of_der(der) if der else None))
+            try:
+                certificate = shown(transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
+            except PeerNotTrusted as error:
+                self._refused(address[0], error)
+                return
+            await self._pass_on(reader, writer, _Client(address, certificate))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: _Client) -> None:
         inner_reader, inner_writer = await asyncio.open_connection(*self._inside.getsockname(), limit=_PIECE)

@@ -14,7 +14,7 @@ from vna_core.configuration import PeerSettings
 from vna_core.configuration.tls import TlsSettings, Version
 from vna_core.dicom.network.tls.certificates import Certificate
 from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, client_context
-from vna_core.dicom.network.tls.stream import PeerNotTrusted, TlsStream, complete
+from vna_core.dicom.network.tls.stream import PeerNotTrusted, TlsStream, complete, shown
 
 _log = structlog.get_logger(__name__)
 
@@ -91,16 +91,15 @@ class ClientTls:
         try:
             complete(wrapped, self.handshake_timeout if seconds is None else min(seconds, self.handshake_timeout))
             if self.certificates:
-                der = wrapped.getpeercert(binary_form=True)
-                self._recognize(Certificate.of_der(der) if der else None)
+                self._recognize(shown(wrapped.getpeercert(binary_form=True)))
         except BaseException:
             wrapped.close()
             raise
         wrapped.settimeout(seconds)
         return wrapped
 
-    def _recognize(self, shown: Certificate | None) -> None:
-        if shown is None or not shown.is_one_of(self.certificates):
+    def _recognize(self, certificate: Certificate | None) -> None:
+        if certificate is None or not certificate.is_one_of(self.certificates):
             raise PeerNotTrusted("The peer's certificate is not the one that is configured for it.")
 
 

@@ -50,6 +50,8 @@ def check(settings: Settings) -> None:
     for face in tls.faces.values():
         server_context(TlsFiles.of(tls), face.client_certificates, tls.minimum_version)
     client_context(TlsFiles.of(tls), tls.minimum_version)
+    if tls.certificate_file:
+        Certificate.of_file(tls.certificate_file)  # whoever shows one to us could not be known without what reads it
 
 
 def findings(settings: Settings) -> Iterator[Finding]:

@@ -89,9 +89,8 @@ class TlsStream:
 
     @property
     def certificate(self) -> Certificate | None:
-        """The peer's certificate, once the handshake is over; None: it showed none."""
-        der = self._ssl.getpeercert(binary_form=True)
-        return Certificate.of_der(der) if der else None
+        """The peer's certificate, once the handshake is over; None: it showed none. Raises PeerNotTrusted where it cannot be read."""
+        return shown(self._ssl.getpeercert(binary_form=True))
 
     def recv_into(self, buffer: memoryview) -> int:
         """What has arrived, as much as there is room for; waits for the first octet. 0: the peer has ended the connection."""
@@ -178,6 +177,14 @@ class TlsStream:
     def _flush(self) -> None:
         if self._outgoing.pending:
             self._socket.sendall(self._outgoing.read())
+
+
+def shown(der: bytes | None) -> Certificate | None:
+    """The certificate that a peer has shown. Raises PeerNotTrusted for octets that OpenSSL let pass and that are none."""
+    try:
+        return Certificate.of_der(der) if der else None
+    except ValueError as error:
+        raise PeerNotTrusted("The peer's certificate cannot be read.") from error
 
 
 def complete(connection: ssl.SSLSocket, seconds: float) -> None:
