@@ -133,6 +133,28 @@ def configured_stores(settings: Settings) -> dict[str, StoreSettings]:
     return configured
 
 
+def open_store(settings: Settings, plugins: Plugins, name: str, identities: StoreIdentities | None = None) -> Store:
+    """One configured store, wrapped as configured; compared with what the catalogue knows of it before anything is written there.
+
+    Raises
+    ------
+    ConfigurationError
+        It is not what the configuration says.
+    StoreUnavailable
+        It does not answer, or (StoreUnrecognized) is not the one that the catalogue knows by this name.
+    """
+    configured = configured_stores(settings)
+    with contextlib.ExitStack() as closing:
+        store = plugins.open_store(name, configured[name])
+        closing.callback(store.close)
+        if identities is not None:
+            KnowingStores(identities, configured).check(store)
+        store = wrapped(store, configured[name], settings.data, plugins.key_providers())
+        check_abilities(settings, {name: store.abilities()})
+        closing.pop_all()
+    return store
+
+
 def open_stores(settings: Settings, plugins: Plugins, identities: StoreIdentities | None = None) -> dict[str, Store]:
     """Every configured store by its name, wrapped as configured.
 
@@ -150,26 +172,13 @@ def open_stores(settings: Settings, plugins: Plugins, identities: StoreIdentitie
         One that must answer does not.
     """
     configured = configured_stores(settings)
-    providers = plugins.key_providers()
-    knowing = KnowingStores(identities, configured) if identities is not None else None
-
-    def opened(name: str) -> Store:
-        with contextlib.ExitStack() as closing:
-            store = plugins.open_store(name, configured[name])
-            closing.callback(store.close)
-            if knowing is not None:
-                knowing.check(store)
-            store = wrapped(store, configured[name], settings.data, providers)
-            check_abilities(settings, {name: store.abilities()})
-            closing.pop_all()
-        return store
-
+    opened = partial(open_store, settings, plugins, identities=identities)
     stores: dict[str, Store] = {}
     for name in configured:
         try:
             stores[name] = opened(name)
         except StoreUnavailable as error:
-            if knowing is None or name == settings.landing:
+            if identities is None or name == settings.landing:
                 raise
             consequence = "opened without it; it is awaited"
             _log.error("store-does-not-answer", store=name, code=error.code, message=error.message, consequence=consequence)

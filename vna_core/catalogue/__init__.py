@@ -5,6 +5,7 @@ from vna_core.catalogue.campaigns import Campaign, Campaigns
 from vna_core.catalogue.catalogue import Catalogue, Compare, Statistics
 from vna_core.catalogue.commitments import Commitment, Commitments
 from vna_core.catalogue.conflicts import Conflict
+from vna_core.catalogue.database import is_made
 from vna_core.catalogue.generations import Generation, Generations, NormalizationRun, Replacement, Scope
 from vna_core.catalogue.quarantine import QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader
@@ -32,4 +33,5 @@ __all__ = [
     "Replacement",
     "Scope",
     "Statistics",
+    "is_made",
 ]

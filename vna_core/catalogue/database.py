@@ -24,6 +24,8 @@ from vna_core.catalogue.compiled_statements import CompiledStatements
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.errors import CatalogueError, CatalogueUnavailable, ConfigurationError, OutOfResources, VnaError
 
+FILE: Final = "catalogue.sqlite"
+"""Name of the embedded catalogue in the data folder."""
 WRITER_LOCK: Final = 0x564E4121
 """Key of PostgreSQL's advisory lock that serializes writing transactions."""
 
@@ -236,9 +238,14 @@ class Database:
             self._lock_file = self._lock_pid = -1
 
 
+def is_made(settings: CatalogueSettings, data: Path) -> bool:
+    """Whether there is a catalogue already. What a database server has is not asked: a configured one counts as made."""
+    return bool(settings.url) or (data / FILE).exists()
+
+
 def _url(settings: CatalogueSettings, data: Path) -> URL:
     if not settings.url:
-        return URL.create("sqlite", database=str(data / "catalogue.sqlite"))
+        return URL.create("sqlite", database=str(data / FILE))
     url = make_url(settings.url)
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 

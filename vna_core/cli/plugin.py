@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from vna_core.bootstrap import open_stores
+from vna_core.bootstrap import configured_stores, open_store
+from vna_core.catalogue import Catalogue, is_made
 from vna_core.cli.options import AsJson, Config, Data, print_json, settings_of
 from vna_core.cli.plugins import plugins
+from vna_core.configuration import Settings
 from vna_core.domain.errors import NotFound
 from vna_core.plugin_manager import Plugins
 from vna_core.testing.plugin_projects import kinds, write_project
@@ -57,30 +61,44 @@ def doctor(
 ) -> int:
     """Try what a store promises: races, torn writes, ranges, listings, errors. Exit code 1 when something differs.
 
-    Everything is written under `doctor/` in the store and removed afterwards. Objects of the archive are not touched.
+    Everything is written under `doctor/` in the store and removed afterwards. Objects of the archive are not touched. A store in whose
+    place something else lies (its disk is not mounted) is refused, as by the archive itself.
     """
     console = Console(stderr=True, highlight=False)
     loaded = Plugins()
     loaded.load()
-    stores = open_stores(settings_of(data, config), loaded)
-    try:
-        if store is not None and store not in stores:
-            raise NotFound(f"No store {store!r} is configured. Configured: {', '.join(sorted(stores))}.", store=store)
+    settings = settings_of(data, config)
+    configured = sorted(configured_stores(settings))
+    if store is not None and store not in configured:
+        raise NotFound(f"No store {store!r} is configured. Configured: {', '.join(configured)}.", store=store)
+    with ExitStack() as closing:
+        known = closing.enter_context(_catalogue(settings))
+        opened = []
+        for name in configured if store is None else [store]:
+            opened.append(open_store(settings, loaded, name, known.store_identities if known is not None else None))
+            closing.callback(opened[-1].close)
         with console.status("examining", spinner="line") as status:
 
             def told(check: Check) -> None:
                 status.update(check.statement)
 
-            found = [examine(one, complete, told) for name, one in stores.items() if store in (None, name)]
-    finally:
-        for one in stores.values():
-            one.close()
+            found = [examine(one, complete, told) for one in opened]
     for diagnosis in found:
         if as_json:
             print_json({**asdict(diagnosis), "healthy": diagnosis.healthy})
         else:
             _print(diagnosis)
     return 0 if all(diagnosis.healthy for diagnosis in found) else 1
+
+
+@contextmanager
+def _catalogue(settings: Settings) -> Iterator[Catalogue | None]:
+    """What knows the stores again; None where no archive has been made yet, and so no store can be taken for another."""
+    if not is_made(settings.catalogue, settings.data):
+        yield None
+        return
+    with Catalogue.open(settings.catalogue, settings.data) as catalogue:
+        yield catalogue
 
 
 def _print(diagnosis: Diagnosis) -> None:

@@ -162,6 +162,28 @@ def test_the_doctor_is_content_with_the_store_that_comes_with_the_archive(tmp_pa
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
 
 
+def test_the_doctor_makes_nothing_where_an_encrypted_store_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "vna.yaml").write_text(
+        f"data: {tmp_path / 'data'}\nlanding: disk\nstores: {{disk: {{type: filesystem, options: {{path: {tmp_path / 'disk'}}}, "
+        f"wrap: [{{type: encrypting, key: '{'file:' + str(tmp_path / 'key')}'}}]}}}}\n"
+    )
+    (tmp_path / "key").write_text("5a" * 32)
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "in.dcm").write_bytes(wheel_files()[0])
+    held = vna("ingest", "in.dcm", "--config", "vna.yaml", site=tmp_path, cwd=tmp_path)
+    assert held.returncode == 0, held.stderr
+    (tmp_path / "disk").rename(tmp_path / "away")
+    (tmp_path / "disk").mkdir()
+    refused = vna("plugin", "doctor", "--config", "vna.yaml", site=tmp_path, cwd=tmp_path)
+    assert refused.returncode == 1 and "is not that store" in refused.stderr and "vna store replace disk" in refused.stderr
+    assert list((tmp_path / "disk").iterdir()) == []
+    (tmp_path / "disk").rmdir()
+    (tmp_path / "away").rename(tmp_path / "disk")
+    files = files_of(tmp_path / "disk")
+    assert vna("plugin", "doctor", "disk", "--config", "vna.yaml", site=tmp_path, cwd=tmp_path).returncode == 0
+    assert files_of(tmp_path / "disk") == files
+
+
 def test_the_list_is_the_same_under_both_names(tmp_path: Path) -> None:
     one, other = (vna(*words, "--json", site=tmp_path, cwd=tmp_path) for words in (("plugins",), ("plugin", "list")))
     assert (one.returncode, one.stdout) == (other.returncode, other.stdout)
