@@ -8,8 +8,8 @@ from urllib.parse import unquote
 from starlette.types import Scope
 
 _ENCODED: Final = b"%2f"
-_SLASH: Final = "\udc2f"
-"""Stands for a slash inside a segment while a route is found. No decoded path has it: it is no character, and UTF-8 cannot write it."""
+_SLASH: Final = "\ufdd0"
+"""Stands for a slash inside a segment while a route is found: a noncharacter, which Unicode sets aside for such use within a program."""
 
 
 def keep_segments(scope: Scope) -> None:
