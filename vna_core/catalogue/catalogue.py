@@ -240,6 +240,10 @@ class Catalogue:
         """The version that was received as exactly these octets, or None."""
         return self._reader.find_duplicate(sop_instance_uid, original_sha256)
 
+    def is_new(self, sop_instance_uid: str) -> bool:
+        """Whether nothing is held under a SOP Instance UID, and nothing was deleted under it."""
+        return self._reader.is_new(sop_instance_uid)
+
     def versions(self, sop_instance_uid: str, scope: Scope = EVERYTHING) -> tuple[HeldInstance, ...]:
         """Every version under a SOP Instance UID, wherever it is filed."""
         return self._reader.versions(sop_instance_uid, scope)
