@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Self
 
 import structlog
@@ -35,6 +36,7 @@ from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.metering import Meter
 from vna_core.plugin_manager import Plugins
 from vna_core.ports.pacs import PacsAdapter
+from vna_core.ports.pacs_options import without_secrets
 from vna_core.ports.storage import Store
 from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.trail import AuditTrail
@@ -99,7 +101,13 @@ def open_source(settings: Settings, plugins: Plugins, source: str, name: str = "
         options["issuer"] = one.issuer
     if one.concurrency is not None:
         options["concurrency"] = one.concurrency
+    options.setdefault("kept_in", str(settings.data.absolute() / "sources" / _digest_of(one.url)))
     return plugins.open_pacs(name or source, one.url, options)
+
+
+def _digest_of(url: str) -> str:
+    """The same for the same source, whatever its password."""
+    return sha256(without_secrets(url).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def renormalizer(archive: Archive, site: SiteRules | None = None) -> Renormalizer:

@@ -11,8 +11,8 @@ from vna_core.ports.pacs import PacsAdapter
 
 @hookimpl
 def register_pacs_adapters() -> Mapping[str, PacsFactory]:
-    """``dimse://CALLED@HOST:PORT``. Options: see `DimseAdapter.open`."""
-    return {"dimse": open_source}
+    """``dimse://CALLED@HOST:PORT``, and ``dimses://`` with TLS. Options: see `DimseAdapter.open`."""
+    return {"dimse": open_source, "dimses": open_source}
 
 
 def open_source(name: str, url: str, options: Mapping[str, Any]) -> PacsAdapter:

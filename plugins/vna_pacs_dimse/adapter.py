@@ -10,13 +10,15 @@ from pydantic import Field
 
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command
+from vna_core.dicom.network.tls import SECURE_PORT
+from vna_core.dicom.network.tls.options import TlsOptions
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerError
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Level, Query
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, DicomJson, FetchReport, InventoriedInstance, PacsAbilities, PacsAdapter
-from vna_core.ports.pacs_options import PacsOptions, source_address, source_options, without_secrets
+from vna_core.ports.pacs_options import source_address, source_options, without_secrets
 from vna_pacs_dimse.asking import LEVEL, PATIENT_FIND, SERIES, STUDY, STUDY_FIND, answers
 from vna_pacs_dimse.connection import Peer
 from vna_pacs_dimse.getting import STUDY_GET, Getting, Keys, batches
@@ -26,8 +28,8 @@ from vna_pacs_dimse.presentation_plans import known_plans, unknown_plans
 from vna_pacs_dimse.probing import Offered, accepted_associations, accepted_levels, response_limit
 
 
-class DimseOptions(PacsOptions):
-    """Options of a ``dimse`` source."""
+class DimseOptions(TlsOptions):
+    """Options of a ``dimse`` or ``dimses`` source."""
 
     calling: str = Field("VNA", min_length=1, max_length=16)
     """Our application entity title."""
@@ -58,14 +60,24 @@ class DimseAdapter(PacsAdapter):
     def open(cls, name: str, url: str, options: Mapping[str, Any]) -> DimseAdapter:
         """Factory for ``dimse://CALLED@HOST:PORT?calling=VNA&concurrency=4&move_port=11113&move_host=10.0.0.5&issuer=HOSPITAL``.
 
-        Raises ConfigurationError.
+        ``dimses://`` is the same with TLS, on port 2762 where none is given; what the source moves to us comes with TLS too.
+
+        Raises
+        ------
+        ConfigurationError
+            The URL or an option is wrong, or a certificate cannot be used.
         """
         address = source_address(name, url)
         if not address.hostname or not address.username:
             raise ConfigurationError(f"{without_secrets(url)!r} is not a source: expected dimse://CALLED@HOST:PORT.", source=name)
         checked = source_options(DimseOptions, name, address.query, options)
-        called = unquote(address.username)
-        return cls(name, Peer(address.hostname, address.port or 104, called, checked.calling, checked.silence), checked)
+        tls = checked.tls(name, encrypted=address.scheme == "dimses")
+        if tls is not None and checked.move_port and not checked.certificate_file:
+            raise ConfigurationError(
+                f"Source {name!r}: for C-MOVE over TLS we are a server, too: give certificate_file and key_file.", source=name
+            )
+        called, port = unquote(address.username), address.port or (104 if tls is None else SECURE_PORT)
+        return cls(name, Peer(address.hostname, port, called, checked.calling, checked.silence, tls), checked)
 
     # -- asking -----------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from vna_core.dicom.network.association import Association, Message, SinkFor
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.pdu import Role
 from vna_core.dicom.network.requestor import request
+from vna_core.dicom.network.tls import ClientTls
 from vna_core.domain.deadline import Deadline, seconds_left
 from vna_core.domain.errors import PeerUnavailable
 
@@ -26,6 +27,8 @@ class Peer:
         Application entity titles of the source and of this archive.
     silence
         Seconds that it may think before it says something.
+    tls
+        How it is recognized; None: connections are not encrypted.
     """
 
     host: str
@@ -33,6 +36,7 @@ class Peer:
     called: str
     calling: str
     silence: float
+    tls: ClientTls | None = None
 
     @property
     def address(self) -> str:
@@ -59,6 +63,7 @@ class Peer:
             extended=extended,
             connect_timeout=max(0.001, seconds_left(deadline, 10.0)),
             idle_timeout=self.silence,
+            tls=self.tls,
         )
 
     def context_of(self, association: Association, abstract_syntax: str) -> int:

@@ -9,15 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import structlog
+
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.acceptor import accept
 from vna_core.dicom.network.association import Association, Released
 from vna_core.dicom.network.command import Command, Field
+from vna_core.dicom.network.tls import HandshakeFailed, ServerTls, Stream
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerError, VnaError
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver
 from vna_pacs_dimse.connection import stored
+
+_log = structlog.get_logger(__name__)
 
 _SETTLED: Final = 0.3
 """Seconds without an arrival after which a move that brought something is over."""
@@ -47,8 +52,9 @@ class MoveListener:
                     deadline.check()
                 time.sleep(0.02)
 
-    def __init__(self, address: tuple[str, int], spool: Callable[[str, Command], Spool]) -> None:
+    def __init__(self, address: tuple[str, int], spool: Callable[[str, Command], Spool], tls: ServerTls | None = None) -> None:
         self._spool = spool
+        self._tls = tls
         self._deliver: Deliver | None = None
         self._count = MoveListener.Count()
         self._lock = threading.Lock()
@@ -93,7 +99,13 @@ class MoveListener:
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
-        association = Association(connection, 262_144, 300.0, 60.0)
+        try:
+            stream: Stream = connection if self._tls is None else self._tls.secured(connection)
+        except HandshakeFailed as error:
+            _log.warning("tls-handshake-failed", message=error.message)
+            connection.close()
+            return
+        association = Association(stream, 262_144, 300.0, 60.0)
         arriving: list[MoveListener.Count] = []
 
         def sink_for(context_id: int, command: Command) -> Spool:

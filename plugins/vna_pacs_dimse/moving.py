@@ -9,6 +9,7 @@ from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import encode_identifier
+from vna_core.dicom.network.tls import ServerTls
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import PeerError, PeerUnavailable
 from vna_core.ports.pacs import Deliver, FetchReport
@@ -40,9 +41,10 @@ class Moving:
         total = FetchReport(0, 0)
         with self._lock:
             if self._listener is None:
+                tls = self._peer.tls
                 if self._address is None:
                     raise PeerError("C-MOVE needs a port of ours that the source knows (option move_port).")
-                self._listener = MoveListener(self._address, self._spool)
+                self._listener = MoveListener(self._address, self._spool, ServerTls.of_client(tls) if tls is not None else None)
             association = self._peer.associate([(STUDY_MOVE, IDENTIFIERS)], deadline=deadline)
             try:
                 with self._listener.delivering(deliver) as count:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
 import structlog
 
 from vna_core.dicom.inventory_tree import is_inventory
-from vna_core.dicom.offered_files import OfferedFile, offered_files
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import ConfigurationError, PeerUnavailable, VnaError
+from vna_core.domain.errors import ConfigurationError, PeerUnavailable
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Level, Query
 from vna_core.ports.pacs import (
@@ -31,12 +29,10 @@ from vna_core.ports.pacs_options import PacsOptions, source_address, source_opti
 from vna_core.ports.parallel_fetch import ParallelFetch
 from vna_pacs_media import inventoried
 from vna_pacs_media.fetching import Fetching
-from vna_pacs_media.index import CLOSED, Index, Place
-from vna_pacs_media.reading import indexed, is_attachment, unreadable
+from vna_pacs_media.index import Index
+from vna_pacs_media.looking import look
 
 _log = structlog.get_logger(__name__)
-_BOTHERED: Final = 1000
-"""Files looked at between two looks at the deadline."""
 
 
 class MediaOptions(PacsOptions):
@@ -49,7 +45,8 @@ class MediaOptions(PacsOptions):
 class MediaAdapter(PacsAdapter):
     """Find, inventory and fetch what lies in files.
 
-    The files are looked at once, at the first question; what appears later is seen when the source is opened again.
+    The files are looked at once, at the first question; what appears later is seen when the source is opened again. Where an
+    index is kept, a file that has not changed since is not read again, by whichever process.
     """
 
     def __init__(self, name: str, path: Path, options: MediaOptions) -> None:
@@ -138,7 +135,7 @@ class MediaAdapter(PacsAdapter):
     def _indexed(self, deadline: Deadline | None) -> Index:
         with self._lock:
             if self._index is None:
-                index = Index()
+                index = self._opened_index()
                 try:
                     self._fill(index, deadline)
                 except BaseException:
@@ -147,44 +144,23 @@ class MediaAdapter(PacsAdapter):
                 self._index = index
             return self._index
 
+    def _opened_index(self) -> Index:
+        """The index that is kept, where there is one; an Inventory is read as quickly as an index of it."""
+        if self._options.kept_in and not self._is_inventory():
+            try:
+                return Index(Path(self._options.kept_in))
+            except (OSError, sqlite3.Error) as error:
+                _log.warning("index-not-kept", source=self.name, folder=self._options.kept_in, error=str(error))
+        return Index()
+
     def _is_inventory(self) -> bool:
         return self._path.is_file() and is_inventory(self._path)
 
     def _fill(self, index: Index, deadline: Deadline | None) -> None:
-        counts: Counter[str] = Counter()
-        attachments = 0
         if not self._path.exists():
             raise PeerUnavailable(f"{self._path} is not there (any more): mount it, then try again.")
         if self._is_inventory():
             root = Path(self._options.root or self._path.parent).resolve()
             _log.info("inventory-indexed", source=self.name, instances=inventoried.fill(index, self._path, root))
-            return
-        for number, item in enumerate(offered_files([self._path])):
-            if deadline is not None and number % _BOTHERED == 0:
-                deadline.check()
-            attachment = not item.member and is_attachment(item.path)
-            attachments += attachment
-            counts[_take(index, item, attachment)] += 1
-        partial = index.drop_partial_attachments() if attachments else 0
-        _log.info("medium-indexed", source=self.name, partial=partial, **counts)
-
-
-def _take(index: Index, item: OfferedFile, attachment: bool) -> str:
-    """Index one file; in one word, what it is."""
-    found = None
-    try:
-        if item.open is not None:
-            with item.open() as stream:
-                found = indexed(item.path, stream)
-            if found is None:
-                return "others"
-    except (VnaError, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
-        _log.warning("file-unreadable", file=item.path, error=type(error).__name__)
-    if found is None:
-        found = unreadable(item.path)
-    size = found.unfolded_size if found.folded else item.size
-    # What must not be opened: a ZIP bomb, a file outside the folder of its DICOMDIR, one that is not there.
-    offset = CLOSED if item.open is None else item.offset
-    place = Place(item.container, item.member, offset, size, found.folded)
-    index.add(found, place, attachment)
-    return "instances" if found.readable else "unreadable"
+        else:
+            _log.info("medium-indexed", source=self.name, **look(index, self._path, deadline))

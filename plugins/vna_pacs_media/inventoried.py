@@ -21,11 +21,11 @@ Values = Mapping[int, tuple[str, ...]]
 
 def fill(index: Index, inventory: Path, root: Path) -> int:
     """Index everything that an Inventory lists; how many instances. Raises PeerError when it is damaged or not complete."""
-    count = 0
+    count, container = 0, index.begin(str(inventory))
     try:
         for values, one in _instances(inventory):
             place, digest = _place(one, inventory.parent, root)
-            index.add(IndexedFile(values), place, False, digest)
+            index.add(container, IndexedFile(values), place, False, digest)
             count += 1
     except (VnaError, OSError) as error:
         said = error.message if isinstance(error, VnaError) else str(error)

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from vna_core.dicom.network.tls import Certificate
 
@@ -65,3 +67,19 @@ class Authority:
         pair.key.touch(0o600)
         pair.key.write_bytes(made.private_key_pem.bytes())
         return pair
+
+    def revoking(self, *pairs: KeyPair, days: float = 1) -> Path:
+        """A list that revokes these certificates, to be replaced by the next after so many days."""
+        authority = x509.load_pem_x509_certificate(self._authority.cert_pem.bytes())
+        key = serialization.load_pem_private_key(self._authority.private_key_pem.bytes(), None)
+        now = datetime.now(UTC)
+        made = x509.CertificateRevocationListBuilder().issuer_name(authority.subject)
+        made = made.last_update(now - timedelta(9)).next_update(now + timedelta(days))
+        made = made.add_extension(x509.CRLNumber(1), False)
+        for pair in pairs:
+            number = x509.load_pem_x509_certificate(pair.certificate.read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - timedelta(1))
+            made = made.add_revoked_certificate(revoked.build())
+        path = self._folder / f"revoked-{pairs[0].certificate.stem}.pem"
+        path.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.peers.processes import free_port, program, running, wait_for_listener
 
@@ -26,8 +27,10 @@ class OrthancServer:
 
 
 @contextlib.contextmanager
-def orthanc(folder: Path, compress: bool = False, **environment: str) -> Iterator[OrthancServer]:
-    """Run it for as long as the block runs; its data lie below `folder`."""
+def orthanc(
+    folder: Path, compress: bool = False, more: Mapping[str, object] = MappingProxyType({}), **environment: str
+) -> Iterator[OrthancServer]:
+    """Run it for as long as the block runs; its data lie below `folder`. `more` of its settings may be given."""
     binary = program("Orthanc", "orthanc")
     folder.mkdir(parents=True, exist_ok=True)
     http, dimse = free_port(), free_port()
@@ -54,6 +57,7 @@ def orthanc(folder: Path, compress: bool = False, **environment: str) -> Iterato
         "StableAge": 600,
         "Plugins": glob.glob("/usr/share/orthanc/plugins/libOrthancDicomWeb.so*")[:1],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        **more,
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     with running([binary, str(folder / "orthanc.json")], folder / "orthanc.log", **environment) as process:

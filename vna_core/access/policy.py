@@ -16,6 +16,7 @@ from vna_core.domain.errors import ConfigurationError
 
 _ON_INSTANCES: Final = frozenset((Action.QUERY, Action.RETRIEVE, Action.STORE, Action.CORRECT, Action.DELETE))
 ALL: Final = "*"
+_UNKNOWN: Final = "is neither in http.tokens nor in http.certificates"
 
 
 def is_of_peer(host: str, address: str) -> bool:
@@ -113,12 +114,12 @@ def _check(settings: Settings) -> None:
     departments, policy = settings.departments, settings.policy
     both = departments.keys() & policy.collections.keys()
     _demand(settings, ("policy", "collections"), both, "is a department and a collection at once")
-    known_principals = settings.http.tokens.keys() | {ANONYMOUS}
+    principals = settings.http.tokens.keys() | settings.http.certificates.keys()
     seen: dict[tuple[str, str], str] = {}
     for name, section in departments.items():
         where = ("departments", name)
         _demand(settings, (*where, "ae_titles"), set(section.ae_titles) - settings.dimse.peers.keys(), "is not in dimse.peers")
-        _demand(settings, (*where, "principals"), set(section.principals) - known_principals, "is not in http.tokens")
+        _demand(settings, (*where, "principals"), set(section.principals) - principals - {ANONYMOUS}, _UNKNOWN)
         for member in [*(("AE title", one) for one in section.ae_titles), *(("principal", one) for one in section.principals)]:
             if seen.setdefault(member, name) != name:
                 _demand(settings, where, {member[1]}, f"belongs to {seen[member]!r} already")
@@ -130,7 +131,7 @@ def _check(settings: Settings) -> None:
     glass = set(policy.break_glass.to) - departments.keys() - {ALL}
     _demand(settings, ("policy", "break_glass", "to"), glass, "is no department")
     for key in ("administrators", "monitors"):
-        _demand(settings, ("policy", key), set(getattr(policy, key)) - settings.http.tokens.keys(), "is not in http.tokens")
+        _demand(settings, ("policy", key), set(getattr(policy, key)) - principals, _UNKNOWN)
     if policy.unassigned:
         _demand(settings, ("policy", "unassigned"), {policy.unassigned} - departments.keys(), "is no department")
 

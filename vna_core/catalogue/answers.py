@@ -73,14 +73,22 @@ class Match:
     def attributes(self) -> dict[int, tuple[str, ...]]:
         """Values by tag: the level's own attributes, those of the levels above, and the counts and lists of PS3.4 C.3.4 that
         belong to the level. Absent and empty ones are left out."""
-        row = self.row
-        found = {tag: _values(row[index], vr, wrapped) for tag, vr, wrapped, index in self._columns if row[index]}
+        return self.told(None)
+
+    def told(self, tags: frozenset[int] | None) -> dict[int, tuple[str, ...]]:
+        """`attributes`, as far as they are among `tags`; None: all. What nobody asked for is not decoded."""
+        row, columns = self.row, self._columns
+        found = {
+            tag: _values(row[index], vr, wrapped)
+            for tag, vr, wrapped, index in columns
+            if (tags is None or tag in tags) and row[index]
+        }
         if self._shown is not None:
             shown = self._shown
             told = (shown.name, shown.patient.patient_id, shown.patient.issuer, shown.birth_date, shown.sex)
             for tag, value in zip(_OF_PATIENT, told, strict=True):
                 found.pop(tag, None)
-                if value:
+                if value and (tags is None or tag in tags):
                     found[tag] = (value,)
         return found
 

@@ -114,10 +114,9 @@ class AwaitedMatch(Match):
         """See `Match.available`: fetched from the source when it is asked for."""
         return NEARLINE
 
-    @property
-    def attributes(self) -> dict[int, tuple[str, ...]]:
-        """See `Match.attributes`."""
-        return dict(self._attributes)
+    def told(self, tags: frozenset[int] | None) -> dict[int, tuple[str, ...]]:
+        """See `Match.told`."""
+        return {tag: values for tag, values in self._attributes.items() if tags is None or tag in tags}
 
     @property
     def patient(self) -> PatientKey:
@@ -146,10 +145,9 @@ class PartlyHeld(Match):
         """See `Match.available`."""
         return NEARLINE
 
-    @property
-    def attributes(self) -> dict[int, tuple[str, ...]]:
-        """See `Match.attributes`."""
-        return self._held.attributes | self._union
+    def told(self, tags: frozenset[int] | None) -> dict[int, tuple[str, ...]]:
+        """See `Match.told`."""
+        return self._held.told(tags) | {tag: values for tag, values in self._union.items() if tags is None or tag in tags}
 
     @property
     def patient(self) -> PatientKey:

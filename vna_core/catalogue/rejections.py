@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from sqlalchemy import CompoundSelect, delete, insert, literal, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, bindparam, delete, insert, literal, select, union_all
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema import instances
@@ -25,6 +25,7 @@ class Rejections:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._hidden = database.prepare(_hidden(lambda study: study == bindparam("study")))
 
     def of_note(self, note: str) -> list[str]:
         """Deletions that a rejection note brought about, taken back or not."""
@@ -34,7 +35,9 @@ class Rejections:
 
     def hidden(self, study_instance_uid: str) -> frozenset[str]:
         """SOP Instance UIDs of a study that are not given out, whoever else has them: see `hidden_in`."""
-        return self.hidden_in((study_instance_uid,)).get(study_instance_uid, frozenset())
+        parameters = self._hidden.arrange({"study": identifier(study_instance_uid)})
+        with self._database.session() as session:
+            return frozenset(from_stored(row[1]) for row in session.execute(self._hidden.sql, parameters).fetchall())
 
     def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
         """SOP Instance UIDs of some studies that are not given out, whoever else has them; only of studies that have any.
@@ -47,7 +50,8 @@ class Rejections:
         found: dict[str, set[str]] = {}
         with self._database.session() as session:
             for at in range(0, len(uids), _PIECE):
-                for study, sop in session.run(_hidden(uids[at : at + _PIECE])).fetchall():
+                piece = uids[at : at + _PIECE]
+                for study, sop in session.run(_hidden(lambda study, piece=piece: study.in_(piece))).fetchall():  # type: ignore[misc]
                     found.setdefault(named[study], set()).add(from_stored(sop))
         return {study: frozenset(sops) for study, sops in found.items()}
 
@@ -102,22 +106,28 @@ class Rejections:
             session.run(delete(awaited_rejections).where(this))
 
 
-def _hidden(studies: list[str]) -> CompoundSelect[Any]:
-    """Study and SOP Instance UIDs: of what was rejected, of what is awaited, and of notes that told others of a deletion."""
+def _hidden(wanted: Callable[[ColumnElement[str]], ColumnElement[bool]]) -> CompoundSelect[Any]:
+    """Study and SOP Instance UIDs: of what was rejected, of what is awaited, and of notes that told others of a deletion.
+
+    Parameters
+    ----------
+    wanted
+        The condition on a column of Study Instance UIDs.
+    """
     versions, awaited = deleted_versions.c, awaited_rejections.c
     rejected = (
         select(versions.study_instance_uid, versions.sop_instance_uid)
         .join(rejections, rejections.c.deletion == versions.deletion)
         .join(deletions, deletions.c.id == versions.deletion)
-        .where(versions.study_instance_uid.in_(studies), deletions.c.state.not_in((UNDOING, UNDONE)))
+        .where(wanted(versions.study_instance_uid), deletions.c.state != UNDOING, deletions.c.state != UNDONE)
     )
     notes = (
         select(versions.study_instance_uid, corrections.c.id)
         .join(corrections, corrections.c.subject == literal("deletion:") + versions.deletion)
-        .where(versions.study_instance_uid.in_(studies), corrections.c.origin == "", corrections.c.undoes == "")
+        .where(wanted(versions.study_instance_uid), corrections.c.origin == "", corrections.c.undoes == "")
         .distinct()
     )
-    waiting = select(awaited.study_instance_uid, awaited.sop_instance_uid).where(awaited.study_instance_uid.in_(studies))
+    waiting = select(awaited.study_instance_uid, awaited.sop_instance_uid).where(wanted(awaited.study_instance_uid))
     return union_all(rejected, waiting, notes)
 
 

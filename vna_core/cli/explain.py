@@ -46,11 +46,14 @@ def explain(
             why = archive.catalogue.explanation(held.pk)
             explained.append(
                 {
+                    "study_instance_uid": held.study_instance_uid,
+                    "series_instance_uid": held.series_instance_uid,
                     "sop_instance_uid": held.sop_instance_uid,
                     "version": held.version,
                     "current": held.current,
                     "source": asdict(why.source),
                     "received_at": why.received_at.isoformat(),
+                    "sha256": held.sha256,
                     "original_sha256": held.original_sha256,
                     "original_size": held.original_size,
                     "rule_set": why.rule_set,
@@ -92,6 +95,7 @@ def _print(console: Console, one: dict[str, Any]) -> None:
     console.print(
         f"[b]{one['sop_instance_uid']}[/b] version {one['version']}{' (current)' if one['current'] else ''}", highlight=False
     )
+    console.print(f"in study {one['study_instance_uid']}, series {one['series_instance_uid']}", highlight=False, markup=False)
     console.print(
         f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False
     )

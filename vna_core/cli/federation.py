@@ -13,6 +13,8 @@ from vna_core.bootstrap import Archive
 from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.find import condition_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.configuration.tls import TlsSettings
+from vna_core.dicom.network.tls import ClientTls
 from vna_core.dicom.network.web_client import WebClient, authorization
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, PeerError
@@ -48,9 +50,9 @@ def status(
 ) -> int:
     """Ask every member whether it answers, and show what it can do. Exit code 3 when one does not."""
     failed = 0
-    circuits = _circuits(at, token) if at else {}
     table = Table("member", "department", "issuer", "may be asked for", "answers", "what", *(("circuits",) if at else ()))
     with archive_of(data, config) as archive:
+        circuits = _circuits(at, token, archive.settings.tls) if at else {}
         federation = _federation(archive)
         for one, said in _probed(federation):
             failed += not said["answers"]
@@ -70,7 +72,7 @@ def status(
     return INCOMPLETE if failed else 0
 
 
-def _circuits(at: str, token: str) -> dict[str, list[dict[str, Any]]]:
+def _circuits(at: str, token: str, tls: TlsSettings) -> dict[str, list[dict[str, Any]]]:
     """Member to its circuits in the processes of a running archive. Raises ConfigurationError, PeerError."""
     try:
         address = urlsplit(at)
@@ -79,7 +81,7 @@ def _circuits(at: str, token: str) -> dict[str, list[dict[str, Any]]]:
         valid = False
     if not valid:
         raise ConfigurationError("--at takes the address of the running archive, such as http://127.0.0.1:8042.")
-    client = WebClient(address, authorization(address, token, "", ""))
+    client = WebClient(address, authorization(address, token, "", ""), ClientTls.of(tls))
     try:
         listed = client.document("/federated/members", deadline=Deadline(_PROBE))
     finally:

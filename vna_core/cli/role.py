@@ -9,17 +9,22 @@ import threading
 from importlib import import_module
 from typing import Final
 
+import structlog
+
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import open_federation
 from vna_core.cli.faces import Listeners
 from vna_core.cli.options import operator
 from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
-from vna_core.dicom.network.tls import ServerTls
-from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
+from vna_core.dicom.network.tls import HandshakeFailed, PeerNotTrusted
+from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId, not_authenticated
 from vna_core.logging_setup import set_up_logging
 from vna_core.metering import Meter, Meters
+from vna_core.metering.metrics import TLS_FAILURES
 from vna_core.migration.cutover import CutOver
+
+_log = structlog.get_logger(__name__)
 
 _MODULES: Final = (
     "vna_core.gateways.dimse",
@@ -74,12 +79,6 @@ def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEven
     return AuditEvent(AuditEventId.ACTIVITY, operator(), type_code=what, description=f"{name}, configuration {digest}")
 
 
-def _tls(settings: Settings, name: str) -> ServerTls | None:
-    """What a face speaks where it listens with TLS."""
-    face = settings.tls.faces.get(name)
-    return None if face is None else ServerTls(settings.tls, face)
-
-
 def _dimse(archive: Archive, name: str, listeners: Listeners, stop: threading.Event) -> None:
     from vna_core.gateways.dimse import DimseServer  # here: the web process does not need it
     from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
@@ -100,7 +99,7 @@ def _dimse(archive: Archive, name: str, listeners: Listeners, stop: threading.Ev
         archive.availability,
         CutOver(archive.catalogue, settings.cutover, name),
         archive.meter,
-        _tls(settings, "dimse"),
+        settings.tls,
     )
     serving = threading.Thread(target=server.serve, args=(listeners.plain, listeners.secure), name="dimse", daemon=True)
     serving.start()
@@ -115,7 +114,7 @@ def _dimse(archive: Archive, name: str, listeners: Listeners, stop: threading.Ev
 def _hl7(archive: Archive, _name: str, listeners: Listeners, stop: threading.Event) -> None:
     from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
 
-    server = MllpServer(archive.settings, archive.catalogue, archive.audit, archive.meter, _tls(archive.settings, "hl7"))
+    server = MllpServer(archive.settings, archive.catalogue, archive.audit, archive.meter)
     serving = threading.Thread(target=server.serve, args=(listeners.plain, listeners.secure), name="hl7", daemon=True)
     serving.start()
     stop.wait()
@@ -141,7 +140,14 @@ def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Even
         CutOver(archive.catalogue, archive.settings.cutover, name),
         archive.meter,
     )
-    serve(app, listeners.plain, archive.settings.http, stop, listeners.secure, archive.settings.tls)
+
+    def refused(address: str, error: HandshakeFailed) -> None:
+        _log.warning("tls-handshake-failed", address=address, message=error.message)
+        archive.meter.count(TLS_FAILURES, "http")
+        if isinstance(error, PeerNotTrusted):
+            archive.audit.note_access(not_authenticated("", address, error.message))
+
+    serve(app, listeners.plain, archive.settings.http, stop, listeners.secure, archive.settings.tls, refused)
 
 
 def _worker(archive: Archive, name: str, stop: threading.Event) -> None:

@@ -41,7 +41,7 @@ def serve(
 ) -> int:
     """Serve DICOM (DIMSE) and DICOMweb until SIGTERM.
 
-    Prints one line `ready http=HOST:PORT dimse=HOST:PORT` when both accept.
+    Prints one line `ready http=HOST:PORT dimse=HOST:PORT` when both accept; what else listens follows (`hl7`, and with TLS `https`, `dimses`, `hl7s`).
     """
     from vna_core.cli.supervisor import Supervisor  # here: other commands need neither sockets nor processes
 

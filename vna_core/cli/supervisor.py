@@ -181,7 +181,8 @@ class Supervisor:
 def refuse_open_binding(settings: Settings) -> None:
     """Refuse to listen beyond this machine while anybody could read there. Raises ConfigurationError."""
     tls = settings.tls
-    if not _is_loopback(settings.http.host) and not settings.http.tokens and not _asks_all(tls.http):
+    known = settings.http.tokens or settings.http.certificates
+    if not _is_loopback(settings.http.host) and not known and not _asks_all(tls.http):
         raise ConfigurationError(
             f"The web face would listen on {settings.http.host} without authentication. Configure http.tokens, or listen on 127.0.0.1.",
             setting="http.host",

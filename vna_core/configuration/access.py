@@ -65,7 +65,9 @@ Origins = Annotated[tuple[OriginSettings, ...], BeforeValidator(_listed)]
 class DepartmentSettings(Section):
     """One department. What its members store belongs to it, unless a department `holds` it by rule."""
 
-    principals: Texts = Field((), description="Members: principals of `http.tokens`; `anonymous` while there are no tokens.")
+    principals: Texts = Field(
+        (), description="Members: principals of `http.tokens` and `http.certificates`; `anonymous` while there are no tokens."
+    )
     ae_titles: Texts = Field((), description="Members: AE titles of `dimse.peers`, from the addresses given there.")
     may: Deeds = Field(("query", "retrieve", "store"), description="What members may do in their own department.")
     holds: Origins = Field((), description="What belongs to the department wherever it came from.")

@@ -16,7 +16,9 @@ TOLD_BY: Final[Mapping[str, frozenset[CorrectionKind]]] = {
     "vna+http": frozenset(CorrectionKind),
     "vna+https": frozenset(CorrectionKind),
     "mllp": frozenset((CorrectionKind.MERGE,)),
+    "mllps": frozenset((CorrectionKind.MERGE,)),
     "dimse": _NOTES,
+    "dimses": _NOTES,
     "dicomweb+http": _NOTES,
     "dicomweb+https": _NOTES,
 }
@@ -42,7 +44,7 @@ def told_at(corrections: Mapping[Any, str], kind: CorrectionKind) -> SplitResult
         )
     if kind not in kinds:
         raise ValueError(f"{kind.value} cannot be told to {url!r}: {address.scheme} takes {', '.join(sorted(kinds))}")
-    if not address.hostname or (port is None and address.scheme in ("mllp", "dimse")):
+    if not address.hostname or (port is None and address.scheme in ("mllp", "mllps", "dimse", "dimses")):
         raise ValueError(f"{url!r} names no {'port' if address.hostname else 'host'}")
     return address
 
@@ -51,7 +53,7 @@ class MemberSettings(Section):
     """One archive that takes part."""
 
     url: str = Field(
-        description="Where it is, as for a migration: `dicomweb+http://HOST/dicom-web`, `dimse://TITLE@HOST:PORT`, `orthanc+http://HOST`."
+        description="Where it is, as for a migration: `dicomweb+http://HOST/dicom-web`, `dimse://TITLE@HOST:PORT`, `orthanc+http://HOST`; with TLS `dicomweb+https`, `dimses`, `orthanc+https`."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the adapter.")
     department: str = Field("", description="Department it belongs to; shown, and decided on by departments' rights.")
@@ -69,7 +71,7 @@ class MemberSettings(Section):
     allow: tuple[Literal["query", "retrieve"], ...] = Field(("query", "retrieve"), description="What it may be asked for.")
     corrections: dict[Literal["all", "merge", "move", "reject", "delete", "expire"], str] = Field(
         default_factory=dict,
-        description="Kind of correction to where it is told: `vna+http://HOST:PORT` (another of these archives, any kind), `mllp://HOST:PORT` (merge), `dimse://TITLE@HOST:PORT` or `dicomweb+http://HOST/ROOT` (reject, delete, expire, as rejection notes). `all` stands for every kind but `expire`.",
+        description="Kind of correction to where it is told: `vna+http://HOST:PORT` (another of these archives, any kind), `mllp://HOST:PORT` (merge), `dimse://TITLE@HOST:PORT` or `dicomweb+http://HOST/ROOT` (reject, delete, expire, as rejection notes); with TLS `vna+https`, `mllps`, `dimses` and `dicomweb+https`, by the section `tls`. `all` stands for every kind but `expire`.",
     )
     corrections_token: str = Field("", description="Bearer token for `vna+http` and `dicomweb+http` addresses of corrections.")
     concurrency: int = Field(

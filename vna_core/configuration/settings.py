@@ -47,6 +47,10 @@ class HttpSettings(Section):
     tokens: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field(
         default_factory=dict, description="Principal name to the SHA-256 (hex) of its bearer token. Empty: no authentication."
     )
+    certificates: dict[str, Certificates] = Field(
+        default_factory=dict,
+        description="Principal name to certificates of its clients, as fingerprints or subjects: over HTTPS one of them stands for the token.",
+    )
     max_body: int = Field(64 << 30, ge=1, description="Largest request body in octets.")
     max_part: int = Field(16 << 30, ge=1, description="Largest part (instance) of a STOW-RS request in octets.")
     header_timeout: float = Field(20.0, gt=0, description="Seconds a client may take to send its request head.")

@@ -58,6 +58,10 @@ class TlsSettings(Section):
         "",
         description="Certificates of the authorities that are trusted: by us as a client instead of the system's, and for certificates of clients.",
     )
+    crl_files: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Lists of what these authorities have revoked, one in a file: none of it is accepted from a client, nor from whom we connect to. A list that is over refuses everybody.",
+    )
     minimum_version: Version = Field("1.2", description="Oldest version of TLS that is spoken.")
     handshake_timeout: float = Field(10.0, gt=0, le=600, description="Seconds that a peer may take for the handshake.")
     warn_days: int = Field(30, ge=0, description="Days before the end of a certificate from which on the log warns once a day.")
@@ -69,6 +73,8 @@ class TlsSettings(Section):
     def _is_whole(self) -> Self:
         if bool(self.certificate_file) != bool(self.key_file):
             raise ValueError("certificate_file and key_file belong together: give both")
+        if self.crl_files and not self.ca_file:
+            raise ValueError("crl_files needs ca_file: whose lists they are")
         for name, face in self.faces.items():
             if not self.certificate_file:
                 raise ValueError(f"tls.{name} needs certificate_file and key_file")

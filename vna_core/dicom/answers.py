@@ -23,17 +23,24 @@ LISTS: Final = 512
 
 def values_of(answer: Mapping[str, Any], tag: int) -> tuple[str, ...]:
     """Values of an attribute as text; a person's name by its alphabetic group. Empty when absent or of another shape."""
-    element = answer.get(f"{tag:08X}")
-    values = element.get("Value") if isinstance(element, Mapping) else None
-    if not isinstance(values, list):
-        return ()
-    return tuple(_text(value) for value in values)
+    return tuple([_text(value) for value in _list_of(answer, tag)])
 
 
 def first_value(answer: Mapping[str, Any], tag: int) -> str:
     """The first value of an attribute; empty when there is none."""
-    values = values_of(answer, tag)
-    return values[0] if values else ""
+    values = _list_of(answer, tag)
+    return _text(values[0]) if values else ""
+
+
+def _list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
+    element = answer.get(_key(tag))
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values if isinstance(values, list) else []
+
+
+@lru_cache(maxsize=1024)  # answers are read for the same few
+def _key(tag: int) -> str:
+    return f"{tag:08X}"
 
 
 def single_questions(query: Query) -> Iterator[Query]:
@@ -97,6 +104,8 @@ def _pattern(text: str, name: bool) -> re.Pattern[str]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
         return str(value.get("Alphabetic") or "")
     return "" if value is None else str(value)

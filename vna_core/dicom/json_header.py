@@ -33,6 +33,7 @@ _PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 _NUMBERS: Final = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"))
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,32})?(?:[eE][+-]?[0-9]{1,2})?").fullmatch
+_COUNT: Final = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}").fullmatch
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
@@ -204,7 +205,8 @@ def _json_value(text: str, vr: str) -> object:
     if not text:
         return None
     if vr in _NUMBERS or vr in ("DS", "IS"):
-        return json.loads(decimal(text))
+        # Nearly every number is a count or a size, and needs no reader of JSON.
+        return int(text) if _COUNT(text) else json.loads(decimal(text))
     if vr == "PN":
-        return json.loads(person_name(text))
+        return {name: group for name, group in zip(_GROUPS, text.split("=", 2), strict=False) if group} or None
     return text

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
-from vna_core.domain.errors import Unarchivable, VnaError
+from vna_core.domain.errors import InvalidRequest, NotFound, Unarchivable, VnaError
 
 LARGEST_RATIO: Final = 1000
 """Most octets that one octet of a ZIP member may unfold to, beyond the first 16 MiB."""
@@ -48,30 +48,35 @@ class OfferedFile:
         return self.path.removesuffix(f"!{self.member}") if self.member else self.path
 
 
-def offered_files(paths: list[Path]) -> Iterator[OfferedFile]:
-    """Every item under the paths, once each, in a stable order."""
+Known = Callable[[Path, os.stat_result], bool]
+
+
+def offered_files(paths: list[Path], known: Known = lambda path, status: False) -> Iterator[OfferedFile]:
+    """Every item under the paths, once each, in a stable order. A file or archive that is `known` already is not opened, and left out."""
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if path.is_dir():
             for folder, folders, names in os.walk(path):
                 folders.sort()
                 for name in sorted(names):
-                    yield from _one(Path(folder, name), seen)
+                    yield from _one(Path(folder, name), seen, known)
         else:
-            yield from _one(path, seen)
+            yield from _one(path, seen, known)
             if path.name.upper() == "DICOMDIR":
-                yield from _referenced(path, seen)
+                yield from _referenced(path, seen, known)
 
 
-def _one(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
+def _one(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[OfferedFile]:
     try:
         status = path.stat()
         if not path.is_file():
-            yield OfferedFile(str(path), 0, None, VnaError("Not a file.", path=str(path)))
+            yield OfferedFile(str(path), 0, None, InvalidRequest("Not a file.", path=str(path)))
             return
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
+        if known(path, status):
+            return
         with path.open("rb") as stream:
             head = stream.read(512)
         if head[:4] == b"PK\x03\x04" and zipfile.is_zipfile(path):
@@ -81,7 +86,14 @@ def _one(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
         else:
             yield OfferedFile(str(path), status.st_size, lambda: path.open("rb"))
     except OSError as error:
-        yield OfferedFile(str(path), 0, None, VnaError(f"Cannot be read: {error.strerror}.", path=str(path)))
+        yield OfferedFile(str(path), 0, None, unreadable(str(path), error))
+
+
+def unreadable(path: str, error: OSError) -> VnaError:
+    """What is told of a file that the operating system does not give."""
+    if isinstance(error, FileNotFoundError):
+        return NotFound("No such file or folder.", path=path)
+    return InvalidRequest(f"Cannot be read: {error.strerror or error}.", path=path)
 
 
 def _may_be_tar(head: bytes) -> bool:
@@ -130,7 +142,7 @@ def _given(stream: IO[bytes]) -> Callable[[], AbstractContextManager[IO[bytes]]]
     return lambda: stream
 
 
-def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]:
+def _referenced(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[OfferedFile]:
     """Files that a DICOMDIR names in Referenced File ID (0004,1500), inside its own folder only (PS3.3 F.3.2.2)."""
     from pydicom import dcmread  # here: only a DICOMDIR needs it
 
@@ -155,9 +167,9 @@ def _referenced(path: Path, seen: set[tuple[int, int]]) -> Iterator[OfferedFile]
             continue
         actual = _ignoring_case(root, parts)
         if actual is None:
-            yield OfferedFile(str(target), 0, None, VnaError("The DICOMDIR names a file that is not there.", path=str(target)))
+            yield OfferedFile(str(target), 0, None, NotFound("The DICOMDIR names a file that is not there.", path=str(target)))
         else:
-            yield from _one(actual, seen)
+            yield from _one(actual, seen, known)
 
 
 def _ignoring_case(root: Path, parts: list[str]) -> Path | None:

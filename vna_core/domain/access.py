@@ -36,7 +36,7 @@ class Principal:
     Attributes
     ----------
     kind
-        What proved who it is: a bearer token, an AE title together with its address, the local command line, nothing, or the
+        What proved who it is: a bearer token or a certificate in its stead, an AE title together with its address, the local command line, nothing, or the
         subject of an identity provider.
     address
         Network address it came from; empty for the local command line.

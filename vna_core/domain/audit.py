@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from typing import Final, Protocol
 
-from vna_core.domain.access import Principal
+from vna_core.domain.access import ANONYMOUS, Principal, PrincipalKind
 
 
 class AuditEventId(Enum):
@@ -87,6 +87,17 @@ class AuditEvent:
 EMERGENCY_OVERRIDE_STARTED: Final = ("110127", "Emergency Override Started")
 APPLICATION_START: Final = ("110120", "Application Start")
 APPLICATION_STOP: Final = ("110121", "Application Stop")
+NODE_AUTHENTICATION: Final = ("110126", "Node Authentication")
+
+
+def not_authenticated(name: str, address: str, why: str) -> AuditEvent:
+    """That a node could not prove who it is (A.5.3.11); `name` is what it calls itself, empty where it did not come so far."""
+    principal = (
+        Principal(PrincipalKind.AE_TITLE, name, address) if name else Principal(PrincipalKind.ANONYMOUS, ANONYMOUS, address)
+    )
+    return AuditEvent(
+        AuditEventId.SECURITY_ALERT, principal, AuditOutcome.SERIOUS_FAILURE, type_code=NODE_AUTHENTICATION, description=why
+    )
 
 
 class Auditor(Protocol):

@@ -123,6 +123,11 @@ class Octets:
             offset += len(piece)
             yield piece
 
+    def once_more(self) -> Octets:
+        """The same octets, without a copy of them, to be closed on their own."""
+        descriptor = os.dup(self.descriptor) if self.descriptor >= 0 else -1
+        return Octets(self.size, self.digest, self.memory, descriptor)
+
     def release_pages(self) -> None:
         """Drop the mapped pages from resident memory; the octets stay readable."""
         if self._mapping is not None:

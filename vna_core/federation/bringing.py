@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NamedTuple
 
 from vna_core.access.gate import Permit
@@ -17,7 +18,9 @@ from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
-from vna_core.federation.fetching import Brought, Fetcher, FetchOutcome
+from vna_core.federation.ahead import Ahead
+from vna_core.federation.fetching import Fetcher
+from vna_core.federation.gathering import Brought, FetchOutcome, Gathering, Means
 from vna_core.federation.kept import PassedInstance
 from vna_core.federation.locating import Located, Locator
 from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
@@ -45,15 +48,23 @@ class Retrieval:
         The catalogue as whoever asks sees it, with what was brought.
     notes
         Where it is noted what was given out.
-    span
-        Where it is remembered; None: it is kept here for good.
+    fetcher
+        Brings it.
+    begun
+        What is being brought already; None: nothing. It is to be read to its end, or closed.
     """
 
     located: Located
     outcome: FetchOutcome
     view: FederatedView
     notes: AccessNotes
-    span: Span | None = None
+    fetcher: Fetcher
+    begun: Gathering | None = None
+
+    def close(self) -> None:
+        """Nothing more is wanted. May be called twice."""
+        if self.begun is not None:
+            self.begun.close()
 
     @property
     def silent(self) -> tuple[MemberReport, ...]:
@@ -75,6 +86,10 @@ class Retrieval:
                 f"{len(self.outcome.missing)} of {len(self.outcome.wanted)} instances could not be had. {reasons}".strip()
             )
         return said
+
+
+Takes = Callable[[PassedInstance], bool]
+"""Whether whoever asks takes an instance as it is."""
 
 
 class _Given(NamedTuple):
@@ -110,9 +125,24 @@ class Bringing:
         self._locate = Locator(members, settings)
 
     def begin(
-        self, permit: Permit, study: str, series: str | None = None, sops: Sequence[str] = (), *, local_only: bool = False
+        self,
+        permit: Permit,
+        study: str,
+        series: str | None = None,
+        sops: Sequence[str] = (),
+        *,
+        takes: Takes | None = None,
+        ahead: bool = False,
+        local_only: bool = False,
     ) -> Retrieval:
-        """Find out where what is asked for is. Nothing is fetched before `instances` is read.
+        """Find out where what is asked for is.
+
+        Parameters
+        ----------
+        takes
+            Whether whoever asks takes an instance as a member gave it; None: nothing but what went through the rooms.
+        ahead
+            Fetching begins as soon as the first member has answered; else not before `instances` or `passed_on` is read.
 
         Raises InvalidRequest for a Study Instance UID that is none: to a member a blank one is all studies, one with ``*`` or ``\\``
         several (PS3.4 C.2.2.2).
@@ -125,40 +155,54 @@ class Bringing:
         scope = permit.catalogue.scope
         span = None if self._memory is None else self._memory.present()
         view = self._view(scope, span)
-        located = self._locate(study, may_ask=lambda member: may_ask(scope, member), local_only=local_only)
-        visible = {one.sop_instance_uid for one in view.instances(study=study)}
-        held_here = located.holders.get(LOCAL, set())
-        elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
-        wanted = located.wanted(series, frozenset(sops)) - (held_here - visible - elsewhere)
-        # Rejected here: a member that has not heard of it does not undo that.
-        wanted -= self._catalogue.rejections.hidden(study) - (held_here & visible)
-        if not wanted:
-            permit.catalogue.notes.missed(study)
-        return Retrieval(located, FetchOutcome(wanted), view, permit.catalogue.notes, span)
+        fetcher, outcome = self._fetcher(view, span, takes), FetchOutcome(set())
+
+        @cache
+        def shown() -> tuple[set[str], frozenset[str]]:
+            return {one.sop_instance_uid for one in view.instances(study=study)}, self._catalogue.rejections.hidden(study)
+
+        def wanted(located: Located) -> set[str]:
+            return _wanted(located, series, frozenset(sops), *shown())
+
+        early = Ahead(self._members, fetcher, wanted, outcome)
+        try:
+            located = self._locate(
+                study,
+                may_ask=lambda member: may_ask(scope, member),
+                local_only=local_only,
+                heard=early if ahead else lambda located, waiting: None,
+            )
+            outcome.wanted = wanted(located)
+            if not outcome.wanted:
+                permit.catalogue.notes.missed(study)
+        except BaseException:
+            if early.begun is not None:
+                early.begun.close()
+            raise
+        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun)
 
     def instances(self, retrieval: Retrieval, destination: str = "") -> Iterator[HeldInstance]:
         """The instances as they are at hand, each taken in. Read to its end, `retrieval.outcome` tells what is missing.
 
         What was given out, to whoever asks or to `destination`, is noted when it ends, early or not.
         """
-        with closing(self.passed_on(retrieval, None, destination)) as brought:
+        with closing(self.passed_on(retrieval, destination)) as brought:
             yield from (one for one in brought if isinstance(one, HeldInstance))
 
-    def passed_on(
-        self, retrieval: Retrieval, takes: Callable[[PassedInstance], bool] | None, destination: str = ""
-    ) -> Generator[Brought, None, None]:
-        """The same, where what whoever asks `takes` as it is comes as the member gave it."""
+    def passed_on(self, retrieval: Retrieval, destination: str = "") -> Generator[Brought, None, None]:
+        """The same, where what whoever asks takes as it is comes as the member gave it."""
         given: list[_Given] = []
+        outcome = retrieval.outcome
         try:
-            for one in self._brought(retrieval, takes):
+            for one in retrieval.fetcher.fetch(retrieval.located, outcome.wanted, outcome, retrieval.begun):
                 given.append(_Given(one.patient, one.study_instance_uid, one.sop_class_uid))
                 yield one
         finally:
+            retrieval.close()
             if given:
                 retrieval.notes.read(given, destination=destination)
 
-    def _brought(self, retrieval: Retrieval, takes: Callable[[PassedInstance], bool] | None) -> Iterator[Brought]:
-        span, view = retrieval.span, retrieval.view
+    def _fetcher(self, view: FederatedView, span: Span | None, takes: Takes | None) -> Fetcher:
         offer = self._pipeline.offer if span is None else span.pipeline.offer
         passing = None if span is None else PassingOn(span.passed, view.scope.labels, takes)
 
@@ -166,8 +210,7 @@ class Bringing:
             only = next(iter(sops)) if len(sops) == 1 else None
             return {one.sop_instance_uid: one for one in view.instances(study=study, sop=only) if one.sop_instance_uid in sops}
 
-        fetcher = Fetcher(self._members, self._settings, offer, held, passing)
-        return fetcher.fetch(retrieval.located, retrieval.outcome.wanted, retrieval.outcome)
+        return Fetcher(Means(self._members, self._settings, offer, held, passing))
 
     def view(self, scope: Scope) -> FederatedView:
         """This archive and what was brought, as far as a scope goes."""
@@ -176,3 +219,12 @@ class Bringing:
     def _view(self, scope: Scope, span: Span | None) -> FederatedView:
         brought = None if span is None else CatalogueView(span.catalogue, scope)
         return FederatedView(self._catalogue, scope, linked=True, brought=brought)
+
+
+def _wanted(located: Located, series: str | None, sops: frozenset[str], visible: set[str], rejected: frozenset[str]) -> set[str]:
+    """What is asked for and may be given out, of what is located; `visible` is what whoever asks may see of what is here or was brought."""
+    held_here = located.holders.get(LOCAL, set())
+    elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
+    wanted = located.wanted(series, sops) - (held_here - visible - elsewhere)
+    # Rejected here: a member that has not heard of it does not undo that.
+    return wanted - (rejected - (held_here & visible))

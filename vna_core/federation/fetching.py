@@ -7,342 +7,84 @@ Each instance is asked for again only where it is missing, and the end is decide
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from collections.abc import Iterator
 
-import structlog
-
-from vna_core.configuration.federation import FederationSettings
-from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import PeerUnavailable, VnaError
-from vna_core.domain.identifiers import Identified
-from vna_core.domain.instance import HeldInstance
-from vna_core.domain.octets import ReceivedInstance, Source
-from vna_core.domain.outcome import IngestResult
+from vna_core.domain.octets import Source
+from vna_core.federation.gathering import Brought, FetchOutcome, Gathering, Means
 from vna_core.federation.kept import PassedInstance
-from vna_core.federation.locating import Located
-from vna_core.federation.members import LOCAL, Member, Members
+from vna_core.federation.locating import Located, sources
+from vna_core.federation.members import Member
 from vna_core.federation.passing import PassingOn
-
-_log = structlog.get_logger(__name__)
-
-_ROUND: Final = 0.25
-_AT_HAND: Final = 32 << 20
-"""Octets of one retrieval that are in memory until they are sent; more are read from their files."""
-_TOGETHER: Final = 1 << 20
-"""Octets of small instances that are handed over to whoever sends them at once: each hand-over wakes a thread, which costs more than an instance that waits."""
-
-Brought = HeldInstance | PassedInstance
-"""An instance that is here now: taken in, or as a member gave it."""
-
-
-class Offer(Protocol):
-    """Takes one instance through the rooms of the way in, if it is one of those that `only` names."""
-
-    def __call__(self, received: ReceivedInstance, *, only: Callable[[Identified], bool]) -> IngestResult:
-        """How it ended. Raises what the archive cannot take now."""
-
-
-@dataclass(slots=True)
-class FetchOutcome:
-    """How a retrieval ended.
-
-    Attributes
-    ----------
-    wanted, got
-        SOP Instance UIDs that were to be there, and that are.
-    sources
-        Member name to the number of instances that came from it.
-    reasons
-        Member name to why it did not deliver everything.
-    waiting
-        Called again and again while nothing comes.
-    left
-        Set by whoever does not want the rest.
-    """
-
-    wanted: set[str]
-    got: set[str] = field(default_factory=set)
-    sources: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    waiting: Callable[[], object] = field(default=lambda: None, repr=False)
-    left: bool = False
-
-    @property
-    def missing(self) -> set[str]:
-        """What is not there."""
-        return self.wanted - self.got
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the sets are equal."""
-        return not self.missing
 
 
 class Fetcher:
-    """Brings instances here.
+    """Brings instances here."""
 
-    Parameters
-    ----------
-    offer
-        Where they go.
-    held
-        The current versions of some instances of a study that are held already, by their UIDs.
-    passing
-        What may be passed on as it comes; None: everything goes through the rooms.
-    """
+    def __init__(self, means: Means) -> None:
+        self._means = means
 
-    def __init__(
-        self,
-        members: Members,
-        settings: FederationSettings,
-        offer: Offer,
-        held: Callable[[str, Collection[str]], Mapping[str, HeldInstance]],
-        passing: PassingOn | None = None,
-    ) -> None:
-        self._members = members
-        self._settings = settings
-        self._offer = offer
-        self._held = held
-        self._passing = passing
-
-    def fetch(self, located: Located, wanted: set[str], outcome: FetchOutcome) -> Iterator[Brought]:
+    def fetch(
+        self, located: Located, wanted: set[str], outcome: FetchOutcome, begun: Gathering | None = None
+    ) -> Iterator[Brought]:
         """The wanted instances as they are at hand: those that are here first, then the others as they come.
 
-        `outcome` is filled while it goes on, and tells at the end what is missing and why.
+        `outcome` is filled while it goes on, and tells at the end what is missing and why. What was `begun` goes on, and is closed at the end.
         """
-        here = self._held(located.study, wanted)
-        for sop in sorted(wanted & here.keys()):
-            outcome.got.add(sop)
-            yield here[sop]
-        for known in self._passed_before(located, outcome):
-            outcome.got.add(known.sop_instance_uid)
-            yield known
-        if not outcome.is_complete and not outcome.left:
-            yield from _Gathering(self, located, outcome).run()
+        with begun or Gathering(self._means, located, outcome) as gathering:
+            here = self._means.held(located.study, wanted)
+            for sop in sorted(wanted & here.keys()):
+                outcome.got.add(sop)
+                yield here[sop]
+            for known in self._passed_before(located, outcome):
+                outcome.got.add(known.sop_instance_uid)
+                yield known
+            if not outcome.is_complete and not outcome.left:
+                yield from gathering.run()
+
+    def begin(self, located: Located, outcome: FetchOutcome) -> Gathering | None:
+        """Have the best source deliver what is wanted so far, but for what is here or kept. None: nothing has to be delivered, or nobody can now.
+
+        To be given to `fetch`, or closed.
+        """
+        missing = outcome.wanted - self._means.held(located.study, outcome.wanted).keys()
+        if self._means.passing is not None:
+            for member, _ in sources(self._means.members, located, missing):
+                missing -= self._means.passing.passed.known(source_of(member), located.study).keys()
+        gathering = Gathering(self._means, located, outcome)
+        if missing and gathering.start(missing):
+            return gathering
+        gathering.close()
+        return None
 
     def _passed_before(self, located: Located, outcome: FetchOutcome) -> Iterator[Brought]:
         """What is kept as members gave it: passed on again, or taken in where that is needed now."""
-        if self._passing is None:
+        passing = self._means.passing
+        if passing is None:
             return
-        for member, share in self.sources(located, outcome.missing):
-            settings = member.settings
-            source = Source("migration", member.name, "", str(settings.options.get("issuer", settings.issuer)))
-            known = self._passing.passed.known(source, located.study)
+        for member, share in sources(self._means.members, located, outcome.missing):
+            source = source_of(member)
+            known = passing.passed.known(source, located.study)
             for sop in sorted((share - outcome.got) & known.keys()):
-                one = self._passing.passed.read(known[sop])
+                one = passing.passed.read(known[sop])
                 if one is None:
                     continue
-                if self._passing.is_taken(one, source):
+                if passing.is_taken(one, source):
                     yield one
-                elif self._taken_in(one, source) and (held := self._held(located.study, (sop,))):
+                elif self._taken_in(passing, one, source) and (held := self._means.held(located.study, (sop,))):
                     yield held[sop]
 
-    def _taken_in(self, one: PassedInstance, source: Source) -> bool:
+    def _taken_in(self, passing: PassingOn, one: PassedInstance, source: Source) -> bool:
         """Whether what is kept could be taken in."""
-        assert self._passing is not None
         try:
-            received = self._passing.passed.received(one, source)
+            received = passing.passed.received(one, source)
         except FileNotFoundError:
             return False
         named = (one.study_instance_uid, one.sop_instance_uid)
-        result = self._offer(received, only=lambda found: (found.study_instance_uid, found.sop_instance_uid) == named)
+        result = self._means.offer(received, only=lambda found: (found.study_instance_uid, found.sop_instance_uid) == named)
         return result.outcome.acknowledged
 
-    def sources(self, located: Located, missing: set[str]) -> list[tuple[Member, set[str]]]:
-        """Members that hold something of what is missing: who holds most first, then who is preferred, then who answers quicker."""
-        found = []
-        for one in self._members:
-            share = located.holders.get(one.name, set()) & missing
-            if one.name != LOCAL and share:
-                found.append((one, share))
-        rank = self._members.rank
-        return sorted(found, key=lambda each: (-len(each[1]), rank(each[0].name), each[0].breaker.health.latency))
 
-
-class _Gathering:
-    """One retrieval under way."""
-
-    def __init__(self, fetcher: Fetcher, located: Located, outcome: FetchOutcome) -> None:
-        self._fetcher = fetcher
-        self._located = located
-        self._outcome = outcome
-        self._settings = fetcher._settings
-        self._arrived: queue.SimpleQueue[list[Brought] | str] = queue.SimpleQueue()
-        self._together: list[Brought] = []
-        self._together_size = 0
-        self._deadline = Deadline(self._settings.retrieve_deadline)
-        self._running: dict[str, Deadline] = {}
-        self._tried: set[str] = set()
-        self._lock = threading.Lock()
-        self._claimed: set[str] = set(outcome.got)
-        self._at_hand = 0
-        passing = fetcher._passing
-        self._keeping = passing.keeping(located.study, self._is_wanted) if passing is not None else None
-
-    def run(self) -> Iterator[Brought]:
-        """Instances as they come."""
-        try:
-            self._start_next()
-            last = time.monotonic()
-            while not self._outcome.is_complete and self._running and not self._deadline.over and not self._outcome.left:
-                try:
-                    got = self._arrived.get(timeout=min(_ROUND, self._settings.stall))
-                except queue.Empty:
-                    self._outcome.waiting()
-                    got = self._handed_over()
-                if not got:
-                    if time.monotonic() - last > self._settings.stall and self._start_next():
-                        last = time.monotonic()
-                elif isinstance(got, str):
-                    self._running.pop(got, None)
-                    if not self._outcome.is_complete and not self._running:
-                        self._start_next()
-                        last = time.monotonic()
-                else:
-                    last = time.monotonic()
-                    yield from self._new_of(got)
-        finally:
-            self._deadline.cancel()
-            for deadline in self._running.values():
-                deadline.cancel()
-            if self._keeping is not None:
-                self._keeping.close()
-
-    def _new_of(self, arrived: list[Brought]) -> Iterator[Brought]:
-        for got in arrived:
-            if got.sop_instance_uid not in self._outcome.got and not self._outcome.left:
-                self._outcome.got.add(got.sop_instance_uid)
-                yield got
-            self._sent(got)
-
-    def _handed_over(self) -> list[Brought]:
-        """What waits to be handed over."""
-        with self._lock:
-            together, self._together, self._together_size = self._together, [], 0
-        return together
-
-    def _start_next(self) -> bool:
-        """Ask the best member that was not tried yet for what is missing. False: there is none."""
-        for one, share in self._fetcher.sources(self._located, self._outcome.missing):
-            if one.name in self._tried:
-                continue
-            self._tried.add(one.name)
-            if not one.under_way.acquire(blocking=False):
-                self._outcome.reasons[one.name] = "busy"
-                continue
-            if not one.breaker.may_ask():
-                one.under_way.release()
-                self._outcome.reasons[one.name] = "left alone after failures"
-                continue
-            deadline = Deadline(self._deadline.remaining(self._settings.retrieve_deadline))
-            self._running[one.name] = deadline
-            threading.Thread(target=self._take, args=(one, share, deadline), name=f"fetch-{one.name}", daemon=True).start()
-            return True
-        return False
-
-    def _take(self, one: Member, share: set[str], deadline: Deadline) -> None:
-        """Fetch a member's share, in its thread."""
-        begun = time.monotonic()
-        try:
-            for series, sops, whole in self._parts(share):
-                report = one.adapter.fetch(
-                    self._located.study,
-                    lambda received: self._deliver(one, received, deadline),
-                    series,
-                    () if whole else tuple(sorted(sops)),
-                    deadline=deadline,
-                )
-                if report.message:
-                    self._outcome.reasons[one.name] = report.message
-            one.breaker.succeeded(time.monotonic() - begun)
-        except VnaError as error:
-            self._outcome.reasons[one.name] = error.message
-            if not isinstance(error, PeerUnavailable):
-                one.breaker.refused(error.code)
-            elif not deadline.over:
-                one.breaker.failed(error.code)
-        except Exception as error:  # noqa: BLE001 - a fault of one adapter must not end a retrieval that others can finish
-            _log.exception("member-crashed", member=one.name)
-            self._outcome.reasons[one.name] = type(error).__name__
-            one.breaker.failed(type(error).__name__)
-        finally:
-            one.under_way.release()
-            self._arrived.put(self._handed_over())
-            self._arrived.put(one.name)
-
-    def _parts(self, share: set[str]) -> Iterator[tuple[str | None, set[str], bool]]:
-        """Series, instances, and whether that is all of the series; the whole study in one where nothing is left out."""
-        instances = self._located.instances
-        if share == set(instances):
-            yield None, share, True
-            return
-        of_series: dict[str, set[str]] = {}
-        for sop, one in instances.items():
-            of_series.setdefault(one.series_instance_uid, set()).add(sop)
-        for series in sorted({instances[sop].series_instance_uid for sop in share}):
-            wanted = of_series[series] & share
-            yield series, wanted, wanted == of_series[series]
-
-    def _deliver(self, one: Member, received: ReceivedInstance, deadline: Deadline) -> None:
-        """Take one instance over, unless another member delivered it meanwhile."""
-        sop = received.sop_instance_uid
-        with self._lock:
-            taken = bool(sop) and sop in self._claimed
-        if taken or deadline.over:
-            received.octets.close()
-            deadline.check()
-            return
-        found = self._taken(one, received)
-        if found is None:
-            return
-        with self._lock:
-            if found.sop_instance_uid in self._claimed:
-                return
-            self._claimed.add(found.sop_instance_uid)
-            self._outcome.sources[one.name] = self._outcome.sources.get(one.name, 0) + 1
-            self._together.append(self._bounded(found))
-            self._together_size += found.size
-            enough = not isinstance(found, PassedInstance) or self._together_size >= _TOGETHER
-        if enough:
-            self._arrived.put(self._handed_over())
-
-    def _bounded(self, found: Brought) -> Brought:
-        """The same without its octets where enough wait in memory. Called under the lock."""
-        if not isinstance(found, PassedInstance) or found.content is None:
-            return found
-        if self._at_hand + found.size > _AT_HAND:
-            return replace(found, content=None)
-        self._at_hand += found.size
-        return found
-
-    def _sent(self, got: Brought) -> None:
-        if isinstance(got, PassedInstance) and got.content is not None:
-            with self._lock:
-                self._at_hand -= got.size
-
-    def _is_wanted(self, found: Identified) -> bool:
-        """Whether it was asked for. A member decides what it delivers, and not what is taken in."""
-        return found.study_instance_uid == self._located.study and found.sop_instance_uid in self._outcome.wanted
-
-    def _taken(self, one: Member, received: ReceivedInstance) -> Brought | None:
-        """The instance that was asked for, passed on or taken in; None, and the reason is noted, for anything else."""
-        study = self._located.study
-        found: Brought | None = self._keeping.keep(received) if self._keeping is not None else None
-        if found is not None:
-            received.octets.close()
-        else:
-            result = self._fetcher._offer(received, only=self._is_wanted)
-            if not result.outcome.acknowledged:
-                why = result.error.message if result.error is not None else result.outcome.value
-                self._outcome.reasons[one.name] = f"an instance could not be taken over: {why}"
-                return None
-            found = self._fetcher._held(study, (result.sop_instance_uid,)).get(result.sop_instance_uid)
-        if found is None or not self._is_wanted(found):
-            self._outcome.reasons[one.name] = "it delivered an instance of another study, or one that was not asked for"
-            return None
-        return found
+def source_of(member: Member) -> Source:
+    """What a member delivers is told to come from."""
+    settings = member.settings
+    return Source("migration", member.name, "", str(settings.options.get("issuer", settings.issuer)))

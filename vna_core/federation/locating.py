@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vna_core.configuration.federation import FederationSettings
@@ -41,6 +41,14 @@ class Located:
         """Members because of which the set may be too small."""
         return tuple(one for one in self.reports if not one.outcome.is_whole)
 
+    def fill(self, listed: Mapping[str, Mapping[str, InventoriedInstance]]) -> None:
+        """Take over what members listed, by their names in the order of preference: what they say of an instance is believed in that order."""
+        self.holders = {name: set(instances) for name, instances in listed.items() if instances}
+        self.instances = {}
+        for instances in listed.values():
+            for sop, one in instances.items():
+                self.instances.setdefault(sop, one)
+
     def wanted(self, series: str | None = None, sops: frozenset[str] = frozenset()) -> set[str]:
         """UIDs of a series, of some instances, or of everything."""
         return {
@@ -48,6 +56,10 @@ class Located:
             for sop, one in self.instances.items()
             if (series is None or one.series_instance_uid == series) and (not sops or sop in sops)
         }
+
+
+Heard = Callable[[Located, Collection[Member]], object]
+"""Told what is known so far, and of whom it is not known yet what they hold."""
 
 
 class Locator:
@@ -62,9 +74,17 @@ class Locator:
         self._lock = threading.Lock()
 
     def __call__(
-        self, study: str, *, may_ask: Callable[[Member], bool] = lambda member: True, local_only: bool = False
+        self,
+        study: str,
+        *,
+        may_ask: Callable[[Member], bool] = lambda member: True,
+        local_only: bool = False,
+        heard: Heard = lambda located, waiting: None,
     ) -> Located:
-        """Ask everybody who may be asked, and wait until all have answered or the deadline for queries is over."""
+        """Ask everybody who may be asked, and wait until all have answered or the deadline for queries is over.
+
+        `heard` is called whenever a member has listed everything it has, with what is known by then and those who are still waited for.
+        """
         located = Located(study)
         asked = []
         for one in self._members:
@@ -79,23 +99,26 @@ class Locator:
             return member.adapter.inventory(study, deadline=deadline)
 
         found: dict[str, dict[str, InventoriedInstance]] = {one.name: {} for one in asked}
+        waiting = {one.name: one for one in asked}
         for said in self._fan_out.ask(asked, inventory, self._settings.deadline, lambda member: MOST_INSTANCES):
             if said.report is not None:
                 located.reports.append(said.report)
+                del waiting[said.member.name]
+                if said.report.outcome is Outcome.ANSWERED:
+                    self._note(located, said.member.name, found[said.member.name])
+                    heard(located, waiting.values())
             elif said.answer is not None and said.answer.study_instance_uid == study and said.answer.sop_instance_uid:
                 found[said.member.name].setdefault(said.answer.sop_instance_uid, said.answer)
-        self._note(study, found, located)
+        located.fill({name: found[name] for name in sorted(found, key=self._members.rank)})
         return located
 
-    def _note(self, study: str, found: dict[str, dict[str, InventoriedInstance]], located: Located) -> None:
-        whole = {report.name for report in located.reports if report.outcome is Outcome.ANSWERED}
-        for name in sorted(found, key=self._members.rank):
-            if found[name]:
-                located.holders[name] = set(found[name])
-                for sop, one in found[name].items():
-                    located.instances.setdefault(sop, one)
-            elif name in whole and name != LOCAL:
-                self._remember_nothing(name, study)
+    def _note(self, located: Located, name: str, listed: dict[str, InventoriedInstance]) -> None:
+        if listed:
+            located.holders[name] = set(listed)
+            for sop, one in listed.items():
+                located.instances.setdefault(sop, one)
+        elif name != LOCAL:
+            self._remember_nothing(name, located.study)
 
     def _is_known_to_hold_nothing(self, name: str, study: str) -> bool:
         with self._lock:
@@ -107,3 +130,13 @@ class Locator:
             if len(self._nothing) > 10_000:
                 self._nothing = {key: ends for key, ends in self._nothing.items() if ends > now}
             self._nothing[name, study] = now + self._settings.negative
+
+
+def sources(members: Members, located: Located, missing: Collection[str]) -> list[tuple[Member, set[str]]]:
+    """Members that hold something of what is missing: who holds most first, then who is preferred, then who answers quicker."""
+    found = []
+    for one in members:
+        share = located.holders.get(one.name, set()).intersection(missing)
+        if one.name != LOCAL and share:
+            found.append((one, share))
+    return sorted(found, key=lambda each: (-len(each[1]), members.rank(each[0].name), each[0].breaker.health.latency))

@@ -140,6 +140,7 @@ class Keeping:
         self._only = only
         self._lock = threading.Lock()
         self._files: dict[Source, KeptFile] = {}
+        self._closed = False
 
     def keep(self, received: ReceivedInstance) -> PassedInstance | None:
         """The instance to pass on, its octets kept; None for one that must go through the rooms. The octets are not closed."""
@@ -162,14 +163,17 @@ class Keeping:
             with closing(self._passing.passed.file(source, self._study)) as own:
                 return own.add(one, pieces)
         with self._lock:
+            if self._closed:
+                raise ValueError("nothing is kept any more")
             file = self._files.get(source)
             if file is None:
                 file = self._files[source] = self._passing.passed.file(source, self._study)
         return file.add(one, pieces)
 
     def close(self) -> None:
-        """Have others find what was kept."""
+        """Have others find what was kept. May be called twice."""
         with self._lock:
+            self._closed = True
             for file in self._files.values():
                 file.close()
 

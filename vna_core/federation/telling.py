@@ -12,9 +12,11 @@ from typing import Any, Final, Protocol
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.federation import MemberSettings, told_at
+from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.requestor import request
+from vna_core.dicom.network.tls import ClientTls, TlsStream
 from vna_core.dicom.network.web_client import WebClient, authorization
 from vna_core.dicom.rejection_note import Rejected
 from vna_core.dicom.rejection_note_writing import write_note
@@ -54,18 +56,18 @@ class Channel(Protocol):
         """
 
 
-def open_channel(kind: CorrectionKind, settings: MemberSettings, calling: str) -> Channel | None:
-    """How a member is told corrections of a kind; None: it takes none."""
+def open_channel(kind: CorrectionKind, settings: MemberSettings, calling: str, tls: ClientTls) -> Channel | None:
+    """How a member is told corrections of a kind; None: it takes none. Addresses with encryption are spoken to by `tls`."""
     address = told_at(settings.corrections, kind)
     if address is None:
         return None
     host, port = address.hostname or "", address.port
-    if address.scheme == "mllp":
-        return MergeMessage(host, port or 0)
-    if address.scheme == "dimse":
-        return StoredNote(host, port or 0, address.username or "", calling)
+    if address.scheme in ("mllp", "mllps"):
+        return MergeMessage(host, port or 0, tls if address.scheme == "mllps" else None)
+    if address.scheme in ("dimse", "dimses"):
+        return StoredNote(host, port or 0, address.username or "", calling, tls if address.scheme == "dimses" else None)
     plain = address._replace(scheme=address.scheme.split("+", 1)[1], query="")
-    client = WebClient(plain, authorization(plain, settings.corrections_token, "", ""))
+    client = WebClient(plain, authorization(plain, settings.corrections_token, "", ""), tls)
     return OtherArchive(client, settings.issuer) if address.scheme.startswith("vna+") else PostedNote(client)
 
 
@@ -103,15 +105,16 @@ class OtherArchive:
 class MergeMessage:
     """ADT^A40 over MLLP (HL7 v2.5.1 3.3.40): merges. HL7 has no message that takes one back."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ClientTls | None = None) -> None:
         self._address = (host, port)
+        self._tls = tls
 
     def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
         """See `Channel.tell`."""
         del affected, patient
         if correction.undoes:
             raise NotOffered("HL7 has no message that takes a merge back: do it there by hand.")
-        code = _acknowledged(self._address, merge_message(correction))
+        code = _acknowledged(self._address, merge_message(correction), self._tls)
         if code in ("AE", "CE"):
             raise PeerUnavailable(f"The member could not take the merge now ({code}).")
         if code not in ("AA", "CA"):
@@ -137,11 +140,12 @@ def _escaped(text: str) -> str:
     return re.sub(r"[\\|^~&]", lambda match: marks[match.group()], re.sub(r"[\x00-\x1f]", " ", text))
 
 
-def _acknowledged(address: tuple[str, int], message: bytes) -> str:
+def _acknowledged(address: tuple[str, int], message: bytes, tls: ClientTls | None) -> str:
     """Send a message; MSA-1 of the answer. Raises PeerUnavailable."""
     held = bytearray()
     try:
-        with closing(socket.create_connection(address, timeout=10.0)) as connection:
+        with closing(socket.create_connection(address, timeout=10.0)) as opened:
+            connection: socket.socket | TlsStream = opened if tls is None else tls.secured(opened, address[0])
             connection.settimeout(PATIENCE)
             connection.sendall(b"\x0b" + message + b"\x1c\x0d")
             while b"\x1c\x0d" not in held and len(held) < 1 << 20:
@@ -170,15 +174,21 @@ def note_of(correction: Correction, affected: Sequence[Rejected], patient: Patie
 class StoredNote:
     """A rejection note by C-STORE (IHE RAD-66)."""
 
-    def __init__(self, host: str, port: int, called: str, calling: str) -> None:
-        self._host, self._port, self._called, self._calling = host, port, called, calling
+    def __init__(self, host: str, port: int, called: str, calling: str, tls: ClientTls | None = None) -> None:
+        self._host, self._port, self._called, self._calling, self._tls = host, port, called, calling, tls
 
     def tell(self, correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> None:
         """See `Channel.tell`."""
         octets = note_of(correction, affected, patient)
         contexts = [(KEY_OBJECT_SELECTION, (EXPLICIT,))]
         association = request(
-            self._host, self._port, called=self._called, calling=self._calling, contexts=contexts, idle_timeout=PATIENCE
+            self._host,
+            self._port,
+            called=self._called,
+            calling=self._calling,
+            contexts=contexts,
+            idle_timeout=PATIENCE,
+            tls=self._tls,
         )
         try:
             if not association.contexts:
@@ -227,13 +237,16 @@ class PostedNote:
 class Telling:
     """The addresses of all members, opened once."""
 
-    def __init__(self, members: dict[str, MemberSettings], calling: str, catalogue: Catalogue) -> None:
+    def __init__(
+        self, members: dict[str, MemberSettings], calling: str, catalogue: Catalogue, tls: TlsSettings | None = None
+    ) -> None:
+        by_tls = ClientTls.of(tls or TlsSettings())
         self._catalogue = catalogue
         self._channels = {
             (name, kind): channel
             for name, one in members.items()
             for kind in CorrectionKind
-            if (channel := open_channel(kind, one, calling)) is not None
+            if (channel := open_channel(kind, one, calling, by_tls)) is not None
         }
 
     def __call__(self, correction: Correction, member: str) -> None:

@@ -82,7 +82,7 @@ TLS_FAILURES: Final = Metric(
     "vna_tls_handshake_failures_total",
     Kind.COUNTER,
     ("face",),
-    "Connections that ended before they were encrypted (DIMSE and HL7; the web server does not tell).",
+    "Connections that ended before they were encrypted (DIMSE, HL7, and HTTPS where `http.certificates` are configured).",
 )
 TLS_DAYS: Final = Metric(
     "vna_tls_certificate_days",

@@ -22,6 +22,9 @@ class PacsOptions(BaseModel):
     """Assigning authority of Patient IDs that carry none."""
     concurrency: int = Field(4, ge=1, le=256)
     """Retrievals at once."""
+    kept_in: str = ""
+    """Folder for what the adapter wants to remember of its source in other processes and later runs; the archive names one of its own
+    for each source. Empty: nothing is kept. What lies there may be deleted at any time."""
 
 
 _PASSWORD: Final = re.compile(r"(://[^/@:?#]*):[^/@?#]*@")

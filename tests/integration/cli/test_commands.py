@@ -123,4 +123,12 @@ def test_plugins_load(data: Path) -> None:
     code, lines, _ = vna("plugins")
     assert code == 0
     assert lines[0]["storage_backends"] == ["azure", "filesystem", "fsspec", "s3"]
-    assert lines[0]["pacs_adapters"] == ["dicomweb+http", "dicomweb+https", "dimse", "file", "orthanc+http", "orthanc+https"]
+    assert lines[0]["pacs_adapters"] == [
+        "dicomweb+http",
+        "dicomweb+https",
+        "dimse",
+        "dimses",
+        "file",
+        "orthanc+http",
+        "orthanc+https",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from vna_core.testing.fill import fill
 
 pytestmark = pytest.mark.xdist_group("pynetdicom")
 COMMITMENT = "1.2.840.10008.1.20.1"
+STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+CT = "1.2.840.10008.5.1.4.1.1.2"
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
@@ -78,6 +82,75 @@ def test_a_query_is_cancelled(archive: ServedArchive) -> None:
     association.release()
     assert statuses[-1] in (0xFE00, 0x0000)
     assert statuses[0] == 0xFF00
+
+
+def series_asked_for() -> Dataset:
+    asked = Dataset()
+    asked.QueryRetrieveLevel = "STUDY"
+    asked.StudyInstanceUID = phantoms.uid(2)
+    return asked
+
+
+def counted(status: Dataset) -> tuple[int, int, int, int]:
+    """Sub-operations remaining, completed, failed, with warning."""
+    return (
+        status.NumberOfRemainingSuboperations,
+        status.NumberOfCompletedSuboperations,
+        status.NumberOfFailedSuboperations,
+        status.NumberOfWarningSuboperations,
+    )
+
+
+@pytest.mark.parametrize("sent_before", [1, 3])
+def test_a_get_is_cancelled_between_its_instances(archive: ServedArchive, sent_before: int) -> None:
+    arrived: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        arrived.append(event.request.AffectedSOPInstanceUID)
+        if len(arrived) == sent_before:  # before the answer to this instance, so nothing may follow it
+            event.assoc.send_c_cancel(7, query_model=STUDY_GET)
+        return 0x0000
+
+    ae = AE(ae_title="VIEWER")
+    ae.add_requested_context(STUDY_GET)
+    ae.add_requested_context(CT)
+    roles = [build_role(CT, scp_role=True)]
+    handlers = [(evt.EVT_C_STORE, store)]
+    association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA", ext_neg=roles, evt_handlers=handlers)
+    last = [status for status, _ in association.send_c_get(series_asked_for(), STUDY_GET, msg_id=7)][-1]
+    assert last.Status == 0xFE00
+    assert counted(last) == (40 - sent_before, sent_before, 0, 0)
+    assert len(arrived) == sent_before
+    again = [status for status, _ in association.send_c_get(series_asked_for(), STUDY_GET, msg_id=7)][-1]
+    association.release()
+    assert again.Status == 0x0000 and again.NumberOfCompletedSuboperations == 40
+
+
+def test_a_move_is_cancelled_between_its_instances(archive: ServedArchive, store_port: int) -> None:
+    arrived: list[str] = []
+    mover = AE(ae_title="VIEWER")
+    mover.add_requested_context(STUDY_MOVE)
+    association = mover.associate("127.0.0.1", archive.dimse_port, ae_title="VNA")
+
+    def store(event: evt.Event) -> int:
+        arrived.append(event.request.AffectedSOPInstanceUID)
+        if len(arrived) == 2:
+            association.send_c_cancel(9, query_model=STUDY_MOVE)
+        if len(arrived) > 2:
+            time.sleep(0.05)  # the cancel comes by another connection
+        return 0x0000
+
+    receiver = AE(ae_title="STORESCP")
+    receiver.add_supported_context(CT)
+    server = receiver.start_server(("127.0.0.1", store_port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        last = [status for status, _ in association.send_c_move(series_asked_for(), "STORESCP", STUDY_MOVE, msg_id=9)][-1]
+        association.release()
+    finally:
+        server.shutdown()
+    remaining, completed, failed, warned = counted(last)
+    assert last.Status == 0xFE00
+    assert (completed, failed, warned) == (len(arrived), 0, 0) and remaining + completed == 40
 
 
 def test_names_beyond_ascii_are_answered_in_a_declared_character_set(archive: ServedArchive) -> None:

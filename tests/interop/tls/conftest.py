@@ -74,7 +74,7 @@ def archive(
                 },
             },
         },
-        "departments": {"radiology": {"ae_titles": ["CT1"], "principals": ["viewer"]}},
+        "departments": {"radiology": {"ae_titles": ["CT1", "STORESCP"], "principals": ["viewer"]}},
         "policy": {"unassigned": "radiology", "monitors": ["monitor"]},
         "http": {"tokens": {name: hashlib.sha256(name.encode()).hexdigest() for name in ("viewer", "monitor")}},
     }

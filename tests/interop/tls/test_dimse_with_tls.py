@@ -6,14 +6,16 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tests.peers.archive import ServedArchive
+from tests.peers.archive import ServedArchive, vna
 from tests.peers.certificates import Authority, KeyPair
 from tests.peers.processes import program
 from vna_core.testing import phantoms
@@ -88,6 +90,16 @@ def test_a_title_is_given_to_its_certificate_alone(
         refused = tool("echoscu", port, options, title="CT1")
         assert refused.returncode != 0
         assert "Calling AE Title Not Recognized" in refused.stderr + refused.stdout
+    assert {"user_id": "CT1", "kind": "ae-title", "network_access_point": "127.0.0.1"}.items() <= alert_of(archive, "CT1").items()
+
+
+def alert_of(archive: ServedArchive, name: str) -> dict[str, Any]:
+    """Who could not prove to be of that name, as the audit trail says when it has been written."""
+    while True:
+        for record in vna("audit", "list", data=archive.data)[1]:
+            if record["event"].get("type", [""])[0] == "110126" and record["participants"][0]["user_id"] == name:
+                return dict(record["participants"][0])
+        time.sleep(0.2)
 
 
 def test_the_certificate_makes_a_member_of_the_department(
@@ -108,6 +120,7 @@ def test_certificates_that_are_not_good_come_no_further_than_the_handshake(
         assert tool("echoscu", archive.dimses_port, with_certificate(pair, hospital), title="CT1").returncode != 0
     assert archive.log.count("tls-handshake-failed") == before + 2
     assert "certificate is not accepted" in archive.log
+    assert alert_of(archive, "anonymous")["network_access_point"] == "127.0.0.1"
     assert tool("echoscu", archive.dimses_port, without_certificate(hospital)).returncode == 0
 
 

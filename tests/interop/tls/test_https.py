@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -95,6 +96,10 @@ def test_the_metrics_tell_the_days_that_are_left(archive: ServedArchive, hospita
 # -- the server alone -----------------------------------------------------------------------------------------------------
 
 
+BOTH = pytest.mark.parametrize("principals", [False, True], ids=["known-by-token", "known-by-certificate"])
+"""The two servers: one that speaks TLS itself, and one that is told whose certificate was shown."""
+
+
 class Slow:
     """An application whose answer goes on until it is told to end."""
 
@@ -114,13 +119,16 @@ class Slow:
 
 
 @contextlib.contextmanager
-def served(authority: Authority, pair: KeyPair, asks: str) -> Iterator[SimpleNamespace]:
+def served(authority: Authority, pair: KeyPair, asks: str, *revoked: Path, principals: bool = False) -> Iterator[SimpleNamespace]:
     """The web server with TLS in this process."""
     files = {"certificate_file": str(pair.certificate), "key_file": str(pair.key), "ca_file": str(authority.certificate)}
-    tls = TlsSettings.model_validate({**files, "http": {"port": 0, "client_certificates": asks}})
+    tls = TlsSettings.model_validate(
+        {**files, "crl_files": [str(one) for one in revoked], "http": {"port": 0, "client_certificates": asks}}
+    )
+    settings = HttpSettings(certificates={"somebody": ("CN=somebody",)} if principals else {})
     app, stop = Slow(), Event()
     with listen("127.0.0.1", 0, "https") as listener:
-        thread = Thread(target=serve, args=(app, None, HttpSettings(), stop, listener, tls))
+        thread = Thread(target=serve, args=(app, None, settings, stop, listener, tls))
         thread.start()
         try:
             yield SimpleNamespace(app=app, base=f"https://127.0.0.1:{listener.getsockname()[1]}")
@@ -131,15 +139,24 @@ def served(authority: Authority, pair: KeyPair, asks: str) -> Iterator[SimpleNam
     assert app.closed
 
 
+@BOTH
 @pytest.mark.parametrize(("asks", "without"), [("optional", True), ("required", False)])
 def test_client_certificates_are_asked_for_as_configured(
-    hospital: Authority, stranger: Authority, asks: str, without: bool
+    hospital: Authority, stranger: Authority, asks: str, without: bool, principals: bool
 ) -> None:
     client, theirs = hospital.pair("viewer"), stranger.pair("viewer")
-    with served(hospital, hospital.pair("web"), asks) as server:
+    with served(hospital, hospital.pair("web"), asks, principals=principals) as server:
         assert answers(server.base, trusting(hospital, client))
         assert answers(server.base, trusting(hospital)) is without
         assert not answers(server.base, trusting(hospital, theirs))
+
+
+@BOTH
+def test_a_revoked_certificate_is_refused_over_https_too(hospital: Authority, principals: bool) -> None:
+    good, revoked = hospital.pair("good-viewer"), hospital.pair("lost-viewer")
+    with served(hospital, hospital.pair("web"), "required", hospital.revoking(revoked), principals=principals) as server:
+        assert answers(server.base, trusting(hospital, good))
+        assert not answers(server.base, trusting(hospital, revoked))
 
 
 def answers(base: str, context: ssl.SSLContext) -> bool:
@@ -149,10 +166,13 @@ def answers(base: str, context: ssl.SSLContext) -> bool:
         return False
 
 
-def test_an_answer_under_way_ends_whole_while_new_connections_see_the_new_certificate(hospital: Authority) -> None:
+@BOTH
+def test_an_answer_under_way_ends_whole_while_new_connections_see_the_new_certificate(
+    hospital: Authority, principals: bool
+) -> None:
     pair, renewal = hospital.pair("web"), hospital.pair("web-renewal")
     with (
-        served(hospital, pair, "none") as server,
+        served(hospital, pair, "none", principals=principals) as server,
         httpx2.stream("GET", f"{server.base}/slow", verify=trusting(hospital), timeout=60) as answer,
     ):
         pieces = answer.iter_raw()

@@ -28,8 +28,8 @@ from vna_core.domain.departments import UNDIVIDED, Departments, Origin
 from vna_core.domain.errors import DigestMismatch
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import Octets, ReceivedInstance, Source
-from vna_core.federation import fetching, passing
-from vna_core.federation.bringing import Bringing, Retrieval
+from vna_core.federation import gathering, passing
+from vna_core.federation.bringing import Bringing, Retrieval, Takes
 from vna_core.federation.kept import KeptFile, PassedInstance, kept_below
 from vna_core.federation.members import LOCAL
 from vna_core.federation.memory import Memory
@@ -73,11 +73,11 @@ class Asking:
         self.bringing = Bringing(house.members, house.settings, here.catalogue, here.pipeline, self.memory)
         self.folder = folder
 
-    def begin(self) -> Retrieval:
-        return self.bringing.begin(self.permit, uid(1))
+    def begin(self, takes: Takes | None = None, *, ahead: bool = True) -> Retrieval:
+        return self.bringing.begin(self.permit, uid(1), takes=takes, ahead=ahead)
 
     def passed_on(self) -> list[PassedInstance]:
-        return [one for one in self.bringing.passed_on(self.begin(), anything) if isinstance(one, PassedInstance)]
+        return [one for one in self.bringing.passed_on(self.begin(anything)) if isinstance(one, PassedInstance)]
 
     def kept(self) -> int:
         """Octets in files."""
@@ -106,8 +106,8 @@ def test_what_a_member_delivers_goes_on_octet_by_octet_and_again_without_asking_
     house.put("alpha", *study(1, range(12), **CITY))
     expected = served(house, "alpha")
     for _ in range(2):
-        retrieval = asking.begin()
-        got = list(asking.bringing.passed_on(retrieval, anything))
+        retrieval = asking.begin(anything)
+        got = list(asking.bringing.passed_on(retrieval))
         assert {one.sop_instance_uid: b"".join(one.pieces()) for one in got if isinstance(one, PassedInstance)} == expected
         assert len(got) == 12 and retrieval.outcome.is_complete
     assert house.pacs["alpha"].calls.count("fetch") == 1
@@ -122,8 +122,8 @@ def test_more_than_fits_into_memory_is_read_from_the_files(
     house.put("alpha", *study(1, range(20), **CITY))
     expected = served(house, "alpha")
     whole = sum(map(len, expected.values()))
-    monkeypatch.setattr(fetching, "_AT_HAND", whole // 3)
-    arriving = asking.bringing.passed_on(asking.begin(), anything)
+    monkeypatch.setattr(gathering, "_AT_HAND", whole // 3)
+    arriving = asking.bringing.passed_on(asking.begin(anything))
     got = [next(arriving)]
     while asking.kept() < whole:  # nobody takes anything until all have come
         time.sleep(0.01)
@@ -175,7 +175,7 @@ def test_a_file_that_was_damaged_meanwhile_gives_no_last_piece(house: Federation
 
 def test_a_retrieval_that_is_left_keeps_what_came(house: Federation, asking: Asking) -> None:
     house.put("alpha", *study(1, range(6), **CITY))
-    with closing(asking.bringing.passed_on(asking.begin(), anything)) as arriving:
+    with closing(asking.bringing.passed_on(asking.begin(anything))) as arriving:
         next(arriving)
     kept = kept_below(next(asking.folder.rglob("passed/*/*")))
     assert kept and kept.keys() <= served(house, "alpha").keys()
@@ -207,14 +207,14 @@ def test_an_instance_of_another_study_is_not_passed_on(
         raise AssertionError("it breaks here")
 
     monkeypatch.setattr(house.pacs["alpha"], "fetch", fetch)
-    retrieval = asking.begin()
-    assert list(asking.bringing.passed_on(retrieval, anything)) == []
+    retrieval = asking.begin(anything)
+    assert list(asking.bringing.passed_on(retrieval)) == []
     assert not retrieval.outcome.is_complete and "alpha" in retrieval.outcome.reasons
 
 
 def test_who_takes_another_transfer_syntax_gets_what_went_through_the_rooms(house: Federation, asking: Asking) -> None:
     house.put("alpha", *study(1, range(2), **CITY))
-    got = list(asking.bringing.passed_on(asking.begin(), lambda one: one.transfer_syntax_uid != EXPLICIT_LITTLE))
+    got = list(asking.bringing.passed_on(asking.begin(lambda one: one.transfer_syntax_uid != EXPLICIT_LITTLE)))
     assert [type(one) for one in got] == [HeldInstance] * 2
     assert asking.kept() == 0
 

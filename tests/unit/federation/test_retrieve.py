@@ -9,7 +9,8 @@ import pytest
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.domain.instance import HeldInstance
-from vna_core.federation.fetching import Fetcher, FetchOutcome
+from vna_core.federation.fetching import Fetcher
+from vna_core.federation.gathering import FetchOutcome, Means
 from vna_core.federation.locating import Located, Locator
 from vna_core.federation.members import LOCAL, Outcome
 from vna_core.testing.faulty_pacs import PacsFaults
@@ -36,7 +37,7 @@ def fetched(house: Federation, number: int = 1) -> tuple[list[HeldInstance], Fet
 
     where = located(house, number)
     outcome = FetchOutcome(where.wanted())
-    fetcher = Fetcher(house.members, house.settings, here.pipeline.offer, held)
+    fetcher = Fetcher(Means(house.members, house.settings, here.pipeline.offer, held))
     return list(fetcher.fetch(where, outcome.wanted, outcome)), outcome
 
 
@@ -78,7 +79,7 @@ def test_a_source_that_stalls_is_overtaken(house: Federation, deaf: bool) -> Non
     def held(_: str, sops: Collection[str]) -> dict[str, HeldInstance]:
         return {sop: one for sop in sops for one in here.catalogue.instances(sop=sop)}
 
-    fetcher = Fetcher(house.members, house.settings, here.pipeline.offer, held)
+    fetcher = Fetcher(Means(house.members, house.settings, here.pipeline.offer, held))
     assert len(list(fetcher.fetch(where, outcome.wanted, outcome))) == 4
     assert outcome.sources == {"beta": 4}
 

@@ -19,6 +19,7 @@ from vna_core.gateways.dimse.commitment import (
     Judged,
     PlacementPromises,
 )
+from vna_core.gateways.dimse.peers import Peers
 from vna_core.testing.faulty_store import FaultyStore
 
 TWO = {"rules": [{"name": "all", "copies": [{"store": "landing"}, {"store": "cloud"}]}], "commitment_wait": 60.0}
@@ -27,7 +28,7 @@ TWO = {"rules": [{"name": "all", "copies": [{"store": "landing"}, {"store": "clo
 def judged(archive: PlacedArchive, *held: HeldInstance, waited: float = 0.0, unknown: str = "") -> Judged | None:
     availability = Availability(archive.catalogue, None, archive.settings.placement, archive.policy)
     promises = PlacementPromises(archive.catalogue, availability)
-    service = CommitmentService(Settings().dimse, archive.catalogue, archive.retriever, Policy(Settings()), promises)
+    service = CommitmentService(Peers(Settings().dimse), archive.catalogue, archive.retriever, Policy(Settings()), promises)
     references = [(one.sop_class_uid, one.sop_instance_uid) for one in held]
     references += [("1.2", unknown)] if unknown else []
     return service._judged(references, time.time() - waited, CatalogueView(archive.catalogue, EVERYTHING))

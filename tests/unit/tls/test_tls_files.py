@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from tests.peers.certificates import Authority, KeyPair, replace
 from vna_core.cli.certificate_watch import AGAIN, EVERY, CertificateWatch
 from vna_core.configuration import Settings, load_settings
-from vna_core.dicom.network.tls.contexts import FollowedContext, server_context
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
 from vna_core.dicom.network.tls.inspection import check, findings, own_certificates
 from vna_core.domain.errors import ConfigurationError
 
@@ -35,6 +35,7 @@ def configured(pair: KeyPair, authority: Authority, **more: Any) -> Settings:
         ({"certificate_file": "c.pem"}, "belong together"),
         ({"certificate_file": "c", "key_file": "k", "dimse": {"only": True}}, "without a port there is no TLS"),
         ({"certificate_file": "c", "key_file": "k", "http": {"port": 1, "client_certificates": "required"}}, "needs ca_file"),
+        ({"crl_files": "r.pem"}, "crl_files needs ca_file"),
         ({"certificate_file": "c", "key_file": "k", "minimum_version": "1.1"}, "1.2"),
         ({"certificat_file": "c"}, "Did you mean 'certificate_file'"),
     ],
@@ -116,6 +117,20 @@ def test_the_age_of_a_certificate_is_told(hospital: Authority, days: float, sinc
     assert (found.event, found.is_error) == (event, is_error)
 
 
+@pytest.mark.parametrize(("days", "events"), [(1, []), (-1, ["revocation-list-over"])])
+def test_a_list_of_revoked_certificates_that_is_over_is_told(hospital: Authority, days: float, events: list[str]) -> None:
+    listed = hospital.revoking(hospital.pair("gone", days=90), days=days)
+    found = findings(configured(hospital.pair("listing", days=90), hospital, crl_files=str(listed)))
+    assert [one.event for one in found] == events
+
+
+def test_a_list_of_revoked_certificates_that_is_none_is_said(hospital: Authority) -> None:
+    pair = hospital.pair("listing", days=90)
+    settings = configured(pair, hospital, dimse={"port": 0, "client_certificates": "required"}, crl_files=str(pair.key))
+    with pytest.raises(ConfigurationError, match="no list of revoked certificates"):
+        check(settings)
+
+
 def test_a_key_that_everybody_may_read_is_told(hospital: Authority) -> None:
     pair = hospital.pair("open", days=90)
     assert list(findings(configured(pair, hospital))) == []
@@ -154,8 +169,8 @@ def test_the_same_is_said_once_a_day(hospital: Authority) -> None:
 
 
 def followed(pair: KeyPair) -> FollowedContext:
-    files = (str(pair.certificate), str(pair.key), "")
-    return FollowedContext(files, lambda: server_context(*files, "none", "1.2"))
+    files = TlsFiles(str(pair.certificate), str(pair.key))
+    return FollowedContext(files, lambda: server_context(files, "none", "1.2"))
 
 
 def test_a_renewed_certificate_is_taken_for_new_connections(hospital: Authority) -> None:

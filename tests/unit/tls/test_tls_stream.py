@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.peers.certificates import Authority, KeyPair
 from vna_core.configuration.tls import ClientCertificates, TlsFaceSettings, TlsSettings
-from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, ServerTls, TlsStream
+from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, PeerNotTrusted, ServerTls, TlsFiles, TlsStream
 from vna_core.dicom.network.tls.contexts import client_context
+from vna_core.dicom.network.tls.stream import shown
 from vna_core.domain.errors import ConfigurationError
 
 
@@ -57,7 +58,7 @@ def own(hospital: Authority) -> KeyPair:
 
 @pytest.fixture(scope="module")
 def trusting(hospital: Authority) -> ClientTls:
-    return ClientTls(ca_file=str(hospital.certificate))
+    return ClientTls(TlsFiles(authorities=str(hospital.certificate)))
 
 
 @pytest.mark.parametrize("oldest", ["1.2", "1.3"])
@@ -124,7 +125,7 @@ def test_a_reader_is_woken_by_another_thread(hospital: Authority, own: KeyPair, 
 
 def test_the_client_certificate_is_known_behind_the_handshake(hospital: Authority, own: KeyPair) -> None:
     scanner = hospital.pair("CT1", "ct1.hospital")
-    client = ClientTls(str(hospital.certificate), str(scanner.certificate), str(scanner.key))
+    client = ClientTls(TlsFiles(str(scanner.certificate), str(scanner.key), str(hospital.certificate)))
     with connected(server_of(hospital, own, "required"), client) as (near, far):
         assert near.certificate == own.facts
         assert far.certificate == scanner.facts
@@ -158,14 +159,14 @@ def test_a_certificate_of_a_stranger_is_refused(
     hospital: Authority, stranger: Authority, own: KeyPair, asks: ClientCertificates
 ) -> None:
     theirs = stranger.pair("CT1")
-    client = ClientTls(str(hospital.certificate), str(theirs.certificate), str(theirs.key))
+    client = ClientTls(TlsFiles(str(theirs.certificate), str(theirs.key), str(hospital.certificate)))
     said = refused(server_of(hospital, own, asks), lambda near: client.secured(near, "127.0.0.1"))
     assert "certificate is not accepted" in said
 
 
 def test_an_expired_certificate_is_refused(hospital: Authority, own: KeyPair) -> None:
     old = hospital.pair("old", days=-1, since=-9)
-    client = ClientTls(str(hospital.certificate), str(old.certificate), str(old.key))
+    client = ClientTls(TlsFiles(str(old.certificate), str(old.key), str(hospital.certificate)))
     said = refused(server_of(hospital, own, "optional"), lambda near: client.secured(near, "127.0.0.1"))
     assert "expired" in said
 
@@ -241,7 +242,7 @@ def test_as_a_client_nobody_is_trusted_who_cannot_be(
 
 def test_a_name_that_is_told_stands_in_place_of_the_host(hospital: Authority) -> None:
     server = server_of(hospital, hospital.pair("named", "pacs.hospital"))
-    told = ClientTls(str(hospital.certificate), name="pacs.hospital")
+    told = ClientTls(TlsFiles(authorities=str(hospital.certificate)), name="pacs.hospital")
     with connected(server, told) as (near, _):
         assert near.certificate is not None
 
@@ -249,7 +250,7 @@ def test_a_name_that_is_told_stands_in_place_of_the_host(hospital: Authority) ->
 def test_a_listed_certificate_is_accepted_under_any_name_and_no_other_is(hospital: Authority) -> None:
     pacs, other = hospital.pair("pacs", "pacs.hospital"), hospital.pair("other", "other.hospital")
     for proof in (pacs.facts.fingerprint, pacs.facts.subject):
-        listed = ClientTls(str(hospital.certificate), certificates=(proof,))
+        listed = ClientTls(TlsFiles(authorities=str(hospital.certificate)), certificates=(proof,))
         with connected(server_of(hospital, pacs), listed):
             pass
         with pytest.raises(HandshakeFailed, match="not the one"), connected(server_of(hospital, other), listed):
@@ -265,12 +266,62 @@ def test_verification_ends_with_an_option_that_says_so_and_nothing_else(hospital
 
 
 def test_every_suite_of_tls_1_2_has_forward_secrecy_and_authenticated_encryption(hospital: Authority) -> None:
-    names = [one["name"] for one in client_context(str(hospital.certificate), "", "", "1.2").get_ciphers()]
+    names = [one["name"] for one in client_context(TlsFiles(authorities=str(hospital.certificate)), "1.2").get_ciphers()]
     old = [name for name in names if not name.startswith("TLS_")]
     assert old
-    assert all(("ECDHE" in name or "DHE" in name) and ("GCM" in name or "CHACHA20" in name) for name in old), names
+    assert all(name.startswith("ECDHE") and ("GCM" in name or "CHACHA20" in name) for name in old), names
 
 
 def test_files_of_a_client_are_checked_before_anything_is_connected(hospital: Authority, own: KeyPair) -> None:
     with pytest.raises(ConfigurationError, match="does not belong"):
-        ClientTls(str(hospital.certificate), str(own.certificate), str(hospital.pair("another").key)).check()
+        ClientTls(TlsFiles(str(own.certificate), str(hospital.pair("another").key))).check()
+
+
+@pytest.mark.parametrize("asks", ["optional", "required"])
+def test_a_revoked_certificate_is_refused_by_who_knows_the_list(
+    hospital: Authority, own: KeyPair, asks: ClientCertificates
+) -> None:
+    good, revoked = hospital.pair("good"), hospital.pair("revoked")
+    server = server_of(hospital, own, asks, crl_files=[str(hospital.revoking(revoked))])
+    files = TlsFiles(str(good.certificate), str(good.key), str(hospital.certificate))
+    with connected(server, ClientTls(files)):
+        pass
+    client = ClientTls(TlsFiles(str(revoked.certificate), str(revoked.key), str(hospital.certificate)))
+    assert "revoked" in refused(server, lambda near: client.secured(near, "127.0.0.1"))
+
+
+def test_a_server_whose_certificate_is_revoked_is_not_believed(hospital: Authority) -> None:
+    revoked = hospital.pair("revoked-server")
+    knowing = ClientTls(TlsFiles(authorities=str(hospital.certificate), revoked=(str(hospital.revoking(revoked)),)))
+    with pytest.raises(HandshakeFailed, match="revoked"), connected(server_of(hospital, revoked), knowing):
+        pass
+
+
+def hello(authority: Authority) -> bytes:
+    """What a client sends first."""
+    outgoing = ssl.MemoryBIO()
+    context = client_context(TlsFiles(authorities=str(authority.certificate)), "1.2")
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1").do_handshake()
+    return outgoing.read()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_beginning_ends_in_an_error_of_ours(hospital: Authority, own: KeyPair, data: st.DataObject) -> None:
+    octets = bytearray(hello(hospital))
+    for place in data.draw(st.lists(st.integers(0, len(octets) - 1), min_size=1, max_size=8)):
+        octets[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(octets)))
+
+    def send(near: socket.socket) -> None:
+        near.sendall(bytes(octets[:cut]))
+        near.shutdown(socket.SHUT_WR)
+
+    assert refused(server_of(hospital, own, handshake_timeout=5.0), send)
+
+
+def test_octets_that_are_no_certificate_make_nobody_known() -> None:
+    assert shown(None) is None
+    with pytest.raises(PeerNotTrusted):
+        shown(b"\x30\x03\x02\x01\x01")

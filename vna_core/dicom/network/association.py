@@ -113,6 +113,7 @@ class Association:
         self._view = memoryview(self._buffer)
         self._begin = self._end = 0
         self._timeout = -1.0
+        self._cancelled: set[int] = set()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._set_timeout(network_timeout)
 
@@ -284,14 +285,29 @@ class Association:
         if waiting:
             self.send_octets(waiting)
 
+    def response(self, timeout: float) -> Message:
+        """The answer to a request of ours. A C-CANCEL that the peer sends before it is remembered. Raises as `receive`."""
+        while True:
+            message = self.receive(timeout=timeout)
+            if not self._cancels(message):
+                return message
+
     def is_cancelled(self, message_id: int) -> bool:
-        """Whether a C-CANCEL for the message has arrived; does not wait. Raises as `receive`."""
-        if self._begin == self._end and not self._has_arrived():
-            return False
-        message = self.receive()
+        """Whether a C-CANCEL for the message has arrived since `begin`; does not wait. Raises as `receive`."""
+        while message_id not in self._cancelled and (self._begin != self._end or self._has_arrived()):
+            if not self._cancels(self.receive()):
+                raise ProtocolError("A request arrived before the answer to the one before was complete.")
+        return message_id in self._cancelled
+
+    def begin(self) -> None:
+        """A request is answered now: what was cancelled before has another meaning, as Message IDs are used again."""
+        self._cancelled.clear()
+
+    def _cancels(self, message: Message) -> bool:
         if commands.number(message.command, commands.COMMAND_FIELD) != commands.Field.CANCEL_RQ:
-            raise ProtocolError("A request arrived before the answer to the one before was complete.")
-        return commands.number(message.command, commands.RESPONDED_TO) == message_id
+            return False
+        self._cancelled.add(commands.number(message.command, commands.RESPONDED_TO))
+        return True
 
     def _has_arrived(self) -> bool:
         """Whether the peer has sent anything that was not read yet."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, Context, Rejected
 from vna_core.dicom.network.pdu import Associate, ProposedContext, Role, Type
-from vna_core.domain.errors import PeerError, PeerUnavailable
+from vna_core.dicom.network.tls import ClientTls, Stream
+from vna_core.domain.errors import PeerError, PeerUnavailable, VnaError
 
 _REJECTIONS = {1: "permanently", 2: "for now"}
 
@@ -26,6 +27,7 @@ def request(
     idle_timeout: float = 120.0,
     network_timeout: float = 60.0,
     extended: dict[str, bytes] | None = None,
+    tls: ClientTls | None = None,
 ) -> Association:
     """Connect and negotiate.
 
@@ -35,11 +37,15 @@ def request(
         At most 128 pairs of abstract syntax and proposed transfer syntaxes. They get the odd ids from 1 in order.
     roles
         Role selection, for what the peer shall send to us.
+    tls
+        How the peer is recognized; None: the connection is not encrypted.
 
     Raises
     ------
     PeerUnavailable
         No connection, or no answer.
+    HandshakeFailed
+        The peer speaks no TLS, or one side does not accept the other.
     Rejected
         The peer refused the association.
     """
@@ -48,7 +54,14 @@ def request(
         connection.settimeout(None)
     except OSError as error:
         raise PeerUnavailable(f"No connection to {called} at {host}:{port}: {error.strerror or error}.") from error
-    association = Association(connection, max_pdu, idle_timeout, network_timeout)
+    stream: Stream = connection
+    if tls is not None:
+        try:
+            stream = tls.secured(connection, host, connect_timeout)
+        except VnaError:
+            connection.close()
+            raise
+    association = Association(stream, max_pdu, idle_timeout, network_timeout)
     proposed = tuple(ProposedContext(2 * index + 1, abstract, syntaxes) for index, (abstract, syntaxes) in enumerate(contexts))
     wanted = Associate(called, calling, max_pdu, proposed=proposed, roles=tuple(roles), extended=extended or {})
     try:

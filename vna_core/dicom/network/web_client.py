@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, LifoQueue
@@ -20,8 +19,9 @@ from urllib.parse import SplitResult, quote, urlencode
 
 from pydantic_core import from_json
 
+from vna_core.dicom.network.tls import ClientTls, HandshakeFailed
 from vna_core.domain.deadline import Deadline, seconds_left
-from vna_core.domain.errors import ConfigurationError, LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable
+from vna_core.domain.errors import LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable
 
 CONNECT: Final = 10.0
 SILENCE: Final = 300.0
@@ -113,20 +113,22 @@ class WebClient:
         Scheme ``http`` or ``https``, host and port; the path is put before every path that is asked for.
     headers
         Sent with every request (authorization).
-    ca_file
-        Certificates to trust for ``https`` instead of the system's.
+    tls
+        How the source is recognized where the scheme is ``https``; None: by the system's authorities and the name of its host.
+
+    Raises
+    ------
+    ConfigurationError
+        Certificates cannot be used.
     """
 
-    def __init__(self, address: SplitResult, headers: Mapping[str, str], ca_file: str = "") -> None:
+    def __init__(self, address: SplitResult, headers: Mapping[str, str], tls: ClientTls | None = None) -> None:
         self._host, self._port = address.hostname or "", address.port
         self._prefix = address.path.rstrip("/")
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "vna", **headers}
-        self._context: ssl.SSLContext | None = None
-        if address.scheme == "https":
-            try:
-                self._context = ssl.create_default_context(cafile=ca_file or None)
-            except (OSError, ssl.SSLError) as error:
-                raise ConfigurationError(f"The certificates in {ca_file!r} cannot be read: {error}.") from error
+        self._tls = (tls or ClientTls()) if address.scheme == "https" else None
+        if self._tls is not None:
+            self._tls.check()
         self._idle: LifoQueue[http.client.HTTPConnection] = LifoQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -228,6 +230,9 @@ class WebClient:
                 with deadline.waking(lambda sock=wake: _interrupt(sock)) if deadline is not None else contextlib.nullcontext():  # type: ignore[misc]
                     connection.request("GET" if body is None else "POST", target, body, dict(headers))
                     return connection, connection.getresponse()
+            except HandshakeFailed:
+                connection.close()
+                raise
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if fresh or isinstance(error, TimeoutError):
@@ -237,9 +242,24 @@ class WebClient:
         try:
             return self._idle.get_nowait(), False
         except Empty:
-            if self._context is None:
+            if self._tls is None:
                 return http.client.HTTPConnection(self._host, self._port), True
-            return http.client.HTTPSConnection(self._host, self._port, context=self._context), True
+            return _SecureConnection(self._host, self._port or http.client.HTTPS_PORT, self._tls), True
+
+
+class _SecureConnection(http.client.HTTPConnection):
+    """A connection with TLS."""
+
+    default_port = http.client.HTTPS_PORT  # which is left out of the field Host
+
+    def __init__(self, host: str, port: int, tls: ClientTls) -> None:
+        super().__init__(host, port)
+        self._tls = tls
+
+    def connect(self) -> None:
+        """Raises OSError, HandshakeFailed."""
+        super().connect()
+        self.sock = self._tls.secured_socket(self.sock, self.host)
 
 
 def _document(raw: bytes) -> Any:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import SplitResult
 
+from vna_core.dicom.network.tls import ClientTls
+from vna_core.dicom.network.tls.options import TlsOptions
 from vna_core.dicom.network.web_client import WebClient, authorization
 from vna_core.domain.errors import ConfigurationError
-from vna_core.ports.pacs_options import PacsOptions, source_address, source_options
+from vna_core.ports.pacs_options import source_address, source_options
 
 
-class WebSourceOptions(PacsOptions):
+class WebSourceOptions(TlsOptions):
     """Options of a source over HTTP."""
 
     token: str = ""
@@ -20,8 +22,6 @@ class WebSourceOptions(PacsOptions):
     user: str = ""
     password: str = ""
     """Basic authentication; they may also stand in the URL."""
-    ca_file: str = ""
-    """Certificates to trust instead of the system's."""
 
 
 OptionsT = TypeVar("OptionsT", bound=WebSourceOptions)
@@ -40,6 +40,7 @@ class WebSource(Generic[OptionsT]):
     options: OptionsT
     shown: str
     _address: SplitResult
+    _tls: ClientTls | None
 
     @classmethod
     def of(cls, model: type[OptionsT], name: str, url: str, options: Mapping[str, Any], form: str) -> WebSource[OptionsT]:
@@ -56,10 +57,10 @@ class WebSource(Generic[OptionsT]):
         checked = source_options(model, name, address.query, options)
         plain = address._replace(scheme=address.scheme.rpartition("+")[2])
         shown = f"{plain.scheme}://{plain.hostname}{f':{plain.port}' if plain.port else ''}{plain.path}"
-        return cls(checked, shown, plain)
+        return cls(checked, shown, plain, checked.tls(name, plain.scheme == "https"))
 
     def client(self, headers: Mapping[str, str] | None = None) -> WebClient:
         """A client that authenticates itself and sends `headers` with every request."""
         options = self.options
         known = authorization(self._address, options.token, options.user, options.password)
-        return WebClient(self._address, {**known, **(headers or {})}, options.ca_file)
+        return WebClient(self._address, {**known, **(headers or {})}, self._tls)

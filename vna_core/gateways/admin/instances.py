@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from vna_core.access.availability import Availability
+from vna_core.access.choice import Choice
 from vna_core.access.retrieve import Retriever
 from vna_core.access.view import CatalogueView
 from vna_core.configuration import IngestSettings
@@ -17,30 +18,26 @@ from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import spooled
 from vna_core.gateways.admin.placement import placement_json
+from vna_core.gateways.dicomweb.archive import ROOT
+from vna_core.gateways.dicomweb.held import SHA256, instance_url, quoted
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.differences import element_differences
 from vna_core.ingest.normalize.rule_book import evidence_of
 
 
-def chosen_version(versions: Sequence[HeldInstance], text: str | None) -> HeldInstance:
-    """The version asked for with ``?version=`` (1-based), else the current one. Raises NotFound, InvalidRequest."""
-    if not versions:
-        raise NotFound("Nothing is held under this UID.")
-    if text is None:
-        return next((held for held in versions if held.current), versions[0])
-    if not text.isdigit() or len(text) > 9:
-        raise InvalidRequest("A version is a whole number.", parameter="version")
-    found = next((held for held in versions if held.version == int(text)), None)
-    if found is None:
-        raise NotFound("There is no such version.", versions=[held.version for held in versions])
-    return found
+def choice_of(exchange: Exchange) -> Choice:
+    """What ``?version=`` (1-based), ``?study=`` and ``?sha256=`` say. Raises InvalidRequest."""
+    return Choice.of(exchange.parameter("version"), exchange.parameter("study"), exchange.parameter("sha256"))
 
 
-def version_json(held: HeldInstance) -> dict[str, Any]:
-    """One version as the API shows it."""
+def version_json(held: HeldInstance, base: str) -> dict[str, Any]:
+    """One version as the API shows it, with the URLs that lead to it and to no other; `base` is scheme and authority."""
+    sop = quoted(held.sop_instance_uid)
     return {
         "version": held.version,
         "current": held.current,
+        "issuer_of_patient_id": held.patient.issuer,
+        "patient_id": held.patient.patient_id,
         "study_instance_uid": held.study_instance_uid,
         "series_instance_uid": held.series_instance_uid,
         "sop_instance_uid": held.sop_instance_uid,
@@ -51,6 +48,8 @@ def version_json(held: HeldInstance) -> dict[str, Any]:
         "original_sha256": held.original_sha256,
         "original_size": held.original_size,
         "frames": held.number_of_frames,
+        "url": f"{instance_url(base + ROOT, held)}?{SHA256}={held.sha256}",
+        "original_url": f"{base}/api/v1/instances/{sop}/original?{SHA256}={held.original_sha256}",
     }
 
 
@@ -63,11 +62,11 @@ class Explained:
         self._availability = availability
 
     async def __call__(self, exchange: Exchange) -> None:
-        sop, version = exchange.path_parameters["sop"], exchange.parameter("version")
         elements = exchange.parameter("elements")
         if elements not in (None, "true", "false"):
             raise InvalidRequest("This parameter is true or false.", parameter="elements")
-        await exchange.json(await exchange.blocking(self._explain, exchange.catalogue, sop, version, elements == "true"))
+        explain = partial(self._explain, exchange.catalogue, exchange.path_parameters["sop"], choice_of(exchange), exchange.base)
+        await exchange.json(await exchange.blocking(explain, elements == "true"))
 
     def _elements(self, held: HeldInstance) -> list[dict[str, Any]]:
         with (
@@ -76,13 +75,13 @@ class Explained:
         ):
             return [asdict(one) for one in element_differences(original, canonical, self._limits)]
 
-    def _explain(self, catalogue: CatalogueView, sop: str, version: str | None, elements: bool) -> dict[str, Any]:
+    def _explain(self, catalogue: CatalogueView, sop: str, choice: Choice, base: str, elements: bool) -> dict[str, Any]:
         versions = catalogue.versions(sop)
-        held = chosen_version(versions, version)
+        held = choice.one_of(versions)
         explanation = catalogue.explanation(held)
         source = explanation.source
         return {
-            **version_json(held),
+            **version_json(held, base),
             "received_at": explanation.received_at.isoformat(),
             "rule_set": explanation.rule_set,
             "source": {"kind": source.kind, "name": source.name, "address": source.address, "issuer": source.issuer},
@@ -106,7 +105,7 @@ class Explained:
             ],
             **({"elements": self._elements(held)} if elements else {}),
             **placement_json(self._availability, held),
-            "versions": [version_json(one) for one in versions],
+            "versions": [version_json(one, base) for one in versions],
         }
 
 
@@ -117,7 +116,7 @@ class Versions:
         versions = await exchange.blocking(exchange.catalogue.versions, exchange.path_parameters["sop"])
         if not versions:
             raise NotFound("Nothing is held under this UID.")
-        await exchange.json({"versions": [version_json(held) for held in versions]})
+        await exchange.json({"versions": [version_json(held, exchange.base) for held in versions]})
 
 
 class Original:
@@ -128,8 +127,11 @@ class Original:
 
     async def __call__(self, exchange: Exchange) -> None:
         versions = await exchange.blocking(exchange.catalogue.versions, exchange.path_parameters["sop"])
-        held = chosen_version(versions, exchange.parameter("version"))
+        held = choice_of(exchange).one_of(versions)
+        here = f"{exchange.base}/api/v1/instances/{quoted(held.sop_instance_uid)}"
         headers = {
+            "Content-Location": f"{here}/original?{SHA256}={held.original_sha256}",
+            "Link": f'<{here}/versions>; rel="version-history"',
             "Content-Disposition": f'attachment; filename="{key_segment(held.sop_instance_uid)}.original.dcm"',
             "Repr-Digest": f"sha-256=:{_base64(held.original_sha256)}:",
         }

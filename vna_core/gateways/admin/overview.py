@@ -40,8 +40,8 @@ class Conflicts:
                         "sop_instance_uid": one.sop_instance_uid,
                         "classification": one.classification,
                         "detected_at": one.detected_at.isoformat(),
-                        "first": version_json(one.first),
-                        "second": version_json(one.second),
+                        "first": version_json(one.first, exchange.base),
+                        "second": version_json(one.second, exchange.base),
                     }
                     for one in conflicts
                 ],

@@ -11,6 +11,7 @@ from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
 from vna_core.domain.octets import ByteRange
 from vna_core.gateways.dicomweb.archive import WebArchive
+from vna_core.gateways.dicomweb.held import asked_for
 from vna_core.gateways.dicomweb.media_types import MULTIPART, OCTETS, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.recalled import readable_under, when_recalled
@@ -53,7 +54,7 @@ class BulkData:
         self._archive = archive
 
     async def __call__(self, exchange: Exchange) -> None:
-        path = exchange.path_parameters
+        path = asked_for(exchange)
         if not _PATH.fullmatch(path["element"]):
             raise InvalidRequest("The path names no element.")
         packaging = _packaging(exchange)

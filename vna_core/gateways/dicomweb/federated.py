@@ -20,7 +20,7 @@ from vna_core.dicom.codestream import EXPLICIT_LITTLE
 from vna_core.domain.access import Action
 from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Level
-from vna_core.federation.bringing import Retrieval
+from vna_core.federation.bringing import Retrieval, Takes
 from vna_core.federation.federation import Federation
 from vna_core.federation.kept import PassedInstance
 from vna_core.federation.members import VIA, MemberReport, Outcome
@@ -155,22 +155,30 @@ class Brought:
         self._handler = handler
 
     async def __call__(self, exchange: Exchange) -> None:
-        retrieval = await exchange.blocking(self._begin, exchange)
-        await exchange.blocking(self._bring, retrieval)
+        retrieval = await exchange.blocking(self._brought, exchange)
         _note(exchange, retrieval, retrieval.warnings)
         exchange.look_through(retrieval.view)
         await self._handler(exchange)
 
-    def _begin(self, exchange: Exchange) -> Retrieval:
-        path = exchange.path_parameters
-        sops = (path["instance"],) if "instance" in path else ()
-        local_only = asked_by_federation(exchange)
-        return self._federation.bringing.begin(exchange.permit, path["study"], path.get("series"), sops, local_only=local_only)
-
-    def _bring(self, retrieval: Retrieval) -> None:
+    def _brought(self, exchange: Exchange) -> Retrieval:
+        retrieval = self._begin(exchange)
         for _ in self._federation.bringing.instances(retrieval):
             continue
         refuse_nothing(retrieval)
+        return retrieval
+
+    def _begin(self, exchange: Exchange, takes: Takes | None = None) -> Retrieval:
+        path = exchange.path_parameters
+        sops = (path["instance"],) if "instance" in path else ()
+        return self._federation.bringing.begin(
+            exchange.permit,
+            path["study"],
+            path.get("series"),
+            sops,
+            takes=takes,
+            ahead=True,
+            local_only=asked_by_federation(exchange),
+        )
 
 
 class FederatedRetrieve(Brought):
@@ -186,22 +194,20 @@ class FederatedRetrieve(Brought):
         if packaging == "zip" or self._archive.profile_of(exchange) is not None:
             await super().__call__(exchange)
             return
-        retrieval = await exchange.blocking(self._begin, exchange)
-        _note(exchange, retrieval, retrieval.unheard)
-        retrieve = Retrieve(self._archive)
-        answer = MultipartAnswer(DICOM)
-        parts = self._parts(retrieval, retrieve, acceptable, exchange.base + ROOT)
-        await exchange.stream(answer.body(parts), answer.content_type, None)
+        retrieval = await exchange.blocking(self._begin, exchange, _takes(acceptable))
+        try:
+            _note(exchange, retrieval, retrieval.unheard)
+            retrieve = Retrieve(self._archive)
+            answer = MultipartAnswer(DICOM)
+            parts = self._parts(retrieval, retrieve, acceptable, exchange.base + ROOT)
+            await exchange.stream(answer.body(parts), answer.content_type, None)
+        finally:
+            if retrieval.begun is not None:
+                await exchange.blocking(retrieval.close)
 
     def _parts(self, retrieval: Retrieval, retrieve: Retrieve, acceptable: Sequence[str], base: str) -> Iterator[Part]:
         """Parts as their instances are at hand. An end that is not whole breaks the answer off, so that nobody takes it for whole."""
-
-        def takes(one: PassedInstance) -> bool:
-            return not {"*", one.transfer_syntax_uid}.isdisjoint(acceptable) or (
-                "" in acceptable and one.transfer_syntax_uid == EXPLICIT_LITTLE
-            )
-
-        for one in self._federation.bringing.passed_on(retrieval, takes):
+        for one in self._federation.bringing.passed_on(retrieval):
             if isinstance(one, PassedInstance):
                 media_type = f"{DICOM}; transfer-syntax={one.transfer_syntax_uid}"
                 yield Part(media_type, one.size, one.pieces, instance_url(base, one))
@@ -210,6 +216,17 @@ class FederatedRetrieve(Brought):
         refuse_nothing(retrieval)
         if retrieval.outcome.missing:
             raise PeerError(" ".join(retrieval.warnings), missing=len(retrieval.outcome.missing))
+
+
+def _takes(acceptable: Sequence[str]) -> Takes:
+    """Whether an instance goes out as a member gave it, by the transfer syntaxes that are accepted."""
+
+    def takes(one: PassedInstance) -> bool:
+        return not {"*", one.transfer_syntax_uid}.isdisjoint(acceptable) or (
+            "" in acceptable and one.transfer_syntax_uid == EXPLICIT_LITTLE
+        )
+
+    return takes
 
 
 def refuse_nothing(retrieval: Retrieval) -> None:

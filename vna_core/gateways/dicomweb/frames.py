@@ -14,7 +14,7 @@ from vna_core.dicom.codestream import EXPLICIT_LITTLE, is_encapsulated
 from vna_core.domain.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.held import instance_url
+from vna_core.gateways.dicomweb.held import asked_for, instance_url
 from vna_core.gateways.dicomweb.media_types import FRAME_TYPES, OCTETS, TYPE_OF_SYNTAX, Wanted, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import frame_forms
@@ -93,7 +93,7 @@ class Frames:
     async def __call__(self, exchange: Exchange) -> None:
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         forms = frame_forms(accept, ("multipart", "single"))
-        make = partial(exchange.short, self._plan, exchange.catalogue, exchange.path_parameters, forms)
+        make = partial(exchange.short, self._plan, exchange.catalogue, asked_for(exchange), forms)
         plan: FramePlan = await when_recalled(self._archive, make)
         answer = MultipartAnswer(plan.media_type)
         pieces, media_type = self._body(plan, answer, exchange.base + self._archive.root)

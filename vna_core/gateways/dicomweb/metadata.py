@@ -8,7 +8,7 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.held import held_under, instance_url
+from vna_core.gateways.dicomweb.held import SHA256, Selectors, asked_for, held_under, instance_url, selected
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.prepared_series import PreparedSeries
 from vna_core.gateways.web.exchange import Exchange
@@ -26,7 +26,7 @@ class Metadata:
 
     async def __call__(self, exchange: Exchange) -> None:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
-        path, base, profile = exchange.path_parameters, exchange.base + self._archive.root, self._archive.profile_of(exchange)
+        path, base, profile = asked_for(exchange), exchange.base + self._archive.root, self._archive.profile_of(exchange)
         if profile is None and "series" in path and "instance" not in path:
             content = await self._series(exchange)
             if content is not None:
@@ -73,15 +73,20 @@ class Metadata:
 
     def _headers(self, catalogue: CatalogueView, path: dict[str, str], base: str) -> Iterator[tuple[str, bytes]]:
         """URL and header of each instance."""
+        chosen = {held.pk for held in held_under(catalogue, path)} if SHA256 in path else None
+        selectors = Selectors()
         for held, header in catalogue.headers(study=path["study"], series=path.get("series"), sop=path.get("instance")):
-            yield instance_url(base, held), header
+            selector = selectors.of_held(held)
+            if chosen is None or held.pk in chosen:
+                yield instance_url(base, held) + selector, header
 
     def _adapted(
         self, catalogue: CatalogueView, path: dict[str, str], base: str, profile: EgressProfile
     ) -> Iterator[tuple[str, bytes]]:
         """The same as the client's egress profile wants it, made from the stored objects."""
+        selectors = Selectors()
         for held in held_under(catalogue, path):
-            yield instance_url(base, held), self._archive.egress.metadata(held, profile)
+            yield instance_url(base, held) + selectors.of_held(held), self._archive.egress.metadata(held, profile)
 
 
 def absolute(header: bytes, url: str) -> bytes:
@@ -89,7 +94,10 @@ def absolute(header: bytes, url: str) -> bytes:
 
     Inside a JSON string every quotation mark is escaped, so the pattern cannot match in a value.
     """
-    return header.replace(b'"BulkDataURI":"@/', b'"BulkDataURI":"' + url.encode("ascii") + b"/")
+    place, mark, selector = url.encode("ascii").partition(b"?")
+    if mark:
+        header = selected(header, mark + selector)
+    return header.replace(b'"BulkDataURI":"@/', b'"BulkDataURI":"' + place + b"/")
 
 
 def _first_two(pieces: Iterator[bytes]) -> tuple[bytes, bytes | None]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import ListedHeader
-from vna_core.gateways.dicomweb.held import quoted
+from vna_core.gateways.dicomweb.held import Selectors, quoted, selected
 
 KEPT: Final = 32 << 20
 """Octets that one process keeps."""
@@ -50,9 +50,12 @@ class PreparedSeries:
             return None
         objects, size = [], 0
         path = f"/studies/{quoted(study)}/series/{quoted(series)}/instances/"
-        for header in catalogue.metadata_of(listed):
+        selectors = Selectors()
+        for (_, *_, sha256, _), header in zip(listed, catalogue.metadata_of(listed), strict=True):
             marked = _MARKED + f"{path}{quoted(header.sop_instance_uid)}/".encode("ascii")
-            objects.append(header.json.replace(_RELATIVE, marked))
+            selector = selectors.of(study, series, header.sop_instance_uid, sha256)
+            described = selected(header.json, selector.encode("ascii")) if selector else header.json
+            objects.append(described.replace(_RELATIVE, marked))
             size += len(objects[-1])
             if size > LARGEST:
                 return None

@@ -133,7 +133,7 @@ def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, re
     missing = [tag for tag in request.include if tag not in INDEXED and f"{tag:08X}" not in row]
     if not missing and not request.everything:
         return
-    attributes = match.attributes
+    attributes = match.told(frozenset((STUDY, SERIES, INSTANCE)))
     uids = {tag: "".join(attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
     for held, header in catalogue.headers(study=uids[STUDY], series=uids[SERIES], sop=uids[INSTANCE]):
         if held.pk != match.pk:

@@ -8,18 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from vna_core.catalogue import Match
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.query import Level
+from vna_core.gateways.dicomweb.held import quoted
 
 STUDY, SERIES, INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
 _STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE))
+_UIDS: Final = frozenset((STUDY, SERIES, INSTANCE))
 _DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 
 KEPT: Final = 16 << 20
@@ -69,13 +69,14 @@ class EncodedRows:
 
 def row_of(match: Match, names: frozenset[int] | None, base: str, available: str) -> dict[str, Any]:
     """One row as a JSON object; its last member is the Retrieve URL (0008,1190) below `base`."""
-    attributes: Mapping[int, tuple[str, ...]] = match.attributes
+    attributes = match.told(None if names is None else names | _UIDS)
     url = base
     for step, tag in _STEPS[: _DEPTH[match.level]]:
-        url += f"/{step}/{quote(''.join(attributes.get(tag, ())[:1]), safe='')}"
-    row: dict[str, Any] = dict(
-        encode_attributes(attributes if names is None else {tag: attributes[tag] for tag in attributes if tag in names})
-    )
+        url += f"/{step}/{quoted(''.join(attributes.get(tag, ())[:1]))}"
+    if names is not None:
+        for tag in _UIDS - names:
+            attributes.pop(tag, None)
+    row: dict[str, Any] = dict(encode_attributes(attributes))
     row["00080056"] = {"vr": "CS", "Value": [available]}
     row["00081190"] = {"vr": "UR", "Value": [url]}
     return row

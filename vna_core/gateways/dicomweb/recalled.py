@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def readable_under(archive: WebArchive, catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldInstance]:
-    """Current versions under a study, series or instance, all of which can be read. Raises NotFound, RecallPending."""
+    """What `held_under` finds, all of which can be read. Raises NotFound, InvalidRequest, RecallPending."""
     found = held_under(catalogue, path)
     archive.availability.ensure(found)
     return found

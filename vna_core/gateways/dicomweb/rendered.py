@@ -12,7 +12,7 @@ from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.frames import frame_numbers
-from vna_core.gateways.dicomweb.held import held_under
+from vna_core.gateways.dicomweb.held import asked_for, held_under
 from vna_core.gateways.dicomweb.media_types import choose, parse_accept
 from vna_core.gateways.dicomweb.recalled import when_recalled
 from vna_core.gateways.web.exchange import Exchange
@@ -84,7 +84,7 @@ class Rendered:
             viewport = (THUMBNAIL, THUMBNAIL, 0.0, 0.0, 0.0, 0.0)
         window = window_of(exchange.parameter("window"))
         quality = quality_of(exchange.parameter("quality"))
-        path = exchange.path_parameters
+        path = asked_for(exchange)
         held = await when_recalled(self._archive, partial(exchange.blocking, self._shown, exchange.catalogue, path))
         numbers = frame_numbers(path.get("frames", "1"), max(1, held.number_of_frames))
         if len(numbers) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ from vna_core.access.view import CatalogueView
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.held import instance_url
+from vna_core.gateways.dicomweb.held import Selectors, asked_for, instance_url
 from vna_core.gateways.dicomweb.media_types import DICOM, parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import adapted_transfer_syntax, object_form, transfer_syntax_of
@@ -22,6 +23,8 @@ from vna_core.gateways.web.exchange import Exchange
 
 SMALL: Final = 2 << 20
 """Octets up to which an object is read whole, in one go, before it is sent."""
+_DIGITS: Final = 16
+"""Digits of a SHA-256 that tell members of a ZIP file apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Retrieve:
         self._archive = archive
 
     async def __call__(self, exchange: Exchange) -> None:
-        path = exchange.path_parameters
+        path = asked_for(exchange)
         packagings = ("multipart", "single") if "instance" in path else ("multipart", "zip")
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         packaging, acceptable = object_form(accept, packagings)
@@ -65,7 +68,8 @@ class Retrieve:
         if packaging != "zip" and self._is_small(found):
             await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + self._archive.root))
         elif packaging == "zip":
-            members = [Member(_member_name(one.held), partial(self._file, one)) for one in found]
+            names = _member_names([one.held for one in found])
+            members = [Member(name, partial(self._file, one)) for name, one in zip(names, found, strict=True)]
             name = f'attachment; filename="{key_segment(path["study"])}.zip"'
             await exchange.stream(zip_body(members), "application/zip", None, headers={"Content-Disposition": name})
         elif packaging == "single":
@@ -107,7 +111,16 @@ class Retrieve:
         return b"".join(answer.body(self._parts(found, base))), answer.content_type
 
     def _parts(self, found: Sequence[Served], base: str) -> list[Part]:
-        return [Part(one.media_type, one.size, partial(self._pieces, one), instance_url(base, one.held)) for one in found]
+        selectors = Selectors()
+        return [
+            Part(
+                one.media_type,
+                one.size,
+                partial(self._pieces, one),
+                instance_url(base, one.held) + selectors.of_held(one.held),
+            )
+            for one in found
+        ]
 
     def _pieces(self, served: Served) -> Iterator[bytes | memoryview]:
         """The file's octets for somebody who joins them to others: what is small and goes out as stored is not copied before."""
@@ -119,6 +132,15 @@ class Retrieve:
         return self._archive.egress.outgoing(served.held, served.profile).part10(served.transfer_syntax_uid)
 
 
-def _member_name(held: HeldInstance) -> str:
-    name = f"{key_segment(held.series_instance_uid)}/{key_segment(held.sop_instance_uid)}"
-    return f"{name}.dcm" if held.version == 1 else f"{name}.v{held.version}.dcm"
+def _member_names(held: Sequence[HeldInstance]) -> list[str]:
+    """A name for each, by series and instance; those that would have the same one are told apart by their digests."""
+    stems = [f"{key_segment(one.series_instance_uid)}/{key_segment(one.sop_instance_uid)}" for one in held]
+    times = Counter(stems)
+    return [
+        f"{stem}.{one.sha256[:_DIGITS]}.dcm"
+        if times[stem] > 1
+        else f"{stem}.dcm"
+        if one.version == 1
+        else f"{stem}.v{one.version}.dcm"
+        for stem, one in zip(stems, held, strict=True)
+    ]

@@ -17,16 +17,15 @@ from vna_core.access.policy import Policy
 from vna_core.access.retrieve import Retriever
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
-from vna_core.configuration import DimseSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
 from vna_core.dicom.network.pdu import Role
-from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import InvalidRequest, PeerError, StorageError
+from vna_core.domain.errors import ConfigurationError, InvalidRequest, PeerError, StorageError
 from vna_core.gateways.dimse.commitment_policy import PlacementPromises
+from vna_core.gateways.dimse.peers import Peers
 from vna_core.gateways.dimse.sop_classes import IDENTIFIER_SYNTAXES, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 
 _TRANSACTION_UID: Final = 0x00081195
@@ -51,9 +50,9 @@ class CommitmentService:
     """Takes commitment requests and reports on them, on the same association or on one of our own."""
 
     def __init__(
-        self, settings: DimseSettings, catalogue: Catalogue, retriever: Retriever, policy: Policy, promises: PlacementPromises
+        self, peers: Peers, catalogue: Catalogue, retriever: Retriever, policy: Policy, promises: PlacementPromises
     ) -> None:
-        self._settings = settings
+        self._peers = peers
         self._policy = policy
         self._promises = promises
         self._catalogue = catalogue
@@ -89,7 +88,7 @@ class CommitmentService:
         for one in self._catalogue.commitments.pending():
             if stop.is_set():
                 return
-            peer = self._settings.peers.get(one.peer)
+            peer = self._peers.settings.peers.get(one.peer)
             if peer is None:
                 _log.warning("commitment-peer-unknown", peer=one.peer)
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 3600.0)
@@ -100,17 +99,10 @@ class CommitmentService:
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, _LOOK_AGAIN)
                 continue
             try:
-                association = request(
-                    peer.host,
-                    peer.port,
-                    called=one.peer,
-                    calling=self._settings.aet,
-                    contexts=[(STORAGE_COMMITMENT, IDENTIFIER_SYNTAXES)],
-                    roles=[Role(STORAGE_COMMITMENT, False, True)],
-                    network_timeout=self._settings.network_timeout,
-                )
-            except PeerError as error:
-                _log.warning("commitment-report-failed", peer=one.peer, code=error.code)
+                roles = [Role(STORAGE_COMMITMENT, False, True)]
+                association = self._peers.associate(one.peer, peer, [(STORAGE_COMMITMENT, IDENTIFIER_SYNTAXES)], roles)
+            except (PeerError, ConfigurationError) as error:
+                _log.warning("commitment-report-failed", peer=one.peer, code=error.code, message=error.message)
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 60.0)
                 continue
             try:

@@ -19,8 +19,9 @@ from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, ConnectionLost, Message, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.pdu import ProtocolError
-from vna_core.dicom.network.tls import Certificate, HandshakeFailed, ServerTls, Stream
+from vna_core.dicom.network.tls import Certificate, HandshakeFailed, PeerNotTrusted, ServerTls, Stream
 from vna_core.domain.access import Action, Principal, PrincipalKind
+from vna_core.domain.audit import not_authenticated
 from vna_core.domain.errors import NotAuthorized, PeerError, VnaError
 from vna_core.domain.octets import Source
 from vna_core.gateways.dimse import store as store_service
@@ -116,6 +117,8 @@ class Conversation:
         except HandshakeFailed as error:
             _log.warning("tls-handshake-failed", address=self._address, message=error.message)
             self._server.meter.count(TLS_FAILURES, "dimse")
+            if isinstance(error, PeerNotTrusted):
+                self._server.gate.auditor.note_access(not_authenticated("", self._address, error.message))
         except PeerError as error:
             _log.info("association-lost", address=self._address, code=error.code)
         except Exception:
@@ -152,6 +155,8 @@ class Conversation:
         if refused is not None:
             _log.warning("association-refused", address=self._address, why=refused.why)
             self._server.meter.count(DIMSE_ASSOCIATIONS, "refused")
+            if refused.is_imposture:
+                self._server.gate.auditor.note_access(not_authenticated(asked.calling, self._address, refused.why))
             association.send_octets([pdu.reject(refused.result, refused.source, refused.reason)])
             association.close()
             return
@@ -206,6 +211,7 @@ class Conversation:
         elif field == Field.ECHO_RQ and abstract == VERIFICATION:
             association.send(message.context_id, self._generic(message, 0))
         elif service is not None:
+            association.begin()
             self._answering(association, message, lambda: service.answer(association, message, self._permit(service.needs)))
         elif field & 0x8000:
             raise ProtocolError("A response arrived that nobody waits for.")

@@ -22,12 +22,19 @@ _RELATIONAL_AND_FUZZY: Final = b"\x01\x00\x01\x00"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Values for A-ASSOCIATE-RJ (PS3.8 table 9-21), and why, for the log."""
+    """Values for A-ASSOCIATE-RJ (PS3.8 table 9-21), and why, for the log.
+
+    Attributes
+    ----------
+    is_imposture
+        The requestor uses a title that it cannot prove to have.
+    """
 
     result: int
     source: int
     reason: int
     why: str
+    is_imposture: bool = False
 
 
 def refusal(
@@ -45,7 +52,7 @@ def refusal(
     peer = settings.peers.get(asked.calling)
     if peer is not None and peer.certificates:
         if certificate is None or not certificate.is_one_of(peer.certificates):
-            return Refusal(1, 1, 3, "no certificate of the peer that the calling AE title names")
+            return Refusal(1, 1, 3, "no certificate of the peer that the calling AE title names", True)
     elif settings.accept_only_peers and (peer is None or not is_of_peer(peer.host, address)):
         return Refusal(1, 1, 3, "calling AE title and address are not a configured peer")
     return None

@@ -15,19 +15,19 @@ from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.gate import Permit
 from vna_core.access.policy import Policy
 from vna_core.access.transcode import Transcoder
-from vna_core.configuration import DimseSettings, PeerSettings
+from vna_core.configuration import PeerSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Context, Message
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
-from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import NotAdaptable, PeerError, RecallPending, VnaError
+from vna_core.domain.errors import ConfigurationError, NotAdaptable, PeerError, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Level
 from vna_core.gateways.dimse.arriving import Arriving, Progress, Receiver
 from vna_core.gateways.dimse.destination import Destination
 from vna_core.gateways.dimse.find import level_of
+from vna_core.gateways.dimse.peers import Peers
 from vna_core.gateways.dimse.proposals import Proposal, proposed_groups
 from vna_core.gateways.dimse.sop_classes import GET, MOVE
 from vna_core.gateways.dimse.wanted import awaited, wanted_instances
@@ -70,7 +70,7 @@ class RetrieveService:
 
     def __init__(
         self,
-        settings: DimseSettings,
+        peers: Peers,
         permit: Permit,
         policy: Policy,
         transcoder: Transcoder,
@@ -80,7 +80,8 @@ class RetrieveService:
         arriving: Arriving | None = None,
         cutover: CutOver | None = None,
     ) -> None:
-        self._settings = settings
+        self._peers = peers
+        self._settings = peers.settings
         self._catalogue = permit.catalogue
         self._policy = policy
         self._transcoder = transcoder
@@ -177,17 +178,9 @@ class RetrieveService:
     def connected(self, title: str, peer: PeerSettings, contexts: Sequence[Proposal]) -> Association | None:
         """An association with a destination; None where it does not answer."""
         try:
-            return request(
-                peer.host,
-                peer.port,
-                called=title,
-                calling=self._settings.aet,
-                contexts=contexts,
-                idle_timeout=max(self._settings.idle_timeout, 60.0),
-                network_timeout=self._settings.network_timeout,
-            )
-        except PeerError as error:
-            _log.warning("move-destination-unreachable", destination=title, code=error.code)
+            return self._peers.associate(title, peer, contexts, idle_timeout=max(self._settings.idle_timeout, 60.0))
+        except (PeerError, ConfigurationError) as error:
+            _log.warning("move-destination-unreachable", destination=title, code=error.code, message=error.message)
             return None
 
     def get(self, association: Association, message: Message) -> None:
@@ -303,7 +296,7 @@ class RetrieveService:
         }
         destination.send(prepared.context.id, request_, prepared.octets)
         while True:
-            answer = destination.receive(timeout=max(self._settings.idle_timeout, 60.0))
+            answer = destination.response(max(self._settings.idle_timeout, 60.0))
             if commands.number(answer.command, commands.COMMAND_FIELD) == Field.STORE_RSP:
                 return commands.number(answer.command, commands.STATUS, 0x0110)
 

@@ -20,6 +20,7 @@ from vna_core.access.transcode import Transcoder
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import DimseSettings, Settings
 from vna_core.configuration.egress import EgressSettings
+from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.command import Field
 from vna_core.dicom.network.tls import ServerTls
@@ -32,6 +33,7 @@ from vna_core.gateways.dimse.commitment import CommitmentService
 from vna_core.gateways.dimse.commitment_policy import PlacementPromises
 from vna_core.gateways.dimse.conversation import Conversation, Service
 from vna_core.gateways.dimse.federated import FederatedServices
+from vna_core.gateways.dimse.peers import Peers
 from vna_core.gateways.dimse.retrieve import RetrieveService
 from vna_core.gateways.dimse.sop_classes import FIND, GET, MOVE, STORAGE_COMMITMENT
 from vna_core.ingest.pipeline import IngestPipeline
@@ -70,7 +72,7 @@ class DimseServer:
         availability: Availability | None = None,
         cutover: CutOver | None = None,
         meter: Meter | None = None,
-        tls: ServerTls | None = None,
+        tls: TlsSettings | None = None,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
@@ -83,7 +85,8 @@ class DimseServer:
         self._cutover = cutover
         self._availability = availability or Availability(catalogue)
         promises = PlacementPromises(catalogue, self._availability)
-        self._commitments = CommitmentService(settings, catalogue, retriever, self.gate.policy, promises)
+        self._peers = Peers(settings, tls)
+        self._commitments = CommitmentService(self._peers, catalogue, retriever, self.gate.policy, promises)
         self._services = (
             Service(Field.FIND_RQ, FIND, Action.QUERY, self._find),
             Service(Field.MOVE_RQ, MOVE, Action.RETRIEVE, lambda *asked: self._retrieval(asked[2]).move(*asked[:2])),
@@ -96,14 +99,15 @@ class DimseServer:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._serving: dict[Conversation, threading.Thread] = {}
-        self._tls = tls
+        face = (tls or TlsSettings()).faces.get("dimse")
+        self._tls = ServerTls(tls, face) if tls is not None and face is not None else None
         self.meter.set(DIMSE_ESTABLISHED, 0)
 
     def _find(self, association: Association, message: Message, permit: Permit) -> None:
         find_service.find(association, message, permit.catalogue, self.settings.aet, self._availability)
 
     def _retrieval(self, permit: Permit) -> RetrieveService:
-        known = (self.settings, permit, self.gate.policy, self._transcoder, self._egress)
+        known = (self._peers, permit, self.gate.policy, self._transcoder, self._egress)
         return RetrieveService(*known, permit.principal.name, availability=self._availability, cutover=self._cutover)
 
     def _of_federation(self, federation: Federation) -> tuple[Service, ...]:
@@ -115,7 +119,7 @@ class DimseServer:
 
             levels = models[association.contexts[message.context_id].abstract_syntax]
             brought, arriving = services.retrieve(association, message, permit, levels)
-            known = (self.settings, brought, self.gate.policy, self._transcoder, federation.egress)
+            known = (self._peers, brought, self.gate.policy, self._transcoder, federation.egress)
             return RetrieveService(*known, permit.principal.name, self._availability, arriving)
 
         return (

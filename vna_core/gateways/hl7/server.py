@@ -14,9 +14,9 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
-from vna_core.dicom.network.tls import HandshakeFailed, ServerTls, TlsStream
+from vna_core.dicom.network.tls import HandshakeFailed, PeerNotTrusted, ServerTls, TlsStream
 from vna_core.domain.access import Principal, PrincipalKind
-from vna_core.domain.audit import Auditor
+from vna_core.domain.audit import Auditor, not_authenticated
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, VnaError
 from vna_core.gateways.hl7.adt import AdtFeed
 from vna_core.gateways.hl7.message import Message, acknowledgement, parse
@@ -36,11 +36,10 @@ _log = structlog.get_logger(__name__)
 class MllpServer:
     """Takes the feed of patient administration. One thread a connection; a bad message costs its own answer and nothing else."""
 
-    def __init__(
-        self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None, tls: ServerTls | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None) -> None:
         self._settings = settings.hl7
-        self._tls = tls
+        face = settings.tls.faces.get("hl7")
+        self._tls = ServerTls(settings.tls, face) if face is not None else None
         self._match = tuple(settings.identity.match)
         self._catalogue = catalogue
         self._auditor = auditor
@@ -124,6 +123,8 @@ class MllpServer:
         except HandshakeFailed as error:
             _say("warning", "tls-handshake-failed", address=address, message=error.message)
             self._meter.count(TLS_FAILURES, "hl7")
+            if isinstance(error, PeerNotTrusted):
+                self._auditor.note_access(not_authenticated("", address, error.message))
         except LimitExceeded as error:
             _say("warning", "hl7-connection-ended", address=address, code=error.code)
         except OSError as error:

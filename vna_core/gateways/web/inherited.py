@@ -65,5 +65,6 @@ def _encryption(tls: TlsSettings) -> dict[str, Any]:
         "ssl_key": Path(tls.key_file).absolute(),
         "ssl_protocol_min": _VERSIONS[tls.minimum_version],
         "ssl_ca": Path(tls.ca_file).absolute() if asked != "none" else None,
+        "ssl_crl": [Path(one).absolute() for one in tls.crl_files] if asked != "none" else [],
         "ssl_client_verify": asked == "required",
     }

@@ -28,7 +28,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 
 class Unauthenticated(NotAuthorized):
-    """No token, or one that nobody has (RFC 6750 section 3)."""
+    """No token, or one that nobody has (RFC 6750 section 3), and no certificate in its stead."""
 
     http_status = 401
 
@@ -61,6 +61,7 @@ class Protection:
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
         self._tokens = {name: bytes.fromhex(digest) for name, digest in settings.tokens.items()}
+        self._certificates = settings.certificates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,12 +95,17 @@ class Protection:
             raise LimitExceeded("The address is too long.", limit="path-or-query", maximum=MAX_QUERY)
         if query.count(b"&") >= MAX_PARAMETERS:
             raise InvalidRequest("There are too many query parameters.", limit="query-parameters", maximum=MAX_PARAMETERS)
-        if self._tokens and scope["path"] not in OPEN_PATHS:
+        if (self._tokens or self._certificates) and scope["path"] not in OPEN_PATHS:
             scope["principal"] = self._principal(scope)
 
     def _principal(self, scope: Scope) -> str:
-        """The principal whose token was sent; every digest is compared, in constant time."""
+        """The principal whose token was sent, every digest being compared, in constant time; without a token, whose certificate was shown."""
         field = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        certificate = scope.get("certificate") if not field else None
+        if certificate is not None:
+            for principal, proofs in self._certificates.items():
+                if certificate.is_one_of(proofs):
+                    return principal
         scheme, _, token = field.partition(b" ")
         digest = hashlib.sha256(token.strip()).digest()
         found = [name for name, expected in self._tokens.items() if hmac.compare_digest(digest, expected)]

@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from vna_core.configuration import HttpSettings
 from vna_core.configuration.tls import TlsSettings
-from vna_core.dicom.network.tls.contexts import FollowedContext, server_context
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
+from vna_core.gateways.web.certified import CertifiedServer, Refused
 from vna_core.gateways.web.inherited import InheritedServer
 from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
 
@@ -37,7 +38,16 @@ class Application(Protocol):
         """Give back what it holds."""
 
 
-_Make = Callable[[float], InheritedServer]
+class _Server(Protocol):
+    """One of the two kinds."""
+
+    workers_kill_timeout: float
+
+    async def serve(self) -> None: ...
+    def signal_handler_interrupt(self) -> None: ...
+
+
+_Make = Callable[[float], _Server]
 
 
 def serve(
@@ -47,6 +57,7 @@ def serve(
     stop: threading.Event,
     secure: socket.socket | None = None,
     tls: TlsSettings | None = None,
+    refused: Refused = lambda _address, _error: None,
 ) -> None:
     """Serve until `stop` is set, then end within seconds: no new request begins, those under way may finish.
 
@@ -56,6 +67,8 @@ def serve(
     ----------
     listener, secure
         Where connections arrive without TLS, and with it; at least one.
+    refused
+        Is told of clients that came no further than the handshake, where principals have certificates.
 
     Raises
     ------
@@ -68,9 +81,12 @@ def serve(
     if listener is not None:
         served.append(_Served(partial(InheritedServer, app, listener, settings, None)))
     if secure is not None and tls is not None:
-        files = (tls.certificate_file, tls.key_file, tls.ca_file)
-        make = partial(server_context, *files, tls.http.client_certificates, tls.minimum_version)
-        served.append(_Served(partial(InheritedServer, app, secure, settings, tls), FollowedContext(files, make)))
+        files = TlsFiles.of(tls)
+        make = partial(server_context, files, tls.http.client_certificates, tls.minimum_version)
+        kind: _Make = partial(InheritedServer, app, secure, settings, tls)
+        if settings.certificates:
+            kind = partial(CertifiedServer, app, secure, settings, tls, refused)
+        served.append(_Served(kind, FollowedContext(files, make)))
     try:
         asyncio.run(_serve(served, stop))
     finally:
@@ -88,7 +104,7 @@ class _Served:
         self._make = make
         self._files = files
         self._context = files.current() if files is not None else None
-        self._running: dict[asyncio.Task[None], InheritedServer] = {}
+        self._running: dict[asyncio.Task[None], _Server] = {}
         self._newest: asyncio.Task[None] | None = None
 
     def start(self, ended: Callable[[], None]) -> None:
@@ -115,13 +131,13 @@ class _Served:
         self.start(ended)
         for one in before:
             one.workers_kill_timeout = LONGEST
-            one.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+            one.signal_handler_interrupt()
 
     async def end(self) -> None:
         """Let requests under way end, for so long as grace is given."""
         for one in self._running.values():
             one.workers_kill_timeout = GRACE
-            one.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+            one.signal_handler_interrupt()
         if self._running:
             await asyncio.wait(list(self._running), timeout=GRACE + 2)
         if self._running:

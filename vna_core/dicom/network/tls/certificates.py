@@ -70,6 +70,18 @@ class Certificate:
         return self.fingerprint in proofs or self.subject in proofs
 
 
+def next_list_of(path: str) -> datetime | None:
+    """When the list of revoked certificates in a PEM file is to be replaced by the next, in UTC. Raises ConfigurationError."""
+    x509 = _x509()
+    try:
+        found: datetime | None = x509.load_pem_x509_crl(Path(path).read_bytes()).next_update_utc
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} holds no list of revoked certificates in PEM form.", file=path) from error
+    return found
+
+
 def unreadable(path: str, error: OSError) -> ConfigurationError:
     """That a file of the section ``tls`` cannot be read, and why."""
     return ConfigurationError(f"{path} cannot be read: {error.strerror or error}.", file=path)

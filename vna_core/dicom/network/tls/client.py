@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Self
 
 import structlog
 
-from vna_core.configuration.tls import Version
-from vna_core.dicom.network.tls.contexts import FollowedContext, client_context
-from vna_core.dicom.network.tls.stream import HandshakeFailed, TlsStream
+from vna_core.configuration import PeerSettings
+from vna_core.configuration.tls import TlsSettings, Version
+from vna_core.dicom.network.tls.certificates import Certificate
+from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, client_context
+from vna_core.dicom.network.tls.stream import PeerNotTrusted, TlsStream, complete, shown
 
 _log = structlog.get_logger(__name__)
 
@@ -22,10 +25,8 @@ class ClientTls:
 
     Attributes
     ----------
-    ca_file
-        Authorities that are trusted; empty: those of the system.
-    certificate_file, key_file
-        Our own certificate, for peers that ask for one; empty: none.
+    files
+        Authorities that are trusted, those of the system where none are named; our own certificate, for peers that ask for one.
     name
         Name that the peer's certificate must be for; empty: the host that is connected to.
     certificates
@@ -34,14 +35,27 @@ class ClientTls:
         Whoever answers is believed to be the peer.
     """
 
-    ca_file: str = ""
-    certificate_file: str = ""
-    key_file: str = ""
+    files: TlsFiles = TlsFiles()
     name: str = ""
     certificates: tuple[str, ...] = ()
     insecure_no_verification: bool = False
     minimum_version: Version = "1.2"
-    handshake_timeout: float = field(default=10.0)
+    handshake_timeout: float = 10.0
+
+    @classmethod
+    def of(cls, tls: TlsSettings) -> Self:
+        """With the certificate and the authorities of the section ``tls``."""
+        return cls(TlsFiles.of(tls), minimum_version=tls.minimum_version, handshake_timeout=tls.handshake_timeout)
+
+    @classmethod
+    def of_peer(cls, tls: TlsSettings, peer: PeerSettings) -> Self:
+        """The same for one of ``dimse.peers``."""
+        return replace(
+            cls.of(tls),
+            name=peer.tls_name,
+            certificates=peer.certificates,
+            insecure_no_verification=peer.tls_insecure_no_verification,
+        )
 
     def check(self) -> None:
         """See that the files can be used. Raises ConfigurationError."""
@@ -57,24 +71,36 @@ class ClientTls:
         Raises
         ------
         HandshakeFailed
-            The peer speaks no TLS, or is not accepted, or does not accept us; the connection is closed.
+            The peer speaks no TLS, or is not accepted, or does not accept us.
         ConfigurationError
             The files cannot be used.
         """
         stream = TlsStream(connection, self.context(), self.name or host)
-        try:
-            stream.handshake(seconds or self.handshake_timeout)
-            self.accept(stream)
-        except HandshakeFailed:
-            stream.close()
-            raise
+        stream.handshake(seconds or self.handshake_timeout)
+        if self.certificates:
+            self._recognize(stream.certificate)
         return stream
 
-    def accept(self, stream: TlsStream) -> None:
-        """Raises HandshakeFailed where the peer's certificate is none of those that are listed."""
-        shown = stream.certificate if self.certificates else None
-        if self.certificates and (shown is None or not shown.is_one_of(self.certificates)):
-            raise HandshakeFailed("The peer's certificate is not the one that is configured for it.")
+    def secured_socket(self, connection: socket.socket, host: str) -> ssl.SSLSocket:
+        """The same as a socket, for what works with sockets only; its time-out is that of the connection. Raises as `secured`."""
+        seconds = connection.gettimeout()
+        # Many servers end without saying so; what they send ends by a length, a boundary or a bracket, which whoever reads it awaits.
+        wrapped = self.context().wrap_socket(
+            connection, server_hostname=self.name or host, do_handshake_on_connect=False, suppress_ragged_eofs=True
+        )
+        try:
+            complete(wrapped, self.handshake_timeout if seconds is None else min(seconds, self.handshake_timeout))
+            if self.certificates:
+                self._recognize(shown(wrapped.getpeercert(binary_form=True)))
+        except BaseException:
+            wrapped.close()
+            raise
+        wrapped.settimeout(seconds)
+        return wrapped
+
+    def _recognize(self, certificate: Certificate | None) -> None:
+        if certificate is None or not certificate.is_one_of(self.certificates):
+            raise PeerNotTrusted("The peer's certificate is not the one that is configured for it.")
 
 
 @lru_cache(maxsize=256)
@@ -82,7 +108,6 @@ def _followed(tls: ClientTls) -> FollowedContext:
     """One context for all connections that are made in the same way."""
     if tls.insecure_no_verification:
         _log.warning("tls-not-verified", setting="insecure_no_verification", peer=tls.name)
-    files = (tls.ca_file, tls.certificate_file, tls.key_file)
     verify = not tls.insecure_no_verification
-    make = partial(client_context, *files, tls.minimum_version, check_name=not tls.certificates, verify=verify)
-    return FollowedContext(files, make)
+    make = partial(client_context, tls.files, tls.minimum_version, check_name=not tls.certificates, verify=verify)
+    return FollowedContext(tls.files, make)

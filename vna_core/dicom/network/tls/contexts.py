@@ -7,15 +7,16 @@ import ssl
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import structlog
 
-from vna_core.configuration.tls import ClientCertificates, Version
+from vna_core.configuration.tls import ClientCertificates, TlsSettings, Version
 from vna_core.dicom.network.tls.certificates import unreadable
 from vna_core.domain.errors import ConfigurationError
 
-CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!PSK:!SRP"
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!PSK:!SRP"
 """Suites of TLS 1.2 with forward secrecy and authenticated encryption (RFC 9325 section 4.2); those of TLS 1.3 are all good."""
 _VERSIONS: Final[dict[Version, ssl.TLSVersion]] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _ASKED: Final[dict[ClientCertificates, ssl.VerifyMode]] = {
@@ -27,33 +28,59 @@ _ASKED: Final[dict[ClientCertificates, ssl.VerifyMode]] = {
 _log = structlog.get_logger(__name__)
 
 
-def server_context(
-    certificate_file: str, key_file: str, ca_file: str, client_certificates: ClientCertificates, minimum: Version
-) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The files of a context, all PEM; empty: none.
+
+    Attributes
+    ----------
+    certificate, key
+        Our own, with what stands between it and its authority.
+    authorities
+        Whom we trust.
+    revoked
+        Lists of what they have revoked, one in each.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    authorities: str = ""
+    revoked: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tls: TlsSettings) -> Self:
+        """Those of the section ``tls``."""
+        return cls(tls.certificate_file, tls.key_file, tls.ca_file, tls.crl_files)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every one that there is."""
+        return tuple(one for one in (self.certificate, self.key, self.authorities, *self.revoked) if one)
+
+
+def server_context(files: TlsFiles, client_certificates: ClientCertificates, minimum: Version) -> ssl.SSLContext:
     """What a listener speaks. Raises ConfigurationError."""
     context = _context(ssl.PROTOCOL_TLS_SERVER, minimum)
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0  # a peer that closes without having read them resets the connection, and with it what it sent last
-    _load_own(context, certificate_file, key_file)
+    _load_own(context, files)
     context.verify_mode = _ASKED[client_certificates]
     if client_certificates != "none":
-        _load_authorities(context, ca_file)
+        _load_authorities(context, files)
     return context
 
 
-def client_context(
-    ca_file: str, certificate_file: str, key_file: str, minimum: Version, check_name: bool = True, verify: bool = True
-) -> ssl.SSLContext:
+def client_context(files: TlsFiles, minimum: Version, check_name: bool = True, verify: bool = True) -> ssl.SSLContext:
     """What we speak to others; they are verified unless `verify` is False. Raises ConfigurationError."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT, minimum)
     context.check_hostname = check_name and verify
     context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
-    if ca_file:
-        _load_authorities(context, ca_file)
+    if files.authorities:
+        _load_authorities(context, files)
     else:
         context.load_default_certs()
-    if certificate_file or key_file:
-        _load_own(context, certificate_file, key_file)
+    if files.certificate or files.key:
+        _load_own(context, files)
     return context
 
 
@@ -65,33 +92,35 @@ def _context(protocol: int, minimum: Version) -> ssl.SSLContext:
     return context
 
 
-def _load_own(context: ssl.SSLContext, certificate_file: str, key_file: str) -> None:
+def _load_own(context: ssl.SSLContext, files: TlsFiles) -> None:
     """Raises ConfigurationError."""
-    for path in (certificate_file, key_file):
+    certificate, key = files.certificate, files.key
+    for path in (certificate, key):
         _readable(path)
 
     def no_password() -> str:
-        raise ConfigurationError(f"The key in {key_file} is encrypted: take the password off (openssl pkey).", file=key_file)
+        raise ConfigurationError(f"The key in {key} is encrypted: take the password off (openssl pkey).", file=key)
 
     try:
-        context.load_cert_chain(certificate_file, key_file, password=no_password)
+        context.load_cert_chain(certificate, key, password=no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            message = f"The key in {key_file} does not belong to the certificate in {certificate_file}."
+            message = f"The key in {key} does not belong to the certificate in {certificate}."
         else:
-            message = f"{certificate_file} and {key_file} are no certificate and key in PEM form ({error.reason or error})."
-        raise ConfigurationError(message, file=certificate_file) from error
+            message = f"{certificate} and {key} are no certificate and key in PEM form ({error.reason or error})."
+        raise ConfigurationError(message, file=certificate) from error
 
 
-def _load_authorities(context: ssl.SSLContext, ca_file: str) -> None:
+def _load_authorities(context: ssl.SSLContext, files: TlsFiles) -> None:
     """Raises ConfigurationError."""
-    _readable(ca_file)
-    try:
-        context.load_verify_locations(ca_file)
-    except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"{ca_file} holds no certificates in PEM form ({error.reason or error}).", file=ca_file
-        ) from error
+    for path, what in ((files.authorities, "certificates"), *((one, "list of revoked certificates") for one in files.revoked)):
+        _readable(path)
+        try:
+            context.load_verify_locations(path)
+        except ssl.SSLError as error:
+            raise ConfigurationError(f"{path} holds no {what} in PEM form ({error.reason or error}).", file=path) from error
+    if files.revoked:
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _readable(path: str) -> None:
@@ -122,8 +151,8 @@ class FollowedContext:
         The first context cannot be made.
     """
 
-    def __init__(self, files: tuple[str, ...], make: Callable[[], ssl.SSLContext]) -> None:
-        self._files = tuple(one for one in files if one)
+    def __init__(self, files: TlsFiles, make: Callable[[], ssl.SSLContext]) -> None:
+        self._files = files.all
         self._make = make
         self._lock = threading.Lock()
         self._state = self.state()

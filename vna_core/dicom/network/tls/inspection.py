@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vna_core.configuration import Settings
-from vna_core.dicom.network.tls.certificates import Certificate
-from vna_core.dicom.network.tls.contexts import client_context, is_open_to_all, server_context
+from vna_core.dicom.network.tls.certificates import Certificate, next_list_of
+from vna_core.dicom.network.tls.contexts import TlsFiles, client_context, is_open_to_all, server_context
 from vna_core.domain.errors import ConfigurationError
 
 
@@ -20,7 +20,7 @@ class Finding:
     ----------
     event
         Its kind: ``certificate-expired``, ``certificate-not-yet-good``, ``certificate-expires``, ``key-readable-by-all``,
-        ``certificate-unusable``, ``certificate-not-asked-for`` or ``verification-is-off``.
+        ``certificate-unusable``, ``revocation-list-over``, ``certificate-not-asked-for`` or ``verification-is-off``.
     is_error
         It does harm now.
     """
@@ -48,8 +48,10 @@ def check(settings: Settings) -> None:
     if not tls.certificate_file and not tls.ca_file:
         return
     for face in tls.faces.values():
-        server_context(tls.certificate_file, tls.key_file, tls.ca_file, face.client_certificates, tls.minimum_version)
-    client_context(tls.ca_file, tls.certificate_file, tls.key_file, tls.minimum_version)
+        server_context(TlsFiles.of(tls), face.client_certificates, tls.minimum_version)
+    client_context(TlsFiles.of(tls), tls.minimum_version)
+    if tls.certificate_file:
+        Certificate.of_file(tls.certificate_file)  # whoever shows one to us could not be known without what reads it
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
@@ -64,10 +66,17 @@ def findings(settings: Settings) -> Iterator[Finding]:
             yield Finding("certificate-unusable", error.message, pair.certificate_file, is_error=True)
             continue
         yield from _age(certificate, pair.certificate_file, settings.tls.warn_days)
+    for path in settings.tls.crl_files:
+        yield from _over(path)
     if settings.tls.dimse.client_certificates == "none" and (
         named := [t for t, one in settings.dimse.peers.items() if one.certificates]
     ):
         message = f"{named[0]} is let in with a certificate alone, and tls.dimse.client_certificates asks for none."
+        yield Finding("certificate-not-asked-for", message, "")
+    if settings.tls.http.client_certificates == "none" and settings.http.certificates:
+        message = (
+            f"{next(iter(settings.http.certificates))} is known by a certificate, and tls.http.client_certificates asks for none."
+        )
         yield Finding("certificate-not-asked-for", message, "")
     for title, peer in settings.dimse.peers.items():
         if peer.tls_insecure_no_verification:
@@ -83,6 +92,20 @@ def _age(certificate: Certificate, path: str, warn_days: int) -> Iterator[Findin
     if certificate.begins > datetime.now(UTC):
         begin = f"{certificate.begins:%Y-%m-%d %H:%M} UTC"
         yield Finding("certificate-not-yet-good", f"The certificate in {path} is good from {begin} on.", path, is_error=True)
+
+
+def _over(path: str) -> Iterator[Finding]:
+    """That a list of revoked certificates is over."""
+    try:
+        end = next_list_of(path)
+    except ConfigurationError as error:
+        yield Finding("certificate-unusable", error.message, path, is_error=True)
+        return
+    if end is not None and end < datetime.now(UTC):
+        message = (
+            f"The list of revoked certificates in {path} is over since {end:%Y-%m-%d %H:%M} UTC: nobody is accepted. Renew it."
+        )
+        yield Finding("revocation-list-over", message, path, is_error=True)
 
 
 def _pairs(settings: Settings) -> Iterator[_Pair]:

@@ -7,6 +7,7 @@ do without TLS, and a piece of several records costs one system call.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import time
@@ -38,6 +39,12 @@ class HandshakeFailed(PeerUnavailable):
     """No encrypted connection came about: the other side speaks no TLS, or one side does not accept the other."""
 
     code = "tls-handshake"
+
+
+class PeerNotTrusted(HandshakeFailed):
+    """The other side showed a certificate that is not accepted, or none where one is needed."""
+
+    code = "peer-not-trusted"
 
 
 class TlsStream:
@@ -74,20 +81,16 @@ class TlsStream:
                         raise HandshakeFailed("The peer ended the connection during the TLS handshake.") from None
             self._flush()
             self._socket.settimeout(None)
-        except ssl.SSLError as error:
-            with contextlib.suppress(OSError):
-                self._flush()  # the alert that tells the other side why
-            raise HandshakeFailed(_explained(error)) from error
-        except TimeoutError as error:
-            raise HandshakeFailed("The peer took too long for the TLS handshake.") from error
         except OSError as error:
-            raise HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.") from error
+            if isinstance(error, ssl.SSLError):
+                with contextlib.suppress(OSError):
+                    self._flush()  # the alert that tells the other side why
+            raise explained(error) from error
 
     @property
     def certificate(self) -> Certificate | None:
-        """The peer's certificate, once the handshake is over; None: it showed none."""
-        der = self._ssl.getpeercert(binary_form=True)
-        return Certificate.of_der(der) if der else None
+        """The peer's certificate, once the handshake is over; None: it showed none. Raises PeerNotTrusted where it cannot be read."""
+        return shown(self._ssl.getpeercert(binary_form=True))
 
     def recv_into(self, buffer: memoryview) -> int:
         """What has arrived, as much as there is room for; waits for the first octet. 0: the peer has ended the connection."""
@@ -176,6 +179,34 @@ class TlsStream:
             self._socket.sendall(self._outgoing.read())
 
 
+def shown(der: bytes | None) -> Certificate | None:
+    """The certificate that a peer has shown. Raises PeerNotTrusted for octets that OpenSSL let pass and that are none."""
+    try:
+        return Certificate.of_der(der) if der else None
+    except ValueError as error:
+        raise PeerNotTrusted("The peer's certificate cannot be read.") from error
+
+
+def complete(connection: ssl.SSLSocket, seconds: float) -> None:
+    """The handshake of a socket of the standard library, within so many seconds. Raises HandshakeFailed."""
+    deadline = time.monotonic() + seconds
+    connection.settimeout(0)
+    try:
+        while True:
+            wanted: tuple[list[ssl.SSLSocket], list[ssl.SSLSocket]]
+            try:
+                connection.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                wanted = [connection], []
+            except ssl.SSLWantWriteError:
+                wanted = [], [connection]
+            if not any(select.select(*wanted, [], max(0.0, deadline - time.monotonic()))):
+                raise HandshakeFailed("The peer took too long for the TLS handshake.")
+    except OSError as error:
+        raise explained(error) from error
+
+
 def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """The same octets in fewer pieces: each piece makes a record of its own, and headers are short."""
     held = bytearray()
@@ -191,11 +222,19 @@ def _joined(buffers: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryvie
         yield bytes(held)
 
 
-def _explained(error: ssl.SSLError) -> str:
-    """One sentence about a handshake that failed."""
+def explained(error: OSError) -> HandshakeFailed:
+    """What a handshake failed of, in one sentence."""
+    if isinstance(error, TimeoutError | ConnectionAbortedError) and not isinstance(error, ssl.SSLError):
+        return HandshakeFailed("The peer took too long for the TLS handshake.")
+    if not isinstance(error, ssl.SSLError):
+        return HandshakeFailed(f"The connection broke during the TLS handshake: {error.strerror or error}.")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The peer's certificate is not accepted: {error.verify_message}."
+        return PeerNotTrusted(f"The peer's certificate is not accepted: {error.verify_message.rstrip('.')}.")
     reason = (error.reason or str(error)).lower().replace("_", " ")
+    if reason == "peer did not return a certificate":
+        return PeerNotTrusted("The peer shows no certificate, and one is required.")
+    if reason in ("wrong version number", "http request", "record layer failure"):
+        return HandshakeFailed("The peer speaks without encryption on a connection with TLS.")
     if "alert" in reason:
-        return f"The peer refused the TLS connection ({reason})."
-    return f"The TLS handshake failed: {reason}."
+        return HandshakeFailed(f"The peer refused the TLS connection ({reason}).")
+    return HandshakeFailed(f"The TLS handshake failed: {reason}.")
