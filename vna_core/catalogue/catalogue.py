@@ -43,6 +43,7 @@ from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Overtaken, Recorded, Recorder, Result
 from vna_core.catalogue.rejections import Rejections
+from vna_core.catalogue.reserve import Reserve
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.source_headers import SourceHeader, source_headers
@@ -54,7 +55,7 @@ from vna_core.configuration.data_folder import make_data_folder
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.departments import UNDIVIDED, Departments
-from vna_core.domain.errors import VnaError
+from vna_core.domain.errors import CatalogueUnavailable, OutOfResources, VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
@@ -164,7 +165,17 @@ class Catalogue:
         """
         make_data_folder(data)
         database = Database(settings, data, durable)
-        upgrade(database)
+        reserve = Reserve(Path(database.url.database or "")) if durable and not database.is_postgresql else None
+        try:
+            upgrade(database)
+        except (CatalogueUnavailable, OutOfResources):
+            database.close()
+            if reserve is None or not reserve.give_up():
+                raise
+            upgrade(database)
+        else:
+            if reserve is not None:
+                reserve.keep()
         return cls(database, departments)
 
     def __enter__(self) -> Self:
@@ -235,10 +246,6 @@ class Catalogue:
         """How an entry differs from what is held by now."""
         assert compare is not None, "what nobody compares is never overtaken"
         return compare(self.versions(entry.sop_instance_uid))
-
-    def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
-        """The version that was received as exactly these octets, or None."""
-        return self._reader.find_duplicate(sop_instance_uid, original_sha256)
 
     def is_new(self, sop_instance_uid: str) -> bool:
         """Whether nothing is held under a SOP Instance UID, and nothing was deleted under it."""

@@ -75,18 +75,6 @@ class Reader:
                 select(deleted_versions.c.sop_instance_uid).where(deleted_versions.c.sop_instance_uid == bindparam("uid")),
             )
         )
-        self._duplicate = database.prepare(
-            select(instances.c.pk).where(
-                instances.c.sop_instance_uid == bindparam("uid"), instances.c.original_sha256 == bindparam("digest")
-            )
-        )
-
-    def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
-        """The version that was received as exactly these octets."""
-        values = {"uid": identifier(sop_instance_uid), "digest": original_sha256}
-        with self._database.session() as session:
-            row = session.execute(self._duplicate.sql, self._duplicate.arrange(values)).fetchone()
-            return None if row is None else held_by_pk(self._database, session, row[0])
 
     def is_new(self, sop_instance_uid: str) -> bool:
         """Whether nothing is held under a SOP Instance UID, and nothing was deleted under it."""

@@ -20,7 +20,7 @@ from vna_core.cli.forked import Forked
 from vna_core.cli.role import load, play
 from vna_core.configuration import Settings
 from vna_core.configuration.tls import TlsFaceSettings
-from vna_core.domain.errors import ConfigurationError, VnaError
+from vna_core.domain.errors import ConfigurationError, OutOfResources, VnaError
 from vna_core.metering import Meter, Meters
 from vna_core.metering.metrics import STARTS
 
@@ -95,12 +95,19 @@ class Supervisor:
         return 0
 
     def _open_once(self) -> None:
-        """Make the folder, the tables and the stores before the processes do, and say what is wrong in one place."""
+        """Make the folder, the tables and the stores before the processes do, and say what is wrong in one place.
+
+        A disk that is full keeps nobody from reading: what is sent is refused until there is room again, and ``/readyz`` says so.
+        """
         from vna_core.bootstrap import open_archive  # here: `vna --help` and a wrong address need none of it
 
         load()
         with open_archive(self._settings) as archive:
-            archive.landing.probe()
+            try:
+                archive.landing.probe()
+            except OutOfResources as error:
+                consequence = "nothing is taken until there is room; what is held is found and given out"
+                _log.error("store-is-full", store=archive.landing.name, message=error.message, consequence=consequence)
             archive.catalogue.ping()
 
     def _on_signal(self, *_: object) -> None:

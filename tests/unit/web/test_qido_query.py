@@ -62,7 +62,7 @@ def test_uids_of_the_path_come_first() -> None:
 def test_fields_to_include_are_lists_tags_and_all() -> None:
     request = parse_search(Level.STUDY, [("includefield", "PatientAge,00101020"), ("includefield", "Nonsense")], [], 100)
     assert request.include == {0x00101010, 0x00101020}
-    assert request.ignored == ("Nonsense",)
+    assert (request.ignored, request.unknown) == ((), ("Nonsense",))
     assert parse_search(Level.STUDY, [("includefield", "all")], [], 100).everything
 
 

@@ -113,6 +113,9 @@ class Search:
             warnings.append(
                 f"These parameters are not matched on and were ignored: {', '.join(_plain(name) for name in ignored[:32])}."
             )
+        if request.unknown:
+            unknown = ", ".join(_plain(name) for name in request.unknown[:32])
+            warnings.append(f"These names of includefield are no attributes and were passed over: {unknown}.")
         if answer.cursor and request.query.limit == self._archive.settings.http.page_limit:
             warnings.append(
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
@@ -161,5 +164,5 @@ def _is_narrow(request: SearchRequest) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A parameter's name as a header field may carry it."""
-    return "".join(character if character.isalnum() and character.isascii() else "?" for character in name[:64])
+    """A parameter's name as a header field may carry it: keywords and tags as they are, steps through sequences included."""
+    return "".join(one if one.isascii() and (one.isalnum() or one == ".") else "?" for one in name[:129])

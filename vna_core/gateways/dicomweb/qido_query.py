@@ -40,6 +40,8 @@ class SearchRequest:
         Tags asked for with ``includefield``; `everything` for ``all``.
     ignored
         Parameters that name attributes of sequences or of no level of the question, in the order given.
+    unknown
+        What ``includefield`` names and is no attribute.
     """
 
     query: Query
@@ -47,6 +49,7 @@ class SearchRequest:
     everything: bool
     fuzzy: bool
     ignored: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -80,12 +83,13 @@ def parse_search(
     include: set[int] = set()
     everything = False
     ignored: list[str] = []
+    unknown: list[str] = []
     for name, value in parameters:
         if name == "includefield":
-            tags, whole, unknown = _included(value)
+            tags, whole, others = _included(value)
             include |= tags
             everything |= whole
-            ignored += unknown
+            unknown += others
         elif name not in _CONTROL:
             tag = _matching_tag(name)
             if tag is None:
@@ -97,7 +101,7 @@ def parse_search(
                 conditions.append(found)
     limit = min(_number(options.get("limit"), "limit") or page_limit, page_limit) if options.get("limit") != "0" else 0
     query = Query(level, tuple(conditions), limit, _number(options.get("offset"), "offset"))
-    return SearchRequest(query, frozenset(include), everything, fuzzy, tuple(ignored))
+    return SearchRequest(query, frozenset(include), everything, fuzzy, tuple(ignored), tuple(unknown))
 
 
 def _matching_tag(name: str) -> int | None:
@@ -112,7 +116,7 @@ def _matching_tag(name: str) -> int | None:
 
 def _included(value: str) -> tuple[set[int], bool, list[str]]:
     tags: set[int] = set()
-    ignored: list[str] = []
+    unknown: list[str] = []
     everything = False
     for name in value.split(","):
         name = name.strip()
@@ -121,8 +125,8 @@ def _included(value: str) -> tuple[set[int], bool, list[str]]:
         elif tag := tag_of(name):
             tags.add(tag)
         elif name:
-            ignored.append(name[:64])
-    return tags, everything, ignored
+            unknown.append(name[:64])
+    return tags, everything, unknown
 
 
 def _number(text: str | None, name: str) -> int:
