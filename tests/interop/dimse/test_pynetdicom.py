@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.pdu import P_DATA_TF
 
 from tests.peers.archive import ServedArchive
 from vna_core.testing import phantoms
@@ -46,14 +47,17 @@ def test_commitment_is_reported_on_the_same_association(archive: ServedArchive) 
 
     def on_report(event: Any) -> tuple[int, None]:
         reports.append((event.request.EventTypeID, event.event_information))
-        came.set()
         return 0x0000, None
+
+    def on_sent(event: Any) -> None:
+        if reports and isinstance(event.pdu, P_DATA_TF):  # its answer is out: a release before it would meet it on the way
+            came.set()
 
     ae = AE(ae_title="MODALITY")
     ae.add_requested_context(COMMITMENT)
     association = ae.associate(
         "127.0.0.1", archive.dimse_port, ae_title="VNA", ext_neg=[build_role(COMMITMENT, scu_role=True, scp_role=True)],
-        evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report), (evt.EVT_PDU_SENT, on_sent)],
     )  # fmt: skip
     assert association.is_established
     good = (phantoms.CT, phantoms.uid(2, 1, 1))
@@ -84,6 +88,21 @@ def test_a_query_is_cancelled(archive: ServedArchive) -> None:
     association.release()
     assert statuses[-1] in (0xFE00, 0x0000)
     assert statuses[0] == 0xFF00
+
+
+def test_a_key_for_empty_values_is_told_to_be_ignored(archive: ServedArchive) -> None:
+    ae = AE(ae_title="VIEWER")
+    ae.add_requested_context(STUDY_FIND)
+    association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA")
+    statuses = {}
+    for key in ('""', ""):
+        asked = Dataset()
+        asked.QueryRetrieveLevel = "STUDY"
+        asked.StudyInstanceUID = phantoms.uid(2)
+        asked.StudyDescription = key
+        statuses[key] = [status.Status for status, _ in association.send_c_find(asked, STUDY_FIND)]
+    association.release()
+    assert statuses == {'""': [0xFF01, 0x0000], "": [0xFF00, 0x0000]}
 
 
 def series_asked_for() -> Dataset:

@@ -114,3 +114,13 @@ def test_samples_that_are_told_to_be_smooth_without_computing_are(octets: bytes)
 def test_an_ordinary_image_is_told_to_be_smooth_without_computing() -> None:
     image = pydicom.dcmread(io.BytesIO(phantoms.ct(1, 512, 512))).PixelData
     assert pixel_order._surely_smooth(image[:1024])
+
+
+def test_rows_and_columns_without_pixels_are_told() -> None:
+    octets = file(identification() + description(4, 4))
+    canonical = offer(octets)
+    assert noticed(canonical) == ["P34"]
+    assert_reversible_and_stable(octets, canonical)
+    assert noticed(offer(file(identification() + description(0, 0)))) == []
+    provided = identification() + description(4, 4) + element(0x00287FE0, "UR", b"https://example.org/pixels")
+    assert noticed(offer(file(provided))) == []

@@ -89,3 +89,19 @@ def test_attributes_of_sequences_are_ignored_and_said_so() -> None:
 def test_what_cannot_be_meant_is_refused(parameters: list[tuple[str, str]]) -> None:
     with pytest.raises(InvalidRequest):
         parse_search(Level.STUDY, parameters, [], 100)
+
+
+def test_empty_value_matching_is_told_to_be_ignored() -> None:
+    asked = [("StudyDescription", '""')]
+    request = parse_search(Level.STUDY, [("emptyvaluematching", "true"), *asked], [], 100)
+    assert request.ignored == ("StudyDescription",)
+    assert parse_search(Level.STUDY, asked, [], 100).ignored == ()
+
+
+def test_multiple_values_are_matched_where_that_is_asked_for() -> None:
+    asked = [("PatientID", "1\\2"), ("StudyDate", "20240101-20240131")]
+    several = parse_search(Level.STUDY, [("multiplevaluematching", "true"), *asked], [], 100)
+    assert several.query.conditions == (Equals(ID, ("1", "2")), Between(DATE, "20240101", "20240131"))
+    assert parse_search(Level.STUDY, asked, [], 100).query.conditions[0] == Equals(ID, ("1\\2",))
+    with pytest.raises(InvalidRequest):
+        parse_search(Level.STUDY, [("multiplevaluematching", "perhaps")], [], 100)

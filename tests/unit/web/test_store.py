@@ -12,6 +12,7 @@ import pydicom
 import pytest
 
 from tests.unit.web.web_samples import CONTENT_TYPE, Web, multipart, sample, store
+from vna_core.testing import phantoms
 
 CT = "CT_small.dcm"
 STUDY, SOP = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322", "1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"
@@ -174,3 +175,14 @@ def test_a_cut_file_is_named_among_the_failed_by_the_uids_that_can_be_read(clien
         assert failed["00081150"]["Value"] == [str(named.MediaStorageSOPClassUID)]
         assert failed["00081197"]["Value"][0] >= 0xC000
         assert len(answer.json()["0008119A"]["Value"]) == 1
+
+
+def test_what_was_cut_right_before_its_pixels_is_told_and_the_whole_copy_is_a_conflict(client: httpx2.Client) -> None:
+    whole = phantoms.ct(77, 8, 8)
+    cut = whole[: whole.rindex(b"\xe0\x7f\x10\x00OW")]
+    sop = str(pydicom.dcmread(io.BytesIO(whole)).SOPInstanceUID)
+    assert store(client, [cut]).status_code == 200
+    assert "P34" in [warning["rule"] for warning in client.get(f"/api/v1/instances/{sop}").json()["warnings"]]
+    assert store(client, [whole]).status_code == 200
+    [conflict] = [one for one in client.get("/api/v1/conflicts").json()["conflicts"] if one["sop_instance_uid"] == sop]
+    assert conflict["classification"] == "pixel"

@@ -9,12 +9,15 @@ from functools import lru_cache
 from typing import Final
 
 from vna_core.dicom.dictionary import tag_of as tag_of_keyword
+from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.matching_keys import condition
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Condition, Equals, Level, Query
 from vna_core.gateways.web.exchange import BREAK_GLASS
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{8}")
+_EMPTY: Final = '""'
+_TEMPORAL: Final = frozenset(("DA", "TM", "DT"))
 _CONTROL: Final = frozenset(
     (
         "limit",
@@ -39,7 +42,7 @@ class SearchRequest:
     include
         Tags asked for with ``includefield``; `everything` for ``all``.
     ignored
-        Parameters that name attributes of sequences or of no level of the question, in the order given.
+        Parameters that name attributes of sequences or of no level of the question, or ask for empty values, in the order given.
     unknown
         What ``includefield`` names and is no attribute.
     """
@@ -78,7 +81,8 @@ def parse_search(
         A parameter names nothing, or its value cannot be meant.
     """
     options = {name: value for name, value in reversed(parameters) if name in _CONTROL}
-    fuzzy = _boolean(options.get("fuzzymatching", "false"))
+    fuzzy = _boolean(options.get("fuzzymatching", "false"), "fuzzymatching")
+    empty, several = (_boolean(options.get(name, "false"), name) for name in ("emptyvaluematching", "multiplevaluematching"))
     conditions: list[Condition] = [Equals(tag, (uid,)) for tag, uid in fixed]
     include: set[int] = set()
     everything = False
@@ -96,12 +100,21 @@ def parse_search(
                 ignored.append(name)
                 continue
             include.add(tag)
-            found = condition(tag, value, fuzzy)
+            if value == _EMPTY and empty:
+                ignored.append(name)
+                continue
+            found = _several(tag, value, fuzzy) if several else condition(tag, value, fuzzy)
             if found is not None:
                 conditions.append(found)
     limit = min(_number(options.get("limit"), "limit") or page_limit, page_limit) if options.get("limit") != "0" else 0
     query = Query(level, tuple(conditions), limit, _number(options.get("offset"), "offset"))
     return SearchRequest(query, frozenset(include), everything, fuzzy, tuple(ignored), tuple(unknown))
+
+
+def _several(tag: int, value: str, fuzzy: bool) -> Condition | None:
+    """Multiple value matching (PS3.18 section 8.3.4.6): any of the values between backslashes, each matched as itself."""
+    values = tuple(one for one in value.split("\\") if one)
+    return Equals(tag, values) if len(values) > 1 and vr_of(tag) not in _TEMPORAL else condition(tag, value, fuzzy)
 
 
 def _matching_tag(name: str) -> int | None:
@@ -137,7 +150,7 @@ def _number(text: str | None, name: str) -> int:
     return int(text)
 
 
-def _boolean(text: str) -> bool:
+def _boolean(text: str, name: str) -> bool:
     if text.lower() not in ("true", "false", ""):
-        raise InvalidRequest("fuzzymatching is true or false.")
+        raise InvalidRequest(f"{name} is true or false.")
     return text.lower() == "true"

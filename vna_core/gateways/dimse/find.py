@@ -32,6 +32,8 @@ _RETRIEVE_AE_TITLE: Final = 0x00080054
 _AVAILABILITY: Final = 0x00080056
 _TIMEZONE: Final = 0x00080201
 _NOT_MATCHED: Final = frozenset((SPECIFIC_CHARACTER_SET, QUERY_RETRIEVE_LEVEL, _RETRIEVE_AE_TITLE, _AVAILABILITY, _TIMEZONE))
+_EMPTY: Final = ('""',)
+"""A key of empty value matching (PS3.4 C.2.2.2.7), which is not offered in the negotiation: it matches everything."""
 _CHECK_EVERY: Final = 16
 _AT_ONCE: Final = 256
 """Matches whose availability is looked up together."""
@@ -57,6 +59,7 @@ def find(association: Association, message: Message, catalogue: CatalogueView, a
     level = level_of(identifier, FIND[context.abstract_syntax])
     answer = catalogue.search(Query(level, conditions_of(identifier)))
     unsupported = set(answer.unmatched) | {tag for tag in identifier.items if identifier.items[tag]}
+    unsupported |= {tag for tag, values in identifier.values.items() if values == _EMPTY}
     status = PENDING_KEYS_IGNORED if unsupported else PENDING
     message_id = commands.number(message.command, commands.MESSAGE_ID)
     constant = {QUERY_RETRIEVE_LEVEL: (level.value,), _RETRIEVE_AE_TITLE: (aet,)}

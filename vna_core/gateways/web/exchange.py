@@ -24,6 +24,7 @@ from vna_core.domain.access import ANONYMOUS, Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, LimitExceeded
 from vna_core.gateways.web.host import base_of
 from vna_core.gateways.web.prompt import PromptWork
+from vna_core.gateways.web.segments import as_sent
 
 Headers = Mapping[str, str]
 Octets = bytes | memoryview
@@ -77,8 +78,7 @@ class Exchange:
 
     @property
     def path_parameters(self) -> dict[str, Any]:
-        parameters: dict[str, Any] = self.scope.get("path_params") or {}
-        return parameters
+        return as_sent(self.scope.get("path_params") or {})
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:

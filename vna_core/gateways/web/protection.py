@@ -17,6 +17,7 @@ from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, VnaError
 from vna_core.gateways.web.exchange import ClientGone, Exchange, Pace
 from vna_core.gateways.web.problems import problem_of
+from vna_core.gateways.web.segments import keep_segments
 
 MAX_PARAMETERS: Final = 256
 MAX_QUERY: Final = 65_536
@@ -76,6 +77,7 @@ class Protection:
 
         try:
             self._admit(scope)
+            keep_segments(scope)
             await self._app(scope, receive, sending)
         except ClientGone:
             if not begun:

@@ -35,6 +35,7 @@ from vna_core.ingest.normalize.original_attributes import Label, record_amendmen
 from vna_core.ingest.normalize.pixel_derivation import derive_pixels
 from vna_core.ingest.normalize.pixel_framing import canonical_transfer_syntax, lay_out_pixels
 from vna_core.ingest.normalize.pixel_labels import describe_pixels
+from vna_core.ingest.normalize.pixel_missing import note_missing_pixels
 from vna_core.ingest.normalize.plain import KnownElements, PlainDataSet
 from vna_core.ingest.normalize.plausibility import note_implausible
 from vna_core.ingest.normalize.site_actions import apply_site_rules
@@ -136,6 +137,8 @@ def _normalize(
     pixels = derive_pixels(amender, parsed, recognized)
     packed = False if pixels else describe_pixels(amender, parsed, transfer_syntax_uid)
     layout = lay_out_pixels(revised, parsed, transfer_syntax_uid, journal, spool, packed=packed)
+    if layout is None:
+        note_missing_pixels(revised, journal)
     record_amendments(revised, amender.amendments, received.source, label)
     head = file_head(identity.sop_class_uid, identity.sop_instance_uid, transfer_syntax_uid)
     pixel_pieces = layout.pieces if layout is not None else ()

@@ -1,0 +1,48 @@
+"""A UID with a slash is one segment of an address, and never becomes a path of the disk."""
+
+from __future__ import annotations
+
+import io
+
+import httpx2
+import pydicom
+import pytest
+
+from tests.unit.web.web_samples import Web, sample, store
+
+HOSTILE = "../../etc/passwd"
+
+
+@pytest.fixture(scope="module")
+def url(web: Web) -> str:
+    octets = sample("CT_small.dcm")
+    old = str(pydicom.dcmread(io.BytesIO(octets)).SOPInstanceUID).encode()
+    with web.client() as client:
+        answer = store(client, [octets.replace(old, HOSTILE.encode().ljust(len(old), b"\0"))])
+    [held] = answer.json()["00081199"]["Value"]
+    assert held["00081155"]["Value"] == [HOSTILE]
+    return str(held["00081190"]["Value"][0])
+
+
+def test_what_is_advertised_is_served(client: httpx2.Client, url: str) -> None:
+    assert url.endswith("/instances/..%2F..%2Fetc%2Fpasswd")
+    served = client.get(url, headers={"Accept": "application/dicom"})
+    assert served.status_code == 200
+    assert pydicom.dcmread(io.BytesIO(served.content)).SOPInstanceUID == HOSTILE
+    [metadata] = client.get(url + "/metadata").json()
+    pixels = client.get(metadata["7FE00010"]["BulkDataURI"])
+    assert (pixels.status_code, pixels.content) == (200, pydicom.dcmread(io.BytesIO(sample("CT_small.dcm"))).PixelData)
+    assert client.get(url + "/frames/1").status_code == 200
+    assert client.get(url.replace("%2F", "%2f") + "/rendered", headers={"Accept": "image/png"}).status_code == 200
+
+
+def test_the_other_interface_tells_about_it(client: httpx2.Client, url: str) -> None:
+    del url
+    assert client.get("/api/v1/instances/..%2F..%2Fetc%2Fpasswd").json()["sop_instance_uid"] == HOSTILE
+    assert client.get("/api/v1/instances/..%2F..%2Fetc%2Fpasswd/original").content[128:132] == b"DICM"
+
+
+def test_encoding_twice_is_another_uid_and_slashes_part_no_other_route(client: httpx2.Client, url: str) -> None:
+    assert client.get(url.replace("%2F", "%252F")).status_code == 404
+    assert client.get("/dicom-web%2Fstudies").status_code == 404
+    assert client.get("/healthz%2F..%2Fdicom-web/studies").status_code == 404
