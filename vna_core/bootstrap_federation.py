@@ -35,7 +35,7 @@ def open_federation(archive: Archive) -> Federation | None:
     memory = None if settings.federation.write_through else _memory(archive)
     retriever = archive.retriever
     if memory is not None:
-        memory.present()
+        memory.prepare()
         stores = {**archive.stores, BROUGHT: BroughtStore(memory)}
         retriever = Retriever(stores, NotesOfBoth(archive.catalogue, memory))
     absences = Absences(settings.federation.negative)

@@ -29,8 +29,14 @@ def rest(folder: Path) -> Path | None:
     return fill(folder, 0) if status.f_bavail else None
 
 
-@pytest.mark.parametrize("closed", [False, True], ids=["killed", "closed"])
-def test_a_server_starts_on_a_full_disk(small_disk: Path, tmp_path: Path, closed: bool) -> None:
+FEDERATION = "federation: {members: {elsewhere: {url: 'dicomweb+http://127.0.0.1:9/dicom-web'}}}"
+
+
+@pytest.mark.parametrize(
+    ("closed", "configuration"), [(False, ""), (True, ""), (True, FEDERATION)], ids=["killed", "closed", "federated"]
+)
+def test_a_server_starts_on_a_full_disk(small_disk: Path, tmp_path: Path, closed: bool, configuration: str) -> None:
+    (tmp_path / "vna.yaml").write_text(configuration)
     first, second = phantoms.ct(1000, 256, 256), phantoms.ct(1001, 256, 256)
     (tmp_path / "first.dcm").write_bytes(first)
     assert vna("ingest", str(tmp_path / "first.dcm"), data=small_disk)[0] == 0
@@ -38,7 +44,10 @@ def test_a_server_starts_on_a_full_disk(small_disk: Path, tmp_path: Path, closed
         if not closed:  # a process that is killed leaves the files beside the database, as one that has it open does
             left_open.execute("SELECT count(*) FROM instances").fetchone()
         ballast = fill(small_disk, 0)
-        with served_archive(small_disk) as served, httpx2.Client(base_url=served.web, timeout=60) as client:
+        with (
+            served_archive(small_disk, "--config", str(tmp_path / "vna.yaml")) as served,
+            httpx2.Client(base_url=served.web, timeout=60) as client,
+        ):
             more = rest(small_disk / "store")
             ready = client.get("/readyz")
             assert (ready.status_code, ready.json()["status"]) == (503, "not-ready")

@@ -55,32 +55,60 @@ class Identity:
         InvalidRequest
             Both are the same ID, an ID is empty, or a merge would close a circle of merges.
         """
-        if not first.patient_id or not second.patient_id or first == second:
+        made = self.decide_all(kind, [(first, second)], origin=origin, reason=reason, by=by, study=study, received=received)
+        return made[0]
+
+    def decide_all(
+        self,
+        kind: LinkKind,
+        pairs: Sequence[tuple[PatientKey, PatientKey]],
+        *,
+        origin: LinkOrigin,
+        reason: str,
+        by: str,
+        study: str = "",
+        received: Received | None = None,
+    ) -> list[PatientLink]:
+        """All decisions of one kind that somebody says at once, as `decide`: all of them, or where one cannot be, none.
+
+        What a message of patient administration said once is not said again by its repetition, even if somebody took it back.
+        """
+        if any(not first.patient_id or not second.patient_id or first == second for first, second in pairs):
             raise InvalidRequest("Two different Patient IDs are needed, each with its issuer.")
+        told = {
+            "kind": kind.value,
+            "study_instance_uid": identifier(study),
+            "origin": origin.value,
+            "reason": to_stored(reason),
+            "made_by": to_stored(by),
+        }
         with self._database.transaction() as session:
-            same = [_is(first, "first"), _is(second, "second"), patient_links.c.study_instance_uid == identifier(study)]
-            row = session.run(
-                select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind == kind.value, *same).order_by(patient_links.c.pk)
-            ).fetchone()
-            if row is not None:
-                return _link(row)
-            if kind is LinkKind.MERGE and survivor(second, self._around(session, [second])) == first:
-                raise InvalidRequest("The other ID went up in this one already: undo that merge first.")
-            values = {
-                "kind": kind.value,
-                "first_issuer": identifier(first.issuer),
-                "first_id": identifier(first.patient_id),
-                "second_issuer": identifier(second.issuer),
-                "second_id": identifier(second.patient_id),
-                "study_instance_uid": identifier(study),
-                "origin": origin.value,
-                "reason": to_stored(reason),
-                "made_by": to_stored(by),
-                "made_at": time.time_ns() // 1000,
-            }
-            session.run(insert(patient_links).values(**values))
-            row = session.run(select(*_COLUMNS).order_by(patient_links.c.pk.desc()).limit(1)).fetchone()
-            self._corrections.decided_in(session, _link(row), received)
+            return [self._decided(session, first, second, told, received) for first, second in pairs]
+
+    def _decided(
+        self, session: Session, first: PatientKey, second: PatientKey, told: dict[str, Any], received: Received | None
+    ) -> PatientLink:
+        columns = patient_links.c
+        same = [_is(first, "first"), _is(second, "second"), columns.kind == told["kind"]]
+        same.append(columns.study_instance_uid == told["study_instance_uid"])
+        known = _IN_FORCE
+        if told["origin"] == LinkOrigin.ADT.value:
+            known = or_(_IN_FORCE, and_(columns.origin == told["origin"], columns.reason == told["reason"]))
+        row = session.run(select(*_COLUMNS).where(known, *same).order_by(~_IN_FORCE, columns.pk)).fetchone()
+        if row is not None:
+            return _link(row)
+        if told["kind"] == LinkKind.MERGE.value and survivor(second, self._around(session, [second])) == first:
+            raise InvalidRequest("The other ID went up in this one already: undo that merge first.")
+        values = {
+            "first_issuer": identifier(first.issuer),
+            "first_id": identifier(first.patient_id),
+            "second_issuer": identifier(second.issuer),
+            "second_id": identifier(second.patient_id),
+            "made_at": time.time_ns() // 1000,
+        }
+        session.run(insert(patient_links).values(**told, **values))
+        row = session.run(select(*_COLUMNS).order_by(columns.pk.desc()).limit(1)).fetchone()
+        self._corrections.decided_in(session, _link(row), received)
         return _link(row)
 
     def undo(self, link_id: int, *, by: str, reason: str, received: Received | None = None) -> PatientLink:

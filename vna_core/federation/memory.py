@@ -22,7 +22,7 @@ import structlog
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, IngestSettings
 from vna_core.domain.departments import Departments
-from vna_core.domain.errors import ObjectMissing, StorageError
+from vna_core.domain.errors import ObjectMissing, OutOfResources, StorageError, VnaError
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
 from vna_core.federation.passing import Passed
@@ -85,8 +85,21 @@ class Memory:
         self._lock = threading.Lock()
         self._open: dict[int, Brought] = {}
 
+    def prepare(self) -> None:
+        """Open the present span before somebody asks; on a full disk the archive starts without, and tries again when asked."""
+        try:
+            self.present()
+        except VnaError as error:
+            _log.warning("federation-memory-unavailable", code=error.code, message=error.message)
+
     def present(self) -> Brought:
-        """The archive of the present span. One of the span before stays open for those who still read from it."""
+        """The archive of the present span. One of the span before stays open for those who still read from it.
+
+        Raises
+        ------
+        OutOfResources, CatalogueError, StorageError
+            It cannot be made now.
+        """
         span = int(self._clock() // self._keep)
         with self._lock:
             known = self._open.get(span)
@@ -99,7 +112,7 @@ class Memory:
 
     def opened(self) -> list[Brought]:
         """The archives that may be read from, the present one first."""
-        self.present()
+        self.prepare()
         with self._lock:
             return [self._open[span] for span in sorted(self._open, reverse=True)]
 
@@ -111,7 +124,11 @@ class Memory:
 
     def _opened(self, span: int) -> Brought:
         folder = self._folder / f"{self._boot}-{span}"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"What members bring cannot be kept in {folder}: {error.strerror}."
+            raise OutOfResources(message, limit="disk", maximum=0) from error
         store = self._open_store(folder / "store")
         catalogue = Catalogue.open(CatalogueSettings(), folder, self._departments, durable=False)
         pipeline = IngestPipeline(store, catalogue, self._settings, folder, stores={BROUGHT: store}, dialects=self._dialects)
@@ -141,8 +158,8 @@ class BroughtStore(Store):
         self._memory = memory
 
     def abilities(self) -> Abilities:
-        """Those of the present span's store."""
-        return self._memory.present().store.abilities()
+        """Those of the folders behind it; nothing is created through it."""
+        return Abilities(conditional_create=True, local=True, durable_create=False)
 
     def _where(self, key: str) -> Store:
         """The store that has a key. Raises ObjectMissing."""

@@ -12,12 +12,14 @@ import structlog
 
 from vna_core.catalogue.jobs import Jobs
 from vna_core.configuration.jobs import JobsSettings
-from vna_core.domain.errors import CatalogueError, LeaseLost, VnaError
+from vna_core.domain.errors import CatalogueError, LeaseLost, OutOfResources, VnaError
 from vna_core.domain.jobs import Again, Job
 from vna_core.metering import Meter
 from vna_core.metering.metrics import JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
 from vna_core.ports.jobs import Handler
 
+_NOT_NOW: Final = (CatalogueError, OutOfResources)
+"""The ledger cannot be written now: its database does not answer, or its disk is full."""
 GRACE: Final = 6.0
 """Seconds that running handlers get to reach a safe point when the process ends."""
 
@@ -100,7 +102,7 @@ class LedgerWork:
         """See `Work.waits`."""
         try:
             return self._ledger.waits(tuple(self._handlers))
-        except CatalogueError as error:
+        except _NOT_NOW as error:
             _log.warning("jobs-not-seen", code=error.code)
             return False
 
@@ -135,7 +137,7 @@ class LedgerWork:
         """Lease the most urgent free jobs, which then count as running; each must be given to `do`."""
         try:
             jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker)
-        except CatalogueError as error:
+        except _NOT_NOW as error:
             _log.warning("jobs-not-taken", code=error.code)
             return []
         with self._lock:
@@ -182,7 +184,7 @@ class LedgerWork:
         """Let others have a job whose work ends here before it is done; whether it was still ours."""
         try:
             ours = self._ledger.hand_back(job, delay)
-        except CatalogueError as error:  # the lease ends by itself
+        except _NOT_NOW as error:  # the lease ends by itself
             _log.warning("job-not-handed-back", kind=job.kind, key=job.key, code=error.code)
             return False
         if ours:
@@ -199,7 +201,7 @@ class LedgerWork:
             _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts)
             self._ledger.fail(job, message)
             return "given-up"
-        except CatalogueError as error:  # the lease ends by itself, and the job is done again
+        except _NOT_NOW as error:  # the lease ends by itself, and the job is done again
             _log.warning("job-end-not-recorded", kind=job.kind, key=job.key, code=error.code)
             return "not-recorded"
 
@@ -212,7 +214,7 @@ class LedgerWork:
                     self._ledger.renew(run.job, self._settings.lease)
                 except LeaseLost:
                     run.lost = True
-                except CatalogueError as error:
+                except _NOT_NOW as error:
                     _log.warning("lease-not-renewed", kind=run.job.kind, key=run.job.key, code=error.code)
 
     def tell(self, job: Job, progress: Mapping[str, Any]) -> None:

@@ -61,6 +61,12 @@ class PatientIdentity:
             kind, first, second, origin=origin, reason=reason, by=by, study=study, received=received
         )
 
+    def merge_all(self, pairs: Sequence[tuple[PatientKey, PatientKey]], reason: str, origin: LinkOrigin) -> list[PatientLink]:
+        """Put all merges of one statement in force, each as first into second, or none; durable when it returns."""
+        self._record(f"{LinkKind.MERGE.value}: {reason}", tuple(dict.fromkeys(key for pair in pairs for key in pair)))
+        by = self.principal.name
+        return self.catalogue.identity.decide_all(LinkKind.MERGE, pairs, origin=origin, reason=reason, by=by)
+
     def undo(self, link_id: int, reason: str, received: Received | None = None) -> PatientLink:
         """Take a decision back. Raises NotFound."""
         self._record(f"undo {link_id}: {reason}", ())
@@ -87,8 +93,8 @@ class PatientIdentity:
         undone = {
             frozenset((link.first, link.second))
             for link in self.catalogue.identity.history(said.patient)
-            if link.origin is LinkOrigin.RULE and not link.in_force
-        }  # somebody said that they are two: the rule does not say again that they are one
+            if link.kind is not LinkKind.MOVE and not link.in_force
+        }  # somebody said that they are two: the rule does not say that they are one
         return [
             self._link(said.patient, other, LinkOrigin.RULE, reason)
             for other in alike

@@ -134,6 +134,42 @@ def test_a_merge_and_a_change_let_the_old_id_go_up_in_the_new(start: Callable[..
     assert feed.catalogue.identity.shown_as([PatientKey(HIS, "2")]) == {PatientKey(HIS, "2"): PatientKey(HIS, "1")}
 
 
+def test_a_merge_that_is_refused_changes_nothing(start: Callable[..., Feed]) -> None:
+    feed = start()
+    identity, one, two = feed.catalogue.identity, PatientKey(HIS, "1"), PatientKey(HIS, "2")
+    assert feed.send(adt("A04", "1", "PID|||1^^^MPI||Other^Paul||19500101|M")) == ["AA"]
+    assert feed.send(adt("A40", "2", "PID|||2^^^MPI", "MRG|1^^^MPI")) == ["AA"]
+    before = (identity.listed(all_=True), [identity.demographics(key) for key in (one, two, PatientKey(HIS, "3"))])
+    back = ("PID|||3^^^MPI||Third^Tom||19600101|M", "MRG|4^^^MPI", "PID|||1^^^MPI||Doe^Jane||19700101|F", "MRG|2^^^MPI")
+    assert feed.send(adt("A40", "3", *back)) == ["AR"]
+    assert (identity.listed(all_=True), [identity.demographics(key) for key in (one, two, PatientKey(HIS, "3"))]) == before
+
+
+@pytest.mark.parametrize(
+    "message", [adt("A40", "4", "PID|||1^^^MPI", "MRG|2^^^MPI"), adt("A01", "4", "PID|||1^^^MPI~2^^^RAD")], ids=["merge", "link"]
+)
+def test_what_was_taken_back_is_not_done_again_by_the_same_message(start: Callable[..., Feed], message: bytes) -> None:
+    feed = start()
+    assert feed.send(message) == ["AA"]
+    (link,) = feed.catalogue.identity.listed()
+    feed.catalogue.identity.undo(link.id, by="carol", reason="another person")
+    assert feed.send(message) == ["AA"]
+    assert feed.catalogue.identity.listed() == []
+    assert feed.send(message.replace(b"|4|P|", b"|5|P|")) == ["AA"]  # said anew
+    assert len(feed.catalogue.identity.listed()) == 1
+
+
+def test_a_rule_does_not_link_what_somebody_parted_whoever_had_linked_it(start: Callable[..., Feed]) -> None:
+    feed = start()
+    identity = feed.catalogue.identity
+    said = "||MULLER^ANNA^B||19600101|F"
+    first, other = PatientKey(HIS, "4711"), PatientKey(RAD, "17")
+    made = identity.decide(LinkKind.LINK, first, other, origin=LinkOrigin.HAND, reason="passport", by="bob")
+    identity.undo(made.id, by="carol", reason="sisters")
+    assert feed.send(adt("A04", "1", f"PID|||4711^^^MPI{said}"), adt("A04", "2", f"PID|||17^^^RAD{said}")) == ["AA", "AA"]
+    assert identity.listed() == []
+
+
 def test_a_rule_links_equal_demographics_and_does_not_insist(start: Callable[..., Feed]) -> None:
     feed = start()
     other = "PID|||17^^^RAD||MULLER^ANNA^B||19600101|F"

@@ -11,7 +11,7 @@ import pytest
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings
 from vna_core.configuration.jobs import JobsSettings
-from vna_core.domain.errors import LeaseLost, PeerUnavailable, VnaError
+from vna_core.domain.errors import LeaseLost, OutOfResources, PeerUnavailable, VnaError
 from vna_core.domain.jobs import Again, Job
 from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.ports.jobs import Handler, Running
@@ -177,6 +177,51 @@ def test_a_job_whose_handler_reaches_no_safe_point_is_given_back_and_the_handler
     assert heard.wait(20)
     wait_for(lambda: one.room == QUICK.threads)
     assert catalogue.jobs.listed()[0].worker == "next", "what ends late changes nothing"
+
+
+def test_a_full_disk_of_the_ledger_ends_neither_the_work_nor_its_leases(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on, stop, full = (threading.Event() for _ in range(4))
+    refused: set[str] = set()
+
+    def wait(job: Job, running: Running) -> None:
+        began.set()
+        assert go_on.wait(60)
+
+    def refusing(name: str) -> Callable[..., object]:
+        method = getattr(catalogue.jobs, name)
+
+        def called(*arguments: object, **named: object) -> object:
+            if full.is_set():
+                refused.add(name)
+                raise OutOfResources("The catalogue's disk is full.", limit="disk", maximum=0)
+            if name == "renew":
+                renewed.set()
+            return method(*arguments, **named)
+
+        return called
+
+    renewed = threading.Event()
+    for name in ("take", "renew", "waits"):
+        monkeypatch.setattr(catalogue.jobs, name, refusing(name))
+    catalogue.jobs.add("wait", "1")
+    settings = QUICK.model_copy(update={"lease": 3.0, "threads": 2})
+    working = threading.Thread(target=engine(catalogue, settings, wait=wait).run, args=(stop,))
+    working.start()
+    try:
+        assert began.wait(60)
+        full.set()
+        wait_for(lambda: "renew" in refused and refused & {"take", "waits"} != set())
+        renewed.clear()
+        full.clear()
+        assert renewed.wait(60)
+        assert working.is_alive()
+    finally:
+        go_on.set()
+        wait_for(lambda: not catalogue.jobs.listed())
+        stop.set()
+        working.join(60)
 
 
 def test_a_handler_whose_job_was_taken_over_hears_of_it(catalogue: Catalogue) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from vna_core.configuration.identity import Hl7Settings
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
-from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin
+from vna_core.domain.identity import Demographics, LinkOrigin
 from vna_core.gateways.hl7.message import Message, Segment
 from vna_core.stewardship.patient_identity import PatientIdentity
 
@@ -48,12 +48,15 @@ class AdtFeed:
             person = self._person(_first(message, "PID"), reason)
             identity.update(person, reason)
             return
+        said, pairs = list[list[Demographics]](), list[tuple[PatientKey, PatientKey]]()
         for pid, merged in self._groups(message):
-            surviving = self._person(pid, reason)
-            identity.update(surviving, reason)
-            for prior in self._keys(merged, 1):
-                if prior != surviving[0].patient:
-                    identity.decide(LinkKind.MERGE, prior, surviving[0].patient, reason, LinkOrigin.ADT)
+            person = self._person(pid, reason)
+            said.append(person)
+            pairs += [(prior, person[0].patient) for prior in self._keys(merged, 1) if prior != person[0].patient]
+        if pairs:  # first, and all or none: a message that is refused changes nothing
+            identity.merge_all(pairs, reason, LinkOrigin.ADT)
+        for person in said:
+            identity.update(person, reason)
 
     def _groups(self, message: Message) -> list[tuple[Segment, Segment]]:
         """Each PID with the MRG that follows it."""
