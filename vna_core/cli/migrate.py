@@ -179,6 +179,7 @@ def run(
     ):
         helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
+        shown.windows = CampaignOptions.of(campaign).windows
         with shown:
             if priority is not None:
                 archive.catalogue.campaigns.save(campaign)
@@ -192,10 +193,11 @@ def run(
                     deletions_accepted_by=getpass.getuser() if accept_deletions else "",
                 )
             report = replace(report, fetched=shown.count)
+        state = loaded(archive.catalogue, campaign.name).state
     if as_json:
-        print_json({"summary": report.as_dict()})
+        print_json({"summary": {**report.as_dict(), "state": state}})
     else:
-        sys.stdout.write(printed_summary(report, shown.rules))
+        sys.stdout.write(printed_summary(report, shown.rules, state))
     return 0 if report.complete else 3
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -18,8 +19,10 @@ from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.cli.options import print_json
 from vna_core.domain.outcome import IngestResult
+from vna_core.migration.campaign import CampaignOptions
 from vna_core.migration.estimate import RateWatch, duration
 from vna_core.migration.report import CampaignReport
+from vna_core.migration.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class ShownProgress:
         self._planned = 0
         self.count = 0
         self.rules: Counter[str] = Counter()
+        self.windows = Windows()
+        self._is_closed = False
 
     def __enter__(self) -> ShownProgress:
         self._bars.start()
@@ -95,6 +100,10 @@ class ShownProgress:
 
     def stands(self, report: CampaignReport, load: Load, state: str) -> None:
         """See `Progress.stands`."""
+        now = datetime.now().astimezone()
+        was_closed, self._is_closed = self._is_closed, not self.windows.is_open(now)
+        if self._is_closed and not was_closed:
+            self._bars.console.print(closed_until(self.windows, now))
         done = max(self.count, self._planned - report.waiting)
         self._watch.see(time.monotonic(), done)
         parts = [f"slowest: {load.bottleneck}"] if load.bottleneck else []
@@ -107,9 +116,18 @@ class ShownProgress:
         self._bars.update(self._task, completed=min(done, self._planned), note=", ".join(parts))
 
 
-def printed_summary(report: CampaignReport, rules: Mapping[str, int]) -> str:
-    """How a run ended, for people."""
-    lines = [
+def closed_until(windows: Windows, now: datetime) -> str:
+    """That the source may not be worked now, and from when on it may be."""
+    return f"outside of its windows: the source is asked for nothing before {windows.next_opening(now):%a %Y-%m-%d %H:%M}"
+
+
+def printed_summary(report: CampaignReport, rules: Mapping[str, int], state: str = "") -> str:
+    """How a run ended, for people. `state`: of the campaign, whether somebody stopped it meanwhile."""
+    lines = []
+    if state in ("paused", "cancelled"):
+        go_on = "resume" if state == "paused" else "run"
+        lines.append(f"{state} meanwhile: {report.waiting} instances were not asked for yet; vna migrate {go_on} goes on")
+    lines += [
         f"inventoried {report.inventoried} instances of {report.studies} studies; fetched {report.fetched} now",
         f"  = {report.held} held + {report.duplicate} duplicate + {report.conflict} conflict + {report.quarantined} quarantined"
         f" + {report.failed} failed + {report.missing} missing: the sum {'closes' if report.closes else 'does not close'}",
@@ -131,6 +149,7 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int]) -> str:
 
 def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states: Mapping[str, int]) -> str:
     """How a campaign stands, for people."""
+    windows, now = CampaignOptions.of(campaign).windows, datetime.now().astimezone()
     counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()) if number)
     lines = [
         f"{campaign.name}: {campaign.state}",
@@ -141,6 +160,7 @@ def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states:
         "  now: "
         + (f"{load.running} retrievals of at most {load.bound:.1f}" if load.bound else "nothing was fetched yet")
         + (f", slowest: {load.bottleneck}" if load.bottleneck else ""),
+        *([f"  {closed_until(windows, now)}"] if campaign.state == "running" and not windows.is_open(now) else []),
         f"  worklist: {report.exceptions} open",
     ]
     return "\n".join(lines) + "\n"

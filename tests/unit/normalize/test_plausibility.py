@@ -124,3 +124,9 @@ def test_rows_and_columns_without_pixels_are_told() -> None:
     assert noticed(offer(file(identification() + description(0, 0)))) == []
     provided = identification() + description(4, 4) + element(0x00287FE0, "UR", b"https://example.org/pixels")
     assert noticed(offer(file(provided))) == []
+
+
+def test_a_spectrum_has_rows_and_columns_and_no_pixels() -> None:
+    """MR Spectroscopy Storage: what its Rows and Columns lay out is Spectroscopy Data (PS3.3 C.8.14.1)."""
+    spectrum = element(0x56000020, "OF", b"\0\0\x80\x3f" * 4)
+    assert noticed(offer(file(identification() + description(1, 2) + spectrum))) == []

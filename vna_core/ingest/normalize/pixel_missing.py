@@ -24,8 +24,8 @@ from vna_core.ingest.normalize.pixel_image import (
 )
 
 _PALETTE: Final = 0x00281101
-_PIXELS: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009, 0x00287FE0)
-"""Pixel Data, Float and Double Float Pixel Data, Pixel Data Provider URL (PS3.3 C.7.6.3)."""
+_PIXELS: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009, 0x00287FE0, 0x56000020)
+"""Pixel Data, Float and Double Float Pixel Data, Pixel Data Provider URL (PS3.3 C.7.6.3); Spectroscopy Data (C.8.14.1)."""
 _SHAPES: Final = ((1, 8), (1, 16), (3, 8), (1, 32), (3, 16), (1, 64))
 """Samples and bits that native pixel data may be of; each pair takes another number of octets."""
 
