@@ -8,8 +8,9 @@ from vna_core.bootstrap import Archive
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration.access import departments_of
 from vna_core.configuration.federation import MemberSettings
+from vna_core.federation.absences import Absences
 from vna_core.federation.bringing import Bringing
-from vna_core.federation.federation import Federation
+from vna_core.federation.federation import WEB_ROOT, Federation
 from vna_core.federation.local_member import LocalMember
 from vna_core.federation.members import LOCAL, VIA, Members, member
 from vna_core.federation.memory import BroughtStore, Memory, NotesOfBoth
@@ -37,14 +38,16 @@ def open_federation(archive: Archive) -> Federation | None:
         memory.present()
         stores = {**archive.stores, BROUGHT: BroughtStore(memory)}
         retriever = Retriever(stores, NotesOfBoth(archive.catalogue, memory))
+    absences = Absences(settings.federation.negative)
     return Federation(
         settings.federation,
         members,
-        FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections),
-        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory),
+        FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections, absences),
+        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory, absences),
         retriever,
         Egress(settings.egress, retriever, archive.transcoder),
         memory,
+        f"{settings.http.url.rstrip('/')}{WEB_ROOT}" if settings.http.url else "",
     )
 
 
@@ -60,7 +63,7 @@ def _members(archive: Archive) -> Members:
     remote = []
     for name, one in settings.federation.members.items():
         options = {"issuer": one.issuer, **one.options} if one.issuer else dict(one.options)
-        if one.url.startswith("dicomweb+"):
+        if one.url.startswith(("dicomweb+", "dimse:", "dimses:")):
             options.setdefault("via", VIA)
         adapter = archive.plugins.open_pacs(name, one.url, options)
         remote.append(member(name, adapter, one, settings.federation, archive.meter))

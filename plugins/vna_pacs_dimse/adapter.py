@@ -41,6 +41,8 @@ class DimseOptions(TlsOptions):
     """Address on which we listen for that."""
     silence: float = Field(300.0, gt=0)
     """Seconds that the source may think before it says something; tape libraries take minutes."""
+    via: str = Field("", pattern="^[A-Za-z0-9._-]{0,16}$")
+    """Implementation version name that is sent: a federation that is asked by another one does not pass the question on."""
 
 
 class DimseAdapter(PacsAdapter):
@@ -77,7 +79,7 @@ class DimseAdapter(PacsAdapter):
                 f"Source {name!r}: for C-MOVE over TLS we are a server, too: give certificate_file and key_file.", source=name
             )
         called, port = unquote(address.username), address.port or (104 if tls is None else SECURE_PORT)
-        return cls(name, Peer(address.hostname, port, called, checked.calling, checked.silence, tls), checked)
+        return cls(name, Peer(address.hostname, port, called, checked.calling, checked.silence, tls, checked.via), checked)
 
     # -- asking -----------------------------------------------------------------------------------------------------------
 

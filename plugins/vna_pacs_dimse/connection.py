@@ -29,6 +29,8 @@ class Peer:
         Seconds that it may think before it says something.
     tls
         How it is recognized; None: connections are not encrypted.
+    via
+        Implementation version name that is sent instead of ours.
     """
 
     host: str
@@ -37,6 +39,7 @@ class Peer:
     calling: str
     silence: float
     tls: ClientTls | None = None
+    via: str = ""
 
     @property
     def address(self) -> str:
@@ -61,6 +64,7 @@ class Peer:
             contexts=contexts,
             roles=roles,
             extended=extended,
+            version=self.via,
             connect_timeout=max(0.001, seconds_left(deadline, 10.0)),
             idle_timeout=self.silence,
             tls=self.tls,

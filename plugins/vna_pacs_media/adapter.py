@@ -161,6 +161,8 @@ class MediaAdapter(PacsAdapter):
             raise PeerUnavailable(f"{self._path} is not there (any more): mount it, then try again.")
         if self._is_inventory():
             root = Path(self._options.root or self._path.parent).resolve()
-            _log.info("inventory-indexed", source=self.name, instances=inventoried.fill(index, self._path, root))
+            with index.looking():
+                instances = inventoried.fill(index, self._path, root)
+            _log.info("inventory-indexed", source=self.name, instances=instances)
         else:
             _log.info("medium-indexed", source=self.name, **look(index, self._path, deadline))

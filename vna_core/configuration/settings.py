@@ -56,6 +56,11 @@ class HttpSettings(Section):
     header_timeout: float = Field(20.0, gt=0, description="Seconds a client may take to send its request head.")
     body_timeout: float = Field(60.0, gt=0, description="Seconds without progress after which a body is given up.")
     page_limit: int = Field(5000, ge=1, description="Largest page of a QIDO-RS answer.")
+    url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?)?$",
+        description="Address under which clients reach this face, as `https://vna.hospital.example`: rows of C-FIND to the federation tell it as Retrieve URL. Empty: they tell none.",
+    )
     issuers: dict[str, str] = Field(
         default_factory=dict, description="Principal name to the assigning authority of Patient IDs it stores without one."
     )

@@ -18,6 +18,7 @@ from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
+from vna_core.federation.absences import Absences
 from vna_core.federation.ahead import Ahead
 from vna_core.federation.fetching import Fetcher
 from vna_core.federation.gathering import Brought, FetchOutcome, Gathering, Means
@@ -107,6 +108,8 @@ class Bringing:
     ----------
     memory
         Where they go that this archive does not keep; None: they are kept here for good.
+    absences
+        Members that are known to have nothing of a study, and are not asked.
     """
 
     def __init__(
@@ -116,13 +119,14 @@ class Bringing:
         catalogue: Catalogue,
         pipeline: IngestPipeline,
         memory: Memory | None,
+        absences: Absences | None = None,
     ) -> None:
         self._members = members
         self._settings = settings
         self._catalogue = catalogue
         self._pipeline = pipeline
         self._memory = memory
-        self._locate = Locator(members, settings)
+        self._locate = Locator(members, settings, absences)
 
     def begin(
         self,

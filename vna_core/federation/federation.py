@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.retrieve import Retriever
@@ -12,10 +13,15 @@ from vna_core.federation.members import Members
 from vna_core.federation.memory import Memory
 from vna_core.federation.query import FederatedQuery
 
+WEB_ROOT: Final = "/federated/dicom-web"
+"""Path of the federation's Studies Service; plain ``/dicom-web`` stays this archive's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """Everything needed to ask and to serve. `retriever` and `egress` read what is held here and what was brought."""
+    """Everything needed to ask and to serve. `retriever` and `egress` read what is held here and what was brought; `url` is the root of the
+    federation's Studies Service as clients reach it, empty where nobody has said that.
+    """
 
     settings: FederationSettings
     members: Members
@@ -24,6 +30,7 @@ class Federation:
     retriever: Retriever
     egress: Egress
     memory: Memory | None
+    url: str = ""
 
     def close(self) -> None:
         """Give connections back."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.deadline import Deadline
+from vna_core.federation.absences import Absences
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome
 from vna_core.ports.pacs import InventoriedInstance
@@ -65,13 +64,11 @@ Heard = Callable[[Located, Collection[Member]], object]
 class Locator:
     """Asks members what they hold of a study; that one holds nothing of it is remembered for a while."""
 
-    def __init__(self, members: Members, settings: FederationSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, members: Members, settings: FederationSettings, absences: Absences | None = None) -> None:
         self._members = members
         self._settings = settings
-        self._clock = clock
         self._fan_out = FanOut()
-        self._nothing: dict[tuple[str, str], float] = {}
-        self._lock = threading.Lock()
+        self._absences = absences or Absences(settings.negative)
 
     def __call__(
         self,
@@ -90,7 +87,7 @@ class Locator:
         for one in self._members:
             if one.name != LOCAL and (local_only or not one.allows(Ask.RETRIEVE) or not may_ask(one)):
                 continue
-            if self._is_known_to_hold_nothing(one.name, study):
+            if self._absences.known(one.name, study):
                 located.reports.append(one.report(Outcome.ANSWERED))
             else:
                 asked.append(one)
@@ -118,18 +115,7 @@ class Locator:
             for sop, one in listed.items():
                 located.instances.setdefault(sop, one)
         elif name != LOCAL:
-            self._remember_nothing(name, located.study)
-
-    def _is_known_to_hold_nothing(self, name: str, study: str) -> bool:
-        with self._lock:
-            return self._nothing.get((name, study), 0.0) > self._clock()
-
-    def _remember_nothing(self, name: str, study: str) -> None:
-        now = self._clock()
-        with self._lock:
-            if len(self._nothing) > 10_000:
-                self._nothing = {key: ends for key, ends in self._nothing.items() if ends > now}
-            self._nothing[name, study] = now + self._settings.negative
+            self._absences.note(name, located.study)
 
 
 def sources(members: Members, located: Located, missing: Collection[str]) -> list[tuple[Member, set[str]]]:

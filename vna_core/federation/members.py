@@ -19,7 +19,8 @@ LOCAL: Final = "local"
 """Name of this archive among the members."""
 
 VIA: Final = "vna-federation"
-"""What a federation calls itself in the HTTP field Via: whoever asks with it is a federation, and is answered from here alone."""
+"""What a federation calls itself in the HTTP field Via, and as implementation version name of an association (PS3.7 D.3.3.2.3): whoever asks
+with it is a federation, and is answered from here alone."""
 
 
 class Ask(StrEnum):

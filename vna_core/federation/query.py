@@ -11,6 +11,7 @@ from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.query import Level, Query
+from vna_core.federation.absences import Absences, study_asked_for
 from vna_core.federation.counting import Counting, NothingRejected, Rejections
 from vna_core.federation.explaining import explain
 from vna_core.federation.fan_out import FanOut
@@ -49,6 +50,8 @@ class FederatedQuery:
         Which IDs are the same person's, and whose studies were moved.
     rejections
         What is rejected here, and so not found elsewhere.
+    absences
+        Where it is noted that a member has nothing of a study that it was asked for.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class FederatedQuery:
         settings: FederationSettings,
         reference: CrossReference = _NO_CROSS_REFERENCE,
         rejections: Rejections = _NOTHING_REJECTED,
+        absences: Absences | None = None,
     ) -> None:
         self._members = members
         self._settings = settings
         self._reference = reference
         self._fan_out = FanOut()
         self._count = Counting(self._fan_out, rejections)
+        self._absences = absences or Absences(settings.negative)
 
     def __call__(
         self,
@@ -111,9 +116,12 @@ class FederatedQuery:
             for one in questions[member.name]:
                 yield from within(member, scope).find(one, attributes=attributes, deadline=deadline)
 
+        study = study_asked_for(query)
         for said in self._fan_out.ask(concerned, ask, self._settings.deadline, lambda member: member.settings.rows):
             if said.report is not None:
                 reports.append(said.report)
+                if study and said.report.outcome is Outcome.ANSWERED and not said.report.rows and said.member.name != LOCAL:
+                    self._absences.note(said.member.name, study)
             elif said.answer is not None and _belongs(said.answer, said.member, wanted, decided):
                 union.add(said.member, said.answer)
         decided = Decided.of((*decided.links, *decided.moves.values(), *self._reference.decisions(union.patients)))

@@ -119,7 +119,7 @@ def test_nobody_but_administrators_sees_what_has_no_label(who: str, action: Acti
         ),
         (
             "departments:\n  a:\n    principals: [x]\n",
-            "vna.yaml:3: setting 'departments.a.principals': 'x' is not in http.tokens.",
+            "vna.yaml:3: setting 'departments.a.principals': 'x' is neither in http.tokens nor in http.certificates.",
         ),
         (
             "departments:\n  a: {principals: anonymous}\n  b: {principals: anonymous}\n",
@@ -127,7 +127,10 @@ def test_nobody_but_administrators_sees_what_has_no_label(who: str, action: Acti
         ),
         ("policy:\n  grants:\n    - {to: x, of: y}\n", "vna.yaml:3: setting 'policy.grants.0.to': 'x' is no department."),
         ("policy:\n  unassigned: x\n", "vna.yaml:2: setting 'policy.unassigned': 'x' is no department."),
-        ("policy:\n  administrators: x\n", "vna.yaml:2: setting 'policy.administrators': 'x' is not in http.tokens."),
+        (
+            "policy:\n  administrators: x\n",
+            "vna.yaml:2: setting 'policy.administrators': 'x' is neither in http.tokens nor in http.certificates.",
+        ),
     ],
 )
 def test_a_policy_about_nobody_is_refused_with_its_line(tmp_path: Path, yaml: str, message: str) -> None:

@@ -9,10 +9,13 @@ import pytest
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.query import Equals, Level, Query
+from vna_core.federation.absences import Absences
 from vna_core.federation.fetching import Fetcher
 from vna_core.federation.gathering import FetchOutcome, Means
 from vna_core.federation.locating import Located, Locator
 from vna_core.federation.members import LOCAL, Outcome
+from vna_core.federation.query import FederatedQuery
 from vna_core.testing.faulty_pacs import PacsFaults
 
 CITY = {"IssuerOfPatientID": "CITY"}
@@ -103,13 +106,38 @@ def test_a_member_that_cannot_be_asked_is_reported_by_the_locator(house: Federat
 
 def test_that_a_member_holds_nothing_is_remembered_but_not_for_ever(house: Federation) -> None:
     now = [0.0]
-    locator = Locator(house.members, house.settings, lambda: now[0])
+    locator = Locator(house.members, house.settings, Absences(house.settings.negative, lambda: now[0]))
     locator(uid(1))
     locator(uid(1))
     assert house.pacs["gamma"].calls == ["inventory"]
     house.put("gamma", *study(1, **CITY))
     now[0] = house.settings.negative + 1
     assert locator(uid(1)).holders.keys() == {"gamma"}
+
+
+@pytest.mark.parametrize(
+    ("query", "believed"),
+    [
+        (Query(Level.STUDY, (Equals(0x0020000D, (uid(1),)),)), True),
+        (Query(Level.SERIES, (Equals(0x0020000D, (uid(1),)),)), True),
+        (Query(Level.IMAGE, (Equals(0x0020000D, (uid(1),)),)), False),
+        (Query(Level.STUDY, (Equals(0x0020000D, (uid(1), uid(2))),)), False),
+        (Query(Level.STUDY, (Equals(0x0020000D, (uid(1),)), Equals(0x00080060, ("CT",)))), False),
+        (Query(Level.STUDY, (Equals(0x00100020, ("P1",)),)), False),
+    ],
+)
+def test_who_had_no_answer_to_a_question_about_a_study_is_not_asked_what_it_holds_of_it(
+    house: Federation, query: Query, believed: bool
+) -> None:
+    house.put("alpha", *study(1, range(2), **CITY))
+    house.pacs["gamma"].faults = PacsFaults(fails="no")
+    absences = Absences(house.settings.negative)
+    FederatedQuery(house.members, house.settings, absences=absences)(query)
+    where = Locator(house.members, house.settings, absences)(uid(1))
+    assert where.holders.keys() == {"alpha"}
+    assert ("inventory" not in house.pacs["beta"].calls) is believed
+    assert "inventory" in house.pacs["alpha"].calls and "inventory" in house.pacs["gamma"].calls
+    assert {report.name for report in where.reports} == {LOCAL, *NAMES}
 
 
 def test_a_series_or_some_instances_are_fetched_alone(house: Federation) -> None:

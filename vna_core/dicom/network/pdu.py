@@ -65,7 +65,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Associate:
-    """An A-ASSOCIATE-RQ (with `proposed`) or A-ASSOCIATE-AC (with `results`)."""
+    """An A-ASSOCIATE-RQ (with `proposed`) or A-ASSOCIATE-AC (with `results`).
+
+    An empty implementation version name is sent as ours; the implementation class UID is ours always.
+    """
 
     called: str
     calling: str
@@ -98,7 +101,7 @@ def _user_information(one: Associate) -> bytes:
     for role in one.roles:
         uid = role.sop_class_uid.encode("ascii", "replace")
         content += _item(0x54, pack(">H", len(uid)) + uid + bytes((role.scu, role.scp)))
-    content += _item(0x55, IMPLEMENTATION_VERSION_NAME.encode("ascii"))
+    content += _item(0x55, (one.implementation_version or IMPLEMENTATION_VERSION_NAME).encode("ascii", "replace")[:16])
     for name, octets in one.extended.items():
         uid = name.encode("ascii", "replace")
         content += _item(0x56, pack(">H", len(uid)) + uid + octets)

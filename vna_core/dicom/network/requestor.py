@@ -27,6 +27,7 @@ def request(
     idle_timeout: float = 120.0,
     network_timeout: float = 60.0,
     extended: dict[str, bytes] | None = None,
+    version: str = "",
     tls: ClientTls | None = None,
 ) -> Association:
     """Connect and negotiate.
@@ -37,6 +38,8 @@ def request(
         At most 128 pairs of abstract syntax and proposed transfer syntaxes. They get the odd ids from 1 in order.
     roles
         Role selection, for what the peer shall send to us.
+    version
+        Implementation version name that is sent instead of ours (PS3.7 D.3.3.2.3).
     tls
         How the peer is recognized; None: the connection is not encrypted.
 
@@ -63,7 +66,15 @@ def request(
             raise
     association = Association(stream, max_pdu, idle_timeout, network_timeout)
     proposed = tuple(ProposedContext(2 * index + 1, abstract, syntaxes) for index, (abstract, syntaxes) in enumerate(contexts))
-    wanted = Associate(called, calling, max_pdu, proposed=proposed, roles=tuple(roles), extended=extended or {})
+    wanted = Associate(
+        called,
+        calling,
+        max_pdu,
+        proposed=proposed,
+        roles=tuple(roles),
+        extended=extended or {},
+        implementation_version=version,
+    )
     try:
         association.send_octets([pdu.encode_associate(wanted)])
         kind, content = association.read_pdu("Sta5")

@@ -21,7 +21,7 @@ from vna_core.domain.access import Action
 from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Level
 from vna_core.federation.bringing import Retrieval, Takes
-from vna_core.federation.federation import Federation
+from vna_core.federation.federation import WEB_ROOT, Federation
 from vna_core.federation.kept import PassedInstance
 from vna_core.federation.members import VIA, MemberReport, Outcome
 from vna_core.gateways.dicomweb.archive import WebArchive
@@ -37,18 +37,16 @@ from vna_core.gateways.dicomweb.negotiation import object_form
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
 from vna_core.gateways.dicomweb.rendered import Rendered
 from vna_core.gateways.dicomweb.wado import Retrieve
-from vna_core.gateways.federated_rows import described
+from vna_core.gateways.federated_rows import DEPTH, STEPS, described
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
 
-ROOT: Final = "/federated/dicom-web"
+ROOT: Final = WEB_ROOT
 TOKEN: Final = "consistencytoken"
 """Query parameter with the token of an answer whose further pages are wanted."""
 
 BASE: Final = "\t"
 """Stands in a kept row for the address under which whoever asks knows this service; JSON writes no character of a value like this."""
-_STEPS: Final = (("studies", "0020000D"), ("series", "0020000E"), ("instances", "00080018"))
-_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 _UIDS: Final = {"study": 0x0020000D, "series": 0x0020000E, "instance": 0x00080018}
 _STUDY: Final = f"{ROOT}/studies/{{study}}"
 _SERIES: Final = _STUDY + "/series/{series}"
@@ -139,7 +137,7 @@ class FederatedSearch:
 
 def written(row: dict[str, Any], level: Level) -> str:
     """A row in one line, whose Retrieve URL begins with `BASE`."""
-    path = "".join(f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}" for step, tag in _STEPS[: _DEPTH[level]])
+    path = "".join(f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}" for step, tag in STEPS[: DEPTH[level]])
     try:
         text = to_json(row).decode()
     except PydanticSerializationError:  # half a surrogate pair, which only an escape sequence can say

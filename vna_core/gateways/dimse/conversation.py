@@ -164,6 +164,7 @@ class Conversation:
         preferred = profile.transfer_syntaxes if profile is not None else ()
         accepted, association.contexts = answer(asked, settings.max_pdu, preferred)
         association.peer_limit = asked.max_length
+        association.peer_product = asked.implementation_version or asked.implementation_class_uid
         self._calling, self._called = asked.calling, asked.called
         self._server.began(self)
         association.send_octets([pdu.encode_associate(accepted)])

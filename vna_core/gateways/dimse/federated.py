@@ -17,17 +17,18 @@ from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.bringing import Bringing, Retrieval
 from vna_core.federation.federation import Federation
-from vna_core.federation.members import MemberReport
-from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE, text
+from vna_core.federation.members import VIA, MemberReport
+from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE, RETRIEVE_URL, text
 from vna_core.gateways.dimse.find import CANCELLED, PENDING, conditions_of, level_of, response
 from vna_core.gateways.dimse.sop_classes import FIND
-from vna_core.gateways.federated_rows import PRIVATE, SOURCES, VRS, described, dimse_values
+from vna_core.gateways.federated_rows import PRIVATE, SOURCES, VRS, described, dimse_values, path_of
 
 INCOMPLETE: Final = 0xB000
 """Final status of a C-FIND when a member was silent; its name is in the Error Comment."""
 
 _ALWAYS: Final = tuple(int(tag, 16) for tag in (RETRIEVE_AE_TITLE, AVAILABILITY, PRIVATE, SOURCES))
 """Where it is: told in every row, asked for or not."""
+_RETRIEVE_URL: Final = int(RETRIEVE_URL, 16)
 _STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
 _PATIENT_ID: Final = 0x00100020
 
@@ -49,7 +50,7 @@ class FederatedServices:
             query,
             tuple(sorted(identifier.values)),
             scope=permit.catalogue.scope,
-            local_only=self._is_member(permit),
+            local_only=self._is_passed_on(association, permit),
         )
         sequences = dict.fromkeys(identifier.items, ())
         pending = response(message.command, PENDING)
@@ -58,9 +59,12 @@ class FederatedServices:
             if association.is_cancelled(message_id):
                 association.send(message.context_id, response(message.command, CANCELLED, "Cancelled."))
                 return
-            known = dimse_values(described(row, self._federation.settings.aet))
+            told = described(row, self._federation.settings.aet)
+            known = dimse_values(told)
             values = {tag: known.get(tag, ()) for tag in identifier.values}
             values |= {tag: known[tag] for tag in _ALWAYS} | {QUERY_RETRIEVE_LEVEL: (level.value,)}
+            if self._federation.url and level is not Level.PATIENT:
+                values[_RETRIEVE_URL] = (self._federation.url + path_of(told, level),)
             association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences, VRS)])
         status = INCOMPLETE if answer.missing else 0x0000
         association.send(message.context_id, response(message.command, status, silent(answer.missing)))
@@ -72,9 +76,10 @@ class FederatedServices:
         context = association.contexts[message.context_id]
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, levels)
+        local_only = self._is_passed_on(association, permit)
         retrievals = [
-            self._federation.bringing.begin(permit, study, series, sops, local_only=self._is_member(permit))
-            for study, series, sops in self._wanted(identifier, level, permit)
+            self._federation.bringing.begin(permit, study, series, sops, local_only=local_only)
+            for study, series, sops in self._wanted(identifier, level, permit, local_only)
         ]
         view = self._federation.bringing.view(permit.catalogue.scope)
         destination = commands.text(message.command, commands.MOVE_DESTINATION)
@@ -82,11 +87,13 @@ class FederatedServices:
         arriving = Bringings(self._federation.bringing, retrievals, view, patient, destination)
         return replace(permit, catalogue=view), arriving
 
-    def _wanted(self, identifier: Identifier, level: Level, permit: Permit) -> list[tuple[str, str | None, tuple[str, ...]]]:
+    def _wanted(
+        self, identifier: Identifier, level: Level, permit: Permit, local_only: bool
+    ) -> list[tuple[str, str | None, tuple[str, ...]]]:
         """Studies, each with a series and instances where the level goes below."""
         studies = [uid for uid in identifier.values.get(_STUDY, ()) if uid]
         if level is Level.PATIENT:
-            studies = self._studies_of_patient(identifier, permit)
+            studies = self._studies_of_patient(identifier, permit, local_only)
         if not studies:
             raise InvalidRequest("A retrieval from the federation names the study that it is about.")
         if level in (Level.PATIENT, Level.STUDY):
@@ -101,7 +108,7 @@ class FederatedServices:
             raise InvalidRequest("The identifier has no unique key of level IMAGE.")
         return [(studies[0], series[0] if series else None, sops)]
 
-    def _studies_of_patient(self, identifier: Identifier, permit: Permit) -> list[str]:
+    def _studies_of_patient(self, identifier: Identifier, permit: Permit, local_only: bool) -> list[str]:
         patient = identifier.first(_PATIENT_ID)
         if not patient:
             raise InvalidRequest("The identifier has no unique key of level PATIENT.")
@@ -110,7 +117,7 @@ class FederatedServices:
         if issuer:
             conditions.append(Equals(0x00100021, (issuer,)))
         answer = self._federation.query(
-            Query(Level.STUDY, tuple(conditions)), scope=permit.catalogue.scope, local_only=self._is_member(permit)
+            Query(Level.STUDY, tuple(conditions)), scope=permit.catalogue.scope, local_only=local_only
         )
         # The unique key of a retrieval is one value (PS3.4 C.4.2.2.1); to a member it may have been a pattern.
         rows = [row for row in answer.rows if issuer or any(key.patient_id == patient for key in row.filed)]
@@ -118,8 +125,9 @@ class FederatedServices:
             raise InvalidRequest("Several patients have this ID: name the Issuer of Patient ID.")
         return [text(row.attributes, "0020000D") for row in rows]
 
-    def _is_member(self, permit: Permit) -> bool:
-        return self._federation.members.is_member(permit.principal.name)
+    def _is_passed_on(self, association: Association, permit: Permit) -> bool:
+        """Whether a federation asks: its question is not passed on again, so that it does not go in circles."""
+        return association.peer_product == VIA or self._federation.members.is_member(permit.principal.name)
 
 
 class Bringings:
