@@ -51,7 +51,7 @@ def storage_classes() -> dict[str, str]:
     found = {
         uid: (entry[0], bool(entry[3]))
         for uid, entry in UIDS.items()
-        if entry[1] == "SOP Class" and "Storage" in entry[0] and not entry[0].startswith(("Storage Commitment", "Media Storage"))
+        if entry[1] == "SOP Class" and "Storage" in entry[0] and not entry[0].startswith("Storage Commitment")
     }
     return {uid: name for uid, (name, _) in sorted(found.items(), key=lambda one: (one[1][1], one[0]))}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from vna_core.access.codec_names import (
 from vna_core.domain.errors import DecodeError, UnsupportedMediaType
 
 Frame = np.ndarray[Any, np.dtype[Any]]
+
+_SIDE_OF_ALL_RESOLUTIONS: Final = 32
+"""Shortest side of a frame that has six resolutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,19 @@ def interleaved(description: PixelDescription) -> PixelDescription:
     """The description of the same frame as our arrays hold it: samples of a pixel side by side, none left out."""
     photometric = "YBR_FULL" if description.photometric == "YBR_FULL_422" else description.photometric
     return replace(description, photometric=photometric, planar_configuration=0)
+
+
+def encoded_label(transfer_syntax_uid: str, description: PixelDescription) -> PixelDescription:
+    """What `encode` makes of an interleaved frame, as the header must tell it: colours that went through the reversible transform
+    of JPEG 2000 are YBR_RCT (PS3.5 section 8.2.4).
+    """
+    if transfer_syntax_uid == JPEG_2000_LOSSLESS and _is_transformed(description):
+        return replace(description, photometric="YBR_RCT")
+    return description
+
+
+def _is_transformed(description: PixelDescription) -> bool:
+    return description.samples == 3 and description.photometric in ("RGB", "YBR_RCT")
 
 
 def decode(
@@ -282,11 +298,7 @@ def encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescription
 
 def _encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescription) -> bytes:
     if transfer_syntax_uid == JPEG_2000_LOSSLESS:
-        from openjpeg import utils as openjpeg
-
-        colour = description.samples == 3 and description.photometric in ("RGB", "YBR_RCT")
-        bits = _bits_needed(frame, description)
-        return bytes(openjpeg.encode_array(frame, bits_stored=bits, photometric_interpretation=int(colour), use_mct=colour))
+        return _encode_jpeg_2000(frame, description)
     if transfer_syntax_uid == JPEG_LS_LOSSLESS:
         import jpeg_ls
 
@@ -320,6 +332,24 @@ def _encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescriptio
         encoding_plugin="pydicom",
     )
     return encoded
+
+
+def _encode_jpeg_2000(frame: Frame, description: PixelDescription) -> bytes:
+    """Resolutions as the frame has room for: every one but the first halves both sides (ISO/IEC 15444-1 annex F)."""
+    colour = _is_transformed(description)
+    bits = _bits_needed(frame, description)
+    shorter = min(description.rows, description.columns)
+    if shorter >= _SIDE_OF_ALL_RESOLUTIONS:
+        from openjpeg import utils as openjpeg
+
+        return bytes(openjpeg.encode_array(frame, bits_stored=bits, photometric_interpretation=int(colour), use_mct=colour))
+    import imagecodecs  # openjpeg's own interface always takes six resolutions
+
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            frame, codecformat="j2k", reversible=True, bitspersample=bits, resolutions=shorter.bit_length(), mct=colour
+        )
+    )
 
 
 def _bits_needed(frame: Frame, description: PixelDescription) -> int:

@@ -40,7 +40,7 @@ def _header(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Ans
     description = transcode_header.describe(data_set)
     after = decode_codecs.decode(str(job["source"]), blobs[1], description, max_pixels)[1]
     if job["target"] in ENCODABLE:
-        after = decode_codecs.interleaved(after)
+        after = decode_codecs.encoded_label(str(job["target"]), decode_codecs.interleaved(after))
     transcode_header.adjust(data_set, after)
     return {"before": asdict(description), "after": asdict(after)}, [transcode_header.encode(data_set)]
 

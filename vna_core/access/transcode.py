@@ -44,8 +44,10 @@ class Transcoder:
         stored = held.transfer_syntax_uid
         if target == stored:
             return True
-        if target not in TARGETS or (held.pixel_data is None and target in ENCODABLE):
+        if target not in TARGETS:
             return False
+        if not held.number_of_frames and (target in ENCODABLE or is_encapsulated(stored)):
+            return held.pixel_data is None and target not in ENCODABLE  # nothing is there to be encoded or decoded
         return held.pixel_data is None or not is_encapsulated(stored) or stored in DECODABLE
 
     def transcode(self, held: HeldInstance, retriever: Retrieves, target: str) -> Iterator[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import threading
 from importlib import import_module
 from typing import Final
@@ -67,10 +66,6 @@ def play(kind: str, name: str, listeners: Listeners, ready: int, settings: Setti
         else:
             {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, name, listeners, stop)
         archive.audit.note(_activity(APPLICATION_STOP, name, settings))
-    if kind == "web":
-        # The web server's native threads must not meet the end of the interpreter: they abort the process there.
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEvent:

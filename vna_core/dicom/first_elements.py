@@ -35,14 +35,15 @@ class FirstElements:
         Everything wanted was passed; False: the octets at hand ended before, so more of them may tell more.
     transfer_syntax_uid
         The declared one; empty when none is declared.
-    media_storage_class_uid
-        Media Storage SOP Class UID of the File Meta Information.
+    media_storage_class_uid, media_storage_instance_uid
+        Media Storage SOP Class and Instance UID of the File Meta Information.
     """
 
     values: Mapping[int, tuple[str, ...]]
     complete: bool
     transfer_syntax_uid: str = ""
     media_storage_class_uid: str = ""
+    media_storage_instance_uid: str = ""
 
 
 def first_elements(head: bytes, wanted: frozenset[int]) -> FirstElements:
@@ -61,7 +62,7 @@ def first_elements(head: bytes, wanted: frozenset[int]) -> FirstElements:
         if inflated:
             buffer, begin = inflated, 0
     encoding = detect(buffer, begin, len(buffer), sure=True)
-    kinds = (declared, container.meta.get(0x00020002, ""))
+    kinds = (declared, container.meta.get(0x00020002, ""), container.meta.get(0x00020003, ""))
     if encoding is None:
         return FirstElements({}, False, *kinds)
     raw, complete = _walk(buffer, begin, encoding.explicit, encoding.little_endian, wanted)

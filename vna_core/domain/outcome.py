@@ -28,7 +28,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What became of one instance offered. UIDs are as stored; empty where the octets gave none."""
+    """What became of one instance offered. UIDs are as stored; empty where the octets gave none.
+
+    Of what is quarantined they are what could be read of the octets: a help to find it, no promise.
+    """
 
     outcome: Outcome
     study_instance_uid: str = ""

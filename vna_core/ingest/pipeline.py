@@ -32,6 +32,7 @@ from vna_core.domain.renormalization import Renormalization
 from vna_core.ingest.announce import Observer, announce, notify
 from vna_core.ingest.identify import identify
 from vna_core.ingest.index import index
+from vna_core.ingest.names_in_damage import readable_names
 from vna_core.ingest.normalize import KnownElements, Label, SiteRules, normalize
 from vna_core.ingest.normalize.assembly import close_payloads
 from vna_core.ingest.place import place
@@ -149,6 +150,13 @@ class IngestPipeline:
         finally:
             for one in received:
                 one.octets.close()
+
+    def set_aside(self, received: ReceivedInstance, reason: VnaError) -> IngestResult:
+        """Keep one instance in quarantine for a reason that its octets do not have; they are closed afterwards. Raises as `offer`."""
+        try:
+            return self._quarantined(received, reason)
+        finally:
+            received.octets.close()
 
     @contextmanager
     def made_again(
@@ -290,11 +298,14 @@ class IngestPipeline:
         except LimitExceeded as full:
             return self._ended(IngestResult(Outcome.REFUSED, error=full, source=received.source))
         _log.warning("quarantined", quarantine_id=quarantine_id, code=error.code, source=received.source.name)
+        names = readable_names(received)
         return self._ended(
             IngestResult(
                 Outcome.QUARANTINED,
-                sop_instance_uid=received.sop_instance_uid,
-                sop_class_uid=received.sop_class_uid,
+                names.study_instance_uid,
+                names.series_instance_uid,
+                names.sop_instance_uid,
+                names.sop_class_uid,
                 quarantine_id=quarantine_id,
                 error=error,
                 source=received.source,

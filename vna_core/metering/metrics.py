@@ -82,7 +82,7 @@ TLS_FAILURES: Final = Metric(
     "vna_tls_handshake_failures_total",
     Kind.COUNTER,
     ("face",),
-    "Connections that ended before they were encrypted (DIMSE, HL7, and HTTPS where `http.certificates` are configured).",
+    "Connections that ended before they were encrypted (DIMSE, HL7, HTTPS).",
 )
 TLS_DAYS: Final = Metric(
     "vna_tls_certificate_days",

@@ -11,7 +11,7 @@ import pytest
 from tests.peers.archive import vna
 from vna_core.cli.application import COMMANDS, MIGRATE, run
 
-SERVERS = {"starlette", "granian", "uvicorn", "pynetdicom"}
+SERVERS = {"starlette", "uvicorn", "uvloop", "pynetdicom"}
 CLOUDS = {"fsspec", "aiohttp", "s3fs", "adlfs", "botocore", "requests", "httpx", "httpx2"}
 PIXELS = {"numpy", "pydicom", "PIL", "zarr", "imagecodecs"}
 OTHER_DATABASES = {"alembic", "psycopg", "sqlalchemy.dialects.postgresql"}

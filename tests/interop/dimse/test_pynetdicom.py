@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 
@@ -126,6 +128,50 @@ def test_a_get_is_cancelled_between_its_instances(archive: ServedArchive, sent_b
     assert again.Status == 0x0000 and again.NumberOfCompletedSuboperations == 40
 
 
+def test_a_get_is_cancelled_right_behind_the_answer_to_an_instance(archive: ServedArchive) -> None:
+    """The cancel follows the C-STORE-RSP at once, as a peer sends it that decides after it has stored."""
+    arrived: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        arrived.append(event.request.AffectedSOPInstanceUID)
+        return 0x0000
+
+    def answered(event: evt.Event) -> None:
+        if type(event.message).__name__ == "C_STORE_RSP" and len(arrived) == 2:
+            event.assoc.send_c_cancel(8, query_model=STUDY_GET)
+
+    ae = AE(ae_title="VIEWER")
+    ae.add_requested_context(STUDY_GET)
+    ae.add_requested_context(CT)
+    handlers = [(evt.EVT_C_STORE, store), (evt.EVT_DIMSE_SENT, answered)]
+    association = ae.associate(
+        "127.0.0.1", archive.dimse_port, ae_title="VNA", ext_neg=[build_role(CT, scp_role=True)], evt_handlers=handlers
+    )
+    last = [status for status, _ in association.send_c_get(series_asked_for(), STUDY_GET, msg_id=8)][-1]
+    association.release()
+    # The next instance may be on its way already; what follows it is not sent.
+    assert last.Status == 0xFE00
+    assert len(arrived) in (2, 3)
+    assert counted(last) == (40 - len(arrived), len(arrived), 0, 0)
+
+
+@pytest.mark.parametrize(("level", "key"), [("STUDY", "*"), ("STUDY", "1.2.?"), ("SERIES", "1.2.*")])
+def test_a_retrieval_has_no_wild_cards(archive: ServedArchive, level: str, key: str) -> None:
+    asked = Dataset()
+    asked.QueryRetrieveLevel = level
+    asked.StudyInstanceUID = key
+    if level == "SERIES":
+        asked.SeriesInstanceUID = phantoms.uid(2)
+    ae = AE(ae_title="VIEWER")
+    ae.add_requested_context(STUDY_MOVE)
+    ae.add_requested_context(STUDY_GET)
+    association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA")
+    moved = [status.Status for status, _ in association.send_c_move(asked, "STORESCP", STUDY_MOVE)]
+    got = [status.Status for status, _ in association.send_c_get(asked, STUDY_GET)]
+    association.release()
+    assert moved == got == [0xA900]
+
+
 def test_a_move_is_cancelled_between_its_instances(archive: ServedArchive, store_port: int) -> None:
     arrived: list[str] = []
     mover = AE(ae_title="VIEWER")
@@ -151,6 +197,37 @@ def test_a_move_is_cancelled_between_its_instances(archive: ServedArchive, store
     remaining, completed, failed, warned = counted(last)
     assert last.Status == 0xFE00
     assert (completed, failed, warned) == (len(arrived), 0, 0) and remaining + completed == 40
+
+
+def test_a_dicomdir_that_is_held_can_leave(archive: ServedArchive) -> None:
+    directory = "1.2.840.10008.1.3.10"
+    path = str(get_testdata_file("DICOMDIR", download=False))
+    with open(path, "rb") as file:
+        assert fill("127.0.0.1", archive.dimse_port, "VNA", [file.read()]).accepted == 1
+    sop = dcmread(path).file_meta.MediaStorageSOPInstanceUID
+    arrived: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        arrived.append(event.request.AffectedSOPInstanceUID)
+        return 0x0000
+
+    ae = AE(ae_title="VIEWER")
+    for uid in (STUDY_GET, STUDY_FIND, directory):
+        ae.add_requested_context(uid)
+    roles = [build_role(directory, scp_role=True)]
+    association = ae.associate(
+        "127.0.0.1", archive.dimse_port, ae_title="VNA", ext_neg=roles, evt_handlers=[(evt.EVT_C_STORE, store)]
+    )
+    asked = Dataset()
+    asked.QueryRetrieveLevel = "IMAGE"
+    asked.SOPInstanceUID = sop
+    asked.StudyInstanceUID = asked.SeriesInstanceUID = ""
+    [found] = [answer for _, answer in association.send_c_find(asked, STUDY_FIND) if answer is not None]
+    asked.StudyInstanceUID, asked.SeriesInstanceUID = found.StudyInstanceUID, found.SeriesInstanceUID
+    last = [status for status, _ in association.send_c_get(asked, STUDY_GET)][-1]
+    association.release()
+    assert last.Status == 0x0000
+    assert arrived == [sop]
 
 
 def test_names_beyond_ascii_are_answered_in_a_declared_character_set(archive: ServedArchive) -> None:

@@ -97,7 +97,7 @@ def test_the_metrics_tell_the_days_that_are_left(archive: ServedArchive, hospita
 
 
 BOTH = pytest.mark.parametrize("principals", [False, True], ids=["known-by-token", "known-by-certificate"])
-"""The two servers: one that speaks TLS itself, and one that is told whose certificate was shown."""
+"""Whether the server reads whose certificate was shown, or only lets OpenSSL judge it."""
 
 
 class Slow:

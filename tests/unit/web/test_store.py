@@ -76,8 +76,12 @@ def test_an_instance_of_another_study_is_refused_where_a_study_is_addressed(clie
     uid = str(pydicom.dcmread(io.BytesIO(octets)).StudyInstanceUID)
     answer = store(client, [octets], "/dicom-web/studies/1.2.3")
     assert answer.status_code == 409
-    assert answer.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xC409]
+    [failed] = answer.json()["00081198"]["Value"]
+    assert failed["00081197"]["Value"] == [0xC409]
+    assert failed["00081155"]["Value"] == [str(pydicom.dcmread(io.BytesIO(octets)).SOPInstanceUID)]
     assert client.get(f"/dicom-web/studies/{uid}").status_code == 404
+    entries = client.get("/api/v1/quarantine?limit=1000").json()["quarantine"]
+    assert octets in [client.get(f"/api/v1/quarantine/{entry['id']}/original").content for entry in entries]
     assert store(client, [octets], f"/dicom-web/studies/{uid}").status_code == 200
 
 
@@ -154,3 +158,19 @@ def test_a_missing_last_boundary_fails_the_last_part_alone(client: httpx2.Client
 def test_an_announced_size_past_the_limit_is_refused_before_the_body(web: Web) -> None:
     head = f"POST /dicom-web/studies HTTP/1.1\nHost: x\nContent-Type: {CONTENT_TYPE}\nContent-Length: {1 << 60}"
     assert raw(web, head, b"").startswith(b"HTTP/1.1 413")
+
+
+def test_a_cut_file_is_named_among_the_failed_by_the_uids_that_can_be_read(client: httpx2.Client) -> None:
+    whole, cut = sample("MR_small.dcm"), sample("JPEG2000.dcm")
+    named = pydicom.dcmread(io.BytesIO(cut)).file_meta
+    uid = named.MediaStorageSOPInstanceUID.encode()
+    in_meta = cut[: cut.index(uid, cut.index(uid) + 1) - 2]  # ends before the SOP Instance UID of the data set
+    deep = cut[:-100]
+    for damaged in (in_meta, deep):
+        answer = store(client, [whole, damaged, b"this is not DICOM"])
+        assert answer.status_code == 202
+        [failed] = answer.json()["00081198"]["Value"]
+        assert failed["00081155"]["Value"] == [str(named.MediaStorageSOPInstanceUID)]
+        assert failed["00081150"]["Value"] == [str(named.MediaStorageSOPClassUID)]
+        assert failed["00081197"]["Value"][0] >= 0xC000
+        assert len(answer.json()["0008119A"]["Value"]) == 1

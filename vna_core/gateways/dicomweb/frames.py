@@ -98,9 +98,9 @@ class Frames:
         answer = MultipartAnswer(plan.media_type)
         pieces, media_type = self._body(plan, answer, exchange.base + self._archive.root)
         if plan.is_small:
-            await exchange.octets(await exchange.short(b"".join, pieces), media_type)
+            await exchange.pieces(await exchange.short(list, pieces), media_type)
         elif plan.packaging == "single":
-            await exchange.octets(await exchange.blocking(b"".join, pieces), media_type)
+            await exchange.pieces(await exchange.blocking(list, pieces), media_type)
         else:
             await exchange.stream(pieces, media_type, None)
 

@@ -14,7 +14,6 @@ from typing import Final
 from vna_core.dicom.multipart import Event, MultipartReader, PartBegins, PartEnds, PartOctets
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, UnsupportedMediaType, VnaError
 from vna_core.domain.octets import ReceivedInstance, Source
-from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
 from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
@@ -151,18 +150,21 @@ class StoreRequest:
             parsed = identify(received, self._archive.settings.ingest)
         except VnaError:
             return None  # the pipeline meets the same damage, and keeps the octets
-        uids = {
-            element.tag: bytes(parsed.buffer[element.start : element.start + element.length]).decode("latin-1").strip(" \0")
-            for element in parsed.data_set.elements
-            if element.tag in (0x00080016, 0x00080018, _STUDY_INSTANCE_UID)
-        }
-        found = uids.get(_STUDY_INSTANCE_UID, "")
+        found = next(
+            (
+                bytes(parsed.buffer[element.start : element.start + element.length]).decode("latin-1").strip(" \0")
+                for element in parsed.data_set.elements
+                if element.tag == _STUDY_INSTANCE_UID
+            ),
+            "",
+        )
         if found in ("", self._study):
             return None
-        received.octets.close()
         error = InvalidRequest("The instance belongs to another study than the one addressed.")
-        result = IngestResult(Outcome.REFUSED, found, "", uids.get(0x00080018, ""), uids.get(0x00080016, ""), error=error)
-        return PartOutcome(result, error, OTHER_STUDY)
+        try:
+            return PartOutcome(self._archive.pipeline.set_aside(received, error), error, OTHER_STUDY)
+        except VnaError as failure:
+            return PartOutcome(error=failure)
 
 
 def _reader(exchange: Exchange, maximum: int) -> MultipartReader | _Whole:
@@ -198,7 +200,7 @@ class Store:
         request = StoreRequest(self._archive, source, exchange.path_parameters.get("study"))
         outcomes = await self._receive(exchange, reader, request)
         for outcome in outcomes:
-            if outcome.error is not None:
+            if outcome.error is not None and outcome.result is None:  # what the pipeline never had
                 count_refused(self._archive.meter, source.kind, outcome.error)
         if not outcomes:
             raise InvalidRequest("The body holds no part.")

@@ -66,7 +66,7 @@ class Retrieve:
         look = partial(find, self._find, exchange.catalogue, path, acceptable, profile)
         found = await when_recalled(self._archive, look)
         if packaging != "zip" and self._is_small(found):
-            await exchange.octets(*await exchange.short(self._whole, found, packaging, exchange.base + self._archive.root))
+            await exchange.pieces(*await exchange.short(self._whole, found, packaging, exchange.base + self._archive.root))
         elif packaging == "zip":
             names = _member_names([one.held for one in found])
             members = [Member(name, partial(self._file, one)) for name, one in zip(names, found, strict=True)]
@@ -77,7 +77,8 @@ class Retrieve:
         else:
             answer = MultipartAnswer(DICOM)
             parts = self._parts(found, exchange.base + self._archive.root)
-            await exchange.stream(answer.body(parts), answer.content_type, answer.size(parts))
+            short = all(map(self._is_short, found))
+            await exchange.stream(answer.body(parts), answer.content_type, answer.size(parts), short=short)
 
     def _find(
         self, catalogue: CatalogueView, path: dict[str, str], acceptable: Sequence[str], profile: EgressProfile | None
@@ -103,12 +104,15 @@ class Retrieve:
     def _is_small(self, found: Sequence[Served]) -> bool:
         return len(found) == 1 and found[0].as_stored and found[0].held.trailer_offset <= SMALL
 
-    def _whole(self, found: Sequence[Served], packaging: str, base: str) -> tuple[bytes, str]:
-        """The answer's body and media type, for one small instance as it is stored."""
+    def _is_short(self, served: Served) -> bool:
+        return served.as_stored and served.held.size <= SMALL and self._archive.retriever.is_local(served.held)
+
+    def _whole(self, found: Sequence[Served], packaging: str, base: str) -> tuple[list[bytes | memoryview], str]:
+        """The answer's body in pieces and its media type, for one small instance as it is stored."""
         if packaging == "single":
-            return b"".join(self._pieces(found[0])), found[0].media_type
+            return list(self._pieces(found[0])), found[0].media_type
         answer = MultipartAnswer(DICOM)
-        return b"".join(answer.body(self._parts(found, base))), answer.content_type
+        return list(answer.body(self._parts(found, base))), answer.content_type
 
     def _parts(self, found: Sequence[Served], base: str) -> list[Part]:
         selectors = Selectors()

@@ -39,12 +39,14 @@ EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 IDENTIFIER_SYNTAXES: Final = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 """Transfer syntaxes of identifiers, the one preferred first."""
 
-_NOT_STORED: Final = ("Storage Commitment", "Media Storage Directory", "Storage Management")
+_NOT_STORED: Final = ("Storage Commitment", "Storage Management")
 
 
 @lru_cache(maxsize=4096)
 def is_stored(abstract_syntax: str) -> bool:
     """Whether instances of the class are stored: every storage class of the standard, and everything it does not know.
+
+    Among them is Media Storage Directory Storage: a DICOMDIR that came with its medium is held, so it must be able to leave.
 
     Services of the standard that we do not offer (worklist, print, performed procedure steps) are not stored.
     """

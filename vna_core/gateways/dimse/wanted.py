@@ -13,16 +13,26 @@ from vna_core.migration.cutover import CutOver, Fetch, Wanted
 
 _PATIENT_ID, _ISSUER = 0x00100020, 0x00100021
 _STUDY, _SERIES, _SOP = 0x0020000D, 0x0020000E, 0x00080018
+_WILD: Final = frozenset("*?")
 _UNIQUE: Final = {Level.PATIENT: _PATIENT_ID, Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _SOP}
+_UNIQUES: Final = tuple(_UNIQUE.values())
 
 
 def wanted_instances(catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[HeldInstance]:
     """Instances that the unique keys of a retrieve name (PS3.4 C.4.2.1.4). Raises InvalidRequest.
 
     A Patient ID that several issuers gave out is not answered without Issuer of Patient ID: it would hand over strangers' images.
+    A wild card is an ordinary character of a held identifier; where nothing has it, it was meant to match, which unique keys cannot.
     """
-    unique = {Level.PATIENT: _PATIENT_ID, Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _SOP}[level]
-    uids = [value for value in identifier.values.get(unique, ()) if value]
+    found = _named_instances(catalogue, identifier, level)
+    above = _UNIQUES[: _UNIQUES.index(_UNIQUE[level]) + 1]
+    if not found and any(_WILD.intersection(value) for tag in above for value in identifier.values.get(tag, ())):
+        raise InvalidRequest("A unique key of a retrieval has no wild card: name what is to be sent.")
+    return found
+
+
+def _named_instances(catalogue: CatalogueView, identifier: Identifier, level: Level) -> list[HeldInstance]:
+    uids = [value for value in identifier.values.get(_UNIQUE[level], ()) if value]
     if not uids:
         raise InvalidRequest(f"The identifier has no unique key of level {level.value}.")
     if level is Level.PATIENT:

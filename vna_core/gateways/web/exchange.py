@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,8 +23,10 @@ from vna_core.access.view import CatalogueView
 from vna_core.domain.access import ANONYMOUS, Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, LimitExceeded
 from vna_core.gateways.web.host import base_of
+from vna_core.gateways.web.prompt import PromptWork
 
 Headers = Mapping[str, str]
+Octets = bytes | memoryview
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = "application/json"
@@ -34,7 +35,8 @@ BREAK_GLASS: Final = "break-glass"
 BATCH: Final = 1 << 21
 """Octets of an answer that are made in one go; as many again are read ahead."""
 _FIRST: Final = 1 << 18
-"""Octets that are made before the first are sent; each batch behind is twice as large, so that nobody waits long for the beginning."""
+"""Octets that are made before the first are sent; each batch behind is twice as large, so that nobody waits long for the beginning.
+What is made in the loop is made in batches of this size: it is sent while the processor still has it in its cache."""
 
 
 class ClientGone(Exception):
@@ -45,37 +47,6 @@ class BodyTooSlow(LimitExceeded):
     """No octet of the body came for ``http.body_timeout`` seconds."""
 
     http_status = 408
-
-
-class PromptWork:
-    """Whether short work is at present quick enough to be done in the event loop.
-
-    A hand-over to a thread costs more than a read from the page cache. So short reads are made in the loop while they are
-    quick; one that took long (a cold disk) sends its successors to threads for a while, where they wait side by side.
-    """
-
-    PATIENCE: Final = 0.005
-    """Seconds after which a piece of work was not quick."""
-    PAUSE: Final = 1.0
-    """Seconds until the loop tries again."""
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
-        self._not_before = 0.0
-
-    @property
-    def is_quick(self) -> bool:
-        return self._clock() >= self._not_before
-
-    def do(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of the call, made here and timed."""
-        begin = self._clock()
-        try:
-            return call(*arguments)
-        finally:
-            end = self._clock()
-            if end - begin > self.PATIENCE:
-                self._not_before = end + self.PAUSE
 
 
 @dataclass(slots=True)
@@ -209,8 +180,15 @@ class Exchange:
 
     async def octets(self, content: bytes, media_type: str, status: int = 200, headers: Headers | None = None) -> None:
         """Answer with octets that are at hand."""
-        await self._begin(status, media_type, len(content), headers)
-        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else content})
+        await self.pieces((content,), media_type, status, headers)
+
+    async def pieces(self, content: Sequence[Octets], media_type: str, status: int = 200, headers: Headers | None = None) -> None:
+        """Answer with octets that are at hand in pieces: they go to the network as they are, without being joined before."""
+        await self._begin(status, media_type, sum(map(len, content)), headers)
+        if self.method != "HEAD":
+            for piece in content[:-1]:
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" or not content else content[-1]})
 
     async def json(self, value: Any, status: int = 200, media_type: str = _JSON, headers: Headers | None = None) -> None:
         """Answer with a value as JSON."""
@@ -218,43 +196,65 @@ class Exchange:
 
     async def stream(
         self,
-        pieces: Iterator[bytes | memoryview],
+        pieces: Iterator[Octets],
         media_type: str,
         size: int | None,
         status: int = 200,
         headers: Headers | None = None,
+        *,
+        short: bool = False,
     ) -> None:
         """Answer with pieces that are made while they are sent.
 
         The first piece is made before the answer begins, so that what fails at once is still answered with its error. A
         failure later ends the connection before the announced end, which no client takes for a whole answer.
+
+        Parameters
+        ----------
+        short
+            Each piece touches a small local file: it is made in the loop while such work is quick.
         """
-        loop = asyncio.get_running_loop()
-        size_of_batch = _FIRST
-        piece = await loop.run_in_executor(self._pace.threads, _next, pieces, size_of_batch)
-        await self._begin(status, media_type, size, headers)
         try:
-            if self.method == "HEAD":
-                piece = b""
-            first = True
-            while piece:
-                size_of_batch = min(2 * size_of_batch, BATCH)
-                ahead = loop.run_in_executor(self._pace.threads, _next, pieces, size_of_batch)
-                try:
-                    await self._piece(piece, watch=not first)
-                    first = False
-                except BaseException:
-                    with contextlib.suppress(Exception):  # the reason to stop is being raised; the read-ahead is not needed
-                        await ahead
-                    raise
-                piece = await ahead
+            async with contextlib.aclosing(self._batches(pieces, short)) as batches:
+                batch = await anext(batches, list[Octets]())
+                await self._begin(status, media_type, size, headers)
+                if self.method != "HEAD":
+                    await self._batch(batch)
+                    async for batch in batches:
+                        await asyncio.sleep(0)  # others' turn, and the moment in which it is noticed that the client left
+                        self._watch()
+                        await self._batch(batch)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
             close = getattr(pieces, "close", None)
             if close is not None:
-                await loop.run_in_executor(self._pace.threads, close)
+                await self.blocking(close)
+
+    async def _batches(self, pieces: Iterator[Octets], short: bool) -> AsyncGenerator[list[Octets]]:
+        """Pieces that are sent together; made in a thread, they are made while those before are being sent."""
+        prompt = self._pace.prompt
+        least = _FIRST
+        ahead: asyncio.Future[list[Octets]] | None = None
+        try:
+            while True:
+                if ahead is not None:
+                    batch, ahead = await ahead, None
+                elif short and prompt.is_quick:
+                    batch = prompt.do(_next, pieces, _FIRST)
+                else:
+                    batch = await self.blocking(_next, pieces, least)
+                if not batch:
+                    return
+                least = min(2 * least, BATCH)
+                if not (short and prompt.is_quick):
+                    ahead = asyncio.ensure_future(self.blocking(_next, pieces, least))
+                yield batch
+        finally:
+            if ahead is not None:
+                with contextlib.suppress(Exception):  # the reason to stop is being raised; the read-ahead is not needed
+                    await ahead
 
     async def _begin(self, status: int, media_type: str, size: int | None, headers: Headers | None) -> None:
         fields = [_NOSNIFF, _NO_STORE, (b"content-type", media_type.encode("latin-1"))]
@@ -266,32 +266,36 @@ class Exchange:
             fields.extend((name.lower().encode("latin-1"), _field(value)) for name, value in headers.items())
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
 
-    async def _piece(self, piece: bytes, watch: bool) -> None:
-        if watch and self._watcher is None:
-            self._watcher = asyncio.create_task(self._gone())
-        if self._watcher is not None and self._watcher.done():
-            raise ClientGone
+    async def _batch(self, batch: Sequence[Octets]) -> None:
         try:
             async with asyncio.timeout(self._pace.body_timeout):
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                for piece in batch:
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         except TimeoutError:
             raise ClientGone from None
+
+    def _watch(self) -> None:
+        """Have it noticed that the client leaves. Raises ClientGone once it has."""
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._gone())
+        elif self._watcher.done():
+            raise ClientGone
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             continue
 
 
-def _next(pieces: Iterator[bytes | memoryview], least: int) -> bytes:
-    """The next `least` octets or more, worth a hand-over to a thread and one to the server: each costs more than joining; empty at the end."""
-    batch: list[bytes | memoryview] = []
+def _next(pieces: Iterator[Octets], least: int) -> list[Octets]:
+    """The next pieces of `least` octets or more, worth a hand-over to a thread; none at the end."""
+    batch: list[Octets] = []
     size = 0
     for piece in pieces:
         batch.append(piece)
         size += len(piece)
         if size >= least:
             break
-    return batch[0] if len(batch) == 1 and isinstance(batch[0], bytes) else b"".join(batch)
+    return batch
 
 
 def _field(value: str) -> bytes:

@@ -1,0 +1,236 @@
+"""Connections of the web face by themselves: bounds, broken answers, sharing; the application is a small one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import select
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Sized
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from vna_core.configuration import HttpSettings
+from vna_core.gateways.web.connection import MAX_FIELDS, MAX_HEAD, MAX_WAITING
+from vna_core.gateways.web.door import CONCURRENT, Door
+from vna_core.gateways.web.prompt import PromptWork
+from vna_core.gateways.web.server import serve
+
+LARGE = 64 << 20
+
+
+class Answers:
+    """An application whose paths are manners of answering."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.answered = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        def begin(*fields: tuple[bytes, bytes]) -> dict[str, object]:
+            return {"type": "http.response.start", "status": 200, "headers": list(fields)}
+
+        match scope["path"]:
+            case "/broken":
+                await send(begin((b"content-length", b"10")))
+                await send({"type": "http.response.body", "body": b"half ", "more_body": True})
+                raise RuntimeError("the other half is lost")
+            case "/large":
+                await send(begin((b"content-length", b"%d" % LARGE)))
+                await send({"type": "http.response.body", "body": bytes(LARGE)})
+            case "/refuse":
+                await send(begin((b"content-length", b"7"), (b"connection", b"close")))
+                await send({"type": "http.response.body", "body": b"refused"})
+            case "/wait":
+                await asyncio.to_thread(self.go_on.wait, 60)
+                await send(begin((b"content-length", b"2")))
+                await send({"type": "http.response.body", "body": b"ok"})
+            case _:
+                await send(begin((b"content-length", b"2")))
+                await send({"type": "http.response.body", "body": b"ok"})
+        self.answered += 1
+
+    def close(self) -> None:
+        self.go_on.set()
+
+
+@contextlib.contextmanager
+def served(app: Answers) -> Iterator[tuple[str, int]]:
+    """The web server in a thread; its address."""
+    settings = HttpSettings(header_timeout=30, body_timeout=0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        stop = threading.Event()
+        thread = threading.Thread(target=serve, args=(app, listener, settings, stop))
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            app.go_on.set()
+            stop.set()
+            thread.join()
+
+
+@pytest.fixture
+def app() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def connection(app: Answers) -> Iterator[socket.socket]:
+    with served(app) as address, socket.create_connection(address, timeout=60) as connection:
+        yield connection
+
+
+def request(path: str, *fields: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *fields, "", ""]).encode()
+
+
+def answer(connection: socket.socket, ends: bytes = b"ok") -> bytes:
+    """What arrives until an answer's last octets, or until the end of the connection."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        while not found.endswith(ends) and (piece := connection.recv(65536)):
+            found += piece
+    return found
+
+
+def test_every_answer_tells_when_it_was_made(connection: socket.socket) -> None:
+    connection.sendall(request("/"))
+    [date] = [line for line in answer(connection).split(b"\r\n") if line.startswith(b"date: ")]
+    assert email.utils.parsedate_to_datetime(date.removeprefix(b"date: ").decode()).utcoffset() is not None
+
+
+def test_a_request_for_another_protocol_is_answered_in_this_one_and_so_is_the_next(connection: socket.socket) -> None:
+    for _ in range(2):
+        connection.sendall(request("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"))
+        assert answer(connection).startswith(b"HTTP/1.1 200")
+    connection.sendall(request("/", "Connection: Upgrade", "Upgrade: h2c") + request("/refuse"))
+    assert answer(connection, b"refused").count(b"200 OK") == 2
+
+
+def test_a_head_of_too_many_fields_is_refused(connection: socket.socket) -> None:
+    connection.sendall(request("/", *(f"X-{number}: 1" for number in range(MAX_FIELDS - 1))))
+    assert answer(connection).startswith(b"HTTP/1.1 200"), "the host is one of them"
+    connection.sendall(request("/", *(f"X-{number}: 1" for number in range(MAX_FIELDS))))
+    assert answer(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_a_head_without_an_end_is_refused_before_its_time_is_over(connection: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+        for _ in range(2 * MAX_HEAD // 4096):
+            connection.sendall(b"a" * 4096)
+    assert b"200 OK" not in answer(connection)
+
+
+def test_too_many_waiting_requests_end_the_connection_and_cut_no_answer_open(app: Answers, connection: socket.socket) -> None:
+    connection.sendall(request("/wait") + request("/") * (MAX_WAITING + 2))
+    assert answer(connection, b"never") == b""
+    assert not app.answered
+
+
+def test_requests_that_wait_are_answered_in_their_order(app: Answers, connection: socket.socket) -> None:
+    connection.sendall(request("/wait") + request("/refuse"))
+    app.go_on.set()
+    found = answer(connection, b"refused")
+    assert [found.count(b"200 OK"), found.index(b"ok") < found.index(b"refused")] == [2, True]
+
+
+def test_what_is_no_http_does_not_come_into_the_midst_of_an_answer(app: Answers, connection: socket.socket) -> None:
+    connection.sendall(request("/wait") + b"\0\0\0 nonsense\r\n\r\n")
+    assert b"400" not in answer(connection)
+
+
+def test_an_answer_that_breaks_off_ends_its_connection(connection: socket.socket) -> None:
+    connection.sendall(request("/broken"))
+    assert b"half  " not in answer(connection, b"never")
+
+
+def test_a_client_that_is_refused_while_it_sends_sees_why(connection: socket.socket) -> None:
+    connection.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for _ in range(64):
+            connection.sendall(bytes(1 << 16))
+    assert answer(connection, b"refused").endswith(b"refused")
+
+
+def test_a_client_that_does_not_read_its_answer_is_given_up(app: Answers, connection: socket.socket) -> None:
+    connection.sendall(request("/large"))
+    poll = select.poll()
+    poll.register(connection, select.POLLHUP)
+    assert poll.poll(60_000), "the connection is reset although nothing was read"
+
+
+# -- doors ----------------------------------------------------------------------------------------------------------------
+
+
+class Greeting(asyncio.Protocol):
+    """Says which door it came through."""
+
+    def __init__(self, name: bytes) -> None:
+        self._name = name
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._name)
+        transport.close()
+
+
+async def heard(address: tuple[str, int]) -> bytes:
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def two_doors(first: Sized, second: Sized) -> AsyncIterator[tuple[tuple[str, int], Door, Door]]:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener, listener.dup() as again:
+        left = Door(listener, lambda: Greeting(b"left"), first, None)
+        right = Door(again, lambda: Greeting(b"right"), second, None)
+        yield listener.getsockname(), left, right
+        left.shut()
+        right.shut()
+
+
+def test_a_full_process_leaves_connections_to_others() -> None:
+    async def run() -> set[bytes]:
+        async with two_doors(range(CONCURRENT), ()) as (address, _, _):
+            return {await heard(address) for _ in range(10)}
+
+    assert asyncio.run(run()) == {b"right"}
+
+
+def test_a_door_that_is_shut_lets_nobody_in() -> None:
+    async def run() -> set[bytes]:
+        async with two_doors((), ()) as (address, left, _):
+            left.shut()
+            return {await heard(address) for _ in range(10)}
+
+    assert asyncio.run(run()) == {b"right"}
+
+
+# -- short work in the loop -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waits", "is_quick"), [(0.001, 1, True), (0.1, 0, True), (0.1, 1, False)], ids=["quick", "put aside", "waited"]
+)
+def test_work_that_waited_long_sends_what_follows_to_threads_for_a_while(seconds: float, waits: int, is_quick: bool) -> None:
+    now, waited = 0.0, 0
+
+    def work() -> str:
+        nonlocal now, waited
+        now += seconds
+        waited += waits
+        return "done"
+
+    prompt = PromptWork(lambda: now, lambda: waited)
+    assert prompt.do(work) == "done"
+    assert prompt.is_quick is is_quick
+    now += PromptWork.PAUSE
+    assert prompt.is_quick
