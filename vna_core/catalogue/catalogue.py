@@ -240,9 +240,9 @@ class Catalogue:
         assert compare is not None, "what nobody compares is never overtaken"
         return compare(self.versions(entry.sop_instance_uid))
 
-    def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
-        """The version that was received as exactly these octets, or None."""
-        return self._reader.find_duplicate(sop_instance_uid, original_sha256)
+    def is_new(self, sop_instance_uid: str) -> bool:
+        """Whether nothing is held under a SOP Instance UID, and nothing was deleted under it."""
+        return self._reader.is_new(sop_instance_uid)
 
     def versions(self, sop_instance_uid: str, scope: Scope = EVERYTHING) -> tuple[HeldInstance, ...]:
         """Every version under a SOP Instance UID, wherever it is filed."""

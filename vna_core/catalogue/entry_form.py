@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import zstandard
@@ -141,6 +142,7 @@ def entry_form(
 assert (_IMAGE[0].tag, _IMAGE[1].tag) == (_SOP_INSTANCE_UID, _SOP_CLASS_UID), "the unique key stands first"
 
 
+@lru_cache(maxsize=256)
 def source_digest(source: Source) -> str:
     """What equal sources have in common."""
     text = "\x1f".join((source.kind, source.name, source.address, source.issuer))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, select, union_all
 
 from vna_core.catalogue.audiences import LABELS, visible, visible_sql
 from vna_core.catalogue.database import Database, Prepared
 from vna_core.catalogue.entry_form import decompress, moment, unpack_provenance
 from vna_core.catalogue.held import OF_INSTANCE, held_by_pk, held_rows, held_statement
 from vna_core.catalogue.schema import headers, instances, patients, series, sources, studies
+from vna_core.catalogue.schema_stewardship import deleted_versions
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.errors import NotFound
@@ -68,18 +69,17 @@ class Reader:
         self._pks_seen = f"SELECT pk FROM instances WHERE pk {wanted} AND " + visible_sql(
             "instances.audience", "%s" if database.is_postgresql else "?", database.is_postgresql
         )
-        self._duplicate = database.prepare(
-            select(instances.c.pk).where(
-                instances.c.sop_instance_uid == bindparam("uid"), instances.c.original_sha256 == bindparam("digest")
+        self._met = database.prepare(
+            union_all(
+                select(instances.c.sop_instance_uid).where(by_sop),
+                select(deleted_versions.c.sop_instance_uid).where(deleted_versions.c.sop_instance_uid == bindparam("uid")),
             )
         )
 
-    def find_duplicate(self, sop_instance_uid: str, original_sha256: str) -> HeldInstance | None:
-        """The version that was received as exactly these octets."""
-        values = {"uid": identifier(sop_instance_uid), "digest": original_sha256}
+    def is_new(self, sop_instance_uid: str) -> bool:
+        """Whether nothing is held under a SOP Instance UID, and nothing was deleted under it."""
         with self._database.session() as session:
-            row = session.execute(self._duplicate.sql, self._duplicate.arrange(values)).fetchone()
-            return None if row is None else held_by_pk(self._database, session, row[0])
+            return session.execute(self._met.sql, self._met.arrange({"uid": identifier(sop_instance_uid)})).fetchone() is None
 
     def versions(self, sop_instance_uid: str, scope: Scope = EVERYTHING) -> tuple[HeldInstance, ...]:
         """Every version under a SOP Instance UID, in any patient, study and series; by order of arrival within each."""

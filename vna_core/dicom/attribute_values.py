@@ -46,6 +46,14 @@ def values_as_text(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> tupl
 _cached_values = lru_cache(maxsize=4096)(values_as_text)
 
 
+def indexed_values(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> tuple[str, ...]:
+    """What the index keeps of one value; empty where there is nothing to be found by."""
+    if not 0 < len(raw) <= _INDEXED_MAXIMUM:
+        return ()
+    values = (_cached_values if len(raw) <= _CACHED else values_as_text)(raw, vr, character_sets)
+    return values if any(values) else ()
+
+
 def character_sets_of(revised: RevisedDataSet) -> tuple[str, ...]:
     """Specific Character Set of the root data set."""
     element = revised.find(SPECIFIC_CHARACTER_SET)
@@ -67,7 +75,7 @@ def indexed_attributes(revised: RevisedDataSet, character_sets: tuple[str, ...] 
     for tag, vr, start, length, items in revised.data_set.elements:
         if tag in indexed and length and items is None and length <= _INDEXED_MAXIMUM:
             raw = bytes(buffer[start : start + length]) if start >= 0 else literals[-1 - start]
-            values = (_cached_values if length <= _CACHED else values_as_text)(raw, vr, character_sets)
-            if values and any(values):
+            values = indexed_values(raw, vr, character_sets)
+            if values:
                 found[tag] = values
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -84,6 +85,40 @@ class PixelElement:
     offset_table: ByteRange | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownRun:
+    """Top-level elements next to each other that were read before, and what follows from their octets.
+
+    Attributes
+    ----------
+    octets
+        All of them, headers included.
+    begin
+        Where they began when they were read: what `elements` count from.
+    nested
+        Whether a sequence is among them.
+    json
+        Their members of the DICOM JSON object, joined by commas; empty where there are no elements.
+    values
+        What the index keeps of them, by tag.
+    """
+
+    octets: bytes
+    begin: int
+    elements: tuple[Element, ...]
+    nested: bool
+    json: bytes
+    values: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """A header that has the octets of an earlier one but for some elements: one of `varying` behind each run but the last."""
+
+    runs: tuple[KnownRun, ...]
+    varying: list[Element]
+
+
 @dataclass(slots=True, eq=False)
 class ParsedOctets:
     """A byte string understood: where the container ends, what the encoding truly is, and every element's range.
@@ -108,6 +143,8 @@ class ParsedOctets:
     encapsulated
         For encapsulated pixel data below the top level (icons): the fragments, offset table first, by the offset of the
         element's value. Such an element has no items, and its value is every item header and fragment without the delimiter.
+    alike
+        How the header was read where it has the octets of an earlier one (`layouts`); what is read is the same without it.
     """
 
     buffer: Buffer
@@ -121,3 +158,4 @@ class ParsedOctets:
     declared_transfer_syntax_uid: str
     notes: list[Note] = field(default_factory=list)
     encapsulated: dict[int, list[ByteRange]] = field(default_factory=dict)
+    alike: Alike | None = None

@@ -18,6 +18,7 @@ from vna_core.dicom.element_headers import (
 from vna_core.dicom.elements import Buffer
 
 _ENOUGH: Final = 6
+"""Headers in a row that are looked at. So many that name their representations are no accident: no other reading is tried."""
 _BEGINNINGS: Final = frozenset(b"\x08\0" + bytes((number, 0)) for number in (0x00, 0x05, 0x08, 0x16, 0x18))
 """The tags that data sets begin with, little endian."""
 
@@ -78,6 +79,8 @@ def _best(buffer: Buffer, begin: int, end: int, *, sure: bool, any_first: bool =
                 continue
             if any_first and chain.count < (2 if chain.ended else 3):
                 continue
+            if explicit and chain.count >= _ENOUGH:
+                return Encoding(explicit, little_endian)
             rank = (chain.count, int(chain.ended), explicit, little_endian)
             if rank > best_rank:
                 best, best_rank = Encoding(explicit, little_endian), rank

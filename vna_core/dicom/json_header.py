@@ -109,10 +109,17 @@ def to_json(revised: RevisedDataSet) -> bytes:
 
 def member(revised: RevisedDataSet, element: Element, character_sets: tuple[str, ...]) -> bytes:
     """One top-level element as it stands in the object of `to_json`, under the character sets of its data set."""
+    tag, vr, start, length, items = element
+    if items is None and start >= 0 and length <= INLINE_MAXIMUM and _is_written_out(tag, start, revised):
+        return _plain(tag, vr, bytes(revised.buffer[start : start + length]), character_sets).encode("utf-8", "replace")
     alone = DataSet([element])
-    if element[4]:
+    if items:
         return _written(revised, (alone, character_sets, ""))[1:-1]
     return _object(revised, alone, character_sets, "", {})[1:-1].encode("utf-8", "replace")
+
+
+def _is_written_out(tag: int, start: int, revised: RevisedDataSet) -> bool:
+    return tag not in _PIXEL_TAGS and tag != SPECIFIC_CHARACTER_SET and start not in revised.encapsulated
 
 
 _Scope = tuple[DataSet, tuple[str, ...], str]

@@ -55,6 +55,7 @@ JOURNAL_DICTIONARY: Final = (
 )
 """Raw-content dictionary of the journal. Part of the format: never change it within version 1."""
 
+_write_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _local = threading.local()
 
 
@@ -227,7 +228,7 @@ def _encode_journal(provenance: Provenance) -> bytes:
     again = provenance.renormalization
     if again is not None:
         journal["renormalization"] = {**asdict(again), "at": again.at.isoformat()}
-    text = json.dumps(journal, ensure_ascii=False, separators=(",", ":"))
+    text = _write_json(journal)
     compressor: zstandard.ZstdCompressor | None = getattr(_local, "compressor", None)
     if compressor is None:
         content = zstandard.ZstdCompressionDict(JOURNAL_DICTIONARY, dict_type=zstandard.DICT_TYPE_RAWCONTENT)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from vna_core.configuration import IngestSettings
 from vna_core.dicom import codestream
 from vna_core.dicom.container import TRANSFER_SYNTAX_UID, Container, open_container
-from vna_core.dicom.elements import Buffer, Note, ParsedOctets
+from vna_core.dicom.elements import Alike, Buffer, Note, ParsedOctets
 from vna_core.dicom.encoding_detection import Encoding, detect, first_header_fits
 from vna_core.dicom.inflate import inflate, looks_inflatable
+from vna_core.dicom.layouts import KnownLayouts
 from vna_core.dicom.tokenizer import Walk, tokenize
 from vna_core.domain.errors import EmptyPayload, Malformed, NotDicom
 from vna_core.domain.octets import ReceivedInstance
@@ -25,8 +26,13 @@ _DECLARED = {
 _EXPLICIT_LITTLE = Encoding(True, True)
 
 
-def identify(received: ReceivedInstance, limits: IngestSettings) -> ParsedOctets:
+def identify(received: ReceivedInstance, limits: IngestSettings, layouts: KnownLayouts | None = None) -> ParsedOctets:
     """Read the octets as one DICOM instance.
+
+    Parameters
+    ----------
+    layouts
+        Headers that were met before; what is read is the same without them.
 
     Raises
     ------
@@ -45,12 +51,12 @@ def identify(received: ReceivedInstance, limits: IngestSettings) -> ParsedOctets
     if octets.size == 0:
         raise EmptyPayload("Nothing was offered: the payload has no octets.")
     try:
-        return _identify(octets.buffer, received.transfer_syntax_uid.strip(" \0"), limits)
+        return _identify(octets.buffer, received.transfer_syntax_uid.strip(" \0"), limits, layouts)
     finally:
         octets.release_pages()
 
 
-def _identify(buffer: Buffer, hint: str, limits: IngestSettings) -> ParsedOctets:
+def _identify(buffer: Buffer, hint: str, limits: IngestSettings, layouts: KnownLayouts | None) -> ParsedOctets:
     deflated_outside = hint in codestream.DEFLATED and looks_inflatable(buffer, 0) and detect(buffer, 0, len(buffer)) is None
     container = Container(buffer, 0, bare=True) if deflated_outside else open_container(buffer, declared=bool(hint))
     declared = container.meta.get(TRANSFER_SYNTAX_UID, "") or hint
@@ -58,15 +64,7 @@ def _identify(buffer: Buffer, hint: str, limits: IngestSettings) -> ParsedOctets
     begin, end = container.data_set_offset, len(container.buffer)
     if encoding is None:
         encoding, end = _inflated(container, declared, limits)
-    walk = tokenize(
-        container.buffer,
-        begin,
-        end if container.unfolded != "inflate" else len(container.buffer),
-        explicit=encoding.explicit,
-        little_endian=encoding.little_endian,
-        max_depth=limits.max_depth,
-        max_elements=limits.max_elements,
-    )
+    walk, alike = _walk(container, end, encoding, limits, layouts)
     notes = container.notes
     uid = _transfer_syntax(container, walk, encoding, declared, notes)
     notes.extend(walk.notes)
@@ -82,7 +80,23 @@ def _identify(buffer: Buffer, hint: str, limits: IngestSettings) -> ParsedOctets
         declared_transfer_syntax_uid=declared,
         notes=notes,
         encapsulated=walk.encapsulated,
+        alike=alike,
     )
+
+
+def _walk(
+    container: Container, end: int, encoding: Encoding, limits: IngestSettings, layouts: KnownLayouts | None
+) -> tuple[Walk, Alike | None]:
+    """Every element, and whether the header is alike to an earlier one."""
+    buffer, begin = container.buffer, container.data_set_offset
+    bounds = {"max_depth": limits.max_depth, "max_elements": limits.max_elements}
+    if layouts is not None and encoding == _EXPLICIT_LITTLE and not container.unfolded:
+        known = layouts.walk(buffer, begin, end, **bounds)
+        if known is not None:
+            return known
+    end = end if container.unfolded != "inflate" else len(buffer)
+    walk = tokenize(buffer, begin, end, explicit=encoding.explicit, little_endian=encoding.little_endian, **bounds)
+    return walk, None
 
 
 def _plain_encoding(container: Container, declared: str) -> Encoding | None:

@@ -246,7 +246,7 @@ class IngestPipeline:
                 raise EmptyPayload("Nothing was offered: the payload has no octets.")
             if cut_short:
                 raise Truncated("The sender broke off before the end of the instance.")
-            parsed = identify(received, self._settings)
+            parsed = identify(received, self._settings, self._known.layouts)
             self._left("identify", parsed)
             canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects, known=self._known)
         except EmptyPayload as error:

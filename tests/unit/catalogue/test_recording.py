@@ -44,8 +44,8 @@ def test_the_same_octets_again_are_a_duplicate_and_not_recorded(catalogue: Catal
     again = catalogue.record(entry(second=5))
     assert again.outcome is Outcome.DUPLICATE
     assert again.held.pk == first.held.pk
-    assert catalogue.find_duplicate("1.2.3.1.1", entry().original_sha256) is not None
-    assert catalogue.find_duplicate("1.2.3.1.1", "0" * 64) is None
+    assert not catalogue.is_new("1.2.3.1.1")
+    assert catalogue.is_new("1.2.3.1.2")
     assert catalogue.statistics().versions == 1
 
 

@@ -8,10 +8,13 @@ import struct
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 from tests.unit.normalize.handmade import (
     EXPLICIT,
     JPEG_BASELINE,
+    LIMITS,
     RLE,
     assert_reversible_and_stable,
     data_set,
@@ -24,6 +27,7 @@ from tests.unit.normalize.handmade import (
     noticed,
     number,
     offer,
+    received,
     rules,
     sequence,
     stored,
@@ -32,8 +36,12 @@ from vna_core.access.decode_codecs import decode
 from vna_core.access.transcode_header import describe
 from vna_core.dicom.packed_samples import pack, pack_stream, unpack, unpack_stream
 from vna_core.domain.instance import CanonicalInstance
+from vna_core.ingest.identify import identify
+from vna_core.ingest.normalize.encoding import revise
+from vna_core.ingest.normalize.engine import Journal
 from vna_core.ingest.normalize.pixel_framing import FRAMING_RULES
-from vna_core.ingest.normalize.pixel_labels import LABEL_RULES
+from vna_core.ingest.normalize.pixel_image import examine
+from vna_core.ingest.normalize.pixel_labels import _RULES_ABOUT_SAMPLES, LABEL_RULES
 
 imagecodecs = pytest.importorskip("imagecodecs")
 
@@ -135,6 +143,37 @@ def test_a_conformant_image_passes(labels: Labels, samples: bytes) -> None:
 
 
 # -- P01 -----------------------------------------------------------------------------------------------------------------
+
+
+OTHER_LABELS = {
+    2: [1, 2, 3, None],
+    4: ["MONOCHROME1", "PALETTE COLOR", "RGB", None],
+    6: [None, 0, 1],
+    8: [None, "1", "2", "0", "x"],
+    0x10: [4, 8, 5, 0],
+    0x100: [8, 16, 12, None],
+    0x101: [1, 8, 12, 16, 0, 17, None],
+    0x102: [0, 7, 11, 15, None],
+    0x103: [0, 1, None],
+}
+CHANGES = st.lists(st.sampled_from([(tag, value) for tag, values in OTHER_LABELS.items() for value in values]), max_size=2)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHANGES, st.sampled_from([48, 48, 24, 49, 50, 96]))
+def test_rules_about_numbers_say_nothing_of_what_is_in_order(changes: list[tuple[int, int | str | None]], length: int) -> None:
+    parsed = identify(received(native({**GREY, **dict(changes)}, bytes(length))), LIMITS)
+    assert parsed.pixel is not None
+    image = examine(revise(parsed, Journal()), parsed, parsed.pixel, EXPLICIT)
+    event(f"in order: {image.in_order}")
+    if image.in_order:
+        assert [rule.id for rule in LABEL_RULES if rule not in _RULES_ABOUT_SAMPLES and rule.apply(image) is not None] == []
+
+
+def test_a_conformant_image_is_in_order() -> None:
+    parsed = identify(received(native(GREY, RAMP.tobytes())), LIMITS)
+    assert parsed.pixel is not None
+    assert examine(revise(parsed, Journal()), parsed, parsed.pixel, EXPLICIT).in_order
 
 
 def test_missing_labels_of_grey_follow_from_the_octets() -> None:

@@ -25,7 +25,8 @@ def result(octets: bytes, known: KnownElements | None) -> object:
     """Everything that normalization says of the octets: the stored object, and what the catalogue gets."""
     one = received(octets)
     try:
-        made = normalize(one, identify(one, LIMITS), LIMITS, dialects=DIALECTS, known=known)
+        parsed = identify(one, LIMITS, None if known is None else known.layouts)
+        made = normalize(one, parsed, LIMITS, dialects=DIALECTS, known=known)
     except VnaError as error:
         return error.code, error.message
     fields = {

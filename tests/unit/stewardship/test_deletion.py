@@ -94,8 +94,11 @@ def test_what_is_deleted_is_as_if_it_had_never_come_and_comes_back_as_it_was(
 
 
 def test_octets_that_were_deleted_are_told_as_such_when_they_come_again(kept: Keeper) -> None:
+    assert kept.archive.catalogue.is_new("1.2.3.2.99")
+    assert not kept.archive.catalogue.is_new("1.2.3.2.1")
     deletion = kept.deleting().delete(Extent.STUDY, "1.2.3.1", "wrong patient", "me")
     for _ in ("hidden", "purged"):
+        assert not kept.archive.catalogue.is_new("1.2.3.2.1")
         again = offer(kept.archive, *OFFERED[0])
         assert again.outcome is Outcome.REFUSED and again.error is not None
         assert (again.error.code, again.error.fields["deletion"]) == ("deleted", deletion.id)

@@ -5,8 +5,11 @@ Asking costs a few microseconds where no marker is met: one look at five values 
 
 from __future__ import annotations
 
+import dataclasses
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Final
 
@@ -112,21 +115,48 @@ def derived_pixels(
 
 
 def _asked(revised: RevisedDataSet, parsed: ParsedOctets, dialects: Sequence[Dialect]) -> list[Dialect]:
-    """Dialects one of whose markers is met."""
+    """Dialects one of whose markers is met. Most instances meet none, which one look for the markers of all of them tells."""
     tags = list(map(_tags, revised.data_set.elements))
-    manufacturer = f"{revised.text(MANUFACTURER)} ".lower()
-    sop_class_uid, sop_instance_uid = revised.text(SOP_CLASS_UID), revised.text(SOP_INSTANCE_UID)
-    creators = _creators(revised, tags)
-    transfer_syntax_uid = parsed.declared_transfer_syntax_uid
-    return [
-        dialect
-        for dialect in dialects
-        if manufacturer.startswith((markers := dialect.markers).manufacturers)
-        or (markers.uids and (sop_instance_uid.startswith(markers.uids) or sop_class_uid.startswith(markers.uids)))
-        or transfer_syntax_uid.startswith(markers.transfer_syntaxes)
-        or (creators and any(creator.startswith(markers.creators) for creator in creators))
-        or (markers.tags and _has(tags, markers))
-    ]
+    met = _Met(
+        f"{revised.text(MANUFACTURER)} ".lower(),
+        (revised.text(SOP_INSTANCE_UID), revised.text(SOP_CLASS_UID)),
+        parsed.declared_transfer_syntax_uid,
+        _creators(revised, tags),
+        tags,
+    )
+    if not met.any_of(_together(tuple(dialects))):
+        return []
+    return [dialect for dialect in dialects if met.any_of(dialect.markers)]
+
+
+@lru_cache(maxsize=64)
+def _together(dialects: tuple[Dialect, ...]) -> Markers:
+    """The markers of all of them."""
+    each = [dialect.markers for dialect in dialects]
+    return Markers(
+        *(tuple({one for markers in each for one in getattr(markers, kind.name)}) for kind in dataclasses.fields(Markers))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What of an instance markers are compared with."""
+
+    manufacturer: str
+    uids: tuple[str, ...]
+    transfer_syntax_uid: str
+    creators: list[str]
+    tags: list[int]
+
+    def any_of(self, markers: Markers) -> bool:
+        """Whether a marker is among it."""
+        return (
+            self.manufacturer.startswith(markers.manufacturers)
+            or any(uid.startswith(markers.uids) for uid in self.uids)
+            or self.transfer_syntax_uid.startswith(markers.transfer_syntaxes)
+            or any(creator.startswith(markers.creators) for creator in self.creators)
+            or any(_has(self.tags, tag) for tag in markers.tags)
+        )
 
 
 def _creators(revised: RevisedDataSet, tags: list[int]) -> list[str]:
@@ -147,9 +177,6 @@ def _creators(revised: RevisedDataSet, tags: list[int]) -> list[str]:
     return found
 
 
-def _has(tags: list[int], markers: Markers) -> bool:
-    for tag in markers.tags:
-        index = bisect_left(tags, tag)
-        if index < len(tags) and tags[index] == tag:
-            return True
-    return False
+def _has(tags: list[int], tag: int) -> bool:
+    index = bisect_left(tags, tag)
+    return index < len(tags) and tags[index] == tag

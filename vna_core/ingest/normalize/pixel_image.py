@@ -25,6 +25,8 @@ FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
 _WANTED: Final = frozenset(
     (SAMPLES, PHOTOMETRIC, PLANAR, FRAMES, FRAME_INCREMENT, ROWS, COLUMNS, ALLOCATED, STORED, HIGH, REPRESENTATION)
 )
+_GREY: Final = ("MONOCHROME1", "MONOCHROME2")
+_WHOLE_OCTETS: Final = (8, 16)
 _TAG_OF: Final = itemgetter(0)
 
 
@@ -120,6 +122,23 @@ class PixelImage:
         if samples == 3 and self.photometric.endswith(("_422", "_420")) and self.length * 8 < full * self.frames:
             return self.pixels * bits * (3 if self.photometric.endswith("420") else 4) // 2
         return full
+
+    @property
+    def in_order(self) -> bool:
+        """Whether native grey samples are described without a gap or a contradiction: rules about numbers have nothing to say."""
+        return (
+            self.native
+            and self.samples == 1
+            and self.photometric in _GREY
+            and self.allocated in _WHOLE_OCTETS
+            and 0 < (self.stored or 0) <= self.allocated
+            and self.high == (self.stored or 0) - 1
+            and self.representation is not None
+            and self.planar is None
+            and (self.declared_frames is None or self.declared_frames > 0)
+            and self.pixel.tag == PIXEL_DATA
+            and self.fits(self.frame_bits)
+        )
 
     def fits(self, bits: int) -> bool:
         """Whether the native samples are as long as all frames of `bits` bits, padding to an even length aside."""

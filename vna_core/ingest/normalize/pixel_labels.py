@@ -72,6 +72,11 @@ LABEL_RULES: Final[tuple[LabelRule, ...]] = (
 _NATIVE_RULES: Final = tuple(rule for rule in LABEL_RULES if rule.apply.__module__ != stream.__name__)
 """Without those about codestreams, of which native pixel data has none."""
 
+_RULES_ABOUT_SAMPLES: Final = tuple(
+    rule for rule in _NATIVE_RULES if rule.apply.__module__ not in (missing.__name__, arithmetic.__name__)
+)
+"""Without those about numbers: for images whose numbers are in order."""
+
 
 def describe_pixels(amender: Amender, parsed: ParsedOctets, transfer_syntax_uid: str) -> bool:
     """Take the image pixel description through the rules.
@@ -89,7 +94,7 @@ def describe_pixels(amender: Amender, parsed: ParsedOctets, transfer_syntax_uid:
     if not pixel.value.length:
         return False
     image = examine(amender, parsed, pixel, transfer_syntax_uid)
-    for rule in _NATIVE_RULES if image.native else LABEL_RULES:
+    for rule in _RULES_ABOUT_SAMPLES if image.in_order else _NATIVE_RULES if image.native else LABEL_RULES:
         verdict = rule.apply(image)
         if verdict is not None:
             _carry_out(image, rule, verdict)

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
-from vna_core.dicom.attribute_values import SPECIFIC_CHARACTER_SET, indexed_attributes
+from vna_core.dicom.attribute_values import SPECIFIC_CHARACTER_SET, indexed_values
 from vna_core.dicom.canonical_writer import ITEM, Piece, Written, header, size_of
 from vna_core.dicom.character_sets import character_set_names
-from vna_core.dicom.elements import DataSet, Element, ParsedOctets
+from vna_core.dicom.elements import Alike, DataSet, Element, ParsedOctets
 from vna_core.dicom.json_header import member
+from vna_core.dicom.layouts import KnownLayouts, LearnedElement
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.value_representations import LONG_NAMES
 from vna_core.domain.indexed_attributes import INDEXED
@@ -61,6 +63,9 @@ class _Known:
     values: tuple[str, ...]
 
 
+_Said = tuple[list[bytes], dict[int, tuple[str, ...]]]
+"""Members of the JSON object, in order, and values for the index."""
+
 _DISPUTED: Final = _Known(-1, b"", ())
 """Stands for an element that some rule would look at."""
 
@@ -74,8 +79,15 @@ class _Memory:
         self.young: dict[bytes, _Known] = {}
         self.old: dict[bytes, _Known] = {}
 
-    def keep(self, octets: bytes, known: _Known) -> None:
-        """Remember an element."""
+    def known(self, parsed: ParsedOctets, element: Element, octets: bytes, declared: bytes) -> _Known:
+        """What follows from an element's octets."""
+        known = self.young.get(octets)
+        if known is None:
+            known = self.old.get(octets) or _examined(parsed, element, octets, declared)
+            self._keep(octets, known)
+        return known
+
+    def _keep(self, octets: bytes, known: _Known) -> None:
         if len(octets) > LONGEST_REMEMBERED:
             return
         if len(self.young) >= MOST_REMEMBERED:
@@ -131,6 +143,7 @@ class KnownElements:
     """Remembers elements over instances. May be used by several threads: at worst an element is examined twice."""
 
     def __init__(self) -> None:
+        self.layouts = KnownLayouts()
         self._memories: dict[bytes, _Memory] = {}
 
     def read(self, parsed: ParsedOctets, journal: Journal) -> PlainDataSet | None:
@@ -150,7 +163,11 @@ class KnownElements:
             end = pixel.value.offset - 12
         if not source.begin <= end <= source.begin + LONGEST_HEADER:
             return None
-        found = self._known(parsed, bytes(parsed.buffer[source.begin : end]), count)
+        alike = parsed.alike
+        if alike is not None:
+            found = self._varying(parsed, alike)
+        else:
+            found = self._known(parsed, bytes(parsed.buffer[source.begin : end]), count)
         if found is None:
             return None
         members, attributes = found
@@ -164,24 +181,19 @@ class KnownElements:
             journal.number_of_changes,
         )
 
-    def _known(self, parsed: ParsedOctets, octets: bytes, count: int) -> tuple[list[bytes], dict[int, tuple[str, ...]]] | None:
-        """JSON members and indexed values of the first `count` elements, which `octets` must be made of without a gap."""
+    def _known(self, parsed: ParsedOctets, octets: bytes, count: int) -> _Said | None:
+        """What the first `count` elements say, which `octets` must be made of without a gap. Their layout is learned."""
         source = parsed.data_set
-        declared = _declared(source, octets)
+        declared = _declared(parsed)
         memory = self._memory(declared)
-        young, old = memory.young.get, memory.old.get
-        members: list[bytes] = []
-        attributes: dict[int, tuple[str, ...]] = {}
+        learned: list[LearnedElement] = []
         blocks: set[int] = set()
         begin, position, last = source.begin, 0, -1
         for index in range(count):
             tag, _, start, length, _ = element = source.elements[index]
             end = start + length - begin
             one = octets[position:end]
-            known = young(one)
-            if known is None:
-                known = old(one) or _examined(parsed, element, one, declared)
-                memory.keep(one, known)
+            known = memory.known(parsed, element, one, declared)
             if known.kind:
                 if known.kind == _CREATOR:
                     blocks.add(tag)
@@ -189,11 +201,34 @@ class KnownElements:
                     return None
             if tag <= last:
                 return None
+            learned.append(LearnedElement(element, one, known.json, known.values))
+            position, last = end, tag
+        if position != len(octets):
+            return None
+        self.layouts.learn(learned)
+        return [one.json for one in learned], {one.element.tag: one.values for one in learned if one.values}
+
+    def _varying(self, parsed: ParsedOctets, alike: Alike) -> _Said | None:
+        """The same for a header whose layout was learned: what its runs say is known, and so is where private blocks are reserved."""
+        declared = _declared(parsed)
+        memory, buffer = self._memory(declared), parsed.buffer
+        members: list[bytes] = []
+        attributes: dict[int, tuple[str, ...]] = {}
+        position = parsed.data_set.begin
+        for run, element in zip_longest(alike.runs, alike.varying):
+            if run.elements:
+                members.append(run.json)
+                attributes |= run.values
+            if element is None:
+                break
+            begin, position = position + len(run.octets), element.start + element.length
+            known = memory.known(parsed, element, bytes(buffer[begin:position]), declared)
+            if known.kind < 0:
+                return None
             members.append(known.json)
             if known.values:
-                attributes[tag] = known.values
-            position, last = end, tag
-        return (members, attributes) if position == len(octets) else None
+                attributes[element.tag] = known.values
+        return members, attributes
 
     def _memory(self, declared: bytes) -> _Memory:
         memory = self._memories.get(declared)
@@ -204,12 +239,11 @@ class KnownElements:
         return memory
 
 
-def _declared(data_set: DataSet, octets: bytes) -> bytes:
+def _declared(parsed: ParsedOctets) -> bytes:
     """Value of Specific Character Set: the same octets are other text under another one."""
-    for tag, _, start, length, items in data_set.elements:
+    for tag, _, start, length, items in parsed.data_set.elements:
         if tag >= SPECIFIC_CHARACTER_SET:
-            at = start - data_set.begin
-            return octets[at : at + length] if tag == SPECIFIC_CHARACTER_SET and items is None else b""
+            return bytes(parsed.buffer[start : start + length]) if tag == SPECIFIC_CHARACTER_SET and items is None else b""
     return b""
 
 
@@ -218,9 +252,15 @@ def _examined(parsed: ParsedOctets, element: Element, octets: bytes, declared: b
     if kind < 0:
         return _DISPUTED
     character_sets = character_set_names(declared) if declared else ()
-    alone = RevisedDataSet(parsed.buffer, DataSet([element]), [], None, parsed.encapsulated)
-    values = indexed_attributes(alone, character_sets).get(element.tag, ()) if element.tag in INDEXED else ()
-    return _Known(kind, member(alone, element, character_sets), values)
+    tag, vr, start, length, items = element
+    values: tuple[str, ...] = ()
+    if tag in INDEXED and items is None:
+        values = indexed_values(bytes(parsed.buffer[start : start + length]), vr, character_sets)
+    return _Known(
+        kind,
+        member(RevisedDataSet(parsed.buffer, parsed.data_set, [], None, parsed.encapsulated), element, character_sets),
+        values,
+    )
 
 
 def _kind(parsed: ParsedOctets, element: Element, octets: bytes, depth: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from vna_core.dicom.elements import DataSet, Element
@@ -131,10 +132,16 @@ def note_implausible(revised: RevisedDataSet, journal: Journal) -> None:
     """Record what cannot be meant, at the top level and in functional groups."""
     for data_set, path in _looked_at(revised):
         look = _look(revised, data_set)
-        for rule in PLAUSIBILITY_RULES if look else ():
-            noticed = rule.apply(look)
-            if noticed is not None:
-                journal.find(rule.id, noticed[1], path_text(path, noticed[0]))
+        for rule, (tag, message) in _noticed(tuple(look.items())) if look else ():
+            journal.find(rule, message, path_text(path, tag))
+
+
+@lru_cache(maxsize=64)
+def _noticed(look: tuple[tuple[int, str], ...]) -> tuple[tuple[str, tuple[int, str]], ...]:
+    """What the rules say of a look. Images of a series say the same."""
+    said = dict(look)
+    answers = [(rule.id, rule.apply(said)) for rule in PLAUSIBILITY_RULES]
+    return tuple([(rule, noticed) for rule, noticed in answers if noticed is not None])
 
 
 def _looked_at(revised: RevisedDataSet) -> Iterator[tuple[DataSet, Path]]:
