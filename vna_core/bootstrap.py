@@ -24,7 +24,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration.access import departments_of
-from vna_core.configuration.data_folder import make_data_folder
+from vna_core.configuration.data_folder import is_read_only, make_data_folder
 from vna_core.configuration.federation import told_kinds
 from vna_core.configuration.sources import SourceSettings
 from vna_core.domain.access import Action
@@ -186,11 +186,11 @@ def open_stores(settings: Settings, plugins: Plugins, identities: StoreIdentitie
     return stores
 
 
-def _catalogue_and_stores(settings: Settings, plugins: Plugins) -> tuple[Catalogue, dict[str, Store]]:
+def _catalogue_and_stores(settings: Settings, plugins: Plugins, reading: bool) -> tuple[Catalogue, dict[str, Store]]:
     """The catalogue first: it knows which stores these must be."""
     delivering = {name: one.department for name, one in settings.federation.members.items()}
     labels = departments_of(settings.departments, settings.policy, delivering)
-    catalogue = Catalogue.open(settings.catalogue, settings.data, labels)
+    catalogue = Catalogue.open(settings.catalogue, settings.data, labels, reading=reading)
     try:
         return catalogue, open_stores(settings, plugins, catalogue.store_identities)
     except BaseException:
@@ -198,7 +198,7 @@ def _catalogue_and_stores(settings: Settings, plugins: Plugins) -> tuple[Catalog
         raise
 
 
-def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None = None) -> Archive:
+def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None = None, reading: bool = False) -> Archive:
     """Open the archive that the settings describe.
 
     Parameters
@@ -207,6 +207,8 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
         How many processes share the memory budget.
     meter
         Counts what this process does; one of its own when not given.
+    reading
+        What is held is only to be read: a data folder will do whose disk is mounted read-only.
 
     Raises
     ------
@@ -221,8 +223,9 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
     meter = meter or Meter.alone()
     plugins = Plugins()
     plugins.load()
-    make_data_folder(settings.data)
-    catalogue, stores = _catalogue_and_stores(settings, plugins)
+    if not (reading and is_read_only(settings.data)):
+        make_data_folder(settings.data)
+    catalogue, stores = _catalogue_and_stores(settings, plugins, reading)
     landing = stores[settings.landing]
     abilities = landing.abilities()
     if not (abilities.conditional_create and abilities.durable_create):

@@ -37,25 +37,23 @@ from vna_core.catalogue.migration_listing import Listing
 from vna_core.catalogue.migration_reading import LedgerReader
 from vna_core.catalogue.migration_sums import LedgerSums
 from vna_core.catalogue.migration_throttle import Throttle
+from vna_core.catalogue.opening import open_database
 from vna_core.catalogue.packs import Packs
 from vna_core.catalogue.placements import Placements
 from vna_core.catalogue.quarantine import Quarantine, QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader, Reader
 from vna_core.catalogue.recording import Overtaken, Recorded, Recorder, Result
 from vna_core.catalogue.rejections import Rejections
-from vna_core.catalogue.reserve import Reserve
 from vna_core.catalogue.schema import totals
 from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.source_headers import SourceHeader, source_headers
 from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.store_identities import StoreIdentities
-from vna_core.catalogue.upgrade import upgrade
 from vna_core.configuration import CatalogueSettings
-from vna_core.configuration.data_folder import make_data_folder
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.departments import UNDIVIDED, Departments
-from vna_core.domain.errors import CatalogueUnavailable, OutOfResources, VnaError
+from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.query import Query
@@ -157,26 +155,21 @@ class Catalogue:
         self._statistics = database.prepare(select(*(totals.c[name] for name in _TOTALS)))
 
     @classmethod
-    def open(cls, settings: CatalogueSettings, data: Path, departments: Departments = UNDIVIDED, *, durable: bool = True) -> Self:
+    def open(
+        cls,
+        settings: CatalogueSettings,
+        data: Path,
+        departments: Departments = UNDIVIDED,
+        *,
+        durable: bool = True,
+        reading: bool = False,
+    ) -> Self:
         """Open the catalogue, and make or migrate its tables where needed. What is recorded gets the labels `departments` say.
 
-        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again. Raises ConfigurationError
-        (the folder cannot be one), CatalogueUnavailable.
+        Without `durable` a loss of power takes the last commits (SQLite only): for what can be had again. For `reading` alone a
+        disk will do that takes nothing any more. Raises ConfigurationError (the folder cannot be one), CatalogueUnavailable.
         """
-        make_data_folder(data)
-        database = Database(settings, data, durable)
-        reserve = Reserve(Path(database.url.database or "")) if durable and not database.is_postgresql else None
-        try:
-            upgrade(database)
-        except (CatalogueUnavailable, OutOfResources):
-            database.close()
-            if reserve is None or not reserve.give_up():
-                raise
-            upgrade(database)
-        else:
-            if reserve is not None:
-                reserve.keep()
-        return cls(database, departments)
+        return cls(open_database(settings, data, durable=durable, reading=reading), departments)
 
     def __enter__(self) -> Self:
         return self
@@ -283,7 +276,9 @@ class Catalogue:
         return self._copies.add(pk, location)
 
     def set_location_state(self, pk: int, location: Location, state: str) -> None:
-        """Mark one copy ``ok`` or ``bad``. An unknown location is passed over."""
+        """Mark one copy ``ok`` or ``bad``. An unknown location is passed over, and on a disk that takes nothing it stays unnoted."""
+        if self._database.is_read_only:
+            return
         self._copies.set_state(pk, location, state)
 
     def record_quarantine(self, entry: QuarantineEntry) -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from sqlalchemy import URL, Dialect, Engine, Insert, create_engine, event, make_url
@@ -31,6 +32,7 @@ WRITER_LOCK: Final = 0x564E4121
 
 _NOT_DURABLE: Final = "PRAGMA synchronous=NORMAL"
 """A loss of power takes the last commits, and leaves the database whole."""
+_READ_ONLY: Final = "PRAGMA query_only=ON"
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -123,13 +125,21 @@ class Session:
 class Database:
     """Engine, driver connections and the lock for writing."""
 
-    def __init__(self, settings: CatalogueSettings, data: Path, durable: bool = True) -> None:
+    def __init__(
+        self,
+        settings: CatalogueSettings,
+        data: Path,
+        durable: bool = True,
+        folder: TemporaryDirectory[str] | None = None,
+    ) -> None:
+        """With `folder`, in which it lies and which goes with it, it is read only."""
+        self._folder = folder
         self.url = _url(settings, data)
         self.is_postgresql = self.url.get_backend_name() == "postgresql"
         if not self.is_postgresql and self.url.get_backend_name() != "sqlite":
             raise ConfigurationError("The catalogue needs an sqlite or postgresql URL.", backend=self.url.get_backend_name())
         self._timeout = settings.busy_timeout
-        self.engine = _engine(self.url, settings.busy_timeout, durable)
+        self.engine = _engine(self.url, settings.busy_timeout, durable, self.is_read_only)
         self.driver: Any = self.engine.dialect.dbapi
         self.statements = CompiledStatements(self.engine.dialect)
         self._idle: list[Session] = []
@@ -137,6 +147,11 @@ class Database:
         self._lock_path = None if self.is_postgresql else f"{self.url.database}.writer"
         self._lock_file = -1
         self._lock_pid = -1
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether every statement that writes fails."""
+        return self._folder is not None
 
     def prepare(self, statement: ClauseElement) -> Prepared:
         """SQL text of a statement for this database's driver, to be kept and executed again and again."""
@@ -222,6 +237,8 @@ class Database:
     def translated(self, error: Exception) -> VnaError:
         """The house's exception for one of the driver."""
         text = str(error)
+        if "readonly database" in text:
+            return CatalogueUnavailable("The catalogue can only be read: the disk of the data folder is mounted read-only.")
         if "disk is full" in text or type(error).__name__ == "DiskFull":
             return OutOfResources("The catalogue's disk is full.", limit="disk", maximum=0)
         if isinstance(error, self.driver.OperationalError | self.driver.InterfaceError) or getattr(error, "orig", None):
@@ -236,6 +253,8 @@ class Database:
         if self._lock_file >= 0 and self._lock_pid == os.getpid():
             os.close(self._lock_file)
             self._lock_file = self._lock_pid = -1
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def is_made(settings: CatalogueSettings, data: Path) -> bool:
@@ -250,7 +269,7 @@ def _url(settings: CatalogueSettings, data: Path) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 
 
-def _engine(url: URL, busy_timeout: float, durable: bool) -> Engine:
+def _engine(url: URL, busy_timeout: float, durable: bool, read_only: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         arguments: dict[str, Any] = {"connect_timeout": max(2, round(busy_timeout)), "application_name": "vna"}
         return create_engine(url, paramstyle="format", connect_args=arguments, pool_size=1, max_overflow=-1)
@@ -260,7 +279,7 @@ def _engine(url: URL, busy_timeout: float, durable: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in _PRAGMAS + (() if durable else (_NOT_DURABLE,)):
+        for pragma in _PRAGMAS + (() if durable else (_NOT_DURABLE,)) + ((_READ_ONLY,) if read_only else ()):
             connection.execute(pragma).fetchall()
 
     @event.listens_for(engine, "begin")

@@ -37,7 +37,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show where an instance came from, every change with its rule and the evidence, and what was found and left."""
-    with archive_of(data, config) as archive:
+    with archive_of(data, config, reading=True) as archive:
         versions = archive.catalogue.versions(uid)
         if not versions:
             raise NotFound("No instance has this SOP Instance UID.")

@@ -46,7 +46,10 @@ def zarr_(
     from vna_core.access.arrays.export import export_zarr
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with archive_of(data, config) as archive, Progress(*columns, console=Console(stderr=True), disable=as_json) as bar:
+    with (
+        archive_of(data, config, reading=True) as archive,
+        Progress(*columns, console=Console(stderr=True), disable=as_json) as bar,
+    ):
         wanted = _series_of(archive, uid)
         whole_study = len(wanted) > 1 or (wanted[0][2] is None and wanted[0][0] == uid)
         for study, series, sop in wanted:
@@ -87,7 +90,10 @@ def index(
 
     conditions = [one for one in (condition_of(key) for key in keys or ()) if one is not None]
     columns = (TextColumn("{task.completed} rows"), BarColumn())
-    with archive_of(data, config) as archive, Progress(*columns, console=Console(stderr=True), disable=as_json) as bar:
+    with (
+        archive_of(data, config, reading=True) as archive,
+        Progress(*columns, console=Console(stderr=True), disable=as_json) as bar,
+    ):
         task = bar.add_task("rows", total=None if conditions else archive.catalogue.statistics().instances)
         progress = lambda more: bar.advance(task, more)  # noqa: E731 - the bar wants its task, the export knows none
         rows = export_index(archive.catalogue, output, conditions, persons=not without_persons, progress=progress)

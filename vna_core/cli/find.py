@@ -56,7 +56,7 @@ def find(
         raise InvalidRequest(f"--level {level!r}: patient, study, series or image.") from error
     conditions = tuple(one for one in (condition_of(key) for key in keys or ()) if one is not None)
     console = Console()
-    with archive_of(data, config) as archive:
+    with archive_of(data, config, reading=True) as archive:
         view = archive.gate.enter(operator(), Action.QUERY).catalogue
         answer = view.search(Query(wanted, conditions, limit=limit))
         matches: list[dict[str, Any]] = [encode_attributes(match.attributes) for match in answer.matches]

@@ -70,7 +70,7 @@ def get(
     if original and profile:
         raise InvalidRequest("The octets as received are never adapted: give --original or --profile, not both.")
     choice = Choice.of(study=study, sha256=sha256)
-    with archive_of(data, config) as archive:
+    with archive_of(data, config, reading=True) as archive:
         taken = _Taken(archive, original, profile)
         found = _found(archive, uid, all_versions, choice)
         archive.gate.enter(operator(), Action.RETRIEVE).catalogue.notes.read(found)

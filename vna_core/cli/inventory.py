@@ -61,7 +61,10 @@ def write(
     """Write what is held here, or what a source was found to hold, as standard Inventory instances."""
     console = Console(stderr=True)
     columns = (TextColumn("inventory: {task.completed} of about {task.total} instances"), TimeElapsedColumn())
-    with archive_of(data, config) as archive, Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with (
+        archive_of(data, config, reading=True) as archive,
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
         catalogue = archive.catalogue
         if campaign is None:
             held = catalogue.statistics()

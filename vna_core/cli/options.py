@@ -38,17 +38,17 @@ def settings_of(data: Path | None, config: Path | None, flags: Mapping[str, Any]
     return settings
 
 
-def archive_of(data: Path | None, config: Path | None) -> Archive:
-    """The archive a command works on."""
-    return archive_for(settings_of(data, config))
+def archive_of(data: Path | None, config: Path | None, reading: bool = False) -> Archive:
+    """The archive a command works on; for `reading` alone its disk may be mounted read-only."""
+    return archive_for(settings_of(data, config), reading=reading)
 
 
-def archive_for(settings: Settings, processes: int = 1) -> Archive:
+def archive_for(settings: Settings, processes: int = 1, reading: bool = False) -> Archive:
     """The same for settings that were read already; `processes` share the memory budget."""
     with importing():  # here, as it is the root of everything: commands that open no archive need none of it
         from vna_core.bootstrap import open_archive
 
-    archive = open_archive(settings, processes=processes)
+    archive = open_archive(settings, processes=processes, reading=reading)
     archive.audit.note(AuditEvent(AuditEventId.ACTIVITY, operator(), description=f"command {CALLED.get()}"))
     return archive
 

@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 def stats(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Count patients, studies, series, instances, versions, conflicts, quarantined items and octets."""
-    with archive_of(data, config) as archive:
+    with archive_of(data, config, reading=True) as archive:
         counted = asdict(archive.catalogue.statistics())
     if as_json:
         print_json(counted)
