@@ -129,7 +129,8 @@ class Deletions:
         with self._database.transaction() as session:
             found = _one(session, deletion_id)
             if found.state in (PURGING, PURGED):
-                raise InvalidRequest(f"Deletion {deletion_id} was purged: its octets are gone.", deletion=deletion_id)
+                why = "was purged: its octets are gone" if found.state == PURGED else "is being purged, which is not taken back"
+                raise InvalidRequest(f"Deletion {deletion_id} {why}.", deletion=deletion_id)
             if found.state == HIDDEN:
                 _set(session, deletion_id, UNDOING, by, at)
                 self._corrections.undone_in(session, _subject(deletion_id), "taken back", by, received)

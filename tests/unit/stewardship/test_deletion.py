@@ -269,6 +269,8 @@ def test_a_locked_object_stays_and_is_told_and_tried_again(kept: Keeper) -> None
     assert all("locked" in one.why for one in report.left)
     assert [key for key in kept.objects("second") if "1.2.3.3/" in key]
     assert kept.archive.catalogue.deletions.deletion(deletion.id).state == PURGING
+    with pytest.raises(InvalidRequest, match="is being purged, which is not taken back"):
+        kept.deleting().undelete(deletion.id, "me")
     assert offer(kept.archive, *OFFERED[3]).outcome is Outcome.REFUSED
     assert kept.deleting().purge("me", AT_ONCE).purged == [deletion.id]
     assert not [key for store in ("landing", "second") for key in kept.objects(store) if "1.2.3.3/" in key]
