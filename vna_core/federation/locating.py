@@ -40,13 +40,18 @@ class Located:
         """Members because of which the set may be too small."""
         return tuple(one for one in self.reports if not one.outcome.is_whole)
 
+    def add(self, name: str, listed: Mapping[str, InventoriedInstance]) -> None:
+        """Take over what a member listed; of instances that are known what was said before goes on being believed."""
+        if listed:
+            self.holders[name] = set(listed)
+        for sop, one in listed.items():
+            self.instances.setdefault(sop, one)
+
     def fill(self, listed: Mapping[str, Mapping[str, InventoriedInstance]]) -> None:
         """Take over what members listed, by their names in the order of preference: what they say of an instance is believed in that order."""
-        self.holders = {name: set(instances) for name, instances in listed.items() if instances}
-        self.instances = {}
-        for instances in listed.values():
-            for sop, one in instances.items():
-                self.instances.setdefault(sop, one)
+        self.holders, self.instances = {}, {}
+        for name, instances in listed.items():
+            self.add(name, instances)
 
     def wanted(self, series: str | None = None, sops: frozenset[str] = frozenset()) -> set[str]:
         """UIDs of a series, of some instances, or of everything."""
@@ -102,20 +107,14 @@ class Locator:
                 located.reports.append(said.report)
                 del waiting[said.member.name]
                 if said.report.outcome is Outcome.ANSWERED:
-                    self._note(located, said.member.name, found[said.member.name])
+                    located.add(said.member.name, found[said.member.name])
+                    if not found[said.member.name] and said.member.name != LOCAL:
+                        self._absences.note(said.member.name, study)
                     heard(located, waiting.values())
             elif said.answer is not None and said.answer.study_instance_uid == study and said.answer.sop_instance_uid:
                 found[said.member.name].setdefault(said.answer.sop_instance_uid, said.answer)
         located.fill({name: found[name] for name in sorted(found, key=self._members.rank)})
         return located
-
-    def _note(self, located: Located, name: str, listed: dict[str, InventoriedInstance]) -> None:
-        if listed:
-            located.holders[name] = set(listed)
-            for sop, one in listed.items():
-                located.instances.setdefault(sop, one)
-        elif name != LOCAL:
-            self._absences.note(name, located.study)
 
 
 def sources(members: Members, located: Located, missing: Collection[str]) -> list[tuple[Member, set[str]]]:
