@@ -38,8 +38,8 @@ VRS: Final[Mapping[int, str]] = {
 _GROUP: Final = "0009"
 """What a member says in this group is its own affair."""
 _NUMBERS: Final = frozenset().union(*COUNTS.values())
-STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", SOP))
-DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
+_STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", SOP))
+_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 """A row's place below the root of the Studies Service: steps of the path with the attributes that name them, and how many a level has."""
 
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
@@ -74,7 +74,7 @@ def decision_text(link: PatientLink) -> str:
 
 def path_of(row: Mapping[str, Any], level: Level) -> str:
     """Where a study, series or instance is below the root of the Studies Service (PS3.18 section 10.4.1.1)."""
-    return "".join(f"/{step}/{quote(text(row, tag), safe='', errors='surrogatepass')}" for step, tag in STEPS[: DEPTH[level]])
+    return "".join(f"/{step}/{quote(text(row, tag), safe='', errors='surrogatepass')}" for step, tag in _STEPS[: _DEPTH[level]])
 
 
 def dimse_values(row: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:

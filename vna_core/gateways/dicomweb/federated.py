@@ -28,7 +28,7 @@ from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.capabilities import Capabilities
 from vna_core.gateways.dicomweb.frames import Frames
-from vna_core.gateways.dicomweb.held import instance_url, quoted
+from vna_core.gateways.dicomweb.held import instance_url
 from vna_core.gateways.dicomweb.media_types import DICOM, choose_json, parse_accept
 from vna_core.gateways.dicomweb.member_states import MemberStates
 from vna_core.gateways.dicomweb.metadata import Metadata
@@ -37,7 +37,7 @@ from vna_core.gateways.dicomweb.negotiation import object_form
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
 from vna_core.gateways.dicomweb.rendered import Rendered
 from vna_core.gateways.dicomweb.wado import Retrieve
-from vna_core.gateways.federated_rows import DEPTH, STEPS, described
+from vna_core.gateways.federated_rows import described, path_of
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
 
@@ -137,7 +137,7 @@ class FederatedSearch:
 
 def written(row: dict[str, Any], level: Level) -> str:
     """A row in one line, whose Retrieve URL begins with `BASE`."""
-    path = "".join(f"/{step}/{quoted(str((row.get(tag, {}).get('Value') or [''])[0]))}" for step, tag in STEPS[: DEPTH[level]])
+    path = path_of(row, level)
     try:
         text = to_json(row).decode()
     except PydanticSerializationError:  # half a surrogate pair, which only an escape sequence can say
