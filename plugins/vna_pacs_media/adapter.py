@@ -135,18 +135,12 @@ class MediaAdapter(PacsAdapter):
     def _indexed(self, deadline: Deadline | None) -> Index:
         with self._lock:
             if self._index is None:
-                index = self._opened_index()
-                try:
-                    self._fill(index, deadline)
-                except BaseException:
-                    index.close()
-                    raise
-                self._index = index
+                self._index = self._filled(deadline)
             return self._index
 
-    def _opened_index(self) -> Index:
-        """The index that is kept, where there is one; an Inventory is read as quickly as an index of it."""
-        if self._options.kept_in and not self._is_inventory():
+    def _kept_index(self) -> Index:
+        """The index that is kept, where one can be."""
+        if self._options.kept_in:
             try:
                 return Index(Path(self._options.kept_in))
             except (OSError, sqlite3.Error) as error:
@@ -156,13 +150,21 @@ class MediaAdapter(PacsAdapter):
     def _is_inventory(self) -> bool:
         return self._path.is_file() and is_inventory(self._path)
 
-    def _fill(self, index: Index, deadline: Deadline | None) -> None:
+    def _filled(self, deadline: Deadline | None) -> Index:
+        """An index of everything that is there. None of an Inventory is kept: it is read as quickly as an index of it."""
         if not self._path.exists():
             raise PeerUnavailable(f"{self._path} is not there (any more): mount it, then try again.")
-        if self._is_inventory():
-            root = Path(self._options.root or self._path.parent).resolve()
-            with index.looking():
-                instances = inventoried.fill(index, self._path, root)
-            _log.info("inventory-indexed", source=self.name, instances=instances)
-        else:
-            _log.info("medium-indexed", source=self.name, **look(index, self._path, deadline))
+        is_inventory = self._is_inventory()
+        index = Index() if is_inventory else self._kept_index()
+        try:
+            if is_inventory:
+                root = Path(self._options.root or self._path.parent).resolve()
+                with index.looking():
+                    instances = inventoried.fill(index, self._path, root)
+                _log.info("inventory-indexed", source=self.name, instances=instances)
+            else:
+                _log.info("medium-indexed", source=self.name, **look(index, self._path, deadline))
+        except BaseException:
+            index.close()
+            raise
+        return index
