@@ -24,7 +24,6 @@ from vna_core.catalogue import Catalogue
 from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.configuration import Settings, StoreSettings
 from vna_core.configuration.access import departments_of
-from vna_core.configuration.data_folder import is_read_only, make_data_folder
 from vna_core.configuration.federation import told_kinds
 from vna_core.configuration.sources import SourceSettings
 from vna_core.domain.access import Action
@@ -223,8 +222,6 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
     meter = meter or Meter.alone()
     plugins = Plugins()
     plugins.load()
-    if not (reading and is_read_only(settings.data)):
-        make_data_folder(settings.data)
     catalogue, stores = _catalogue_and_stores(settings, plugins, reading)
     landing = stores[settings.landing]
     abilities = landing.abilities()
