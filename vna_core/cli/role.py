@@ -16,11 +16,10 @@ from vna_core.cli.faces import Listeners
 from vna_core.cli.options import operator
 from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
-from vna_core.dicom.network.tls import HandshakeFailed, PeerNotTrusted
-from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId, not_authenticated
+from vna_core.dicom.network.tls import HandshakeFailed
+from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
 from vna_core.logging_setup import set_up_logging
 from vna_core.metering import Meter, Meters
-from vna_core.metering.metrics import TLS_FAILURES
 from vna_core.migration.cutover import CutOver
 
 _log = structlog.get_logger(__name__)
@@ -118,6 +117,7 @@ def _hl7(archive: Archive, _name: str, listeners: Listeners, stop: threading.Eve
 
 
 def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Event) -> None:
+    from vna_core.gateways.accepting import note_refused
     from vna_core.gateways.dicomweb.app import create_app  # here: the DIMSE processes do not need it
     from vna_core.gateways.web_server import serve
 
@@ -138,9 +138,7 @@ def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Even
 
     def refused(address: str, error: HandshakeFailed) -> None:
         _log.warning("tls-handshake-failed", address=address, message=error.message)
-        archive.meter.count(TLS_FAILURES, "http")
-        if isinstance(error, PeerNotTrusted):
-            archive.audit.note_access(not_authenticated("", address, error.message))
+        note_refused("http", address, error, archive.meter, archive.audit)
 
     serve(app, listeners.plain, archive.settings.http, stop, listeners.secure, archive.settings.tls, refused)
 

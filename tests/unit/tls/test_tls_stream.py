@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.peers.certificates import Authority, KeyPair
-from vna_core.configuration.tls import ClientCertificates, TlsFaceSettings, TlsSettings
+from vna_core.configuration.tls import ClientCertificates, TlsSettings
 from vna_core.dicom.network.tls import ClientTls, HandshakeFailed, PeerNotTrusted, ServerTls, TlsFiles, TlsStream
 from vna_core.dicom.network.tls.contexts import client_context
 from vna_core.dicom.network.tls.stream import shown
@@ -23,9 +23,11 @@ from vna_core.domain.errors import ConfigurationError
 
 
 def server_of(authority: Authority, own: KeyPair, asks: ClientCertificates = "none", **more: object) -> ServerTls:
-    face = TlsFaceSettings(port=0, client_certificates=asks)
     files = {"certificate_file": str(own.certificate), "key_file": str(own.key), "ca_file": str(authority.certificate)}
-    return ServerTls(TlsSettings.model_validate({**files, **more}), face)
+    face = {"dimse": {"port": 0, "client_certificates": asks}}
+    server = ServerTls.of(TlsSettings.model_validate({**files, **face, **more}), "dimse")
+    assert server is not None
+    return server
 
 
 @contextlib.contextmanager

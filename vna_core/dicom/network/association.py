@@ -293,14 +293,14 @@ class Association:
                 return message
 
     def is_cancelled(self, message_id: int) -> bool:
-        """Whether a C-CANCEL for the message has arrived since `begin`; does not wait. Raises as `receive`."""
+        """Whether a C-CANCEL for the message has arrived since `forget_cancels`; does not wait. Raises as `receive`."""
         while message_id not in self._cancelled and (self._begin != self._end or self._has_arrived()):
             if not self._cancels(self.receive()):
                 raise ProtocolError("A request arrived before the answer to the one before was complete.")
         return message_id in self._cancelled
 
-    def begin(self) -> None:
-        """A request is answered now: what was cancelled before has another meaning, as Message IDs are used again."""
+    def forget_cancels(self) -> None:
+        """Another request is answered from now on: what was cancelled before has no meaning for it, as Message IDs are used again."""
         self._cancelled.clear()
 
     def _cancels(self, message: Message) -> bool:

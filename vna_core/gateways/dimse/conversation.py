@@ -19,11 +19,12 @@ from vna_core.dicom.network import pdu
 from vna_core.dicom.network.association import Association, ConnectionLost, Message, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.pdu import ProtocolError
-from vna_core.dicom.network.tls import Certificate, HandshakeFailed, PeerNotTrusted, ServerTls, Stream
+from vna_core.dicom.network.tls import Certificate, HandshakeFailed, ServerTls, Stream
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.audit import not_authenticated
 from vna_core.domain.errors import NotAuthorized, PeerError, VnaError
 from vna_core.domain.octets import Source
+from vna_core.gateways.accepting import note_refused
 from vna_core.gateways.dimse import store as store_service
 from vna_core.gateways.dimse.commitment import action_response
 from vna_core.gateways.dimse.counted import CountedAssociation
@@ -31,7 +32,7 @@ from vna_core.gateways.dimse.negotiation import Refusal, answer, refusal
 from vna_core.gateways.dimse.sop_classes import VERIFICATION, is_stored
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.metering import Meter
-from vna_core.metering.metrics import DIMSE_ASSOCIATIONS, TLS_FAILURES
+from vna_core.metering.metrics import DIMSE_ASSOCIATIONS
 
 _UNRECOGNIZED_OPERATION: Final = 0x0211
 _SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
@@ -116,9 +117,7 @@ class Conversation:
                 self._association.abort(2, 0)
         except HandshakeFailed as error:
             _log.warning("tls-handshake-failed", address=self._address, message=error.message)
-            self._server.meter.count(TLS_FAILURES, "dimse")
-            if isinstance(error, PeerNotTrusted):
-                self._server.gate.auditor.note_access(not_authenticated("", self._address, error.message))
+            note_refused("dimse", self._address, error, self._server.meter, self._server.gate.auditor)
         except PeerError as error:
             _log.info("association-lost", address=self._address, code=error.code)
         except Exception:
@@ -212,7 +211,7 @@ class Conversation:
         elif field == Field.ECHO_RQ and abstract == VERIFICATION:
             association.send(message.context_id, self._generic(message, 0))
         elif service is not None:
-            association.begin()
+            association.forget_cancels()
             self._answering(association, message, lambda: service.answer(association, message, self._permit(service.needs)))
         elif field & 0x8000:
             raise ProtocolError("A response arrived that nobody waits for.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -28,6 +27,7 @@ from vna_core.domain.access import Action
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.federation.federation import Federation
+from vna_core.gateways.accepting import Listening
 from vna_core.gateways.dimse import find as find_service
 from vna_core.gateways.dimse.commitment import CommitmentService
 from vna_core.gateways.dimse.commitment_policy import PlacementPromises
@@ -99,8 +99,7 @@ class DimseServer:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._serving: dict[Conversation, threading.Thread] = {}
-        face = (tls or TlsSettings()).faces.get("dimse")
-        self._tls = ServerTls(tls, face) if tls is not None and face is not None else None
+        self._tls = None if tls is None else ServerTls.of(tls, "dimse")
         self.meter.set(DIMSE_ESTABLISHED, 0)
 
     def _find(self, association: Association, message: Message, permit: Permit) -> None:
@@ -139,34 +138,26 @@ class DimseServer:
         """
         reporter = threading.Thread(target=self._report_commitments, name="commitments", daemon=True)
         reporter.start()
-        asked = select.poll()
-        listeners: dict[int, tuple[socket.socket, ServerTls | None]] = {}
-        for one, tls in ((listener, None), (secure, self._tls)):
-            if one is not None:
-                one.setblocking(False)  # inherited by several processes: another one may take the connection that woke us
-                asked.register(one, select.POLLIN)
-                listeners[one.fileno()] = one, tls
+        listening = Listening(listener, secure, self._tls)
         while not self._stop.is_set():
-            arrived = asked.poll(500)
+            arrived = listening.wait(500)
             if not arrived:
                 continue
             self._let_idler_processes_go_first()
-            for descriptor, _ in arrived:
-                self._accept(*listeners[descriptor])
+            for descriptor in arrived:
+                self._accept(listening, descriptor)
         reporter.join(1.0)
 
-    def _accept(self, listener: socket.socket, tls: ServerTls | None) -> None:
+    def _accept(self, listening: Listening, descriptor: int) -> None:
         try:
-            connection, address = listener.accept()
-        except BlockingIOError:
-            return
+            accepted = listening.accept(descriptor)
         except OSError as error:
             if not self._stop.is_set():
                 _log.warning("accept-failed", error=error.strerror)
                 time.sleep(0.1)
             return
-        connection.setblocking(True)
-        self._begin(connection, address[0], tls)
+        if accepted is not None:
+            self._begin(*accepted)
 
     def _let_idler_processes_go_first(self) -> None:
         """Wait the longer, the more associations this process serves: a new one wakes all processes, and the first takes it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 import time
@@ -14,14 +13,15 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
-from vna_core.dicom.network.tls import HandshakeFailed, PeerNotTrusted, ServerTls, TlsStream
+from vna_core.dicom.network.tls import HandshakeFailed, ServerTls, TlsStream
 from vna_core.domain.access import Principal, PrincipalKind
-from vna_core.domain.audit import Auditor, not_authenticated
+from vna_core.domain.audit import Auditor
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, VnaError
+from vna_core.gateways.accepting import Listening, note_refused
 from vna_core.gateways.hl7.adt import AdtFeed
 from vna_core.gateways.hl7.message import Message, acknowledgement, parse
 from vna_core.metering import Meter
-from vna_core.metering.metrics import HL7_MESSAGES, TLS_FAILURES
+from vna_core.metering.metrics import HL7_MESSAGES
 from vna_core.stewardship.patient_identity import PatientIdentity
 
 START: Final = b"\x0b"
@@ -38,8 +38,7 @@ class MllpServer:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, auditor: Auditor, meter: Meter | None = None) -> None:
         self._settings = settings.hl7
-        face = settings.tls.faces.get("hl7")
-        self._tls = ServerTls(settings.tls, face) if face is not None else None
+        self._tls = ServerTls.of(settings.tls, "hl7")
         self._match = tuple(settings.identity.match)
         self._catalogue = catalogue
         self._auditor = auditor
@@ -58,38 +57,33 @@ class MllpServer:
         listener, secure
             Where feeds arrive without TLS, and with it; at least one.
         """
-        asked = select.poll()
-        listeners: dict[int, tuple[socket.socket, ServerTls | None]] = {}
-        for one, tls in ((listener, None), (secure, self._tls)):
-            if one is not None:
-                one.setblocking(False)
-                asked.register(one, select.POLLIN)
-                listeners[one.fileno()] = one, tls
+        listening = Listening(listener, secure, self._tls)
         try:
             while not self._stop.is_set():
-                for descriptor, _ in asked.poll(500):
-                    self._accept(*listeners[descriptor])
+                for descriptor in listening.wait(500):
+                    self._accept(listening, descriptor)
         finally:
             self._end_conversations()
 
-    def _accept(self, listener: socket.socket, tls: ServerTls | None) -> None:
+    def _accept(self, listening: Listening, descriptor: int) -> None:
         try:
-            connection, address = listener.accept()
-        except BlockingIOError:
-            return
+            accepted = listening.accept(descriptor)
         except OSError as error:
             if not self._stop.is_set():
                 _say("warning", "accept-failed", error=error.strerror)
                 self._stop.wait(0.1)
             return
-        if self._settings.senders and address[0] not in self._settings.senders:
-            _say("warning", "hl7-sender-refused", address=address[0])
+        if accepted is None:
+            return
+        connection, address, _ = accepted
+        if self._settings.senders and address not in self._settings.senders:
+            _say("warning", "hl7-sender-refused", address=address)
             connection.close()
         elif not self._room.acquire(blocking=False):
-            _say("warning", "connection-refused", address=address[0], limit="hl7.max_connections")
+            _say("warning", "connection-refused", address=address, limit="hl7.max_connections")
             connection.close()
         else:
-            conversation = threading.Thread(target=self._converse, args=(connection, address[0], tls), name="hl7", daemon=True)
+            conversation = threading.Thread(target=self._converse, args=accepted, name="hl7", daemon=True)
             with self._lock:
                 self._open[connection] = conversation
             conversation.start()
@@ -122,9 +116,7 @@ class MllpServer:
                 stream.sendall(START + self.answer(octets, address) + END)
         except HandshakeFailed as error:
             _say("warning", "tls-handshake-failed", address=address, message=error.message)
-            self._meter.count(TLS_FAILURES, "hl7")
-            if isinstance(error, PeerNotTrusted):
-                self._auditor.note_access(not_authenticated("", address, error.message))
+            note_refused("hl7", address, error, self._meter, self._auditor)
         except LimitExceeded as error:
             _say("warning", "hl7-connection-ended", address=address, code=error.code)
         except OSError as error:

@@ -10,8 +10,7 @@ from typing import Final
 
 import structlog
 
-from vna_core.dicom.network.tls import HandshakeFailed
-from vna_core.dicom.network.tls.contexts import FollowedContext
+from vna_core.dicom.network.tls import HandshakeFailed, ServerTls
 from vna_core.dicom.network.tls.stream import explained
 
 CONCURRENT: Final = 1024
@@ -35,14 +34,11 @@ class Security:
 
     Attributes
     ----------
-    context
-        Each connection begins with what the files give when it comes.
-    seconds
-        That a handshake may take.
+    refused
+        Is told whom the handshake kept out.
     """
 
-    context: FollowedContext
-    seconds: float
+    tls: ServerTls
     refused: Refused
 
 
@@ -131,7 +127,7 @@ class Door:
             if security is None:
                 await self._loop.connect_accepted_socket(self._make, connection)
             else:
-                context, seconds = security.context.current(), security.seconds
+                context, seconds = security.tls.context(), security.tls.seconds
                 await self._loop.connect_accepted_socket(self._make, connection, ssl=context, ssl_handshake_timeout=seconds)
         except OSError as error:
             connection.close()

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from vna_core.configuration import HttpSettings
 from vna_core.configuration.tls import TlsSettings
-from vna_core.dicom.network.tls.contexts import FollowedContext, TlsFiles, server_context
+from vna_core.dicom.network.tls import ServerTls
 from vna_core.gateways.web.connection import Connection
 from vna_core.gateways.web.door import Door, Refused, Security
 from vna_core.gateways.web.memory import keep_pieces, leave_in_peace
@@ -71,10 +71,9 @@ def serve(
     listeners: list[tuple[socket.socket, Security | None]] = []
     if listener is not None:
         listeners.append((listener, None))
-    if secure is not None and tls is not None:
-        files = TlsFiles.of(tls)
-        make = partial(server_context, files, tls.http.client_certificates, tls.minimum_version)
-        listeners.append((secure, Security(FollowedContext(files, make), tls.handshake_timeout, refused)))
+    encrypted = None if tls is None else ServerTls.of(tls, "http")
+    if secure is not None and encrypted is not None:
+        listeners.append((secure, Security(encrypted, refused)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(app, listeners, settings, stop, refused))

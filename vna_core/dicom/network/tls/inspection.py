@@ -31,15 +31,9 @@ class Finding:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    certificate_file: str
-    key_file: str
-
-
 def own_certificates(settings: Settings) -> list[str]:
     """Files of every certificate of ours that the configuration names, each once."""
-    return list(dict.fromkeys(one.certificate_file for one in _pairs(settings)))
+    return list(dict.fromkeys(one.certificate for one in _pairs(settings)))
 
 
 def check(settings: Settings) -> None:
@@ -57,15 +51,15 @@ def check(settings: Settings) -> None:
 def findings(settings: Settings) -> Iterator[Finding]:
     """What is to be said of certificates and keys as they are now."""
     for pair in _pairs(settings):
-        if pair.key_file and is_open_to_all(pair.key_file):
-            message = f"Everybody on this machine may read the key in {pair.key_file}: take that right away (chmod o-r)."
-            yield Finding("key-readable-by-all", message, pair.key_file)
+        if pair.key and is_open_to_all(pair.key):
+            message = f"Everybody on this machine may read the key in {pair.key}: take that right away (chmod o-r)."
+            yield Finding("key-readable-by-all", message, pair.key)
         try:
-            certificate = Certificate.of_file(pair.certificate_file)
+            certificate = Certificate.of_file(pair.certificate)
         except ConfigurationError as error:
-            yield Finding("certificate-unusable", error.message, pair.certificate_file, is_error=True)
+            yield Finding("certificate-unusable", error.message, pair.certificate, is_error=True)
             continue
-        yield from _age(certificate, pair.certificate_file, settings.tls.warn_days)
+        yield from _age(certificate, pair.certificate, settings.tls.warn_days)
     for path in settings.tls.crl_files:
         yield from _over(path)
     if settings.tls.dimse.client_certificates == "none" and (
@@ -108,12 +102,13 @@ def _over(path: str) -> Iterator[Finding]:
         yield Finding("revocation-list-over", message, path, is_error=True)
 
 
-def _pairs(settings: Settings) -> Iterator[_Pair]:
+def _pairs(settings: Settings) -> Iterator[TlsFiles]:
+    """Each certificate of ours with its key."""
     if settings.tls.certificate_file:
-        yield _Pair(settings.tls.certificate_file, settings.tls.key_file)
+        yield TlsFiles(settings.tls.certificate_file, settings.tls.key_file)
     for options in (
         *(one.options for one in settings.sources.values()),
         *(one.options for one in settings.federation.members.values()),
     ):
         if options.get("certificate_file"):
-            yield _Pair(str(options["certificate_file"]), str(options.get("key_file", "")))
+            yield TlsFiles(str(options["certificate_file"]), str(options.get("key_file", "")))
