@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -38,6 +39,14 @@ def replace(mine: Path, theirs: Path) -> None:
     new.touch(0o600)
     new.write_bytes(theirs.read_bytes())
     new.replace(mine)
+
+
+def trusting(authority: Authority, pair: KeyPair | None = None) -> ssl.SSLContext:
+    """How a client of ours trusts an authority, and shows a certificate of its own where it is given one."""
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    if pair is not None:
+        context.load_cert_chain(pair.certificate, pair.key)
+    return context
 
 
 class Authority:

@@ -16,7 +16,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tests.peers.archive import ServedArchive, vna
-from tests.peers.certificates import Authority, KeyPair
+from tests.peers.certificates import Authority, KeyPair, trusting
 from tests.peers.processes import program
 from vna_core.testing import phantoms
 
@@ -152,8 +152,7 @@ def test_connections_that_never_begin_to_speak_do_not_keep_others_waiting(archiv
 
 
 def test_pynetdicom_speaks_with_us_over_tls(archive: ServedArchive, hospital: Authority, scanner: KeyPair) -> None:
-    context = ssl.create_default_context(cafile=str(hospital.certificate))
-    context.load_cert_chain(scanner.certificate, scanner.key)
+    context = trusting(hospital, scanner)
     entity = ApplicationEntity("CT1")
     entity.add_requested_context(Verification)
     association = entity.associate("127.0.0.1", archive.dimses_port, ae_title="VNA", tls_args=(context, "127.0.0.1"))
@@ -179,7 +178,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(archive: ServedArchive
 @contextlib.contextmanager
 def shown_certificate(archive: ServedArchive, authority: Authority) -> Iterator[bytes]:
     """The certificate that the archive shows, in DER form; the connection stays open as long as the block runs."""
-    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context = trusting(authority)
     plain = socket.create_connection(("127.0.0.1", archive.dimses_port))
     with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
         yield connection.getpeercert(binary_form=True) or b""

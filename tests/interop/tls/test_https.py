@@ -18,7 +18,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.peers.archive import ServedArchive
-from tests.peers.certificates import Authority, KeyPair
+from tests.peers.certificates import Authority, KeyPair, trusting
 from tests.peers.processes import program
 from vna_core.cli.listening import listen
 from vna_core.configuration import HttpSettings
@@ -27,13 +27,6 @@ from vna_core.gateways.web.server import serve
 from vna_core.testing import phantoms
 
 pytestmark = pytest.mark.xdist_group("tls")
-
-
-def trusting(authority: Authority, pair: KeyPair | None = None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(authority.certificate))
-    if pair is not None:
-        context.load_cert_chain(pair.certificate, pair.key)
-    return context
 
 
 def curl(*options: str) -> subprocess.CompletedProcess[str]:

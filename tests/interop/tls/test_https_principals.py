@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from tests.peers.archive import ServedArchive, served_archive, vna
-from tests.peers.certificates import Authority, KeyPair
+from tests.peers.certificates import Authority, KeyPair, trusting
 from vna_core.testing import phantoms
 
 pytestmark = pytest.mark.xdist_group("tls-principals")
@@ -55,9 +54,7 @@ def known(
 
 
 def client(archive: ServedArchive, authority: Authority, pair: KeyPair | None = None, token: str = "") -> httpx2.Client:
-    context = ssl.create_default_context(cafile=str(authority.certificate))
-    if pair is not None:
-        context.load_cert_chain(pair.certificate, pair.key)
+    context = trusting(authority, pair)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx2.Client(base_url=f"https://127.0.0.1:{archive.https_port}", verify=context, headers=headers, timeout=60)
 
@@ -114,7 +111,7 @@ def test_failed_handshakes_are_logged_and_impostors_audited(
 
 
 def test_connections_that_are_cut_harm_nobody(known: ServedArchive, hospital: Authority, viewer: KeyPair) -> None:
-    context = ssl.create_default_context(cafile=str(hospital.certificate))
+    context = trusting(hospital)
     for octets in (
         b"",
         b"GET /dicom-web/stu",

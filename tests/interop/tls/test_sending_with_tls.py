@@ -21,7 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from tests.interop.tls.test_dimse_with_tls import series, with_certificate
 from tests.peers.archive import ServedArchive
-from tests.peers.certificates import Authority, KeyPair
+from tests.peers.certificates import Authority, KeyPair, trusting
 from tests.peers.processes import program, running, wait_for_listener
 from vna_core.configuration import PeerSettings, Settings
 from vna_core.configuration.tls import TlsSettings
@@ -46,8 +46,7 @@ def storescp(folder: Path, port: int, pair: KeyPair, authority: Authority) -> li
 
 def moved(archive: ServedArchive, hospital: Authority, scanner: KeyPair) -> tuple[int, int]:
     """Completed and failed sub-operations of a move to STORESCP, which the scanner asks for."""
-    context = ssl.create_default_context(cafile=str(hospital.certificate))
-    context.load_cert_chain(scanner.certificate, scanner.key)
+    context = trusting(hospital, scanner)
     entity = ApplicationEntity("CT1")
     entity.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
     association = entity.associate("127.0.0.1", archive.dimses_port, ae_title="VNA", tls_args=(context, "127.0.0.1"))
@@ -125,8 +124,7 @@ def test_a_commitment_report_comes_over_tls(
         asked = Dataset()
         asked.TransactionUID = "2.25.4711"
         asked.ReferencedSOPSequence = [reference(path) for path in series]
-        asking = ssl.create_default_context(cafile=str(hospital.certificate))
-        asking.load_cert_chain(workstation.certificate, workstation.key)
+        asking = trusting(hospital, workstation)
         association = entity.associate("127.0.0.1", archive.dimses_port, ae_title="VNA", tls_args=(asking, "127.0.0.1"))
         assert association.is_established
         status, _ = association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
