@@ -20,7 +20,9 @@ from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.domain.transformation import Confidence, Transformation
 from vna_core.ingest.sharing.forms import Unreadable, instances_form, read_instances, read_results, results_form
 
-TEXTS = st.text(st.characters(codec=None), max_size=20)  # surrogates included: identifiers are opaque octets
+TEXTS = st.text(
+    st.sampled_from('a1.^\\="{[ \0\r\n\x7fé漢\U0001f9b4\ud800\udcff'), max_size=12
+)  # lone surrogates as well: identifiers are opaque octets
 SOURCES = st.builds(Source, TEXTS, TEXTS, TEXTS, TEXTS)
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 INSTANCES = st.builds(
@@ -45,7 +47,9 @@ TRANSFORMATIONS = st.builds(
 )
 CLASSES = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, VnaError)]
 VALUES = st.none() | st.booleans() | st.integers() | TEXTS
-FIELDS = st.dictionaries(st.from_regex("[a-z_]{1,10}", fullmatch=True).filter(lambda name: name not in ("self", "message")), VALUES)
+FIELDS = st.dictionaries(
+    st.from_regex("[a-z_]{1,10}", fullmatch=True).filter(lambda name: name not in ("self", "message")), VALUES
+)
 ERRORS = st.builds(lambda kind, message, given: kind(message, **given), st.sampled_from(CLASSES), TEXTS, FIELDS)
 RESULTS = st.builds(
     IngestResult,
@@ -99,9 +103,9 @@ def test_what_is_no_plain_value_among_the_fields_of_an_error_is_told_as_text() -
 
 @given(
     st.binary(max_size=64)
-    | st.recursive(VALUES, lambda below: st.lists(below, max_size=11) | st.dictionaries(TEXTS, below, max_size=2), max_leaves=30).map(
-        lambda value: json.dumps(value).encode()
-    )
+    | st.recursive(
+        VALUES, lambda below: st.lists(below, max_size=11) | st.dictionaries(TEXTS, below, max_size=2), max_leaves=30
+    ).map(lambda value: json.dumps(value).encode())
 )
 def test_nothing_else_is_taken_for_it(form: bytes) -> None:
     with pytest.raises(Unreadable):

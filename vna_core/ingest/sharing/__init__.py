@@ -2,6 +2,6 @@
 
 from vna_core.ingest.sharing.bench import Bench
 from vna_core.ingest.sharing.colleagues import Colleague, Colleagues
-from vna_core.ingest.sharing.helper import Helper
+from vna_core.ingest.sharing.helping import Helper
 
 __all__ = ["Bench", "Colleague", "Colleagues", "Helper"]
