@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
 from vna_core.dicom.answers import KEY_OF, contradicts, first_value, single_questions
@@ -153,11 +153,15 @@ def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple
 
 
 def _value(one: Condition) -> str:
-    if isinstance(one, Equals):
-        return ",".join(one.values)
-    if isinstance(one, Between):
-        return f"{one.low}-{one.high}"
-    return one.pattern
+    match one:
+        case Equals():
+            return ",".join(one.values)
+        case Between():
+            return f"{one.low}-{one.high}"
+        case Wildcard():
+            return one.pattern
+        case _:
+            assert_never(one)
 
 
 def _in_parts(query: Query) -> Iterator[Query]:

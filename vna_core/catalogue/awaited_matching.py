@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
@@ -106,15 +106,8 @@ def fulfils(attributes: Attributes, checks: Sequence[TagCheck], unknown: Collect
 
 def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
     """Conditions on the columns, and whether they lead to few rows."""
-    if isinstance(one, Equals) and one.tag in _IDENTIFIERS:
-        column = migration_studies.c[OF_STUDY[one.tag]]
-        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
-        return ([column.in_(wanted)], True) if 0 < len(wanted) <= _MANY else ([], False)
-    if isinstance(one, Equals) and one.tag in _BELOW:
-        column = migration_instances.c[_BELOW[one.tag]]
-        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
-        listed = select(migration_instances.c.study_fk).where(column.in_(wanted))
-        return ([migration_studies.c.pk.in_(listed)], True) if 0 < len(wanted) <= _FEW else ([], False)
+    if one.tag in _IDENTIFIERS or one.tag in _BELOW:
+        return _by_identifier(one)
     if one.tag == _DATE:
         return _by_date(one), False
     if one.tag == PATIENT_NAME:
@@ -123,24 +116,50 @@ def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
     return [], False
 
 
+def _by_identifier(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
+    match one:
+        case Equals():
+            wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
+            if one.tag in _IDENTIFIERS:
+                column = migration_studies.c[OF_STUDY[one.tag]]
+                return ([column.in_(wanted)], True) if 0 < len(wanted) <= _MANY else ([], False)
+            below = migration_instances.c
+            listed = select(below.study_fk).where(below[_BELOW[one.tag]].in_(wanted))
+            return ([migration_studies.c.pk.in_(listed)], True) if 0 < len(wanted) <= _FEW else ([], False)
+        case Wildcard() | Between():
+            return [], False
+        case _:
+            assert_never(one)
+
+
 def _by_date(one: Condition) -> list[ColumnElement[bool]]:
+    match one:
+        case Equals():
+            if len(one.values) != 1:
+                return []
+            low = high = one.values[0]
+        case Between():
+            low, high = one.low, one.high
+        case Wildcard():
+            return []
+        case _:
+            assert_never(one)
     newest = migration_studies.c.newest
-    if isinstance(one, Equals) and len(one.values) == 1:
-        one = Between(one.tag, one.values[0], one.values[0])
-    if not isinstance(one, Between):
-        return []
-    low, high = (to_stored(significant(text, "DA")) for text in (one.low, one.high))
+    low, high = (to_stored(significant(text, "DA")) for text in (low, high))
     return [*([newest >= low] if low else []), *([newest < after(high)] if high else [])]
 
 
 def _by_name(one: Condition) -> list[ColumnElement[bool]]:
     """Names of one group by how they begin; those of several groups are all looked at."""
-    if isinstance(one, Wildcard) and not one.fuzzy:
-        wanted = name_patterns(patterns.parse(one.pattern))
-    elif isinstance(one, Equals) and len(one.values) == 1:
-        wanted = name_patterns(patterns.literal(one.values[0]))
-    else:
-        return []
+    match one:
+        case Wildcard():
+            wanted = [] if one.fuzzy else name_patterns(patterns.parse(one.pattern))
+        case Equals():
+            wanted = name_patterns(patterns.literal(one.values[0])) if len(one.values) == 1 else []
+        case Between():
+            wanted = []
+        case _:
+            assert_never(one)
     prefix = wanted[0].prefix() if len(wanted) == 1 else ""
     if not prefix:
         return []
@@ -154,13 +173,20 @@ def _by_name(one: Condition) -> list[ColumnElement[bool]]:
 
 def _check(attribute: IndexedAttribute, one: Condition) -> Check | None:
     """Whether a condition is fulfilled; None for one that everything fulfils (C.2.2.2.3)."""
-    if attribute.vr == "PN":
-        return _name(attribute, one)
-    if isinstance(one, Between):
-        return _between(attribute, one)
-    if isinstance(one, Wildcard):
-        return _wildcard(attribute, one.pattern)
-    wanted = {text for value in one.values if (text := comparable(attribute, value))}
+    is_name = attribute.vr == "PN"
+    match one:
+        case Equals():
+            return _any_name(attribute, one.values) if is_name else _equals(attribute, one.values)
+        case Wildcard():
+            return _name(attribute, one) if is_name else _wildcard(attribute, one.pattern)
+        case Between():
+            return None if is_name else _between(attribute, one)
+        case _:
+            assert_never(one)
+
+
+def _equals(attribute: IndexedAttribute, values: tuple[str, ...]) -> Check | None:
+    wanted = {text for value in values if (text := comparable(attribute, value))}
     return (lambda row: any(comparable(attribute, value) in wanted for value in row.get(attribute.tag, ()))) if wanted else None
 
 
@@ -171,7 +197,7 @@ def _wildcard(attribute: IndexedAttribute, key: str) -> Check | None:
         return None
     tag = attribute.tag
     if not any(piece in "*?" for piece, literal in pattern.pieces if not literal):
-        return _check(attribute, Equals(tag, (key,)))
+        return _equals(attribute, (key,))
     if tag in WRAPPED:
         return lambda row: any(pattern.matches(to_stored(value)) for value in row.get(tag, ()))
     return lambda row: pattern.matches(to_stored("\\".join(row.get(tag, ()))))
@@ -197,13 +223,12 @@ def _between(attribute: IndexedAttribute, one: Between) -> Check | None:
     return check
 
 
-def _name(attribute: IndexedAttribute, one: Condition) -> Check | None:
-    if isinstance(one, Between):
-        return None
-    if isinstance(one, Equals):
-        names = [value for value in one.values if value.strip(" ^=")]
-        checks = [name_check(attribute, patterns.literal(name)) for name in names]
-        return (lambda row: any(check(row) for check in checks)) if checks else None
+def _any_name(attribute: IndexedAttribute, values: tuple[str, ...]) -> Check | None:
+    checks = [name_check(attribute, patterns.literal(name)) for name in values if name.strip(" ^=")]
+    return (lambda row: any(check(row) for check in checks)) if checks else None
+
+
+def _name(attribute: IndexedAttribute, one: Wildcard) -> Check | None:
     pattern = patterns.parse(one.pattern)
     wanted = name_patterns(pattern)
     if pattern.universal or not any(part.pieces and not part.universal for part in wanted):

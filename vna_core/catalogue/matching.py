@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from vna_core.catalogue import patterns, person_names
 from vna_core.catalogue.patterns import Pattern
@@ -83,13 +83,21 @@ def clauses(conditions: Sequence[Condition], level: Level) -> tuple[list[Clause]
         attribute = MATCHABLE.get(condition.tag)
         if attribute is None or RANKS[attribute.level] > RANKS[level]:
             unmatched.append(condition.tag)
-        elif isinstance(condition, Equals):
-            made += _equals(attribute, condition.values)
-        elif isinstance(condition, Wildcard):
-            made += _wildcard(attribute, condition.pattern, condition.fuzzy)
         else:
-            made += _between(attribute, condition)
+            made += _clauses(attribute, condition)
     return made, tuple(unmatched)
+
+
+def _clauses(attribute: IndexedAttribute, condition: Condition) -> list[Clause]:
+    match condition:
+        case Equals():
+            return _equals(attribute, condition.values)
+        case Wildcard():
+            return _wildcard(attribute, condition.pattern, condition.fuzzy)
+        case Between():
+            return _between(attribute, condition)
+        case _:
+            assert_never(condition)
 
 
 def comparable(attribute: IndexedAttribute, value: str) -> str:

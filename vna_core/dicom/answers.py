@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from vna_core.dicom.dictionary import vr_of
 from vna_core.domain.errors import InvalidRequest
@@ -78,13 +78,17 @@ def contradicts(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) ->
 
 def _fulfils(values: tuple[str, ...], condition: Condition) -> bool:
     name = vr_of(condition.tag) == "PN"
-    if isinstance(condition, Between):
-        return any(_within(value, condition) for value in values if value)
-    if isinstance(condition, Wildcard):
-        pattern = _pattern(condition.pattern, name)
-        return not condition.pattern.strip("*") or any(pattern.fullmatch(value) is not None for value in values)
-    wanted = {_folded(value, name) for value in condition.values}
-    return wanted <= {""} or any(_folded(value, name) in wanted for value in values)
+    match condition:
+        case Between():
+            return any(_within(value, condition) for value in values if value)
+        case Wildcard():
+            pattern = _pattern(condition.pattern, name)
+            return not condition.pattern.strip("*") or any(pattern.fullmatch(value) is not None for value in values)
+        case Equals():
+            wanted = {_folded(value, name) for value in condition.values}
+            return wanted <= {""} or any(_folded(value, name) in wanted for value in values)
+        case _:
+            assert_never(condition)
 
 
 def _within(value: str, span: Between) -> bool:
