@@ -114,6 +114,14 @@ def test_nothing_else_is_taken_for_it(form: bytes) -> None:
         read_instances(form, [1000] * 7)
 
 
+@pytest.mark.parametrize("form", [b"[" * 200_000, b"\xff", b"{}", b"[" + b"[1]," * 7 + b"]", b"null"])
+def test_what_is_deep_or_of_another_kind_is_refused(form: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_results(form, 7)
+    with pytest.raises(Unreadable):
+        read_instances(form, [1000] * 7)
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_another_number_of_results_is_none(count: int) -> None:
     with pytest.raises(Unreadable):

@@ -31,9 +31,9 @@ def instances_form(received: Sequence[ReceivedInstance]) -> bytes:
 def read_instances(form: bytes, descriptors: Sequence[int]) -> list[ReceivedInstance]:
     """The instances, with octets that are read from the descriptors, which are theirs from now on. Raises Unreadable."""
     try:
-        listed = json.loads(form)
+        listed = _read(form)
         return [_received(one, descriptor) for one, descriptor in zip(listed, descriptors, strict=True)]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Unreadable(str(error)) from error
 
 
@@ -45,16 +45,20 @@ def results_form(results: Sequence[Result]) -> bytes:
 def read_results(form: bytes, count: int) -> list[Result]:
     """The same. Raises Unreadable, also where there are not `count` of them."""
     try:
-        listed = json.loads(form)
+        listed = _read(form)
         if len(listed) != count:
             raise Unreadable(f"{len(listed)} results instead of {count}")
         return [_read_error(one) if len(one) == _ERROR_FIELDS else _read_result(one) for one in listed]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Unreadable(str(error)) from error
 
 
 def _written(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _read(form: bytes) -> Any:
+    return json.loads(form.decode("utf-8", "surrogatepass"))  # JSON's own escapes would make one character of two surrogates
 
 
 # -- instances --------------------------------------------------------------------------------------------------------------
