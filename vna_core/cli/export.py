@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vna_core.bootstrap import Archive
+from vna_core.cli.console import Console
 from vna_core.cli.find import conditions_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import NotFound

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
 from vna_core.catalogue import Campaign
+from vna_core.cli.console import Console
 from vna_core.cli.migrate_helpers import ForkedHelpers, processors
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_for, archive_of, print_json, settings_of

@@ -106,3 +106,7 @@ def test_frames_come_back(client: DICOMwebClient, samples: list[Path]) -> None:
 def test_pictures_come_back(client: DICOMwebClient, samples: list[Path]) -> None:
     assert client.retrieve_instance_rendered(*uids(samples[4]), media_types=("image/png",)).startswith(b"\x89PNG")
     assert client.retrieve_instance_rendered(*uids(samples[4]), media_types=("image/jpeg",)).startswith(b"\xff\xd8")
+    study, series, _ = uids(samples[0])
+    assert client.retrieve_series_rendered(study, series, media_types=("image/png",)).startswith(b"\x89PNG")
+    frames = client.retrieve_instance_frames_rendered(*uids(samples[3]), frame_numbers=[1, 2])
+    assert frames.startswith(b"--") and frames.count(b"Content-Type: image/jpeg") == 2

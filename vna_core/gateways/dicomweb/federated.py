@@ -35,8 +35,9 @@ from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import object_form
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.rendered import Rendered
+from vna_core.gateways.dicomweb.rendered import Rendered, Thumbnail
 from vna_core.gateways.dicomweb.wado import Retrieve
+from vna_core.gateways.dicomweb.warning_field import WARNING, warn, warning
 from vna_core.gateways.federated_rows import described, path_of
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
@@ -57,14 +58,6 @@ _FRAMES: Final = _INSTANCE + "/frames/{frames}"
 def asked_by_federation(exchange: Exchange) -> bool:
     """Whether a question was passed on already: it is not passed on again, so that it does not go in circles."""
     return VIA in (exchange.header(b"via") or "")
-
-
-def warning(sentences: Sequence[str]) -> str:
-    """A Warning field (RFC 7234 section 5.5) with a warning for each sentence."""
-    plain = (
-        "".join(one if one.isprintable() and one.isascii() and one not in '"\\' else "?" for one in said) for said in sentences
-    )
-    return ", ".join(f'299 vna "{said[:300]}"' for said in plain)
 
 
 class FederatedSearch:
@@ -98,7 +91,7 @@ class FederatedSearch:
         if token:
             headers["VNA-Consistency-Token"] = token
         if sentences:
-            headers["Warning"] = warning(sentences)
+            headers[WARNING] = warning(sentences)
         await exchange.octets(body.encode(), media_type, headers=headers)
 
     def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], dict[str, Any]]:
@@ -251,8 +244,7 @@ def _note(exchange: Exchange, retrieval: Retrieval, sentences: Sequence[str]) ->
     """Say in the answer's head what is known to be missing when it goes out."""
     reports = [report.as_dict() for report in retrieval.located.reports]
     exchange.extra_headers["VNA-Members"] = json.dumps(reports, separators=(",", ":"))
-    if sentences:
-        exchange.extra_headers["Warning"] = warning(sentences)
+    warn(exchange, sentences)
 
 
 def federated_routes(federation: Federation, archive: WebArchive, catalogue: Catalogue, pace: Pace, gate: Gate) -> list[Route]:
@@ -268,7 +260,7 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
         FederatedSearch(federation, catalogue, one, limit) for one in (Level.STUDY, Level.SERIES, Level.IMAGE)
     )
     metadata, retrieve = bring(Metadata(archive)), FederatedRetrieve(federation, archive)
-    rendered, thumbnail = bring(Rendered(archive, thumbnail=False)), bring(Rendered(archive, thumbnail=True))
+    rendered, thumbnail = bring(Rendered(archive)), bring(Thumbnail(archive))
     add(f"{ROOT}/studies", "search-studies", Action.QUERY, studies)
     add(f"{ROOT}/series", "search-series", Action.QUERY, series)
     add(f"{ROOT}/instances", "search-instances", Action.QUERY, instances)
@@ -281,9 +273,9 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
     add(_FRAMES, "retrieve-frames", Action.RETRIEVE, bring(Frames(archive)))
     for path, name in ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance")):
         add(path + "/metadata", f"{name}-metadata", Action.RETRIEVE, metadata)
-        add(path + "/thumbnail", f"{name}-thumbnail", Action.RETRIEVE, thumbnail)
-    for path, name in ((_INSTANCE, "instance"), (_FRAMES, "frame")):
         add(path + "/rendered", f"{name}-rendered", Action.RETRIEVE, rendered)
+        add(path + "/thumbnail", f"{name}-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_FRAMES + "/rendered", "frame-rendered", Action.RETRIEVE, rendered)
     add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
     add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, bring(BulkData(archive)))
     add(f"{ROOT}/capabilities", "capabilities", None, Capabilities(routes, ROOT))

@@ -106,7 +106,7 @@ class Search:
         found = self._archive.availability.of_matches(self._level, list(answer.matches))
         if self._level is Level.IMAGE:
             rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
-        elif sequences := _sequences(catalogue, self._level, [match for match, _ in found], request):
+        elif sequences := _sequences(catalogue, [match for match, _ in found], request):
             rows = [octets(row_of(match, names, base, one) | sequences.get(match.pk, {})) for match, one in found]
         else:
             root = base.encode("ascii")
@@ -127,9 +127,7 @@ class Search:
         return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
 
 
-def _sequences(
-    catalogue: CatalogueView, level: Level, matches: Sequence[Match], request: SearchRequest
-) -> dict[int, dict[str, Any]]:
+def _sequences(catalogue: CatalogueView, matches: Sequence[Match], request: SearchRequest) -> dict[int, dict[str, Any]]:
     """Members of rows for the sequences that are asked for, by the key of the match; empty where none is."""
     asked = [tag for tag in sorted(request.include) if level_of_sequence(tag) is not None]
     if not asked or not matches:
@@ -145,7 +143,7 @@ def _sequences(
 
 
 def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item without values that would have to be fetched on their own, at every depth."""
+    """A data set without values that would have to be fetched on their own, at every depth."""
     told: dict[str, Any] = {}
     for name, element in item.items():
         if element.get("vr") == "SQ":
@@ -175,7 +173,7 @@ def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, re
             continue
         whole: dict[str, Any] = json.loads(header)
         wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
-        row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
+        row.update(without_bulk_data({key: whole[key] for key in wanted if key in whole}))
 
 
 @lru_cache(maxsize=1024)
