@@ -91,26 +91,29 @@ class SequenceReader:
         """
         found: dict[int, dict[int, Items]] = {}
         keys = [match.pk for match in matches if match.pk > 0]
-        checks = {tag: None if one is None else item_check(one) for tag, one in wanted.items()}
         if not keys:
             return found
+        checks = {tag: None if one is None else item_check(one) for tag, one in wanted.items()}
         for level, tags in _by_level(wanted, matches[0].level).items():
             owners = self.owners(matches[0].level, level, keys)
-            of_owner: dict[int, dict[int, Items]] = {owner: {} for owner in owners.values()}
-
-            def lacks(owner: int, known: dict[int, dict[int, Items]] = of_owner, all_tags: list[int] = tags) -> bool:
-                return len(known[owner]) < len(all_tags)
-
-            for owner, header in self.headers(level, list(of_owner), scope, lacks):
-                data_set = read_header(header, tags, as_text)
-                for tag in tags:
-                    check = checks[tag]
-                    if tag not in of_owner[owner]:
-                        items = [item for item in items_of(data_set, tag) if check is None or check(item)]
-                        of_owner[owner] |= {tag: items} if items else {}
-            for key in keys:
-                found.setdefault(key, {}).update(of_owner.get(owners.get(key, 0), {}))
+            asked = {tag: checks[tag] for tag in tags}
+            told = self._items_of(level, list(dict.fromkeys(owners.values())), asked, scope, as_text)
+            for key, owner in owners.items():
+                found.setdefault(key, {}).update(told[owner])
         return found
+
+    def _items_of(
+        self, level: Level, owners: Sequence[int], asked: Mapping[int, DataSetCheck | None], scope: Scope, as_text: bool
+    ) -> dict[int, dict[int, Items]]:
+        """Items by the key of a patient, study, series or instance, of sequences of that level."""
+        told: dict[int, dict[int, Items]] = {owner: {} for owner in owners}
+        for owner, header in self.headers(level, owners, scope, lambda one: len(told[one]) < len(asked)):
+            data_set = read_header(header, list(asked), as_text)
+            for tag, check in asked.items():
+                items = [item for item in items_of(data_set, tag) if check is None or check(item)]
+                if items and tag not in told[owner]:
+                    told[owner][tag] = items
+        return told
 
     def owners(self, level: Level, above: Level, keys: Sequence[int]) -> dict[int, int]:
         """Keys of rows of a level to those of the patients, studies or series that they belong to."""

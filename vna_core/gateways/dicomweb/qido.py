@@ -15,7 +15,8 @@ from vna_core.domain.sequence_levels import level_of_sequence
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.qido_rows import INSTANCE, SERIES, STUDY, EncodedRows, octets, row_of
+from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
+from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY
 from vna_core.gateways.web.exchange import Exchange
 
 _UIDS: Final = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
