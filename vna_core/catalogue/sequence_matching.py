@@ -209,7 +209,7 @@ class SequenceMatching:
             self._read += len(header)
             if self._read > READ_LIMIT:
                 raise LimitExceeded(
-                    "Too many headers would have to be searched for what is in a sequence: narrow the query by other keys.",
+                    "Narrow the query by other keys: too many headers to search.",  # an Error Comment has 64 characters
                     limit="query.sequences",
                     maximum=READ_LIMIT,
                 )
