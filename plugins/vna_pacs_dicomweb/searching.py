@@ -10,11 +10,11 @@ from functools import partial
 from typing import Final, assert_never
 from urllib.parse import quote
 
-from vna_core.dicom.answers import KEY_OF, contradicts, first_value, single_questions
+from vna_core.dicom.answers import KEY_OF, contradicts, first_value, not_asked, single_questions
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, PeerError
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.ports.pacs import DicomJson
 
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
@@ -160,6 +160,8 @@ def _value(one: Condition) -> str:
             return f"{one.low}-{one.high}"
         case Wildcard():
             return one.pattern
+        case Empty() | InSequence():
+            raise not_asked(one)
         case _:
             assert_never(one)
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol, assert_never
 from vna_core.domain.access import Action, Principal
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, NoAudit, StudyObject
 from vna_core.domain.identifiers import PatientKey
-from vna_core.domain.query import Between, Condition, Equals, Query, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Query, Wildcard
 
 _LONGEST_QUERY: Final = 8192
 _EVENTS: Final = {
@@ -123,5 +123,9 @@ def _text(condition: Condition) -> str:
             return f"{name}={condition.low}-{condition.high}"
         case Wildcard():
             return f"{name}={condition.pattern}"
+        case Empty():
+            return f'{name}=""'
+        case InSequence():
+            return f"{name}[{', '.join(map(_text, condition.conditions))}]"
         case _:
             assert_never(condition)

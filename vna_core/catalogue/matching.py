@@ -15,7 +15,7 @@ from vna_core.catalogue.schema import MULTIPLE
 from vna_core.catalogue.stored_text import from_stored, identifier, significant, to_stored
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import INDEXED, IndexedAttribute
-from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
+from vna_core.domain.query import Between, Empty, Equals, Level, OfValues, Wildcard
 
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
@@ -73,10 +73,8 @@ class Clause:
         return self.kind, self.attribute.tag, len(self.parameters)
 
 
-def clauses(conditions: Sequence[Condition], level: Level) -> tuple[list[Clause], tuple[int, ...]]:
+def clauses(conditions: Sequence[OfValues], level: Level) -> tuple[list[Clause], tuple[int, ...]]:
     """The clauses of `conditions` at `level`, and the tags that cannot be matched there. Raises InvalidRequest."""
-    if len(conditions) > CONDITION_LIMIT:
-        raise InvalidRequest("The query has too many conditions.", limit="query.conditions", maximum=CONDITION_LIMIT)
     made: list[Clause] = []
     unmatched: list[int] = []
     for condition in conditions:
@@ -88,7 +86,7 @@ def clauses(conditions: Sequence[Condition], level: Level) -> tuple[list[Clause]
     return made, tuple(unmatched)
 
 
-def _clauses(attribute: IndexedAttribute, condition: Condition) -> list[Clause]:
+def _clauses(attribute: IndexedAttribute, condition: OfValues) -> list[Clause]:
     match condition:
         case Equals():
             return _equals(attribute, condition.values)
@@ -96,6 +94,8 @@ def _clauses(attribute: IndexedAttribute, condition: Condition) -> list[Clause]:
             return _wildcard(attribute, condition.pattern, condition.fuzzy)
         case Between():
             return _between(attribute, condition)
+        case Empty():
+            return [Clause("empty", attribute)]
         case _:
             assert_never(condition)
 
