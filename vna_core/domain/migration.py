@@ -9,6 +9,9 @@ from typing import Final
 WORK_PRODUCT: Final = "work-product"
 """Address in the source of what was made of a former archive's private elements, beside the name of the campaign."""
 
+WORK_PRODUCT_DEVICE: Final = ("vna-core", "VNA work-product rescue")
+"""Manufacturer and model name in what was made so: by them it is recognized in every archive, whichever way it came."""
+
 
 class StudyState(StrEnum):
     """Where a study is on its way.

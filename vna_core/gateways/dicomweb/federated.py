@@ -75,7 +75,8 @@ class FederatedSearch:
         parameters = [one for one in exchange.query if one[0] != TOKEN]
         request = parse_search(self._level, parameters, fixed, self._page_limit)
         token = exchange.parameter(TOKEN) or ""
-        token, rows, reports = await exchange.blocking(self._answer, exchange, request, token)
+        token, rows, head = await exchange.blocking(self._answer, exchange, request, token)
+        reports = head["reports"]
         offset, limit = request.query.offset, request.query.limit
         page = rows[offset:] if limit is None else rows[offset : offset + limit]
         base = json.dumps(exchange.base + ROOT)[1:-1]
@@ -84,6 +85,8 @@ class FederatedSearch:
         sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
         if request.ignored or request.unknown:
             sentences.append(f"Ignored: {', '.join((*request.ignored, *request.unknown)[:32])}.")
+        if head["unmatched"]:
+            sentences.append(f"Not matched on every row: {', '.join(head['unmatched'][:32])}.")
         headers = {"VNA-Members": json.dumps(reports, separators=(",", ":"))}
         if token:
             headers["VNA-Consistency-Token"] = token
@@ -91,8 +94,8 @@ class FederatedSearch:
             headers[WARNING] = warning(sentences)
         await exchange.octets(body.encode(), media_type, headers=headers)
 
-    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], list[Any]]:
-        """Token (none: there are no further pages), rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one.
+    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], dict[str, Any]]:
+        """Token (none: there are no further pages), rows, and reports with what was not matched: of an answer that was given, where a further page of it is wanted, else of a new one.
 
         Rows are written once, however many pages are cut from them.
         """
@@ -113,17 +116,26 @@ class FederatedSearch:
             local_only=asked_by_federation(exchange),
         )
         rows = [written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
-        reports = [report.as_dict() for report in answer.reports]
+        told = {
+            "reports": [report.as_dict() for report in answer.reports],
+            "unmatched": [f"{tag:08X}" for tag in answer.unmatched],
+        }
         token, limit = "", request.query.limit
         if limit is not None and len(rows) > limit:
             token = secrets.token_urlsafe(18)
-            content = "\n".join((json.dumps(reports), *rows)).encode()
+            content = "\n".join((json.dumps(told), *rows)).encode()
             self._answers.keep(token, question, zstandard.compress(content, 3), seconds)
-        return token, rows, reports
+        return token, rows, told
 
     def _question(self, exchange: Exchange, request: SearchRequest) -> str:
         """What makes an answer that of another question or of somebody else."""
-        asked = ("lines", exchange.asker.kind, exchange.principal, exchange.catalogue.scope.text, asked_by_federation(exchange))
+        asked = (
+            "told lines",
+            exchange.asker.kind,
+            exchange.principal,
+            exchange.catalogue.scope.text,
+            asked_by_federation(exchange),
+        )
         query = replace(request.query, limit=None, offset=0)
         return hashlib.sha256(repr((asked, query, sorted(request.include))).encode("utf-8", "surrogatepass")).hexdigest()
 
