@@ -51,6 +51,9 @@ def explain(
                     "sop_instance_uid": held.sop_instance_uid,
                     "version": held.version,
                     "current": held.current,
+                    "standing": why.standing,
+                    "cut_copies": [one.version for one in why.cut_copies],
+                    "whole_copies": [one.version for one in why.whole_copies],
                     "source": asdict(why.source),
                     "received_at": why.received_at.isoformat(),
                     "sha256": held.sha256,
@@ -95,6 +98,8 @@ def _print(console: Console, one: dict[str, Any]) -> None:
     console.print(
         f"[b]{one['sop_instance_uid']}[/b] version {one['version']}{' (current)' if one['current'] else ''}", highlight=False
     )
+    if one["standing"]:
+        console.print(one["standing"], highlight=False, markup=False)
     console.print(f"in study {one['study_instance_uid']}, series {one['series_instance_uid']}", highlight=False, markup=False)
     console.print(
         f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False
