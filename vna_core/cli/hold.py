@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -28,7 +28,7 @@ def hold_json(hold: Hold) -> dict[str, Any]:
     "`vna hold set patient 0042 --issuer HOSPITAL_A --reason 'complaint'`",
 )
 def set_(
-    level: Annotated[Extent, typer.Argument(help="patient, study or series.")],
+    level: Annotated[Literal["patient", "study", "series"], typer.Argument(help="Of an instance, hold the series.")],
     identifier: Annotated[str, typer.Argument(help="Patient ID, Study or Series Instance UID.")],
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why.")],
     issuer: Annotated[str, typer.Option("--issuer", help="Assigning authority of the Patient ID.")] = "",
@@ -39,7 +39,7 @@ def set_(
 ) -> None:
     """Set a hold. It is in force at once, also for what comes later, and for what is deleted but not purged yet."""
     with archive_of(data, config) as archive:
-        hold = deleting_of(archive).set_hold(level, identifier, reason, whoever(by), issuer)
+        hold = deleting_of(archive).set_hold(Extent(level), identifier, reason, whoever(by), issuer)
     if as_json:
         print_json(hold_json(hold))
     else:

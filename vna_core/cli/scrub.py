@@ -17,7 +17,7 @@ from vna_core.catalogue.checks import ObjectCheck, ScrubRun
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration.stewardship import checked_share
 from vna_core.domain.errors import InvalidRequest
-from vna_core.stewardship.repair import Repair, Repairing
+from vna_core.stewardship.repair import LOST, Repair, Repairing
 from vna_core.stewardship.scrub import Scrub, ScrubReport
 
 _INCOMPLETE = 3
@@ -108,11 +108,19 @@ def _print(report: ScrubReport | None, found: list[ObjectCheck]) -> None:
     if not found:
         console.print("nothing is wrong")
         return
-    table = Table("finding", "store", "key", "detail")
+    table = _listing("finding")
     for one in found:
         table.add_row(one.outcome, one.store, one.key, one.detail)
     console.print(table)
     console.print("`vna repair` puts right what can be.", markup=False)
+
+
+def _listing(*first: str) -> Table:
+    """A table about stored objects; keys are broken into lines and never shortened, as people copy them."""
+    table = Table(*first, "store")
+    table.add_column("key", overflow="fold", ratio=1)
+    table.add_column("detail", overflow="fold")
+    return table
 
 
 def repair(
@@ -135,9 +143,15 @@ def repair(
     if as_json:
         print_json({"repairs": [asdict(one) for one in report.repairs], "notes": report.notes, "counts": report.counts()})
     else:
-        table = Table("outcome", "finding", "store", "key", "detail")
+        table = _listing("outcome", "finding")
         for one in report.repairs:
             table.add_row(one.outcome, one.finding, one.store, one.key, one.detail)
         Console().print(table)
         Console().print(", ".join(f"{count} {outcome}" for outcome, count in report.counts().items()) or "nothing to repair")
+        if LOST in report.counts():
+            Console().print(
+                "What is lost comes back when its source sends it again, or when the store's files are restored from a backup; "
+                "then run `vna scrub` and `vna repair`. The UIDs of study and series are in the key.",
+                markup=False,
+            )
     return 0 if report.complete else _INCOMPLETE
