@@ -27,6 +27,7 @@ from vna_core.domain.errors import (
 )
 from vna_core.domain.instance import Location
 from vna_core.domain.octets import ByteRange
+from vna_core.domain.packs import Leftover
 from vna_core.ports.storage import Store
 from vna_core.stewardship.descriptions import described_pack, description_of, stand_beside
 from vna_core.stewardship.left_copies import LeftCopies
@@ -203,14 +204,20 @@ class Repairing:
         found = f"; {given} others are read from loose objects now" if given else ""
         if lost:
             return ended(LOST, f"of {lost} instances no good copy is left in the configured stores{found}")
-        if self._catalogue.packs.is_needed(store.name, finding.key):
-            for place in self._catalogue.packs.places_in(finding.key):
+        packs = self._catalogue.packs
+        if not given and not packs.listed(key=finding.key) and not packs.is_left_over(store.name, finding.key):
+            return ended(LOST, "no good copy is left in the configured stores, and what lay in it is not known")
+        if packs.fate_of(store.name, finding.key, 0) is not Leftover.FREE:
+            for place in packs.places_in(finding.key):
                 ask_for_compaction(self._catalogue, place)
-            return ended(LISTED, f"each of its instances is good in some copy: they are packed anew (job {COMPACT}){found}")
+            return ended(LISTED, f"no whole copy is left; what is read from it is packed anew (job {COMPACT}){found}")
         self._after_step("given back")
+        for name in self._stores:  # nothing of it is read from any of them
+            packs.leave(name, [(finding.key, 0)], 0.0)
         if finding.outcome != MISSING:
             remove_pack(store, finding.key)
-        self._catalogue.packs.gone(store.name, finding.key)
+        packs.gone(store.name, finding.key)
+        packs.forget_leftovers(store.name, [finding.key])
         self._checks.note([], [finding])
         return ended(
             REPAIRED, f"{given} instances are read from loose objects" if given else "its instances are read from elsewhere"

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.packs.archives import keeper as packer
-from tests.unit.stewardship.held_archive import NORTH, Place, instance, offer, originals
+from tests.unit.stewardship.held_archive import NORTH, Place, instance, offer, originals, replace_data
 from tests.unit.stewardship.two_stores import Keeper, keeper
 from vna_core.archival_storage.keys import is_pack
+from vna_core.bootstrap import open_archive
 from vna_core.configuration.packs import PackSettings
 from vna_core.stewardship.pack_jobs import COMPACT
+from vna_core.stewardship.rebuild import rebuild
 
 OCTETS = [instance(number) for number in (1, 2, 3)]
 LATER = PackSettings(quiet=0, removal_delay=3600)
@@ -148,3 +150,17 @@ def test_what_is_whole_nowhere_is_lost_and_counted(kept: Keeper) -> None:
     seal(kept, AT_ONCE)
     packer(kept.archive, AT_ONCE).remove_leftovers(at_once=True)
     assert originals(kept.archive) == set(OCTETS)
+
+
+def test_a_damaged_pack_that_nobody_knows_is_left_as_it_is(kept: Keeper, new_catalogue: Callable[[str], Place]) -> None:
+    """The catalogue was lost after the pack was damaged: whoever can read more of it one day finds it there."""
+    key = seal(kept, AT_ONCE)
+    packer(kept.archive, AT_ONCE).remove_leftovers(at_once=True)
+    path = kept.path("landing", key)
+    path.write_bytes(path.read_bytes()[:-700])
+    with open_archive(replace_data(kept.archive.settings, new_catalogue("anew"))) as archive:
+        assert len(rebuild(archive.stores, archive.catalogue).damaged) == 1
+        again = Keeper(archive, kept.place)
+        again.scrub()
+        assert again.repair() == {("landing", key): "lost"}
+    assert path.exists()
