@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
-from vna_core.dicom.answers import KEY_OF, contradicts, first_value, single_questions
+from vna_core.dicom.answers import KEY_OF, contradicts, first_value, not_asked, single_questions
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, PeerError
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.ports.pacs import DicomJson
 
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
@@ -153,11 +153,17 @@ def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple
 
 
 def _value(one: Condition) -> str:
-    if isinstance(one, Equals):
-        return ",".join(one.values)
-    if isinstance(one, Between):
-        return f"{one.low}-{one.high}"
-    return one.pattern
+    match one:
+        case Equals():
+            return ",".join(one.values)
+        case Between():
+            return f"{one.low}-{one.high}"
+        case Wildcard():
+            return one.pattern
+        case Empty() | InSequence():
+            raise not_asked(one)
+        case _:
+            assert_never(one)
 
 
 def _in_parts(query: Query) -> Iterator[Query]:

@@ -8,12 +8,11 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.catalogue.checks import ObjectCheck, ScrubRun
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration.stewardship import checked_share
 from vna_core.domain.errors import InvalidRequest
@@ -108,19 +107,11 @@ def _print(report: ScrubReport | None, found: list[ObjectCheck]) -> None:
     if not found:
         console.print("nothing is wrong")
         return
-    table = _listing("finding")
+    table = Table("finding", "store", "key", "detail")
     for one in found:
         table.add_row(one.outcome, one.store, one.key, one.detail)
     console.print(table)
     console.print("`vna repair` puts right what can be.", markup=False)
-
-
-def _listing(*first: str) -> Table:
-    """A table about stored objects; keys are broken into lines and never shortened, as people copy them."""
-    table = Table(*first, "store")
-    table.add_column("key", overflow="fold", ratio=1)
-    table.add_column("detail", overflow="fold")
-    return table
 
 
 def repair(
@@ -143,7 +134,7 @@ def repair(
     if as_json:
         print_json({"repairs": [asdict(one) for one in report.repairs], "notes": report.notes, "counts": report.counts()})
     else:
-        table = _listing("outcome", "finding")
+        table = Table("outcome", "finding", "store", "key", "detail")
         for one in report.repairs:
             table.add_row(one.outcome, one.finding, one.store, one.key, one.detail)
         Console().print(table)

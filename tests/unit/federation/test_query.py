@@ -16,7 +16,7 @@ from tests.unit.federation.federated_members import Federation, federation, stud
 from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import PeerUnavailable
-from vna_core.domain.query import Equals, Level, Query
+from vna_core.domain.query import Empty, Equals, InSequence, Level, Query
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
 from vna_core.federation.rows import text
@@ -58,6 +58,27 @@ def test_everything_is_found_once_newest_first_with_where_it_is(house: Federatio
     assert [text(row.attributes, "00100021") for row in answer.rows] == ["BETA", "HOUSE", "ALPHA"]
     assert outcomes(answer) == dict.fromkeys((LOCAL, *NAMES), "answered")
     assert answer.missing == ()
+
+
+def test_empty_values_are_matched_here_and_on_what_members_tell(house: Federation) -> None:
+    house.put(LOCAL, *study(1, AccessionNumber="A1"), *study(2, AccessionNumber=""))
+    house.put("alpha", *study(3, AccessionNumber="A3"))
+    query = Query(Level.STUDY, (Empty(0x00080050),))
+    answer = ask(house, query)
+    assert (found(answer), answer.unmatched) == ([uid(2)], ())
+    house.put("beta", *study(4, AccessionNumber=""))
+    answer = ask(house, query)
+    assert (sorted(found(answer)), answer.unmatched) == (sorted([uid(2), uid(4)]), (0x00080050,))
+
+
+def test_members_are_not_asked_for_what_is_in_a_sequence_and_that_is_told(house: Federation) -> None:
+    house.put(LOCAL, *study(1))
+    query = Query(Level.STUDY, (InSequence(0x00081032, (Equals(0x00080100, ("P1",)),)),))
+    assert (found(ask(house, query)), ask(house, query).unmatched) == ([], ())
+    house.put("alpha", *study(3))
+    answer = ask(house, query)
+    assert (found(answer), answer.unmatched) == ([uid(3)], (0x00081032,))
+    assert set(outcomes(answer).values()) == {"answered"}
 
 
 def test_what_several_hold_is_one_row_with_the_counts_of_the_union(house: Federation) -> None:

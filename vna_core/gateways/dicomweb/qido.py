@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
 from vna_core.domain.indexed_attributes import INDEXED
-from vna_core.domain.query import Equals, Level
+from vna_core.domain.query import Equals, InSequence, Level
+from vna_core.domain.sequence_levels import level_of_sequence
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.qido_rows import INSTANCE, SERIES, STUDY, EncodedRows, octets, row_of
+from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
+from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY
 from vna_core.gateways.web.exchange import Exchange
 
 _UIDS: Final = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
@@ -104,6 +107,8 @@ class Search:
         found = self._archive.availability.of_matches(self._level, list(answer.matches))
         if self._level is Level.IMAGE:
             rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
+        elif sequences := _sequences(catalogue, [match for match, _ in found], request):
+            rows = [octets(row_of(match, names, base, one) | sequences.get(match.pk, {})) for match, one in found]
         else:
             root = base.encode("ascii")
             rows = [self._rows.encoded(match, names, root, available) for match, available in found]
@@ -121,6 +126,32 @@ class Search:
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )
         return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
+
+
+def _sequences(catalogue: CatalogueView, matches: Sequence[Match], request: SearchRequest) -> dict[int, dict[str, Any]]:
+    """Members of rows for the sequences that are asked for, by the key of the match; empty where none is."""
+    asked = [tag for tag in sorted(request.include) if level_of_sequence(tag) is not None]
+    if not asked or not matches:
+        return {}
+    found = catalogue.sequences(matches, dict.fromkeys(asked), as_text=False)
+    return {
+        match.pk: {
+            f"{tag:08X}": {"vr": "SQ", "Value": [without_bulk_data(item) for item in items]}
+            for tag, items in found.get(match.pk, {}).items()
+        }
+        for match in matches
+    }
+
+
+def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set without values that would have to be fetched on their own, at every depth."""
+    told: dict[str, Any] = {}
+    for name, element in item.items():
+        if element.get("vr") == "SQ":
+            told[name] = {"vr": "SQ", "Value": [without_bulk_data(one) for one in element.get("Value", ())]}
+        elif "BulkDataURI" not in element:
+            told[name] = element
+    return told
 
 
 def _instance(
@@ -143,7 +174,7 @@ def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, re
             continue
         whole: dict[str, Any] = json.loads(header)
         wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
-        row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
+        row.update(without_bulk_data({key: whole[key] for key in wanted if key in whole}))
 
 
 @lru_cache(maxsize=1024)
@@ -158,6 +189,8 @@ def _names(level: Level, include: frozenset[int], given_levels: int) -> frozense
 def _is_narrow(request: SearchRequest) -> bool:
     """Whether so few rows are to be read that handing the work to a thread would cost more."""
     query = request.query
+    if any(isinstance(one, InSequence) for one in query.conditions) or any(map(level_of_sequence, request.include)):
+        return False
     if query.limit is not None and query.limit <= NARROW and not query.conditions:
         return query.offset <= NARROW * 50
     return any(isinstance(one, Equals) and one.tag in _KEYS and len(one.values) == 1 for one in query.conditions)
