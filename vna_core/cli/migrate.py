@@ -168,6 +168,7 @@ def run(
         helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
         shown.windows = CampaignOptions.of(campaign).windows
+        before = summary_of(archive.catalogue, campaign.name).fetched
         with shown:
             with listing_of(archive, inventory) as listing:
                 report = runner(archive, campaign, shown, helpers).run(
@@ -178,7 +179,9 @@ def run(
                     deletions_accepted_by=getpass.getuser() if accept_deletions else "",
                     priorities=first,
                 )
-            report = replace(report, fetched=shown.count)
+            report = replace(
+                report, fetched=report.fetched - before
+            )  # also what workers elsewhere fetched, and nothing of others
         state = loaded(archive.catalogue, campaign.name).state
     if as_json:
         print_json({"summary": {**report.as_dict(), "state": state}})

@@ -65,7 +65,6 @@ class ShownProgress:
         self._watch = RateWatch(2.0)
         self._lock = threading.Lock()
         self._planned = 0
-        self.count = 0
         self.rules: Counter[str] = Counter()
         self.windows = Windows()
         self._is_closed = False
@@ -93,7 +92,6 @@ class ShownProgress:
     def told(self, one: Fetched) -> None:
         """One instance came in, here or in another process of this run."""
         with self._lock:
-            self.count += 1
             self.rules.update(one.rules)
             if self._as_json:
                 print_json({"sop_instance_uid": one.sop_instance_uid, "outcome": one.outcome, "changes": len(one.rules)})
@@ -104,7 +102,7 @@ class ShownProgress:
         was_closed, self._is_closed = self._is_closed, not self.windows.is_open(now)
         if self._is_closed and not was_closed:
             self._bars.console.print(closed_until(self.windows, now))
-        done = max(self.count, self._planned - report.waiting)
+        done = self._planned - report.waiting  # of this campaign: what comes in here may be another one's
         self._watch.see(time.monotonic(), done)
         parts = [f"slowest: {load.bottleneck}"] if load.bottleneck else []
         estimate = self._watch.estimate(report.waiting)
@@ -113,7 +111,7 @@ class ShownProgress:
             parts = [f"{estimate.rate:.0f}/s, {duration(estimate.likely)} left ({band})", *parts]
         if report.exceptions:
             parts.append(f"{report.exceptions} exceptions")
-        self._bars.update(self._task, completed=min(done, self._planned), note=", ".join(parts))
+        self._bars.update(self._task, completed=done, note=", ".join(parts))
 
 
 def closed_until(windows: Windows, now: datetime) -> str:
@@ -135,7 +133,8 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int], state: str
     if report.unexpected:
         lines.append(f"  {report.unexpected} delivered that the inventory does not name")
     if report.deleted_at_source:
-        lines.append(f"  {report.deleted_at_source} that the source listed before and deleted since are not in the sum")
+        gone = f"{report.deleted_at_source} (and {report.studies_deleted_at_source} whole studies)"
+        lines.append(f"  {gone} that the source listed before and deleted since are not in the sum")
     if report.exceptions:
         lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions")
     if report.unlisted:
