@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vna_core.catalogue.answers import Match
 from vna_core.catalogue.audiences import visible_sql
-from vna_core.catalogue.data_set_checks import DataSetCheck, data_set_check, item_check, keys_of
+from vna_core.catalogue.data_set_checks import DataSetCheck, data_set_check, item_check, keys_of, marks_of
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import decompress
 from vna_core.catalogue.matching import RANKS
@@ -108,7 +108,9 @@ class SequenceReader:
         """Items by the key of a patient, study, series or instance, of sequences of that level."""
         told: dict[int, dict[int, Items]] = {owner: {} for owner in owners}
         for owner, header in self.headers(level, owners, scope, lambda one: len(told[one]) < len(asked)):
-            data_set = read_header(header, list(asked), as_text)
+            if not any(b'"%08X"' % tag in header for tag in asked):
+                continue
+            data_set = _data_set(header, as_text)
             for tag, check in asked.items():
                 items = [item for item in items_of(data_set, tag) if check is None or check(item)]
                 if items and tag not in told[owner]:
@@ -170,13 +172,14 @@ class SequenceMatching:
         self._reader, self._scope = reader, scope
         self._read = 0
         self._checks: dict[int, DataSetCheck] = {}
-        self._tags: dict[Level, dict[int, int]] = {}
+        self._marks = [marks_of(one) for one in conditions]
+        self._numbers: dict[Level, list[int]] = {}
         self._fulfilled: dict[Owner, set[int]] = {}
         for number, one in enumerate(conditions):
             check, own = data_set_check(one), level_of_sequence(one.tag)
             if check is not None and own is not None:
                 self._checks[number] = check
-                self._tags.setdefault(own, {})[number] = one.tag
+                self._numbers.setdefault(own, []).append(number)
 
     @property
     def decides(self) -> bool:
@@ -186,7 +189,7 @@ class SequenceMatching:
     def of(self, matches: Sequence[Match]) -> list[Match]:
         """Those that fulfil all conditions, in their order. Raises LimitExceeded."""
         left = list(matches)
-        for level, numbers in self._tags.items():
+        for level, numbers in self._numbers.items():
             if not left:
                 break
             owners = self._reader.owners(left[0].level, level, [match.pk for match in left])
@@ -196,29 +199,27 @@ class SequenceMatching:
             left = [match for match in left if match.pk in met]
         return left
 
-    def _judge(self, level: Level, owners: Sequence[int], numbers: Mapping[int, int]) -> None:
+    def _judge(self, level: Level, owners: Sequence[int], numbers: Sequence[int]) -> None:
         self._fulfilled.update({(level, owner): set() for owner in owners})
 
         def is_open(owner: int) -> bool:
             return len(self._fulfilled[level, owner]) < len(numbers)
 
-        tags = list(numbers.values())
         for owner, header in self._reader.headers(level, owners, self._scope, is_open):
             self._read += len(header)
             if self._read > READ_LIMIT:
                 raise LimitExceeded(
-                    "Too many headers would have to be searched for what is in a sequence: narrow the query by other keys.",
+                    "Narrow the query by other keys: too many headers to search.",  # an Error Comment has 64 characters
                     limit="query.sequences",
                     maximum=READ_LIMIT,
                 )
-            data_set = read_header(header, tags, True)
-            self._fulfilled[level, owner] |= {number for number in numbers if self._checks[number](data_set)}
+            possible = [number for number in numbers if all(mark in header for mark in self._marks[number])]
+            if possible:
+                data_set = _data_set(header, True)
+                self._fulfilled[level, owner] |= {number for number in possible if self._checks[number](data_set)}
 
 
-def read_header(header: bytes, tags: Sequence[int], as_text: bool) -> Mapping[str, Any]:
-    """A header, or nothing where it has none of the tags: most are not read at all."""
-    if not any(b'"%08X"' % tag in header for tag in tags):
-        return {}
+def _data_set(header: bytes, as_text: bool) -> Mapping[str, Any]:
     found = json.loads(header, parse_float=str, parse_int=str) if as_text else json.loads(header)
     return found if isinstance(found, dict) else {}
 

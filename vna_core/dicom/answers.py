@@ -37,6 +37,17 @@ def items_of(answer: Mapping[str, Any], tag: int) -> list[Mapping[str, Any]]:
     return [one for one in _list_of(answer, tag) if isinstance(one, dict)]
 
 
+def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set without values that would have to be fetched on their own, at every depth."""
+    told: dict[str, Any] = {}
+    for name, element in item.items():
+        if element.get("vr") == "SQ":
+            told[name] = {"vr": "SQ", "Value": [without_bulk_data(one) for one in element.get("Value", ())]}
+        elif "BulkDataURI" not in element:
+            told[name] = element
+    return told
+
+
 def _list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
     element = answer.get(_key(tag))
     values = element.get("Value") if isinstance(element, dict) else None

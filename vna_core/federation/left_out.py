@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from vna_core.catalogue.sequence_matching import is_matched
 from vna_core.dicom.answers import matches
-from vna_core.domain.query import Condition, Empty, InSequence
+from vna_core.domain.query import Condition, Empty, InSequence, Query
 from vna_core.federation.rows import Row
 
 
@@ -17,33 +17,34 @@ class LeftOut:
     Attributes
     ----------
     asked
-        The conditions that members are asked.
-    attributes
-        Tags that they are asked to tell, so that their rows can be looked at.
+        The question as members are asked it.
+    conditions
+        What they are not asked.
     unmatched
-        Tags of conditions that some row may not fulfil: of sequences, and of attributes that a row says nothing of.
+        Tags of conditions that some row may not fulfil: of attributes that it says nothing of, and of sequences below the level asked for.
     """
 
-    asked: tuple[Condition, ...]
-    attributes: tuple[int, ...]
+    asked: Query
+    conditions: tuple[Empty | InSequence, ...]
     unmatched: set[int] = field(default_factory=set)
 
-    _empty: tuple[Empty, ...] = ()
-    _in_sequences: tuple[int, ...] = ()
-
     @classmethod
-    def of(cls, conditions: Sequence[Condition]) -> LeftOut:
+    def of(cls, query: Query) -> LeftOut:
         """What of a question is not asked."""
-        empty = tuple(one for one in conditions if isinstance(one, Empty))
-        inside = tuple(one.tag for one in conditions if isinstance(one, InSequence))
-        asked = tuple(one for one in conditions if not isinstance(one, Empty | InSequence))
-        return cls(asked, tuple(one.tag for one in empty), set(), empty, inside)
+        left_out = tuple(one for one in query.conditions if isinstance(one, Empty | InSequence))
+        asked: tuple[Condition, ...] = tuple(one for one in query.conditions if not isinstance(one, Empty | InSequence))
+        below = {one.tag for one in left_out if isinstance(one, InSequence) and not is_matched(one, query.level)}
+        return cls(Query(query.level, asked), left_out, below)
+
+    @property
+    def attributes(self) -> tuple[int, ...]:
+        """Tags that members are asked to tell, so that their rows can be looked at."""
+        return tuple(one.tag for one in self.conditions)
 
     def lets(self, row: Row) -> bool:
         """Whether a member's row may be a match: one that says nothing of an attribute is not hidden, and it is noted."""
-        self.unmatched.update(self._in_sequences)
-        told = tuple(one for one in self._empty if f"{one.tag:08X}" in row)
+        told = tuple(one for one in self.conditions if f"{one.tag:08X}" in row)
         if not matches(row, told):
             return False
-        self.unmatched.update(one.tag for one in self._empty if one not in told)
+        self.unmatched.update(one.tag for one in self.conditions if one not in told)
         return True

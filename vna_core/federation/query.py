@@ -114,10 +114,9 @@ class FederatedQuery:
         ]
         query = Query(query.level, query.conditions)
         wanted, decided = Wanted.by(query.conditions, self._reference)
-        left_out = LeftOut.of(query.conditions)
-        passed_on = Query(query.level, left_out.asked)
+        left_out = LeftOut.of(query)
         questions = {
-            one.name: for_member(query if one.name == LOCAL else passed_on, wanted, one.settings, one.name == LOCAL)
+            one.name: for_member(query if one.name == LOCAL else left_out.asked, wanted, one.settings, one.name == LOCAL)
             for one in asked
         }
         concerned = [one for one in asked if questions[one.name]]

@@ -180,7 +180,7 @@ def test_a_question_for_too_many_headers_fails_and_does_not_answer_in_part(
     for number in range(6):
         catalogue.record(held(f"1.{number}.1", steps(number), series=f"1.{number}", study=f"1.{number}"))
     monkeypatch.setattr(sequence_matching, "READ_LIMIT", 600)
-    with pytest.raises(LimitExceeded, match="narrow the query"):
+    with pytest.raises(LimitExceeded, match="Narrow the query"):
         found(catalogue, Level.SERIES, STEP_3)
     with pytest.raises(LimitExceeded):
         catalogue.search(Query(Level.SERIES, (STEP_3,), 5))

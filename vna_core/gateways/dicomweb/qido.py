@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
+from vna_core.dicom.answers import without_bulk_data
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.query import Equals, InSequence, Level
 from vna_core.domain.sequence_levels import level_of_sequence
@@ -141,17 +142,6 @@ def _sequences(catalogue: CatalogueView, matches: Sequence[Match], request: Sear
         }
         for match in matches
     }
-
-
-def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A data set without values that would have to be fetched on their own, at every depth."""
-    told: dict[str, Any] = {}
-    for name, element in item.items():
-        if element.get("vr") == "SQ":
-            told[name] = {"vr": "SQ", "Value": [without_bulk_data(one) for one in element.get("Value", ())]}
-        elif "BulkDataURI" not in element:
-            told[name] = element
-    return told
 
 
 def _instance(
