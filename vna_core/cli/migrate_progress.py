@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -18,11 +21,15 @@ from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.cli.console import Console
 from vna_core.cli.options import print_json
+from vna_core.domain.errors import OutOfResources, VnaError
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.campaign import CampaignOptions
 from vna_core.migration.estimate import RateWatch, duration
 from vna_core.migration.report import CampaignReport
 from vna_core.migration.windows import Windows
+
+NO_ROOM: Final = 64 << 20
+"""Octets below which a file system is named when something finds no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,8 @@ class ShownProgress:
         self._planned = 0
         self.rules: Counter[str] = Counter()
         self.windows = Windows()
-        self._is_closed = False
+        self.folders: tuple[Path, ...] = ()
+        self._is_closed = self._is_held_up = False
 
     def __enter__(self) -> ShownProgress:
         self._bars.start()
@@ -105,13 +113,45 @@ class ShownProgress:
         done = self._planned - report.waiting  # of this campaign: what comes in here may be another one's
         self._watch.see(time.monotonic(), done)
         parts = [f"slowest: {load.bottleneck}"] if load.bottleneck else []
+        if load.silent_since is not None:
+            parts = [silent_since(load.silent_since)]
         estimate = self._watch.estimate(report.waiting)
-        if estimate is not None:
+        if estimate is not None and load.silent_since is None:
             band = f"{duration(estimate.low)} to {duration(estimate.high)}"
             parts = [f"{estimate.rate:.0f}/s, {duration(estimate.likely)} left ({band})", *parts]
         if report.exceptions:
             parts.append(f"{report.exceptions} exceptions")
         self._bars.update(self._task, completed=done, note=", ".join(parts))
+
+    def held_up(self, error: VnaError | None) -> None:
+        """See `Progress.held_up`: said once when it begins, and once when it is over."""
+        was_held_up, self._is_held_up = self._is_held_up, error is not None
+        if error is not None and not was_held_up:
+            room = without_room(self.folders) if isinstance(error, OutOfResources) else ""
+            self._say(
+                f"{error.message}{room} The run waits, and goes on by itself when that is over; `vna migrate pause` ends it."
+            )
+        elif was_held_up and error is None:
+            self._say("The archive takes instances again.")
+
+    def _say(self, text: str) -> None:
+        self._bars.console.print(text, soft_wrap=True, highlight=False)
+
+
+def without_room(folders: Iterable[Path], least: int = NO_ROOM) -> str:
+    """Which file systems have (nearly) no room, each once."""
+    full: dict[int, str] = {}
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            if free < least:
+                full[folder.stat().st_dev] = f" The file system of {folder} has {free / 1e6:.0f} MB left: free space there."
+    return "".join(full.values())
+
+
+def silent_since(since: datetime) -> str:
+    """That the source does not answer, in the time of this machine."""
+    return f"the source does not answer since {since.astimezone():%H:%M} of {since.astimezone():%Y-%m-%d}"
 
 
 def closed_until(windows: Windows, now: datetime) -> str:
@@ -159,6 +199,7 @@ def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states:
         "  now: "
         + (f"{load.running} retrievals of at most {load.bound:.1f}" if load.bound else "nothing was fetched yet")
         + (f", slowest: {load.bottleneck}" if load.bottleneck else ""),
+        *([f"  {silent_since(load.silent_since)}; it is asked again by itself"] if load.silent_since else []),
         *([f"  {closed_until(windows, now)}"] if campaign.state == "running" and not windows.is_open(now) else []),
         f"  worklist: {report.exceptions} open",
     ]
