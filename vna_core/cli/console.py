@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, Final
 
 from rich.console import Console as RichConsole
 from rich.text import Text
+
+UNBOUNDED: Final = 10_000
+"""Characters in a line where nobody looks at a terminal."""
 
 
 def shown(text: str) -> str:
@@ -18,12 +22,16 @@ def shown(text: str) -> str:
 class Console(RichConsole):
     """A console for which square brackets and colons are characters like all others, also in the cells of tables.
 
-    A name like ``DOE[/b]`` would end a command as wrong markup otherwise, and ``[under-hold]`` would not be seen.
+    A name like ``DOE[/b]`` would end a command as wrong markup otherwise, and ``[under-hold]`` would not be seen. Values are shown whole: what
+    is too long for a terminal goes on in the next line, and what is no terminal has lines of any length.
     """
 
     def __init__(self, *, stderr: bool = False, highlight: bool = True) -> None:
-        super().__init__(stderr=stderr, highlight=highlight, markup=False, emoji=False)
+        width = None if (sys.stderr if stderr else sys.stdout).isatty() else UNBOUNDED
+        super().__init__(stderr=stderr, highlight=highlight, markup=False, emoji=False, width=width)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """See `rich.console.Console.render_str`."""
-        return super().render_str(shown(text), **options)
+        rendered = super().render_str(shown(text), **options)
+        rendered.overflow = "fold"  # a table would cut its cells otherwise, and half a UID names nothing
+        return rendered
