@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final, assert_never
 
-from vna_core.dicom.answers import KEY_OF, contradicts, first_value, not_asked, single_questions
+from vna_core.dicom.answers import contradicts, not_asked, row_of, single_questions
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
@@ -44,13 +44,13 @@ def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Dea
     """Matches at one level, by one association. Raises as `PacsAdapter.find`."""
     skipped = given = 0
     questions = [part for one in single_questions(query) for part in _in_parts(one)]
-    seen: set[str] | None = set() if len(questions) > 1 else None
+    seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
     with asking(peer, query.level, deadline) as association:
         for question in questions:
             for answered in _asked(peer, association, question, attributes, deadline):
                 if contradicts(answered, question.conditions):
                     continue
-                key = first_value(answered, KEY_OF[query.level])
+                key = row_of(answered, query.level)
                 if seen is not None and key in seen:
                     continue
                 if seen is not None:

@@ -40,6 +40,7 @@ def image(number: int) -> bytes:
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.66.0.{number}.1"
     item = Dataset()
     item.ScheduledProcedureStepID, item.RequestedProcedureID = f"S{number}", "R1"
+    item.ScheduledProcedureStepDescription = "Head"
     made.RequestAttributesSequence = [item]
     stream = BytesIO()
     made.save_as(stream, enforce_file_format=True)
@@ -126,9 +127,11 @@ def test_pages_follow_one_another(served: Served) -> None:
 
 @pytest.mark.parametrize("field", ["RequestAttributesSequence", "00400275.00400009"])
 def test_a_sequence_is_told_where_it_is_asked_for_and_belongs(served: Served, field: str) -> None:
-    assert all("00400275" not in row for row in served.get("/series").json())
+    for row in served.get("/series").json():
+        assert [list(item) for item in row["00400275"]["Value"]] == [["00400009", "00401001"]]
     told = served.get("/series", includefield=field).json()
     assert sorted(row["00400275"]["Value"][0]["00400009"]["Value"][0] for row in told) == [f"S{n}" for n in range(SERIES)]
+    assert all("00400007" in row["00400275"]["Value"][0] for row in told)
     assert all("00400275" not in row for row in served.get("/studies", includefield=field).json())
     assert all("00400275" in row for row in served.get("/instances", includefield=field).json())
 

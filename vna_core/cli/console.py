@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 from rich.console import Console as RichConsole
+from rich.table import Table as RichTable
 from rich.text import Text
 
 UNBOUNDED: Final = 10_000
@@ -22,8 +23,8 @@ def shown(text: str) -> str:
 class Console(RichConsole):
     """A console for which square brackets and colons are characters like all others, also in the cells of tables.
 
-    A name like ``DOE[/b]`` would end a command as wrong markup otherwise, and ``[under-hold]`` would not be seen. Values are shown whole: what
-    is too long for a terminal goes on in the next line, and what is no terminal has lines of any length.
+    A name like ``DOE[/b]`` would end a command as wrong markup otherwise, and ``[under-hold]`` would not be seen. What
+    goes to no terminal has lines of any length, so that a row is found with its UIDs.
     """
 
     def __init__(self, *, stderr: bool = False, highlight: bool = True) -> None:
@@ -32,6 +33,12 @@ class Console(RichConsole):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """See `rich.console.Console.render_str`."""
-        rendered = super().render_str(shown(text), **options)
-        rendered.overflow = "fold"  # a table would cut its cells otherwise, and half a UID names nothing
-        return rendered
+        return super().render_str(shown(text), **options)
+
+
+class Table(RichTable):
+    """A table whose cells are broken into lines where they are too long, and never shortened: UIDs and keys are copied from it."""
+
+    def add_column(self, *arguments: Any, **options: Any) -> None:
+        """See `rich.table.Table.add_column`."""
+        super().add_column(*arguments, **{"overflow": "fold", **options})

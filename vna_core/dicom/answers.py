@@ -16,6 +16,12 @@ from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence,
 
 KEY_OF: Final = {Level.PATIENT: 0x00100020, Level.STUDY: 0x0020000D, Level.SERIES: 0x0020000E, Level.IMAGE: 0x00080018}
 """Unique key of each level (PS3.4 C.6.1.1)."""
+_ROW_OF: Final = {
+    Level.PATIENT: (0x00100020, 0x00100021),
+    Level.STUDY: (0x0020000D,),
+    Level.SERIES: (0x0020000D, 0x0020000E),
+    Level.IMAGE: (0x0020000D, 0x0020000E, 0x00080018),
+}
 _MODALITIES_IN_STUDY: Final = 0x00080061
 LISTS: Final = 512
 """Most single questions that lists of values in one query may make."""
@@ -96,6 +102,11 @@ def matches(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) -> boo
         else _fulfils(values_of(answer, one.tag), one)
         for one in conditions
     )
+
+
+def row_of(answer: Mapping[str, Any], level: Level) -> tuple[str, ...]:
+    """What tells a row from others: its unique key with those above it. Archives hold one SOP Instance UID in several series and studies."""
+    return tuple(first_value(answer, tag) for tag in _ROW_OF[level])
 
 
 def contradicts(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.table import Table
 
-from vna_core.cli.console import Console, shown
+from vna_core.cli.console import Console, Table, shown
 
 
 @pytest.mark.parametrize("value", ["DOE[/b]^JANE", "refused [under-hold]", "[red]1[/red]", ":smile:", "a\\[b]"])

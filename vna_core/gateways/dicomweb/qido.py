@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -67,6 +67,8 @@ _LEVELS_ABOVE: Final = {
     Level.IMAGE: (Level.STUDY, Level.SERIES),
 }
 
+_REQUESTED: Final = {0x00400275: frozenset(("00400009", "00401001"))}
+"""Sequences that rows of series have without being asked for, and what of their items (PS3.18 table 10.6.3-4)."""
 _ANSWERED: Final = frozenset(INDEXED).union(*_RETURNED.values())
 """Tags that rows of some level have."""
 _KEYS: Final = frozenset((0x00100020, 0x00080050, STUDY, SERIES))
@@ -88,7 +90,7 @@ class Search:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
         fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
         request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
-        ask = exchange.short if self._level is not Level.IMAGE and _is_narrow(request) else exchange.blocking
+        ask = exchange.short if self._level is Level.STUDY and _is_narrow(request) else exchange.blocking
         content, warnings, is_last = await ask(
             self._answer, exchange.catalogue, request, exchange.base + self._archive.root, len(fixed)
         )
@@ -108,11 +110,14 @@ class Search:
         found = self._archive.availability.of_matches(self._level, list(answer.matches))
         if self._level is Level.IMAGE:
             rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
-        elif sequences := _sequences(catalogue, [match for match, _ in found], request):
-            rows = [octets(row_of(match, names, base, one) | sequences.get(match.pk, {})) for match, one in found]
         else:
-            root = base.encode("ascii")
-            rows = [self._rows.encoded(match, names, root, available) for match, available in found]
+            root, sequences = base.encode("ascii"), _sequences(catalogue, self._level, [match for match, _ in found], request)
+            rows = [
+                octets(row_of(match, names, base, available) | below)
+                if (below := sequences.get(match.pk))
+                else self._rows.encoded(match, names, root, available)
+                for match, available in found
+            ]
         warnings = []
         ignored = [*request.ignored, *(f"{tag:08X}" for tag in answer.unmatched)]
         if ignored:
@@ -129,19 +134,27 @@ class Search:
         return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
 
 
-def _sequences(catalogue: CatalogueView, matches: Sequence[Match], request: SearchRequest) -> dict[int, dict[str, Any]]:
-    """Members of rows for the sequences that are asked for, by the key of the match; empty where none is."""
-    asked = [tag for tag in sorted(request.include) if level_of_sequence(tag) is not None]
-    if not asked or not matches:
+def _sequences(
+    catalogue: CatalogueView, level: Level, matches: Sequence[Match], request: SearchRequest
+) -> dict[int, dict[str, Any]]:
+    """Members of rows for sequences, by the key of the match: whole where they are asked for, else as far as the level has them."""
+    always = _REQUESTED if level is Level.SERIES else {}
+    asked = {tag for tag in request.include if level_of_sequence(tag) is not None}
+    if not (asked or always) or not matches:
         return {}
-    found = catalogue.sequences(matches, dict.fromkeys(asked), as_text=False)
+    found = catalogue.sequences(matches, dict.fromkeys(sorted(asked | always.keys())), as_text=False)
     return {
         match.pk: {
-            f"{tag:08X}": {"vr": "SQ", "Value": [without_bulk_data(item) for item in items]}
+            f"{tag:08X}": {"vr": "SQ", "Value": [_item(item, None if tag in asked else always[tag]) for item in items]}
             for tag, items in found.get(match.pk, {}).items()
         }
         for match in matches
     }
+
+
+def _item(item: Mapping[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
+    """An item, or those of its attributes that are named."""
+    return without_bulk_data({name: element for name, element in item.items() if names is None or name in names})
 
 
 def _instance(

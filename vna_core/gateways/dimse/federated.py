@@ -172,7 +172,7 @@ class Bringings:
 
     def missing(self) -> tuple[list[str], str]:
         """See `Arriving.missing`."""
-        missing = sorted(uid for one in self._retrievals for uid in one.outcome.missing)
+        missing = sorted(key.sop for one in self._retrievals for key in one.outcome.missing)
         return missing + sorted(self._others), _comment(self._retrievals)
 
     def leave(self) -> None:
