@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ def held_under(catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldIn
     return found
 
 
+@lru_cache(1024)
 def quoted(uid: str) -> str:
     """A UID as a segment of a URL path."""
     return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote(uid, safe="", errors="surrogatepass")
