@@ -27,9 +27,11 @@ from vna_core.catalogue.matching import MATCHABLE
 from vna_core.cli.application import app
 from vna_core.configuration import Settings, section_inside
 from vna_core.configuration.wrappers import WRAPPERS
+from vna_core.dicom.dictionary import keyword_of
 from vna_core.domain.data_dictionary import UIDS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
+from vna_core.domain.sequence_levels import SEQUENCES
 from vna_core.gateways.admin.openapi import public_path
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
@@ -364,6 +366,15 @@ def searchable() -> str:
     return table(("level", "attributes that can be matched"), rows)
 
 
+def sequences() -> str:
+    rows = []
+    for level in (Level.PATIENT, Level.STUDY, Level.SERIES):
+        named = [f"{keyword_of(tag)} ({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag, own in SEQUENCES.items() if own is level]
+        rows.append((level.value.lower(), ", ".join(named)))
+    rows.append((Level.IMAGE.value.lower(), "every other sequence of the standard"))
+    return table(("level", "sequences that can be matched and returned"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "errors": errors,
@@ -375,6 +386,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "dimse": dimse,
     "storage-classes": storage_classes,
     "searchable": searchable,
+    "sequences": sequences,
 }
 
 

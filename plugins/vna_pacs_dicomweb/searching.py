@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
-from vna_core.dicom.answers import KEY_OF, contradicts, first_value, single_questions
+from vna_core.dicom.answers import contradicts, not_asked, row_of, single_questions
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, PeerError
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.ports.pacs import DicomJson
 
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
@@ -39,13 +39,13 @@ class Search:
     def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
         """Every match once. Raises AnswerCapped where the source has more and does not turn pages."""
         questions = [part for one in single_questions(query) for part in _in_parts(one)]
-        seen: set[str] | None = set() if len(questions) > 1 else None
+        seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
         skipped = given = 0
         for question in questions:
             alone = len(questions) == 1
             for answer in self._pages(question, attributes, query.offset if alone else 0, query.limit, deadline):
                 if seen is not None:
-                    key = first_value(answer, KEY_OF[query.level])
+                    key = row_of(answer, query.level)
                     if key in seen:
                         continue
                     seen.add(key)
@@ -61,7 +61,7 @@ class Search:
         self, query: Query, attributes: tuple[int, ...], offset: int, limit: int | None, deadline: Deadline | None
     ) -> Iterator[DicomJson]:
         path, parameters = question(query, attributes)
-        before: frozenset[str] = frozenset()
+        before: frozenset[tuple[str, ...]] = frozenset()
         marked, warned = before, False
         pages = given = 0
         size = self._page if limit is None else min(self._page, max(limit, 1))
@@ -124,8 +124,8 @@ class Search:
         return rows, warned, answer.header(_LAST_PAGE) == "true"
 
 
-def _keys(rows: list[DicomJson], level: Level) -> frozenset[str]:
-    return frozenset(first_value(one, KEY_OF[level]) for one in rows)
+def _keys(rows: list[DicomJson], level: Level) -> frozenset[tuple[str, ...]]:
+    return frozenset(row_of(one, level) for one in rows)
 
 
 def _capped(answers: int) -> AnswerCapped:
@@ -153,11 +153,17 @@ def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple
 
 
 def _value(one: Condition) -> str:
-    if isinstance(one, Equals):
-        return ",".join(one.values)
-    if isinstance(one, Between):
-        return f"{one.low}-{one.high}"
-    return one.pattern
+    match one:
+        case Equals():
+            return ",".join(one.values)
+        case Between():
+            return f"{one.low}-{one.high}"
+        case Wildcard():
+            return one.pattern
+        case Empty() | InSequence():
+            raise not_asked(one)
+        case _:
+            assert_never(one)
 
 
 def _in_parts(query: Query) -> Iterator[Query]:

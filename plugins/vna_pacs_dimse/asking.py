@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, assert_never
 
-from vna_core.dicom.answers import KEY_OF, contradicts, first_value, single_questions
+from vna_core.dicom.answers import contradicts, not_asked, row_of, single_questions
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
@@ -15,7 +15,7 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, InvalidRequest, NotOffered, PeerError, PeerUnavailable
-from vna_core.domain.query import Between, Condition, Equals, Level, Query
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.ports.pacs import DicomJson
 from vna_pacs_dimse.connection import PENDING, Peer
 from vna_pacs_dimse.transfer_syntaxes import IDENTIFIERS
@@ -44,13 +44,13 @@ def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Dea
     """Matches at one level, by one association. Raises as `PacsAdapter.find`."""
     skipped = given = 0
     questions = [part for one in single_questions(query) for part in _in_parts(one)]
-    seen: set[str] | None = set() if len(questions) > 1 else None
+    seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
     with asking(peer, query.level, deadline) as association:
         for question in questions:
             for answered in _asked(peer, association, question, attributes, deadline):
                 if contradicts(answered, question.conditions):
                     continue
-                key = first_value(answered, KEY_OF[query.level])
+                key = row_of(answered, query.level)
                 if seen is not None and key in seen:
                     continue
                 if seen is not None:
@@ -156,9 +156,17 @@ def _cancel(association: Association, context: int) -> None:
 
 
 def _value(one: Condition) -> tuple[str, ...]:
-    if isinstance(one, Equals):
-        return one.values
-    return (f"{one.low}-{one.high}",) if isinstance(one, Between) else (one.pattern,)
+    match one:
+        case Equals():
+            return one.values
+        case Between():
+            return (f"{one.low}-{one.high}",)
+        case Wildcard():
+            return (one.pattern,)
+        case Empty() | InSequence():
+            raise not_asked(one)
+        case _:
+            assert_never(one)
 
 
 def _in_parts(query: Query) -> Iterator[Query]:

@@ -121,6 +121,7 @@ class Index:
                 yield
                 for table, column in (("file", "container"), ("container", "number")):
                     self._run(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT container FROM seen)")
+                self._leave_out_partial_attachments()
             finally:
                 self._run("COMMIT")
                 self._run("DROP TABLE seen")
@@ -167,7 +168,7 @@ class Index:
             container,
         )
 
-    def leave_out_partial_attachments(self) -> None:
+    def _leave_out_partial_attachments(self) -> None:
         """Orthanc keeps headers that end before the pixel data beside their files: of such pairs only the longer one counts."""
         longer = (
             "EXISTS (SELECT 1 FROM file b WHERE b.study = file.study AND b.series = file.series AND b.sop = file.sop"

@@ -34,8 +34,6 @@ def look(index: Index, path: Path, deadline: Deadline | None) -> Counter[str]:
         for item in offered_files([path], looking.is_known):
             looking.take(item)
         looking.end()
-        if looking.attachments:
-            index.leave_out_partial_attachments()
     return looking.counts
 
 
@@ -47,7 +45,6 @@ class _Look:
 
     def __init__(self, index: Index, deadline: Deadline | None) -> None:
         self.counts: Counter[str] = Counter()
-        self.attachments = False
         self._index, self._deadline = index, deadline
         self._seen = 0
         self._path = self._stamp = ""
@@ -59,7 +56,6 @@ class _Look:
         self.end()
         self._bother()
         self._path, self._stamp = str(path), f"{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}"
-        self.attachments = self.attachments or is_attachment(self._path)
         if self._index.has(self._path, self._stamp):
             self._path = ""
             self.counts["as_before"] += 1

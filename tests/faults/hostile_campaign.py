@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.catalogue import Campaign
-from vna_core.catalogue.migration_reading import ExceptionEntry
+from vna_core.catalogue.migration_rows import ExceptionEntry
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.configuration import load_settings
 from vna_core.domain.outcome import IngestResult

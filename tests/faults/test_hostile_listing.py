@@ -89,7 +89,7 @@ def test_bad_rows_are_named_and_everything_else_is_moved(tmp_path: Path) -> None
             assert report.held == len(list(population.truth())) - lost
             assert state(archive, source) == "incomplete"
         entry = next(one for one in archive.catalogue.ledger_reader.exceptions(source) if one.reason == "inventory-failed")
-        archive.catalogue.ledger.retry(source, [(entry.pk, entry.study, entry.instance)], "J. Doe")
+        archive.catalogue.ledger.retry(source, [entry], "J. Doe")
         report = runner(archive, source).run(2, fresh=False)
         assert ("inventory-failed", hit["W22"].study_instance_uid) in worklist(archive, source)
         assert not report.complete

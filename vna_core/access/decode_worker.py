@@ -25,7 +25,7 @@ Answer = tuple[dict[str, Any], list[bytes]]
 
 def _render(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Answer:
     """An image file of one frame: header octets and codestream in, PNG or JPEG out."""
-    data_set = transcode_header.read(blobs[0])
+    data_set = transcode_header.read_shared(blobs[0])
     description = transcode_header.describe(data_set)
     frame, description = decode_codecs.decode(str(job["transfer_syntax_uid"]), blobs[1], description, max_pixels)
     return {}, [render_pixels.render(data_set, frame, description, Rendering(**job["rendering"]))]

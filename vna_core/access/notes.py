@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 from vna_core.domain.access import Action, Principal
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, NoAudit, StudyObject
 from vna_core.domain.identifiers import PatientKey
-from vna_core.domain.query import Between, Condition, Equals, Query
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Query, Wildcard
 
 _LONGEST_QUERY: Final = 8192
 _EVENTS: Final = {
@@ -116,8 +116,16 @@ UNNOTED: Final = NoAudit()
 
 def _text(condition: Condition) -> str:
     name = f"({condition.tag >> 16:04X},{condition.tag & 0xFFFF:04X})"
-    if isinstance(condition, Equals):
-        return f"{name}={chr(92).join(condition.values)}"
-    if isinstance(condition, Between):
-        return f"{name}={condition.low}-{condition.high}"
-    return f"{name}={condition.pattern}"
+    match condition:
+        case Equals():
+            return f"{name}={chr(92).join(condition.values)}"
+        case Between():
+            return f"{name}={condition.low}-{condition.high}"
+        case Wildcard():
+            return f"{name}={condition.pattern}"
+        case Empty():
+            return f'{name}=""'
+        case InSequence():
+            return f"{name}[{', '.join(map(_text, condition.conditions))}]"
+        case _:
+            assert_never(condition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 
 from pydicom.dataset import Dataset
@@ -16,6 +17,12 @@ from vna_core.domain.errors import UnsupportedMediaType
 def read(octets: bytes) -> Dataset:
     """A data set in explicit little endian, as our canonical objects hold it."""
     return read_dataset(BytesIO(octets), is_implicit_VR=False, is_little_endian=True)
+
+
+@lru_cache(maxsize=1)
+def read_shared(octets: bytes) -> Dataset:
+    """The same for whoever changes nothing of it: frames of one instance come one after the other with the same header."""
+    return read(octets)
 
 
 def describe(data_set: Dataset) -> PixelDescription:

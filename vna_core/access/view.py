@@ -6,18 +6,18 @@ not held at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
 from vna_core.access.notes import UNNOTED, AccessNotes
-from vna_core.catalogue import Answer, Catalogue, Explanation, InstanceHeader, ListedHeader
+from vna_core.catalogue import Answer, Catalogue, Explanation, InstanceHeader, Items, ListedHeader, Match
 from vna_core.domain.access import Action, Principal, PrincipalKind, Scope
 from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
-from vna_core.domain.query import Query
+from vna_core.domain.query import InSequence, Query
 
 _UNNOTED: Final = AccessNotes(UNNOTED, Principal(PrincipalKind.LOCAL, ""), Action.QUERY)
 
@@ -38,6 +38,12 @@ class CatalogueView:
         """
         self.notes.queried(query)
         return self.catalogue.awaited.search(replace(query, scope=self.scope, linked=self.linked))
+
+    def sequences(
+        self, matches: Sequence[Match], wanted: Mapping[int, InSequence | None], *, as_text: bool
+    ) -> dict[int, dict[int, Items]]:
+        """Items of sequences by the key of the match and by tag, as far as they fulfil what is asked of them (None: all)."""
+        return self.catalogue.sequences.items(matches, wanted, self.scope, as_text=as_text)
 
     def instances(
         self,

@@ -11,6 +11,7 @@ from vna_core.catalogue.quarantine import QuarantineEntry
 from vna_core.catalogue.reading import Explanation, InstanceHeader, ListedHeader
 from vna_core.catalogue.recording import Recorded
 from vna_core.catalogue.search import Answer
+from vna_core.catalogue.sequence_matching import Items
 
 __all__ = [
     "Answer",
@@ -25,6 +26,7 @@ __all__ = [
     "Generation",
     "Generations",
     "InstanceHeader",
+    "Items",
     "ListedHeader",
     "Match",
     "NormalizationRun",

@@ -5,24 +5,23 @@ What narrows lets through too much and never too little; the checks have the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, assert_never
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from vna_core.catalogue import patterns, person_names
+from vna_core.catalogue import patterns
 from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID, SERIES, SOP
-from vna_core.catalogue.matching import MATCHABLE, PATIENT_NAME, RANKS, WRAPPED, comparable, name_check, name_patterns
+from vna_core.catalogue.matching import MATCHABLE, PATIENT_NAME, RANKS, comparable, name_patterns
 from vna_core.catalogue.migration_telling import SEVERAL_GROUPS
-from vna_core.catalogue.patterns import Pattern, after
+from vna_core.catalogue.patterns import after
 from vna_core.catalogue.schema_migration import migration_instances, migration_studies
+from vna_core.catalogue.sequence_matching import is_matched
 from vna_core.catalogue.stored_text import significant, to_stored
-from vna_core.domain.indexed_attributes import IndexedAttribute
-from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
+from vna_core.catalogue.value_checks import Attributes, Check, check_of
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, OfValues, Wildcard
 
-Attributes = Mapping[int, tuple[str, ...]]
-Check = Callable[[Attributes], bool]
 TagCheck = tuple[int, Check]
 
 _STUDY_UID: Final = 0x0020000D
@@ -36,8 +35,6 @@ _FEW: Final = 500
 _MANY: Final = 10_000
 """Identifiers of patients or studies in one query that are looked for in SQL (SQLite takes 32,766 parameters a statement); of more,
 every study is looked at."""
-_FIRST_TIME: Final = "000000.000000"
-_LAST_TIME: Final = "235959.999999"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,17 @@ def asked(conditions: Sequence[Condition], level: Level) -> Asked:
     unknown: list[int] = []
     leads = False
     for one in conditions:
+        if isinstance(one, InSequence):
+            if is_matched(one, level):  # of what is held
+                unknown.append(one.tag)
+            continue
         attribute = MATCHABLE.get(one.tag)
         if attribute is None or RANKS[attribute.level] > RANKS[level]:
             continue  # ignored for what is held as well
         if one.tag not in KNOWN:
             unknown.append(one.tag)
             continue
-        check = _check(attribute, one)
+        check = check_of(attribute, one)
         if check is None:
             continue
         if one.tag in OF_PATIENT:
@@ -104,17 +105,10 @@ def fulfils(attributes: Attributes, checks: Sequence[TagCheck], unknown: Collect
 # -- in SQL -------------------------------------------------------------------------------------------------------------------
 
 
-def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
+def _narrower(one: OfValues) -> tuple[list[ColumnElement[bool]], bool]:
     """Conditions on the columns, and whether they lead to few rows."""
-    if isinstance(one, Equals) and one.tag in _IDENTIFIERS:
-        column = migration_studies.c[OF_STUDY[one.tag]]
-        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
-        return ([column.in_(wanted)], True) if 0 < len(wanted) <= _MANY else ([], False)
-    if isinstance(one, Equals) and one.tag in _BELOW:
-        column = migration_instances.c[_BELOW[one.tag]]
-        wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
-        listed = select(migration_instances.c.study_fk).where(column.in_(wanted))
-        return ([migration_studies.c.pk.in_(listed)], True) if 0 < len(wanted) <= _FEW else ([], False)
+    if one.tag in _IDENTIFIERS or one.tag in _BELOW:
+        return _by_identifier(one)
     if one.tag == _DATE:
         return _by_date(one), False
     if one.tag == PATIENT_NAME:
@@ -123,108 +117,53 @@ def _narrower(one: Condition) -> tuple[list[ColumnElement[bool]], bool]:
     return [], False
 
 
-def _by_date(one: Condition) -> list[ColumnElement[bool]]:
+def _by_identifier(one: OfValues) -> tuple[list[ColumnElement[bool]], bool]:
+    match one:
+        case Equals():
+            wanted = [text for value in one.values if (text := comparable(MATCHABLE[one.tag], value))]
+            if one.tag in _IDENTIFIERS:
+                column = migration_studies.c[OF_STUDY[one.tag]]
+                return ([column.in_(wanted)], True) if 0 < len(wanted) <= _MANY else ([], False)
+            below = migration_instances.c
+            listed = select(below.study_fk).where(below[_BELOW[one.tag]].in_(wanted))
+            return ([migration_studies.c.pk.in_(listed)], True) if 0 < len(wanted) <= _FEW else ([], False)
+        case Wildcard() | Between() | Empty():
+            return [], False
+        case _:
+            assert_never(one)
+
+
+def _by_date(one: OfValues) -> list[ColumnElement[bool]]:
+    match one:
+        case Equals():
+            if len(one.values) != 1:
+                return []
+            low = high = one.values[0]
+        case Between():
+            low, high = one.low, one.high
+        case Wildcard() | Empty():
+            return []
+        case _:
+            assert_never(one)
     newest = migration_studies.c.newest
-    if isinstance(one, Equals) and len(one.values) == 1:
-        one = Between(one.tag, one.values[0], one.values[0])
-    if not isinstance(one, Between):
-        return []
-    low, high = (to_stored(significant(text, "DA")) for text in (one.low, one.high))
+    low, high = (to_stored(significant(text, "DA")) for text in (low, high))
     return [*([newest >= low] if low else []), *([newest < after(high)] if high else [])]
 
 
-def _by_name(one: Condition) -> list[ColumnElement[bool]]:
+def _by_name(one: OfValues) -> list[ColumnElement[bool]]:
     """Names of one group by how they begin; those of several groups are all looked at."""
-    if isinstance(one, Wildcard) and not one.fuzzy:
-        wanted = name_patterns(patterns.parse(one.pattern))
-    elif isinstance(one, Equals) and len(one.values) == 1:
-        wanted = name_patterns(patterns.literal(one.values[0]))
-    else:
-        return []
+    match one:
+        case Wildcard():
+            wanted = [] if one.fuzzy else name_patterns(patterns.parse(one.pattern))
+        case Equals():
+            wanted = name_patterns(patterns.literal(one.values[0])) if len(one.values) == 1 else []
+        case Between() | Empty():
+            wanted = []
+        case _:
+            assert_never(one)
     prefix = wanted[0].prefix() if len(wanted) == 1 else ""
     if not prefix:
         return []
     folded = migration_studies.c.name_folded
     several = and_(folded >= SEVERAL_GROUPS, folded < after(SEVERAL_GROUPS))
     return [or_(and_(folded >= prefix, folded < after(prefix)), several)]
-
-
-# -- on values ----------------------------------------------------------------------------------------------------------------
-
-
-def _check(attribute: IndexedAttribute, one: Condition) -> Check | None:
-    """Whether a condition is fulfilled; None for one that everything fulfils (C.2.2.2.3)."""
-    if attribute.vr == "PN":
-        return _name(attribute, one)
-    if isinstance(one, Between):
-        return _between(attribute, one)
-    if isinstance(one, Wildcard):
-        return _wildcard(attribute, one.pattern)
-    wanted = {text for value in one.values if (text := comparable(attribute, value))}
-    return (lambda row: any(comparable(attribute, value) in wanted for value in row.get(attribute.tag, ()))) if wanted else None
-
-
-def _wildcard(attribute: IndexedAttribute, key: str) -> Check | None:
-    text = significant(key, attribute.vr) if attribute.vr != "TM" else key.strip(" ")
-    pattern = patterns.parse(text).mapped(to_stored)
-    if pattern.universal:
-        return None
-    tag = attribute.tag
-    if not any(piece in "*?" for piece, literal in pattern.pieces if not literal):
-        return _check(attribute, Equals(tag, (key,)))
-    if tag in WRAPPED:
-        return lambda row: any(pattern.matches(to_stored(value)) for value in row.get(tag, ()))
-    return lambda row: pattern.matches(to_stored("\\".join(row.get(tag, ()))))
-
-
-def _between(attribute: IndexedAttribute, one: Between) -> Check | None:
-    low, high, is_time = significant(one.low, attribute.vr), significant(one.high, attribute.vr), attribute.vr == "TM"
-    if is_time:
-        low = low + _FIRST_TIME[len(low) :] if low else ""
-        high = high + _LAST_TIME[len(high) :] if high else ""
-    if not low and not high:
-        return None
-
-    def check(row: Attributes) -> bool:
-        for value in row.get(attribute.tag, ()):
-            text = significant(value, attribute.vr)
-            if is_time and text:
-                text += _FIRST_TIME[len(text) :]
-            if text and (not low or text >= low) and (not high or text <= high):
-                return True
-        return False
-
-    return check
-
-
-def _name(attribute: IndexedAttribute, one: Condition) -> Check | None:
-    if isinstance(one, Between):
-        return None
-    if isinstance(one, Equals):
-        names = [value for value in one.values if value.strip(" ^=")]
-        checks = [name_check(attribute, patterns.literal(name)) for name in names]
-        return (lambda row: any(check(row) for check in checks)) if checks else None
-    pattern = patterns.parse(one.pattern)
-    wanted = name_patterns(pattern)
-    if pattern.universal or not any(part.pieces and not part.universal for part in wanted):
-        return None
-    if one.fuzzy and attribute.tag == PATIENT_NAME:
-        return _fuzzy(attribute, wanted[0])
-    return name_check(attribute, pattern)
-
-
-def _fuzzy(attribute: IndexedAttribute, pattern: Pattern) -> Check:
-    """Phonetic matching: every word of the key sounds like a word of the name, or the key matches as a wild card."""
-    words = " ".join(piece for piece, literal in pattern.pieces if literal)
-    codes = person_names.phonetic_codes(words)
-
-    def check(row: Mapping[int, Any]) -> bool:
-        for name in row.get(attribute.tag, ()):
-            groups = person_names.groups(name)
-            if pattern.matches(to_stored(groups[0])):
-                return True
-            if codes and all(codes & person_names.phonetic_codes(" ".join(groups)) >= {code} for code in codes):
-                return True
-        return False
-
-    return check

@@ -92,6 +92,8 @@ class Catalogue:
         Ledgers of storage commitment requests, and of migrations.
     ledger, ledger_reader, ledger_sums, inventories, throttle
         What migrations move: their rows, what they answer, sums over them, snapshots of sources, and what workers share.
+    sequences
+        What is in the sequences of matches.
     awaited
         What sources in cut-over still have, found as if it were here.
     follow_ups
@@ -124,6 +126,7 @@ class Catalogue:
         self.corrections = Corrections(database, self.jobs)
         self.identity = Identity(database, self.corrections)
         self._search = Search(database, self.identity)
+        self.sequences = self._search.sequences
         self.awaited = Awaited(database, self._search, self.identity, departments)
         self._quarantine = Quarantine(database)
         self.follow_ups = FollowUps(database)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from vna_core.catalogue import patterns, person_names
 from vna_core.catalogue.patterns import Pattern
@@ -15,7 +15,7 @@ from vna_core.catalogue.schema import MULTIPLE
 from vna_core.catalogue.stored_text import from_stored, identifier, significant, to_stored
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import INDEXED, IndexedAttribute
-from vna_core.domain.query import Between, Condition, Equals, Level, Wildcard
+from vna_core.domain.query import Between, Empty, Equals, Level, OfValues, Wildcard
 
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
@@ -73,23 +73,31 @@ class Clause:
         return self.kind, self.attribute.tag, len(self.parameters)
 
 
-def clauses(conditions: Sequence[Condition], level: Level) -> tuple[list[Clause], tuple[int, ...]]:
+def clauses(conditions: Sequence[OfValues], level: Level) -> tuple[list[Clause], tuple[int, ...]]:
     """The clauses of `conditions` at `level`, and the tags that cannot be matched there. Raises InvalidRequest."""
-    if len(conditions) > CONDITION_LIMIT:
-        raise InvalidRequest("The query has too many conditions.", limit="query.conditions", maximum=CONDITION_LIMIT)
     made: list[Clause] = []
     unmatched: list[int] = []
     for condition in conditions:
         attribute = MATCHABLE.get(condition.tag)
         if attribute is None or RANKS[attribute.level] > RANKS[level]:
             unmatched.append(condition.tag)
-        elif isinstance(condition, Equals):
-            made += _equals(attribute, condition.values)
-        elif isinstance(condition, Wildcard):
-            made += _wildcard(attribute, condition.pattern, condition.fuzzy)
         else:
-            made += _between(attribute, condition)
+            made += _clauses(attribute, condition)
     return made, tuple(unmatched)
+
+
+def _clauses(attribute: IndexedAttribute, condition: OfValues) -> list[Clause]:
+    match condition:
+        case Equals():
+            return _equals(attribute, condition.values)
+        case Wildcard():
+            return _wildcard(attribute, condition.pattern, condition.fuzzy)
+        case Between():
+            return _between(attribute, condition)
+        case Empty():
+            return [Clause("empty", attribute)]
+        case _:
+            assert_never(condition)
 
 
 def comparable(attribute: IndexedAttribute, value: str) -> str:

@@ -14,14 +14,17 @@ from sqlalchemy import case, func, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_decoding import OPEN_STATES, instances_of
-from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
+from vna_core.catalogue.migration_rows import ExceptionEntry, InstanceEnd, LedgerInstance, LedgerStudy, Retried
 from vna_core.catalogue.migration_writing import Statements, Writing, now
 from vna_core.catalogue.schema_migration import migration_exceptions, migration_studies
 from vna_core.catalogue.stored_text import identifier, to_stored
-from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.migration import REFETCHED, InstanceState, StudyState
 
 COPY_DAMAGED: Final = "copy damaged"
 """Detail of an instance whose stored copy does not give back the octets as received any more."""
+
+FETCH_AGAIN: Final = "stored; fetched once more"
+"""Detail of an instance that is held and waits to be fetched all the same."""
 
 _PIECE: Final = 400
 
@@ -122,26 +125,30 @@ class Ledger:
                 changed += [row[0] for row in rows]
         return changed
 
-    def retry(self, campaign: str, entries: Sequence[tuple[int, int, int]], by: str) -> int:
-        """Ask again for what exceptions are about (key, study, instance; 0: all of the study); how many studies wait again."""
-        by_study: dict[int, set[int]] = {}
-        for _, study, instance in entries:
-            by_study.setdefault(study, set()).add(instance)
-        self.close_exceptions(campaign, [entry[0] for entry in entries], "retried", by, "asked for again")
-        moved = 0
-        for study, keys in by_study.items():
-            if not study:
-                continue
+    def retry(self, campaign: str, entries: Sequence[ExceptionEntry], by: str) -> Retried:
+        """Ask again for what exceptions are about. One that has nothing to be asked for stays open, and is told.
+
+        What a `REFETCHED` reason is about is fetched though it is stored: the copy stays, and its row keeps what is known of it.
+        """
+        by_study: dict[int, list[ExceptionEntry]] = {}
+        for entry in entries:
+            by_study.setdefault(entry.study, []).append(entry)
+        asked: list[int] = []
+        studies = 0
+        for study, about in by_study.items():
             with self.writing(campaign, by) as writing:
-                lost = (InstanceState.QUARANTINED, InstanceState.FAILED, InstanceState.MISSING)
-                ends = [
-                    InstanceEnd(one, InstanceState.INVENTORIED, rule="retry")
-                    for one in instances_of(writing.session, study)
-                    if (one.pk in keys or 0 in keys) and one.state in lost
-                ]
-                writing.end_instances(study, [end for end in ends if not _damaged(end.instance)])
-                moved += writing.move_study(study, StudyState.INVENTORIED, "retry")
-        return moved
+                known = instances_of(writing.session, study) if study else []
+                wanted = {entry.pk: [one for one in known if _is_wanted(one, entry)] for entry in about}
+                moved = [entry.pk for entry in about if study and (wanted[entry.pk] or not known)]
+                if not moved:
+                    continue
+                again = {one.pk: one for found in wanted.values() for one in found if one.state in _ENDED and not _damaged(one)}
+                writing.end_instances(study, [_asked_again(one) for one in again.values()])
+                writing.move_study(study, StudyState.INVENTORIED, "retry")
+                writing.retried(moved, "asked for again")
+            asked += moved
+            studies += 1
+        return Retried(tuple(asked), tuple(one.pk for one in entries if one.pk not in set(asked)), studies)
 
     def exclude(self, study: LedgerStudy, instances: Sequence[LedgerInstance], by: str, note: str) -> None:
         """Accept that instances cannot be moved: they leave the sums, and the study is whole without them."""
@@ -180,6 +187,33 @@ class Ledger:
                     .values(state=state, closed_at=now(), closed_by=to_stored(by), note=to_stored(note))
                 ).rowcount
         return total
+
+
+_LOST: Final = (InstanceState.QUARANTINED, InstanceState.FAILED, InstanceState.MISSING)
+_ENDED: Final = (*_LOST, InstanceState.STORED)
+
+
+def _is_wanted(one: LedgerInstance, entry: ExceptionEntry) -> bool:
+    """Whether a retry of an exception asks for an instance, or finds it asked for already."""
+    wanted = (*_LOST, InstanceState.INVENTORIED, *((InstanceState.STORED,) if entry.reason in REFETCHED else ()))
+    return entry.instance in (0, one.pk) and one.state in wanted
+
+
+def _asked_again(one: LedgerInstance) -> InstanceEnd:
+    if one.state is not InstanceState.STORED:
+        return InstanceEnd(one, InstanceState.INVENTORIED, rule="retry")
+    known = (one.received_sha256, one.received_size, one.stored_sop_instance_uid)
+    return InstanceEnd(one, InstanceState.INVENTORIED, one.outcome, FETCH_AGAIN, *known, rule="retry")
+
+
+def fetched_anew(one: LedgerInstance) -> bool:
+    """Whether an instance is asked for although it is held: its copy was found damaged, or is to be compared with the source's."""
+    return _damaged(one) or compared_anew(one)
+
+
+def compared_anew(one: LedgerInstance) -> bool:
+    """Whether an instance that is stored waits to be fetched once more."""
+    return one.state is InstanceState.INVENTORIED and one.detail == FETCH_AGAIN
 
 
 def _damaged(one: LedgerInstance) -> bool:

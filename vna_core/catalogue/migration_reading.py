@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Column, func, literal, select, union_all
@@ -13,7 +12,7 @@ from vna_core.catalogue.awaited_rows import COLUMNS, study_of_row
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.migration_decoding import INSTANCE, OPEN_STATES, STUDY, instance_of, instances_of, study_of
-from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy, Tally, Transition
+from vna_core.catalogue.migration_rows import ExceptionEntry, LedgerInstance, LedgerStudy, Tally, Transition
 from vna_core.catalogue.schema import instances, patients, series, sources, studies
 from vna_core.catalogue.schema_federation import rejections
 from vna_core.catalogue.schema_migration import (
@@ -32,27 +31,6 @@ from vna_core.domain.stewardship import UNDOING, UNDONE
 _PIECE: Final = 500
 _UNTOLD: Final = (literal(0), literal(""))
 """Size and source of what is hidden: nobody asks for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExceptionEntry:
-    """One entry of the worklist. `state` is ``open``, ``retried``, ``accepted`` or ``solved``."""
-
-    pk: int
-    study: int
-    instance: int
-    reason: str
-    state: str
-    detail: str
-    sample: str
-    times: int
-    opened_at: datetime
-    closed_by: str
-    note: str
-    study_instance_uid: str
-    study_date: str
-    modalities: str
-    sop_instance_uid: str
 
 
 @dataclass(frozen=True, slots=True)

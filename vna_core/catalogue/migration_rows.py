@@ -114,6 +114,37 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class ExceptionEntry:
+    """One entry of the worklist. `state` is ``open``, ``retried``, ``accepted`` or ``solved``."""
+
+    pk: int
+    study: int
+    instance: int
+    reason: str
+    state: str
+    detail: str
+    sample: str
+    times: int
+    opened_at: datetime
+    closed_by: str
+    note: str
+    study_instance_uid: str
+    study_date: str
+    modalities: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry did: exceptions (by key) whose studies are asked for again, those with nothing to be asked for, which stay open, and
+    how many studies wait again."""
+
+    asked: tuple[int, ...]
+    left: tuple[int, ...]
+    studies: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """How many studies or instances are in a state, with an outcome, and their octets as received."""
 

@@ -25,6 +25,7 @@ from vna_core.domain.migration import AWAITED, StudyState, may_follow
 DETAIL: Final = 300
 """Characters of a detail that are kept."""
 
+_PIECE: Final = 400
 _HISTORY: Final = ("study_fk", "instance_fk", "old", "new", "at", "worker", "rule", "detail")
 
 
@@ -165,6 +166,24 @@ class Writing:
             update(migration_exceptions)
             .where(of_study, exceptions.state.in_(("open", "retried")))
             .values(state="solved", closed_at=self.at, closed_by=self._worker, note=to_stored(rule))
+        )
+
+    def retried(self, keys: Sequence[int], note: str) -> None:
+        """Take entries of the worklist whose matter is asked for again from it, by their keys."""
+        exceptions = migration_exceptions.c
+        for at in range(0, len(keys), _PIECE):
+            these = exceptions.pk.in_(list(keys[at : at + _PIECE])) & (exceptions.state == "open")
+            closed = {"state": "retried", "closed_at": self.at, "closed_by": self._worker, "note": to_stored(note)}
+            self.session.run(update(migration_exceptions).where(these).values(**closed))
+
+    def reopen(self, study: int, reasons: Sequence[str], detail: str, instance: int = 0) -> None:
+        """Put what was asked for again, and is as it was, back on the worklist."""
+        exceptions = migration_exceptions.c
+        these = (exceptions.campaign == self._campaign) & (exceptions.study_fk == study) & (exceptions.instance_fk == instance)
+        self.session.run(
+            update(migration_exceptions)
+            .where(these, exceptions.reason.in_(list(reasons)), exceptions.state == "retried")
+            .values(state="open", detail=to_stored(detail[:DETAIL]), times=exceptions.times + 1)
         )
 
     def accept(self, study: int, reason: str, by: str, note: str) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 _WILD: Final = re.compile(r"([*?])")
-_ANY: Final = "any run"
-_ONE: Final = "one character"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +60,45 @@ class Pattern:
         return _joined((("*", False), *self.pieces, ("*", False)))
 
     def matches(self, text: str) -> bool:
-        """Whether `text` matches; the time is at most the product of both lengths, whatever the wild cards."""
-        tokens: list[str] = []
-        for piece, literal in self.pieces:
-            tokens.extend(piece if literal else (_ANY if piece == "*" else _ONE,))
-        position = token = 0
-        star, resume = -1, 0
-        while position < len(text):
-            if token < len(tokens) and tokens[token] == _ANY:
-                star, resume = token, position
-                token += 1
-            elif token < len(tokens) and tokens[token] in (_ONE, text[position]):
-                token += 1
-                position += 1
-            elif star >= 0:
-                resume += 1
-                token, position = star + 1, resume
-            else:
+        """Whether `text` matches; the time is at most the product of both lengths, whatever the wild cards.
+
+        What stands between two ``*`` is looked for where it comes first: were it taken later, less would be left for the rest.
+        """
+        first, *others = _parts(self.pieces)
+        if not others:
+            return first.expression.fullmatch(text) is not None
+        found = first.expression.match(text)
+        for part in others[:-1]:
+            if found is None:
                 return False
-        return all(one == _ANY for one in tokens[token:])
+            found = part.expression.search(text, found.end())
+        if found is None:
+            return False
+        start = len(text) - others[-1].length
+        return start >= found.end() and others[-1].expression.fullmatch(text, start) is not None
+
+
+class _Part(NamedTuple):
+    """What stands between two ``*``, and how long a match of it is."""
+
+    expression: re.Pattern[str]
+    length: int
+
+
+@lru_cache(maxsize=256)
+def _parts(pieces: tuple[tuple[str, bool], ...]) -> tuple[_Part, ...]:
+    """The parts before, between and behind every ``*``; some may be empty."""
+    parts: list[list[tuple[str, int]]] = [[]]
+    for piece, literal in pieces:
+        if literal:
+            parts[-1].append((re.escape(piece), len(piece)))
+        elif piece == "*":
+            parts.append([])
+        else:
+            parts[-1].append((".", 1))
+    return tuple(
+        _Part(re.compile("".join(text for text, _ in part), re.DOTALL), sum(length for _, length in part)) for part in parts
+    )
 
 
 def parse(key: str) -> Pattern:

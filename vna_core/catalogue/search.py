@@ -20,10 +20,11 @@ from vna_core.catalogue.answers import AnswerReader, Match
 from vna_core.catalogue.audiences import ids_in_scope, visible_sql
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.identity import Identity
-from vna_core.catalogue.matching import MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
+from vna_core.catalogue.matching import CONDITION_LIMIT, MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
 from vna_core.catalogue.parents import PHONETIC_CODE, SUFFIX_OF_ID, SUFFIX_OF_NAME
 from vna_core.catalogue.patterns import Pattern, after
 from vna_core.catalogue.schema import instances, patients, series, studies
+from vna_core.catalogue.sequence_matching import CANDIDATES, SequenceMatching, SequenceReader, apart, is_matched, number_of_keys
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
@@ -70,6 +71,12 @@ class _Plan:
     made: list[Clause]
     scope: Scope
     linked: bool
+    sequences: SequenceMatching
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether not every row that SQL finds is a match."""
+        return self.sequences.decides or any(clause.check for clause in self.made)
 
     @property
     def by_audience(self) -> bool:
@@ -85,23 +92,31 @@ class Search:
         self._database = database
         self._identity = identity
         self._reader = AnswerReader(database)
+        self.sequences = SequenceReader(database)
         self._texts: dict[Shape, str] = {}
 
     def __call__(self, query: Query) -> Answer:
-        """Find everything that matches all conditions. Raises InvalidRequest for a cursor that is not ours."""
+        """Find everything that matches all conditions. Raises InvalidRequest for a cursor that is not ours.
+
+        Reading matches raises LimitExceeded where conditions on sequences would need too many headers.
+        """
+        if number_of_keys(query.conditions) > CONDITION_LIMIT:
+            raise InvalidRequest("The query has too many conditions.", limit="query.conditions", maximum=CONDITION_LIMIT)
         conditions, of_person = self._person(query)
-        made, unmatched = clauses(conditions, query.level)
+        of_values, inside = apart(conditions)
+        made, unmatched = clauses(of_values, query.level)
+        unmatched += tuple(one.tag for one in inside if not is_matched(one, query.level))
         made += of_person
         if query.level is not Level.STUDY or not any(clause.selective for clause in made):
             made = [_by_newest(clause, query.level) for clause in made]
         start = _decode_cursor(query.after, query.level)
         if query.scope.is_nothing or (query.limit is not None and query.limit <= 0):
             return Answer(iter(()), unmatched)
-        plan = _Plan(query.level, made, query.scope, query.linked)
+        sequences = SequenceMatching(self.sequences, [one for one in inside if is_matched(one, query.level)], query.scope)
+        plan = _Plan(query.level, made, query.scope, query.linked, sequences)
         if query.limit is None:
             return Answer(islice(self._walk(plan, start), query.offset, None), unmatched)
-        loose = any(clause.check for clause in made)
-        if loose:
+        if plan.is_loose:
             found = list(islice(self._walk(plan, start), query.offset, query.offset + query.limit + 1))
         else:
             found = list(self._page(plan, start, query.limit + 1, query.offset))
@@ -111,12 +126,12 @@ class Search:
     def _walk(self, plan: _Plan, start: Position) -> Iterator[Match]:
         """All matches, in steps that leave no statement open; loose clauses are checked."""
         checks = [clause.check for clause in plan.made if clause.check]
+        size = CANDIDATES if plan.sequences.decides else _BATCH
         while True:
-            page = self._page(plan, start, _BATCH, 0)
-            for match in page:
-                if all(check(match.attributes) for check in checks):
-                    yield match
-            if len(page) < _BATCH:
+            page = self._page(plan, start, size, 0)
+            fitting = (match for match in page if all(check(match.attributes) for check in checks))
+            yield from plan.sequences.of(list(fitting)) if plan.sequences.decides else fitting
+            if len(page) < size:
                 return
             start = page[-1].position
 
@@ -232,6 +247,7 @@ class _Statement:
             "equals": lambda clause, column: f"{column} = {self._mark}",
             "in": lambda clause, column: f"{column} {self._any}",
             "like": lambda clause, column: f"{column} {self._like}",
+            "empty": lambda clause, column: f"{column} = ''",
             "present": lambda clause, column: f"{column} <> ''",
             "inside": lambda clause, column: "(" + " OR ".join([f"{column} {self._like}"] * len(clause.parameters)) + ")",
             "name-inside": lambda clause, column: f"{column}_folded {self._like}",

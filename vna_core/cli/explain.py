@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vna_core.bootstrap import Archive
+from vna_core.cli.console import Console, shown
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import HeldInstance
@@ -92,9 +93,8 @@ def _elements(archive: Archive, held: HeldInstance) -> list[dict[str, Any]]:
 
 def _print(console: Console, one: dict[str, Any]) -> None:
     source = one["source"]
-    console.print(
-        f"[b]{one['sop_instance_uid']}[/b] version {one['version']}{' (current)' if one['current'] else ''}", highlight=False
-    )
+    version = f" version {one['version']}{' (current)' if one['current'] else ''}"
+    console.print(Text.assemble((shown(one["sop_instance_uid"]), "bold"), version), highlight=False)
     console.print(f"in study {one['study_instance_uid']}, series {one['series_instance_uid']}", highlight=False, markup=False)
     console.print(
         f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from vna_core.bootstrap import Archive
-from vna_core.cli.find import condition_of
+from vna_core.cli.console import Console
+from vna_core.cli.find import conditions_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import key_segment
@@ -88,7 +88,7 @@ def index(
     """Write all indexed attributes as Parquet, one row per instance. Without `--without-persons` it holds patient data."""
     from vna_core.access.index_export import export_index  # here: an extra that nothing else needs
 
-    conditions = [one for one in (condition_of(key) for key in keys or ()) if one is not None]
+    conditions = conditions_of(keys or ())
     columns = (TextColumn("{task.completed} rows"), BarColumn())
     with (
         archive_of(data, config, reading=True) as archive,

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_federation import open_federation
-from vna_core.cli.find import condition_of
+from vna_core.cli.console import Console
+from vna_core.cli.find import conditions_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network.tls import ClientTls
@@ -137,13 +137,16 @@ def find(
         wanted = Level(level.upper().replace("INSTANCE", "IMAGE"))
     except ValueError as error:
         raise InvalidRequest(f"--level {level!r}: patient, study, series or image.") from error
-    conditions = tuple(one for one in (condition_of(key) for key in keys or ()) if one is not None)
+    conditions = conditions_of(keys or ())
     console = Console(stderr=True)
     table = Table("patient", "issuer", "date", "description", "instances", "held by", "differs in", "UID")
     with archive_of(data, config) as archive:
         federation = _federation(archive)
         answer = federation.query(Query(wanted, conditions))
         federation.close()
+    if answer.unmatched:
+        names = ", ".join(f"{tag:08X}" for tag in answer.unmatched)
+        console.print(f"Not matched by every member, so rows may be too many: {names}", style="yellow", markup=False)
     for row in answer.rows:
         if as_json:
             print_json(described(row, archive.settings.federation.aet))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
-from vna_core.dicom.dictionary import keyword_of, tag_of
+from vna_core.dicom.dictionary import keyword_of, vr_of
 from vna_core.dicom.json_header import encode_attributes
-from vna_core.dicom.matching_keys import condition
+from vna_core.dicom.matching_keys import Manner, condition, goes_through_sequences, in_sequences, path_of
 from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest
-from vna_core.domain.query import Condition, Level, Query
+from vna_core.domain.query import Condition, Level, OfValues, Query
 
 _SHOWN: Final = {
     Level.PATIENT: (0x00100020, 0x00100021, 0x00100010, 0x00100030, 0x00201200),
@@ -23,6 +24,7 @@ _SHOWN: Final = {
     Level.SERIES: (0x00080060, 0x00200011, 0x0008103E, 0x00201209, 0x0020000E),
     Level.IMAGE: (0x00080016, 0x00200013, 0x00280008, 0x00080018),
 }
+_MANNER: Final = Manner(empty=True)
 EPILOG = """
 Examples:
 
@@ -31,6 +33,10 @@ Examples:
 `vna find --level series StudyInstanceUID=1.2.3 --json`
 
 `vna find PatientName='DOE^*' StudyDate=20260101-20261231`
+
+`vna find AccessionNumber='""'` (studies without one)
+
+`vna find --level series RequestAttributesSequence.ScheduledProcedureStepID=SPS17`
 """
 
 
@@ -54,7 +60,7 @@ def find(
         wanted = Level(level.upper().replace("INSTANCE", "IMAGE"))
     except ValueError as error:
         raise InvalidRequest(f"--level {level!r}: patient, study, series or image.") from error
-    conditions = tuple(one for one in (condition_of(key) for key in keys or ()) if one is not None)
+    conditions = conditions_of(keys or ())
     console = Console()
     with archive_of(data, config, reading=True) as archive:
         view = archive.gate.enter(operator(), Action.QUERY).catalogue
@@ -74,13 +80,21 @@ def find(
     console.print(f"{len(matches)} found" + (f" (the first {limit})" if len(matches) == limit else ""))
 
 
-def condition_of(text: str) -> Condition | None:
-    """The condition of one ``KEYWORD=VALUE``; None when it matches everything. Raises InvalidRequest."""
-    name, separator, value = text.partition("=")
-    tag = int(name, 16) if len(name) == 8 and all(c in "0123456789abcdefABCDEF" for c in name) else tag_of(name)
-    if not separator or not tag:
-        raise InvalidRequest(f"{text!r}: expected KEYWORD=VALUE with a keyword of PS3.6, or GGGGEEEE=VALUE.")
-    return condition(tag, value)
+def conditions_of(keys: Sequence[str]) -> tuple[Condition, ...]:
+    """The conditions of every ``KEYWORD=VALUE``; one without a value matches everything. Raises InvalidRequest."""
+    made: list[tuple[tuple[int, ...], OfValues]] = []
+    for text in keys:
+        name, separator, value = text.partition("=")
+        try:
+            path = path_of(name)
+        except InvalidRequest:
+            path = ()
+        if not separator or not path or not goes_through_sequences(path) or (value and vr_of(path[-1]) == "SQ"):
+            raise InvalidRequest(f"{text!r}: expected KEYWORD=VALUE with a keyword of PS3.6, or GGGGEEEE=VALUE.")
+        found = condition(path[-1], value, _MANNER)
+        if found is not None:
+            made.append((path[:-1], found))
+    return in_sequences(made)
 
 
 def _heading(tag: int) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from vna_core.access.choice import Choice
 from vna_core.access.egress.outgoing import Egress
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.bootstrap import Archive
+from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
 from vna_core.cli.output_folder import OutputFolder
 from vna_core.domain.access import Action

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from vna_core.cli.console import Console
 from vna_core.cli.delete import By, deleting_of, whoever
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.stewardship import Extent, Hold

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vna_core.cli.console import Console
 from vna_core.cli.offering import Offering, Patience
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.dicom.offered_files import OfferedFile, offered_files

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.dicom.inventory_tree import inventoried_studies, local_path
 from vna_core.domain.errors import InvalidRequest

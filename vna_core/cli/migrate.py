@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import getpass
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
 from vna_core.catalogue import Campaign
+from vna_core.cli.console import Console
 from vna_core.cli.migrate_helpers import ForkedHelpers, processors
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_for, archive_of, print_json, settings_of
@@ -26,6 +25,7 @@ from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import SWITCHED_FROM, StudyState
 from vna_core.migration.campaign import CampaignRunner, loaded, resume_study
 from vna_core.migration.handlers import FEED, CampaignOptions
+from vna_core.migration.priorities import Priorities
 from vna_core.migration.report import summary_of
 from vna_core.migration.windows import Windows
 from vna_core.ports.pacs import PacsAdapter
@@ -42,7 +42,8 @@ Processes = Annotated[
     typer.Option(help="Processes that compute at once; as many as there are processors where not given.", min=1, max=64),
 ]
 Priority = Annotated[
-    Path | None, typer.Option(help="CSV with a column StudyInstanceUID or PatientID: moved first.", exists=True, dir_okay=False)
+    Path | None,
+    typer.Option(help="CSV in UTF-8 with a column StudyInstanceUID or PatientID: moved first.", exists=True, dir_okay=False),
 ]
 ListedIn = Annotated[
     Path | None,
@@ -140,19 +141,6 @@ def campaign_of(
     return Campaign(name, source, state, {**(known.details if known else {}), "options": options.as_dict()})
 
 
-def prioritized(archive: Archive, name: str, priority: Path) -> int:
-    """Put the studies and patients of a list first; how many of them still have to be moved. Raises InvalidRequest."""
-    with priority.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = {"StudyInstanceUID", "PatientID"} & set(rows.fieldnames or ())
-        if not columns:
-            raise InvalidRequest(f"{priority} has neither a column StudyInstanceUID nor PatientID.")
-        listed = list(rows)
-    studies = [row["StudyInstanceUID"] for row in listed if row.get("StudyInstanceUID")]
-    patients = [row["PatientID"] for row in listed if not row.get("StudyInstanceUID") and row.get("PatientID")]
-    return len(archive.catalogue.ledger.prioritize(name, URGENT + 10, studies=studies, patients=patients))
-
-
 def run(
     source: SourceName,
     data: Data = None,
@@ -171,7 +159,7 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Inventory a source, pull what is missing, compare, and report."""
-    shown = ShownProgress(Console(stderr=True), as_json)
+    shown, first = ShownProgress(Console(stderr=True), as_json), None if priority is None else Priorities.read(priority)
     settings, helping = settings_of(data, config), processes or processors()
     with (
         contextlib.closing(ForkedHelpers(settings, helping, shown.told)) as helpers,
@@ -181,9 +169,6 @@ def run(
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
         shown.windows = CampaignOptions.of(campaign).windows
         with shown:
-            if priority is not None:
-                archive.catalogue.campaigns.save(campaign)
-                prioritized(archive, campaign.name, priority)
             with listing_of(archive, inventory) as listing:
                 report = runner(archive, campaign, shown, helpers).run(
                     concurrency,
@@ -191,6 +176,7 @@ def run(
                     thorough=not quick,
                     listing=listing,
                     deletions_accepted_by=getpass.getuser() if accept_deletions else "",
+                    priorities=first,
                 )
             report = replace(report, fetched=shown.count)
         state = loaded(archive.catalogue, campaign.name).state
@@ -217,16 +203,14 @@ def plan(
     as_json: AsJson = False,
 ) -> int:
     """Take the inventory, put the studies in order, and keep how the source is to be treated; nothing is moved yet."""
-    console = Console(stderr=True)
+    console, listed = Console(stderr=True), None if priority is None else Priorities.read(priority)
     with archive_of(data, config) as archive:
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "planned")
         archive.catalogue.campaigns.save(campaign)
         with _shown(console, as_json) as shown, listing_of(archive, inventory) as listing:
             accepted_by = getpass.getuser() if accept_deletions else ""
-            runner(archive, campaign, shown).plan(
-                concurrency, thorough=not quick, listing=listing, deletions_accepted_by=accepted_by
-            )
-        first = 0 if priority is None else prioritized(archive, campaign.name, priority)
+            planning = runner(archive, campaign, shown)
+            planning.plan(concurrency, thorough=not quick, listing=listing, deletions_accepted_by=accepted_by, priorities=listed)
         taken = archive.catalogue.inventories.newest(campaign.name)
         assert taken is not None
         document = {
@@ -236,7 +220,7 @@ def plan(
             "instances": taken.instances,
             "sha256": taken.digest,
             "taken_at": taken.finished_at.isoformat(),
-            "first": first,
+            "first": planning.first,
             "exceptions": summary_of(archive.catalogue, campaign.name).exceptions,
             "options": campaign.details["options"],
         }
@@ -245,7 +229,7 @@ def plan(
     else:
         sys.stdout.write(
             f"{document['campaign']}: inventory {taken.number} of {taken.studies} studies and {taken.instances} "
-            f"instances, SHA-256 {taken.digest}\n{first} studies first; go on with `vna migrate run --no-inventory`\n"
+            f"instances, SHA-256 {taken.digest}\n{planning.first} studies first; go on with `vna migrate run --no-inventory`\n"
         )
         if document["exceptions"]:
             sys.stdout.write(f"{document['exceptions']} on the worklist: look before you go on, `vna migrate exceptions`\n")

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name
-from vna_core.catalogue.migration_reading import ExceptionEntry
+from vna_core.catalogue.migration_rows import ExceptionEntry
+from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
@@ -34,6 +34,11 @@ Examples:
 `vna migrate retry oldpacs 17 18`
 
 `vna migrate retry oldpacs --reason not-delivered`
+
+`vna migrate retry oldpacs --reason source-changed --json`
+
+What the source corrected after it was moved is fetched once more. Octets that differ are kept as a further version beside the copy, which stays
+the one that is given out, and are listed as a conflict.
 """
 RESOLVE_EPILOG = """
 Example:
@@ -120,17 +125,34 @@ def _print_groups(grouped: dict[str, list[Any]], as_json: bool) -> None:
         Console().print(table)
 
 
-def retry(source: SourceName, numbers: Numbers = None, data: Data = None, config: Config = None, reason: Reason = None) -> None:
-    """Ask the source again for what exceptions are about; the workers, or the next run, do it."""
+def retry(
+    source: SourceName,
+    numbers: Numbers = None,
+    data: Data = None,
+    config: Config = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the source again for what exceptions are about; the workers, or the next run, do it.
+
+    What has nothing to be asked for stays open, and is named.
+    """
     with archive_of(data, config) as archive:
         campaign = loaded(archive.catalogue, campaign_name(source))
         chosen = _chosen(archive, campaign.name, numbers, reason)
-        entries = [(one.pk, one.study, one.instance) for one in chosen]
-        moved = archive.catalogue.ledger.retry(campaign.name, entries, getpass.getuser())
-        if campaign.state in ("running", "complete", "incomplete") and moved:
+        retried = archive.catalogue.ledger.retry(campaign.name, chosen, getpass.getuser())
+        if campaign.state in ("running", "complete", "incomplete") and retried.studies:
             archive.catalogue.campaigns.set_state(campaign.name, "running")
             archive.catalogue.jobs.add(FEED, campaign.name, priority=URGENT)
-    typer.echo(f"{len(chosen)} exceptions, {moved} studies are asked for again")
+    left = [one for one in chosen if one.pk in set(retried.left)]
+    if as_json:
+        print_json({"retried": list(retried.asked), "studies": retried.studies, "left": [_document(one) for one in left]})
+        return
+    typer.echo(f"{len(retried.asked)} exceptions, {retried.studies} studies are asked for again")
+    if left:
+        typer.echo(f"{len(left)} exceptions stay open: there is nothing to be fetched for them")
+        for one in left:
+            typer.echo(f"  {one.pk} {one.reason} {one.study_instance_uid or '-'}: {REASONS[one.reason].remedy}")
 
 
 def resolve(

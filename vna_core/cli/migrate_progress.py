@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_throttle import Load
+from vna_core.cli.console import Console
 from vna_core.cli.options import print_json
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.campaign import CampaignOptions

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vna_core.bootstrap_migration import campaign_name, open_campaign_source
+from vna_core.cli.console import Console
 from vna_core.cli.migrate_progress import worker_name
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.migration import certificate as certificates

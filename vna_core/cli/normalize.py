@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vna_core.bootstrap import Archive, renormalizer
 from vna_core.catalogue import NormalizationRun, Scope
 from vna_core.cli import normalize_report
+from vna_core.cli.console import Console
 from vna_core.cli.normalize_tally import print_tally
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration import load_settings

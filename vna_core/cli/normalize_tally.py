@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from rich.console import Console
-
+from vna_core.cli.console import Console
 from vna_core.cli.options import print_json
 from vna_core.ingest.normalize import SiteRules
 from vna_core.ingest.normalize.rule_book import RULE_BOOK

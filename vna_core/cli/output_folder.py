@@ -6,16 +6,14 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.file_names import shared, told_apart
 
-DIGITS: Final = 16
-"""Digits of a file's SHA-256 that tell it apart from another of the same name."""
 _NO_LINKS: Final = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
 """What a file system says that has no hard links, such as that of a memory stick."""
 
@@ -32,7 +30,7 @@ class OutputFile:
 class OutputFolder:
     """Writes files into a folder, which is made where it is missing.
 
-    A file has its plain name, ``<stem><suffix>``, where nothing else has it; otherwise the first `DIGITS` digits of its own
+    A file has its plain name, ``<stem><suffix>``, where nothing else has it; otherwise the first digits of its own
     SHA-256 stand before the suffix. So the same call into the same folder finds its files again.
 
     Parameters
@@ -44,7 +42,7 @@ class OutputFolder:
     def __init__(self, folder: Path, stems: Iterable[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._shared = frozenset(stem for stem, times in Counter(stems).items() if times > 1)
+        self._shared = shared(stems)
 
     def write(self, stem: str, suffix: str, octets: Iterator[bytes]) -> OutputFile:
         """Write one file; it has its name when it is whole. Whatever making the octets raises escapes, and no file is left.
@@ -62,7 +60,7 @@ class OutputFolder:
                     stream.write(piece)
                     digest.update(piece)
             sha256 = digest.hexdigest()
-            names = ([] if stem in self._shared else [f"{stem}{suffix}"]) + [f"{stem}.{sha256[:DIGITS]}{suffix}"]
+            names = ([] if stem in self._shared else [f"{stem}{suffix}"]) + [told_apart(stem, sha256, suffix)]
             for path in (self._folder / name for name in names):
                 if _named(partial, path):
                     return OutputFile(path, sha256, is_new=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from vna_core.bootstrap import configured_stores, open_store
 from vna_core.catalogue import Catalogue, is_made
+from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, print_json, settings_of
 from vna_core.cli.plugins import plugins
 from vna_core.configuration import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from vna_core.bootstrap import Archive
+from vna_core.cli.console import Console
 from vna_core.cli.delete import By, Reason, Uid, deleting_of, deletion_json, whoever
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.corrections import Rejection

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
@@ -18,6 +20,7 @@ from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration import Settings
 from vna_core.dicom.network.tls import HandshakeFailed
 from vna_core.domain.audit import APPLICATION_START, APPLICATION_STOP, AuditEvent, AuditEventId
+from vna_core.ingest.sharing import Bench, Colleagues, Helper
 from vna_core.logging_setup import set_up_logging
 from vna_core.metering import Meter, Meters
 from vna_core.migration.cutover import CutOver
@@ -32,6 +35,9 @@ _MODULES: Final = (
     "vna_core.bootstrap_jobs",
 )
 
+_GRACE: Final = 3.0
+"""Seconds that work for another process may take to end after the stop; it is done there otherwise."""
+
 
 def load() -> None:
     """Load what the roles need, so that each begins with it."""
@@ -39,7 +45,7 @@ def load() -> None:
         import_module(name)
 
 
-def play(kind: str, name: str, listeners: Listeners, ready: int, settings: Settings, run: Meters) -> None:
+def play(kind: str, name: str, listeners: Listeners, ready: int, settings: Settings, run: Meters, bench: Bench) -> None:
     """Play a role until SIGTERM.
 
     Parameters
@@ -52,6 +58,8 @@ def play(kind: str, name: str, listeners: Listeners, ready: int, settings: Setti
         Descriptor to which one octet is written when the role can work.
     run
         Where all processes count; this one by its `name`.
+    bench
+        Where those of them wait that take instances in and have nothing to do.
     """
     set_up_logging(settings.logging, name)
     stop = stopped_by_signal()
@@ -62,9 +70,27 @@ def play(kind: str, name: str, listeners: Listeners, ready: int, settings: Setti
         archive.audit.note(_activity(APPLICATION_START, name, settings))
         if kind == "worker":
             _worker(archive, name, stop)
+        elif kind == "hl7":
+            _hl7(archive, listeners, stop)
         else:
-            {"dimse": _dimse, "web": _web, "hl7": _hl7}[kind](archive, name, listeners, stop)
+            colleagues = Colleagues(archive.pipeline, meter, bench)
+            with _helping(bench, archive, colleagues, stop):
+                if kind == "dimse":
+                    _dimse(archive, name, listeners, stop)
+                else:
+                    _web(archive, name, listeners, stop, colleagues)
         archive.audit.note(_activity(APPLICATION_STOP, name, settings))
+
+
+@contextmanager
+def _helping(bench: Bench, archive: Archive, colleagues: Colleagues, stop: threading.Event) -> Iterator[None]:
+    """The process helps the others when it has nothing else to do, as long as the block runs."""
+    helper = Helper(bench, archive.pipeline, colleagues, stop)
+    helper.begin()
+    try:
+        yield
+    finally:
+        helper.end(_GRACE)
 
 
 def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEvent:
@@ -105,7 +131,7 @@ def _dimse(archive: Archive, name: str, listeners: Listeners, stop: threading.Ev
         federation.close()
 
 
-def _hl7(archive: Archive, _name: str, listeners: Listeners, stop: threading.Event) -> None:
+def _hl7(archive: Archive, listeners: Listeners, stop: threading.Event) -> None:
     from vna_core.gateways.hl7.server import MllpServer  # here: the other processes do not need it
 
     server = MllpServer(archive.settings, archive.catalogue, archive.audit, archive.meter)
@@ -116,7 +142,7 @@ def _hl7(archive: Archive, _name: str, listeners: Listeners, stop: threading.Eve
     serving.join(6.0)
 
 
-def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Event) -> None:
+def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Event, colleagues: Colleagues) -> None:
     from vna_core.gateways.accepting import note_refused
     from vna_core.gateways.dicomweb.app import create_app  # here: the DIMSE processes do not need it
     from vna_core.gateways.web_server import serve
@@ -134,6 +160,7 @@ def _web(archive: Archive, name: str, listeners: Listeners, stop: threading.Even
         archive.availability,
         CutOver(archive.catalogue, archive.settings.cutover, name),
         archive.meter,
+        colleagues,
     )
 
     def refused(address: str, error: HandshakeFailed) -> None:

@@ -8,12 +8,12 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.catalogue.checks import ObjectCheck, ScrubRun
+from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration.stewardship import checked_share
 from vna_core.domain.errors import InvalidRequest

@@ -21,6 +21,7 @@ from vna_core.cli.role import load, play
 from vna_core.configuration import Settings
 from vna_core.configuration.tls import TlsFaceSettings
 from vna_core.domain.errors import ConfigurationError, OutOfResources, VnaError
+from vna_core.ingest.sharing import Bench
 from vna_core.metering import Meter, Meters
 from vna_core.metering.metrics import STARTS
 
@@ -58,6 +59,7 @@ class Supervisor:
         self._roles: list[_Role] = []
         self._faces: Faces | None = None
         self._certificates = CertificateWatch(settings)
+        self._bench = Bench()
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code.
@@ -118,7 +120,7 @@ class Supervisor:
             role.listeners = self._faces.web_again()
         ready_read, ready_write = os.pipe()
         os.set_blocking(ready_read, False)
-        kept = [ready_write, *(one.fileno() for one in role.listeners.all)]
+        kept = [ready_write, *self._bench.descriptors, *(one.fileno() for one in role.listeners.all)]
         role.process = Forked(f"vna-{role.name}", partial(self._live, role, ready_write), kept)
         os.close(ready_write)
         role.ready, role.started = ready_read, time.monotonic()
@@ -131,7 +133,7 @@ class Supervisor:
             for one in other.listeners.all:
                 if one not in own:
                     one.detach()
-        play(role.kind, role.name, role.listeners, ready, self._settings, self._metering)
+        play(role.kind, role.name, role.listeners, ready, self._settings, self._metering, self._bench)
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + START_LIMIT

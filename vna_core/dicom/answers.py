@@ -8,14 +8,20 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from vna_core.dicom.dictionary import vr_of
 from vna_core.domain.errors import InvalidRequest
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, OfValues, Query, Wildcard
 
 KEY_OF: Final = {Level.PATIENT: 0x00100020, Level.STUDY: 0x0020000D, Level.SERIES: 0x0020000E, Level.IMAGE: 0x00080018}
 """Unique key of each level (PS3.4 C.6.1.1)."""
+_ROW_OF: Final = {
+    Level.PATIENT: (0x00100020, 0x00100021),
+    Level.STUDY: (0x0020000D,),
+    Level.SERIES: (0x0020000D, 0x0020000E),
+    Level.IMAGE: (0x0020000D, 0x0020000E, 0x00080018),
+}
 _MODALITIES_IN_STUDY: Final = 0x00080061
 LISTS: Final = 512
 """Most single questions that lists of values in one query may make."""
@@ -32,6 +38,22 @@ def first_value(answer: Mapping[str, Any], tag: int) -> str:
     return _text(values[0]) if values else ""
 
 
+def items_of(answer: Mapping[str, Any], tag: int) -> list[Mapping[str, Any]]:
+    """Items of a sequence. Empty when absent or of another shape."""
+    return [one for one in _list_of(answer, tag) if isinstance(one, dict)]
+
+
+def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set without values that would have to be fetched on their own, at every depth."""
+    told: dict[str, Any] = {}
+    for name, element in item.items():
+        if element.get("vr") == "SQ":
+            told[name] = {"vr": "SQ", "Value": [without_bulk_data(one) for one in element.get("Value", ())]}
+        elif "BulkDataURI" not in element:
+            told[name] = element
+    return told
+
+
 def _list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
     element = answer.get(_key(tag))
     values = element.get("Value") if isinstance(element, dict) else None
@@ -46,23 +68,45 @@ def _key(tag: int) -> str:
 def single_questions(query: Query) -> Iterator[Query]:
     """The query as questions whose conditions have one value each, except lists of UIDs, which every source understands.
 
-    Raises InvalidRequest where that makes too many questions: what is not asked must not look like what is not held.
+    Raises InvalidRequest where that makes too many questions, and for conditions that sources are not asked about: what is not asked must
+    not look like what is not held.
     """
     choices: list[list[Condition]] = []
     for one in query.conditions:
-        if isinstance(one, Equals) and len(one.values) > 1 and vr_of(one.tag) != "UI":
-            choices.append([Equals(one.tag, (value,)) for value in one.values])
-        else:
-            choices.append([one])
+        match one:
+            case Equals():
+                alone = len(one.values) <= 1 or vr_of(one.tag) == "UI"
+                choices.append([one] if alone else [Equals(one.tag, (value,)) for value in one.values])
+            case Wildcard() | Between():
+                choices.append([one])
+            case Empty() | InSequence():
+                raise not_asked(one)
+            case _:
+                assert_never(one)
     if prod(map(len, choices)) > LISTS:
         raise InvalidRequest("The lists of the query make too many questions.", limit="query.lists", maximum=LISTS)
     for picked in product(*choices):
         yield replace(query, conditions=picked)
 
 
+def not_asked(one: Empty | InSequence) -> InvalidRequest:
+    """The error for a condition that few sources understand; whoever asks leaves it out, and looks at the answers."""
+    return InvalidRequest("Sources are not asked for empty values, nor for what is in a sequence.", tag=f"{one.tag:08X}")
+
+
 def matches(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
     """Whether an answer fulfils every condition; an attribute that is absent fulfils none but an empty one."""
-    return all(_fulfils(values_of(answer, one.tag), one) for one in conditions)
+    return all(
+        any(matches(item, one.conditions) for item in items_of(answer, one.tag))
+        if isinstance(one, InSequence)
+        else _fulfils(values_of(answer, one.tag), one)
+        for one in conditions
+    )
+
+
+def row_of(answer: Mapping[str, Any], level: Level) -> tuple[str, ...]:
+    """What tells a row from others: its unique key with those above it. Archives hold one SOP Instance UID in several series and studies."""
+    return tuple(first_value(answer, tag) for tag in _ROW_OF[level])
 
 
 def contradicts(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) -> bool:
@@ -76,15 +120,21 @@ def contradicts(answer: Mapping[str, Any], conditions: tuple[Condition, ...]) ->
     )
 
 
-def _fulfils(values: tuple[str, ...], condition: Condition) -> bool:
+def _fulfils(values: tuple[str, ...], condition: OfValues) -> bool:
     name = vr_of(condition.tag) == "PN"
-    if isinstance(condition, Between):
-        return any(_within(value, condition) for value in values if value)
-    if isinstance(condition, Wildcard):
-        pattern = _pattern(condition.pattern, name)
-        return not condition.pattern.strip("*") or any(pattern.fullmatch(value) is not None for value in values)
-    wanted = {_folded(value, name) for value in condition.values}
-    return wanted <= {""} or any(_folded(value, name) in wanted for value in values)
+    match condition:
+        case Between():
+            return any(_within(value, condition) for value in values if value)
+        case Wildcard():
+            pattern = _pattern(condition.pattern, name)
+            return not condition.pattern.strip("*") or any(pattern.fullmatch(value) is not None for value in values)
+        case Equals():
+            wanted = {_folded(value, name) for value in condition.values}
+            return wanted <= {""} or any(_folded(value, name) in wanted for value in values)
+        case Empty():
+            return not any(_folded(value, name) for value in values)
+        case _:
+            assert_never(condition)
 
 
 def _within(value: str, span: Between) -> bool:

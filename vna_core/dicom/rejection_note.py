@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.domain.corrections import DESCRIPTION, Rejection
+from vna_core.domain.migration import WORK_PRODUCT_DEVICE
 
 MOST_REFERENCES: Final = 500_000
 """Instances that one note may name."""
 
 _EVIDENCE, _SERIES, _SOPS = "0040A375", "00081115", "00081199"
+_MANUFACTURER, _MODEL = "00080070", "00081090"
 _TITLE, _CONTENT, _TEXT = "0040A043", "0040A730", "0040A160"
 
 
@@ -27,11 +29,18 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RejectionNote:
-    """What a rejection note says."""
+    """What a rejection note says.
+
+    Attributes
+    ----------
+    work_product
+        Made of what a former archive left in private elements of images, and not by somebody who rejects them here.
+    """
 
     title: Rejection
     reason: str
     rejected: tuple[Rejected, ...]
+    work_product: bool = False
 
 
 def read_note(header: Mapping[str, Any]) -> RejectionNote | None:
@@ -49,7 +58,8 @@ def read_note(header: Mapping[str, Any]) -> RejectionNote | None:
         if any(_text(one, "00080100") == DESCRIPTION for one in _items(item, _TITLE)):
             reason = _text(item, _TEXT)
     listed = tuple(one for one in _evidence(header) if not named or one.sop_instance_uid in named)
-    return RejectionNote(Rejection(title), reason, listed[:MOST_REFERENCES])
+    work_product = (_text(header, _MANUFACTURER), _text(header, _MODEL)) == WORK_PRODUCT_DEVICE
+    return RejectionNote(Rejection(title), reason, listed[:MOST_REFERENCES], work_product)
 
 
 def _evidence(header: Mapping[str, Any]) -> Iterator[Rejected]:

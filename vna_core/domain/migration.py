@@ -9,6 +9,9 @@ from typing import Final
 WORK_PRODUCT: Final = "work-product"
 """Address in the source of what was made of a former archive's private elements, beside the name of the campaign."""
 
+WORK_PRODUCT_DEVICE: Final = ("vna-core", "VNA work-product rescue")
+"""Manufacturer and model name in what was made so: by them it is recognized in every archive, whichever way it came."""
+
 
 class StudyState(StrEnum):
     """Where a study is on its way.
@@ -175,7 +178,7 @@ _REASONS: Final = (
         "same-uid-other-content",
         ErrorClass.HUMAN,
         "Under one SOP Instance UID there are several different objects.",
-        "All versions are kept. See `GET /api/v1/conflicts`, and say which one is current.",
+        "All versions are kept, and the first to arrive is given out. See `GET /api/v1/conflicts`, and compare them.",
     ),
     Reason(
         "count-differs",
@@ -205,7 +208,7 @@ _REASONS: Final = (
         "source-changed",
         ErrorClass.HUMAN,
         "The study was corrected at the source after its copy moved.",
-        "New instances were fetched. Check what changed in the description, and correct the copy.",
+        "New instances were fetched. `vna migrate retry` fetches the others again; what differs is kept beside the copy. Or correct the copy.",
     ),
     Reason(
         "deleted-at-source",
@@ -277,7 +280,7 @@ _REASONS: Final = (
         "pixels-differ",
         ErrorClass.HUMAN,
         "Fetched once more, the source delivered other pixels than are stored.",
-        "Fetch again and look which of both is right: the first or the second transfer was damaged.",
+        "`vna migrate retry` fetches again; look which of both is right: the first or the second transfer was damaged.",
     ),
     Reason(
         "content-differs",
@@ -288,6 +291,9 @@ _REASONS: Final = (
 )
 REASONS: Final[dict[str, Reason]] = {one.code: one for one in _REASONS}
 """Every reason for an exception by its code."""
+
+REFETCHED: Final = frozenset(("source-changed", "content-differs", "pixels-differ"))
+"""Reasons for which a retry fetches also what is stored already: what the source gives now is to be seen beside it."""
 
 UNLISTED: Final = frozenset(
     ("gone-before-moved", "inventory-refused", "inventory-failed", "answer-without-uid", "inventory-shrank", "inventory-empty")

@@ -49,7 +49,25 @@ class Between:
     high: str
 
 
-Condition = Equals | Wildcard | Between
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Empty value matching (C.2.2.2.7): the attribute is absent, or has no value."""
+
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class InSequence:
+    """Sequence matching (C.2.2.2.6): one item of the sequence at least fulfils all `conditions`, of which there is one or more."""
+
+    tag: int
+    conditions: tuple[Condition, ...]
+
+
+OfValues = Equals | Wildcard | Between | Empty
+"""Conditions on an attribute's own values."""
+
+Condition = OfValues | InSequence
 
 
 @dataclass(frozen=True, slots=True)

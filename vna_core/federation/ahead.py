@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from vna_core.federation.fetching import Fetcher
 from vna_core.federation.gathering import FetchOutcome, Gathering
-from vna_core.federation.locating import Located, sources
+from vna_core.federation.locating import InstanceKey, Located, sources
 from vna_core.federation.members import LOCAL, Member, Members
 
 
@@ -28,7 +28,9 @@ class Ahead:
         What has begun, to be gone on with or closed.
     """
 
-    def __init__(self, members: Members, fetcher: Fetcher, wanted: Callable[[Located], set[str]], outcome: FetchOutcome) -> None:
+    def __init__(
+        self, members: Members, fetcher: Fetcher, wanted: Callable[[Located], set[InstanceKey]], outcome: FetchOutcome
+    ) -> None:
         self._members = members
         self._fetcher = fetcher
         self._wanted = wanted

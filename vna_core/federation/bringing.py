@@ -23,7 +23,7 @@ from vna_core.federation.ahead import Ahead
 from vna_core.federation.fetching import Fetcher
 from vna_core.federation.gathering import Brought, FetchOutcome, Gathering, Means
 from vna_core.federation.kept import PassedInstance
-from vna_core.federation.locating import Located, Locator
+from vna_core.federation.locating import InstanceKey, Located, Locator, key_of
 from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
 from vna_core.federation.memory import Brought as Span
 from vna_core.federation.memory import Memory
@@ -162,10 +162,10 @@ class Bringing:
         fetcher, outcome = self._fetcher(view, span, takes), FetchOutcome(set())
 
         @cache
-        def shown() -> tuple[set[str], frozenset[str]]:
-            return {one.sop_instance_uid for one in view.instances(study=study)}, self._catalogue.rejections.hidden(study)
+        def shown() -> tuple[set[InstanceKey], frozenset[str]]:
+            return {key_of(one) for one in view.instances(study=study)}, self._catalogue.rejections.hidden(study)
 
-        def wanted(located: Located) -> set[str]:
+        def wanted(located: Located) -> set[InstanceKey]:
             return _wanted(located, series, frozenset(sops), *shown())
 
         early = Ahead(self._members, fetcher, wanted, outcome)
@@ -210,9 +210,13 @@ class Bringing:
         offer = self._pipeline.offer if span is None else span.pipeline.offer
         passing = None if span is None else PassingOn(span.passed, view.scope.labels, takes)
 
-        def held(study: str, sops: Collection[str]) -> Mapping[str, HeldInstance]:
-            only = next(iter(sops)) if len(sops) == 1 else None
-            return {one.sop_instance_uid: one for one in view.instances(study=study, sop=only) if one.sop_instance_uid in sops}
+        def held(study: str, keys: Collection[InstanceKey]) -> Mapping[InstanceKey, HeldInstance]:
+            only = next(iter(keys)).sop if len(keys) == 1 else None
+            found: dict[InstanceKey, HeldInstance] = {}
+            for one in view.instances(study=study, sop=only):
+                if (key := key_of(one)) in keys:
+                    found.setdefault(key, one)
+            return found
 
         return Fetcher(Means(self._members, self._settings, offer, held, passing))
 
@@ -225,10 +229,12 @@ class Bringing:
         return FederatedView(self._catalogue, scope, linked=True, brought=brought)
 
 
-def _wanted(located: Located, series: str | None, sops: frozenset[str], visible: set[str], rejected: frozenset[str]) -> set[str]:
+def _wanted(
+    located: Located, series: str | None, sops: frozenset[str], visible: set[InstanceKey], rejected: frozenset[str]
+) -> set[InstanceKey]:
     """What is asked for and may be given out, of what is located; `visible` is what whoever asks may see of what is here or was brought."""
     held_here = located.holders.get(LOCAL, set())
-    elsewhere = {sop for name, held in located.holders.items() if name != LOCAL for sop in held}
+    elsewhere = {key for name, held in located.holders.items() if name != LOCAL for key in held}
     wanted = located.wanted(series, sops) - (held_here - visible - elsewhere)
     # Rejected here: a member that has not heard of it does not undo that.
-    return wanted - (rejected - (held_here & visible))
+    return {key for key in wanted if key.sop not in rejected or (key in held_here and key in visible)}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from vna_core.domain.octets import Source
 from vna_core.federation.gathering import Brought, FetchOutcome, Gathering, Means
 from vna_core.federation.kept import PassedInstance
-from vna_core.federation.locating import Located, sources
+from vna_core.federation.locating import InstanceKey, Located, key_of, sources
 from vna_core.federation.members import Member
 from vna_core.federation.passing import PassingOn
 
@@ -24,7 +24,7 @@ class Fetcher:
         self._means = means
 
     def fetch(
-        self, located: Located, wanted: set[str], outcome: FetchOutcome, begun: Gathering | None = None
+        self, located: Located, wanted: set[InstanceKey], outcome: FetchOutcome, begun: Gathering | None = None
     ) -> Iterator[Brought]:
         """The wanted instances as they are at hand: those that are here first, then the others as they come.
 
@@ -32,11 +32,11 @@ class Fetcher:
         """
         with begun or Gathering(self._means, located, outcome) as gathering:
             here = self._means.held(located.study, wanted)
-            for sop in sorted(wanted & here.keys()):
-                outcome.got.add(sop)
-                yield here[sop]
-            for known in self._passed_before(located, outcome):
-                outcome.got.add(known.sop_instance_uid)
+            for key in sorted(wanted & here.keys()):
+                outcome.got.add(key)
+                yield here[key]
+            for key, known in self._passed_before(located, outcome):
+                outcome.got.add(key)
                 yield known
             if not outcome.is_complete and not outcome.left:
                 yield from gathering.run()
@@ -56,7 +56,7 @@ class Fetcher:
         gathering.close()
         return None
 
-    def _passed_before(self, located: Located, outcome: FetchOutcome) -> Iterator[Brought]:
+    def _passed_before(self, located: Located, outcome: FetchOutcome) -> Iterator[tuple[InstanceKey, Brought]]:
         """What is kept as members gave it: passed on again, or taken in where that is needed now."""
         passing = self._means.passing
         if passing is None:
@@ -64,14 +64,14 @@ class Fetcher:
         for member, share in sources(self._means.members, located, outcome.missing):
             source = source_of(member)
             known = passing.passed.known(source, located.study)
-            for sop in sorted((share - outcome.got) & known.keys()):
-                one = passing.passed.read(known[sop])
+            for key in sorted((share - outcome.got) & known.keys()):
+                one = passing.passed.read(known[key])
                 if one is None:
                     continue
                 if passing.is_taken(one, source):
-                    yield one
-                elif self._taken_in(passing, one, source) and (held := self._means.held(located.study, (sop,))):
-                    yield held[sop]
+                    yield key, one
+                elif self._taken_in(passing, one, source) and (held := self._means.held(located.study, (key,))):
+                    yield key, held[key]
 
     def _taken_in(self, passing: PassingOn, one: PassedInstance, source: Source) -> bool:
         """Whether what is kept could be taken in."""
@@ -79,8 +79,8 @@ class Fetcher:
             received = passing.passed.received(one, source)
         except FileNotFoundError:
             return False
-        named = (one.study_instance_uid, one.sop_instance_uid)
-        result = self._means.offer(received, only=lambda found: (found.study_instance_uid, found.sop_instance_uid) == named)
+        study, key = one.study_instance_uid, key_of(one)
+        result = self._means.offer(received, only=lambda found: found.study_instance_uid == study and key_of(found) == key)
         return result.outcome.acknowledged
 
 

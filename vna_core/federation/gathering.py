@@ -24,7 +24,7 @@ from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.outcome import IngestResult
 from vna_core.federation.kept import PassedInstance
-from vna_core.federation.locating import Located, sources
+from vna_core.federation.locating import InstanceKey, Located, sources
 from vna_core.federation.members import Member, Members
 from vna_core.federation.passing import PassingOn
 
@@ -39,7 +39,7 @@ _TOGETHER: Final = 1 << 20
 Brought = HeldInstance | PassedInstance
 """An instance that is here now: taken in, or as a member gave it."""
 
-_Piece = tuple[str | None, set[str], bool]
+_Piece = tuple[str | None, set[InstanceKey], bool]
 """Series (None: the whole study), instances, and whether these are all of it."""
 
 
@@ -57,7 +57,7 @@ class FetchOutcome:
     Attributes
     ----------
     wanted, got
-        SOP Instance UIDs that were to be there, and that are.
+        What was to be there, and what is.
     sources
         Member name to the number of instances that came from it.
     reasons
@@ -68,15 +68,15 @@ class FetchOutcome:
         Set by whoever does not want the rest.
     """
 
-    wanted: set[str]
-    got: set[str] = field(default_factory=set)
+    wanted: set[InstanceKey]
+    got: set[InstanceKey] = field(default_factory=set)
     sources: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     waiting: Callable[[], object] = field(default=lambda: None, repr=False)
     left: bool = False
 
     @property
-    def missing(self) -> set[str]:
+    def missing(self) -> set[InstanceKey]:
         """What is not there."""
         return self.wanted - self.got
 
@@ -95,7 +95,7 @@ class Means:
     offer
         Where they go.
     held
-        The current versions of some instances of a study that are held already, by their UIDs.
+        The current versions of some instances of a study that are held already.
     passing
         What may be passed on as it comes; None: everything goes through the rooms.
     """
@@ -103,7 +103,7 @@ class Means:
     members: Members
     settings: FederationSettings
     offer: Offer
-    held: Callable[[str, Collection[str]], Mapping[str, HeldInstance]]
+    held: Callable[[str, Collection[InstanceKey]], Mapping[InstanceKey, HeldInstance]]
     passing: PassingOn | None = None
 
 
@@ -128,7 +128,7 @@ class Gathering:
         self._running: dict[str, Deadline] = {}
         self._tried: set[str] = set()
         self._lock = threading.Lock()
-        self._claimed: set[str] = set()
+        self._claimed: set[InstanceKey] = set()
         self._at_hand = 0
         passing = means.passing
         self._keeping = passing.keeping(located.study, self._is_wanted) if passing is not None else None
@@ -174,8 +174,9 @@ class Gathering:
 
     def _new_of(self, arrived: list[Brought]) -> Iterator[Brought]:
         for got in arrived:
-            if got.sop_instance_uid in self._outcome.missing and not self._outcome.left:
-                self._outcome.got.add(got.sop_instance_uid)
+            key = self._located.named(got)
+            if key is not None and key in self._outcome.missing and not self._outcome.left:
+                self._outcome.got.add(key)
                 yield got
             self._sent(got)
 
@@ -185,7 +186,7 @@ class Gathering:
             together, self._together, self._together_size = self._together, [], 0
         return together
 
-    def start(self, missing: set[str]) -> bool:
+    def start(self, missing: set[InstanceKey]) -> bool:
         """Ask the best member that was not tried yet for what is missing. False: there is none."""
         for one, share in sources(self._means.members, self._located, missing):
             if one.name in self._tried:
@@ -214,7 +215,7 @@ class Gathering:
                     self._located.study,
                     lambda received: self._deliver(one, received, deadline),
                     series,
-                    () if whole else tuple(sorted(sops)),
+                    () if whole else tuple(sorted({key.sop for key in sops})),
                     deadline=deadline,
                 )
                 if report.message:
@@ -235,35 +236,36 @@ class Gathering:
             self._arrived.put(self._handed_over())
             self._arrived.put(one.name)
 
-    def _parts(self, share: set[str]) -> Iterator[_Piece]:
+    def _parts(self, share: set[InstanceKey]) -> Iterator[_Piece]:
         """Series, instances, and whether that is all of the series; the whole study in one where nothing is left out."""
         instances = self._located.instances
         if share == set(instances):
             yield None, share, True
             return
-        of_series: dict[str, set[str]] = {}
-        for sop, one in instances.items():
-            of_series.setdefault(one.series_instance_uid, set()).add(sop)
-        for series in sorted({instances[sop].series_instance_uid for sop in share}):
+        of_series: dict[str, set[InstanceKey]] = {}
+        for key in instances:
+            of_series.setdefault(key.series, set()).add(key)
+        for series in sorted({key.series for key in share}):
             wanted = of_series[series] & share
             yield series, wanted, wanted == of_series[series]
 
     def _deliver(self, one: Member, received: ReceivedInstance, deadline: Deadline) -> None:
         """Take one instance over, unless another member delivered it meanwhile."""
-        sop = received.sop_instance_uid
+        only = self._located.only_of(received.sop_instance_uid)
         with self._lock:
-            taken = bool(sop) and sop in self._claimed
+            taken = only is not None and only in self._claimed
         if taken or deadline.over:
             received.octets.close()
             deadline.check()
             return
         found = self._taken(one, received)
-        if found is None:
+        key = self._located.named(found) if found is not None else None
+        if found is None or key is None:
             return
         with self._lock:
-            if found.sop_instance_uid in self._claimed:
+            if key in self._claimed:
                 return
-            self._claimed.add(found.sop_instance_uid)
+            self._claimed.add(key)
             self._outcome.sources[one.name] = self._outcome.sources.get(one.name, 0) + 1
             self._together.append(self._bounded(found))
             self._together_size += found.size
@@ -287,7 +289,7 @@ class Gathering:
 
     def _is_wanted(self, found: Identified) -> bool:
         """Whether it was asked for. A member decides what it delivers, and not what is taken in."""
-        return found.study_instance_uid == self._located.study and found.sop_instance_uid in self._outcome.wanted
+        return found.study_instance_uid == self._located.study and self._located.named(found) in self._outcome.wanted
 
     def _taken(self, one: Member, received: ReceivedInstance) -> Brought | None:
         """The instance that was asked for, passed on or taken in; None, and the reason is noted, for anything else."""
@@ -301,7 +303,8 @@ class Gathering:
                 why = result.error.message if result.error is not None else result.outcome.value
                 self._outcome.reasons[one.name] = f"an instance could not be taken over: {why}"
                 return None
-            found = self._means.held(study, (result.sop_instance_uid,)).get(result.sop_instance_uid)
+            key = InstanceKey(result.series_instance_uid, result.sop_instance_uid)
+            found = self._means.held(study, (key,)).get(key)
         if found is None or not self._is_wanted(found):
             self._outcome.reasons[one.name] = "it delivered an instance of another study, or one that was not asked for"
             return None

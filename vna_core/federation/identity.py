@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, PatientLink, component, survivor
-from vna_core.domain.query import Condition, Equals, Query
+from vna_core.domain.query import Condition, Empty, Equals, Query
 
 PATIENT_ID: Final = 0x00100020
 ISSUER: Final = 0x00100021
@@ -172,7 +172,7 @@ def for_member(query: Query, wanted: Wanted, settings: MemberSettings, is_local:
     """
     if wanted.named is None:
         return (query,)
-    rest = tuple(one for one in query.conditions if one.tag not in (PATIENT_ID, ISSUER))
+    rest = tuple(one for one in query.conditions if one.tag not in (PATIENT_ID, ISSUER) or isinstance(one, Empty))
     asked: dict[tuple[Condition, ...], None] = {}
     for key in sorted(wanted.persons, key=_order):
         if found := _named(key, settings, is_local):

@@ -23,6 +23,7 @@ from vna_core.archival_storage.checksum import extended
 from vna_core.domain.errors import DigestMismatch
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.octets import CHUNK
+from vna_core.federation.locating import InstanceKey, key_of
 
 _INDEX: Final = ".index"
 _OCTETS: Final = ".octets"
@@ -132,9 +133,9 @@ class KeptFile:
                 self._octets.unlink(missing_ok=True)
 
 
-def kept_below(folder: Path) -> dict[str, PassedInstance]:
-    """What is kept in a folder, by SOP Instance UID."""
-    found: dict[str, PassedInstance] = {}
+def kept_below(folder: Path) -> dict[InstanceKey, PassedInstance]:
+    """What is kept in a folder, which is of one study."""
+    found: dict[InstanceKey, PassedInstance] = {}
     try:
         indexes = sorted(one.path for one in os.scandir(folder) if one.name.endswith(_INDEX))
     except FileNotFoundError:
@@ -142,7 +143,7 @@ def kept_below(folder: Path) -> dict[str, PassedInstance]:
     for index in indexes:
         octets = Path(index).with_suffix(_OCTETS)
         for one in _read_index(Path(index), octets):
-            found[one.sop_instance_uid] = one
+            found[key_of(one)] = one
     return found
 
 

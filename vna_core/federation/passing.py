@@ -29,6 +29,7 @@ from vna_core.domain.errors import DigestMismatch, LimitExceeded, Unarchivable
 from vna_core.domain.identifiers import PatientKey, key_segment
 from vna_core.domain.octets import Octets, ReceivedInstance, Source
 from vna_core.federation.kept import KeptFile, PassedInstance, kept_below
+from vna_core.federation.locating import InstanceKey
 from vna_core.ingest.identify import identify
 
 AT_HAND: Final = 4 << 20
@@ -63,9 +64,9 @@ class Passed:
         """A new file for what a member delivers of a study."""
         return KeptFile(self._folder_of(source, study))
 
-    def known(self, source: Source, study: str) -> dict[str, PassedInstance]:
-        """What is kept of a member's study, by SOP Instance UID."""
-        return {sop: one for sop, one in kept_below(self._folder_of(source, study)).items() if one.study_instance_uid == study}
+    def known(self, source: Source, study: str) -> dict[InstanceKey, PassedInstance]:
+        """What is kept of a member's study."""
+        return {key: one for key, one in kept_below(self._folder_of(source, study)).items() if one.study_instance_uid == study}
 
     def read(self, one: PassedInstance) -> PassedInstance | None:
         """One that is kept, proved, and at hand where it is small. None: it is gone or damaged."""

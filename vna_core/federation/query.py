@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vna_core.configuration.federation import FederationSettings
@@ -16,6 +16,7 @@ from vna_core.federation.counting import Counting, NothingRejected, Rejections
 from vna_core.federation.explaining import explain
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.identity import ISSUER, CrossReference, Decided, NoCrossReference, Wanted, for_member
+from vna_core.federation.left_out import LeftOut
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
 from vna_core.federation.patients import patients_of
@@ -30,10 +31,18 @@ _ORDERED_BY: Final = ("00080020", "00080030")
 
 @dataclass(frozen=True, slots=True)
 class FederatedAnswer:
-    """What the reachable members hold, newest study first, and how each member took part."""
+    """What the reachable members hold, newest study first, and how each member took part.
+
+    Attributes
+    ----------
+    unmatched
+        Tags of conditions that were not matched on every row: empty values and sequences are matched here, and of members as far as
+        their rows tell.
+    """
 
     rows: tuple[FederatedRow, ...]
     reports: tuple[MemberReport, ...]
+    unmatched: tuple[int, ...] = ()
 
     @property
     def missing(self) -> tuple[MemberReport, ...]:
@@ -93,7 +102,7 @@ class FederatedQuery:
         if query.level is Level.PATIENT:  # many archives answer no question at this level: patients are those of their studies
             asked = tuple(tag for tag in attributes if tag >> 16 == _PATIENT_GROUP)
             answer = self._answer(Query(Level.STUDY, query.conditions), asked, scope, local_only)
-            return FederatedAnswer(tuple(patients_of(answer.rows)), answer.reports)
+            return replace(answer, rows=tuple(patients_of(answer.rows)))
         return self._answer(query, attributes, scope, local_only)
 
     def _answer(self, query: Query, attributes: tuple[int, ...], scope: Scope, local_only: bool) -> FederatedAnswer:
@@ -105,12 +114,17 @@ class FederatedQuery:
         ]
         query = Query(query.level, query.conditions)
         wanted, decided = Wanted.by(query.conditions, self._reference)
-        questions = {one.name: for_member(query, wanted, one.settings, one.name == LOCAL) for one in asked}
+        left_out = LeftOut.of(query)
+        questions = {
+            one.name: for_member(query if one.name == LOCAL else left_out.asked, wanted, one.settings, one.name == LOCAL)
+            for one in asked
+        }
         concerned = [one for one in asked if questions[one.name]]
         reports = [one.report(Outcome.NOT_CONCERNED) for one in asked if not questions[one.name]]
         union = Union(query.level, self._members.rank)
         if query.level is Level.STUDY:  # whose ID it is; below, archives may refuse what is not of the level (PS3.4 C.4.1.2.1)
-            attributes = tuple(dict.fromkeys((*attributes, ISSUER)))
+            attributes = (*attributes, ISSUER)
+        attributes = tuple(dict.fromkeys((*attributes, *left_out.attributes)))
 
         def ask(member: Member, deadline: Deadline) -> Iterator[Row]:
             for one in questions[member.name]:
@@ -122,13 +136,18 @@ class FederatedQuery:
                 reports.append(said.report)
                 if study and said.report.outcome is Outcome.ANSWERED and not said.report.rows and said.member.name != LOCAL:
                     self._absences.note(said.member.name, study)
-            elif said.answer is not None and _belongs(said.answer, said.member, wanted, decided):
+            elif (
+                said.answer is not None
+                and (said.member.name == LOCAL or left_out.lets(said.answer))
+                and _belongs(said.answer, said.member, wanted, decided)
+            ):
                 union.add(said.member, said.answer)
         decided = Decided.of((*decided.links, *decided.moves.values(), *self._reference.decisions(union.patients)))
         rows = _in_order(union.rows(decided))
         explain(rows, wanted, decided, self._reference)
         rows = self._count(rows, query.level, concerned if not local_only else (), scope, self._left(begun))
-        return FederatedAnswer(tuple(rows), tuple(sorted(reports, key=lambda one: self._members.rank(one.name))))
+        reports.sort(key=lambda one: self._members.rank(one.name))
+        return FederatedAnswer(tuple(rows), tuple(reports), tuple(sorted(left_out.unmatched)))
 
     def _left(self, begun: float) -> float:
         return self._settings.deadline - (time.monotonic() - begun)

@@ -45,17 +45,23 @@ class CorrectionSender:
         try:
             self._tell(delivery.correction, delivery.member)
         except PeerUnavailable as failure:
-            self._ledger.ended(delivery, DeliveryState.WAITING, failure.message)
+            self._ledger.ended(delivery, DeliveryState.WAITING, _why(failure))
             raise
         except Rejected as failure:
             if failure.fields.get("result") == _FOR_NOW:
-                self._ledger.ended(delivery, DeliveryState.WAITING, failure.message)
+                self._ledger.ended(delivery, DeliveryState.WAITING, _why(failure))
                 raise PeerUnavailable(failure.message) from failure
-            state, error = DeliveryState.REFUSED, failure.message
+            state, error = DeliveryState.REFUSED, _why(failure)
         except NotOffered as failure:
-            state, error = DeliveryState.NOT_TAKEN, failure.message
+            state, error = DeliveryState.NOT_TAKEN, _why(failure)
         except VnaError as failure:
-            state, error = DeliveryState.REFUSED, failure.message
+            state, error = DeliveryState.REFUSED, _why(failure)
         if error:
             _log.warning("correction-not-applied", member=delivery.member, correction=delivery.correction.id, state=state.value)
         self._ledger.ended(delivery, state, error)
+
+
+def _why(failure: VnaError) -> str:
+    """Why a member has not applied a correction, with its own words, for the ledger: what it says may name patients, and is in no log."""
+    said = str(failure.fields.get("said") or "")
+    return f"{failure.message} It says: {said}" if said else failure.message

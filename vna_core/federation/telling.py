@@ -15,6 +15,7 @@ from vna_core.configuration.federation import MemberSettings, told_at
 from vna_core.configuration.tls import TlsSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.command import Command, Field
+from vna_core.dicom.network.refusal import one_line, said
 from vna_core.dicom.network.requestor import request
 from vna_core.dicom.network.tls import ClientTls, TlsStream
 from vna_core.dicom.network.web_client import WebClient, authorization
@@ -53,6 +54,8 @@ class Channel(Protocol):
             A correction like this cannot be told in this way.
         PeerError
             It refused.
+
+        What the member says of its reasons is in the error's field ``said``; it may name patients.
         """
 
 
@@ -67,7 +70,7 @@ def open_channel(kind: CorrectionKind, settings: MemberSettings, calling: str, t
     if address.scheme in ("dimse", "dimses"):
         return StoredNote(host, port or 0, address.username or "", calling, tls if address.scheme == "dimses" else None)
     plain = address._replace(scheme=address.scheme.split("+", 1)[1], query="")
-    client = WebClient(plain, authorization(plain, settings.corrections_token, "", ""), tls)
+    client = WebClient(plain, authorization(plain, settings.corrections_token, "", ""), tls, asks_why=True)
     return OtherArchive(client, settings.issuer) if address.scheme.startswith("vna+") else PostedNote(client)
 
 
@@ -114,11 +117,11 @@ class MergeMessage:
         del affected, patient
         if correction.undoes:
             raise NotOffered("HL7 has no message that takes a merge back: do it there by hand.")
-        code = _acknowledged(self._address, merge_message(correction), self._tls)
+        code, why = _acknowledged(self._address, merge_message(correction), self._tls)
         if code in ("AE", "CE"):
-            raise PeerUnavailable(f"The member could not take the merge now ({code}).")
+            raise PeerUnavailable(f"The member could not take the merge now ({code}).", said=why)
         if code not in ("AA", "CA"):
-            raise PeerError(f"The member refused the merge ({code or 'no acknowledgement'}).")
+            raise PeerError(f"The member refused the merge ({code or 'no acknowledgement'}).", said=why)
 
 
 def merge_message(correction: Correction) -> bytes:
@@ -140,8 +143,8 @@ def _escaped(text: str) -> str:
     return re.sub(r"[\\|^~&]", lambda match: marks[match.group()], re.sub(r"[\x00-\x1f]", " ", text))
 
 
-def _acknowledged(address: tuple[str, int], message: bytes, tls: ClientTls | None) -> str:
-    """Send a message; MSA-1 of the answer. Raises PeerUnavailable."""
+def _acknowledged(address: tuple[str, int], message: bytes, tls: ClientTls | None) -> tuple[str, str]:
+    """Send a message; MSA-1 of the answer, and its text (MSA-3, else ERR-8). Raises PeerUnavailable."""
     held = bytearray()
     try:
         with closing(socket.create_connection(address, timeout=10.0)) as opened:
@@ -155,8 +158,19 @@ def _acknowledged(address: tuple[str, int], message: bytes, tls: ClientTls | Non
                 held += piece
     except OSError as error:
         raise PeerUnavailable(f"The member's HL7 port does not answer: {error.strerror or type(error).__name__}.") from error
-    found = re.search(rb"[\r\n]MSA.([A-Z]{2})", bytes(held))
-    return found.group(1).decode("ascii") if found is not None else ""
+    return _acknowledgement(bytes(held))
+
+
+def _acknowledgement(answer: bytes) -> tuple[str, str]:
+    """Code and text of an ACK (HL7 v2.5.1 2.15.8 and 2.15.5)."""
+    found = re.search(rb"[\r\n]MSA(.)([A-Z]{2})([^\r\n]*)", answer)
+    if found is None:
+        return "", ""
+    separator = found.group(1)
+    texts = [found.group(3).split(separator)[2:3]]
+    texts += [line.split(separator)[8:9] for line in re.split(rb"[\r\n]", answer) if line.startswith(b"ERR" + separator)]
+    text = next((each[0] for each in texts if each and each[0]), b"")
+    return found.group(2).decode("ascii"), one_line(text.decode("utf-8", "replace"))
 
 
 def note_of(correction: Correction, affected: Sequence[Rejected], patient: PatientKey) -> bytes:
@@ -201,14 +215,18 @@ class StoredNote:
                 commands.AFFECTED_SOP_INSTANCE: correction.id,
             }
             association.send(next(iter(association.contexts)), asked, [_data_set(octets)])
-            status = commands.number(association.receive().command, commands.STATUS, 0xC000)
+            answered = association.receive().command
+            status, why = (
+                commands.number(answered, commands.STATUS, 0xC000),
+                one_line(commands.text(answered, commands.ERROR_COMMENT)),
+            )
             association.release()
         finally:
             association.close()
         if status & 0xFF00 == _OUT_OF_RESOURCES:
-            raise PeerUnavailable(f"The member has no room for the rejection note (status {status:04X}).")
+            raise PeerUnavailable(f"The member has no room for the rejection note (status {status:04X}).", said=why)
         if status != 0 and status & 0xF000 != 0xB000:
-            raise PeerError(f"The member refused the rejection note (status {status:04X}).")
+            raise PeerError(f"The member refused the rejection note (status {status:04X}).", said=why)
 
 
 def _data_set(octets: bytes) -> bytes:
@@ -230,8 +248,8 @@ class PostedNote:
         media_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
         accept = "application/dicom+json"
         with self._client.request("/studies", content=(media_type, body), accept=accept, deadline=Deadline(PATIENCE)) as answer:
-            if answer.status == 202 and b"00081198" in answer.whole(1 << 20):
-                raise PeerError("The member did not store the rejection note.")
+            if answer.status == 202 and b"00081198" in (body := answer.whole(1 << 20)):
+                raise PeerError("The member did not store the rejection note.", said=said("application/json", body))
 
 
 class Telling:

@@ -49,31 +49,31 @@ class FederatedView(CatalogueView):
         here = CatalogueView.instances(self, patient=patient, study=study, series=series, sop=sop)
         if self.brought is None:
             return here
-        known = {(one.study_instance_uid, one.sop_instance_uid) for one in here}
+        known = {_uids(one) for one in here}
         more = self.brought.instances(patient=patient, study=study, series=series, sop=sop)
-        more = [one for one in more if (one.study_instance_uid, one.sop_instance_uid) not in known]
+        more = [one for one in more if _uids(one) not in known]
         return here + [one for one in more if not self._is_rejected(one.study_instance_uid, one.sop_instance_uid)]
 
     def instances_by_uid_list(self, sop_instance_uids: Sequence[str]) -> Iterator[HeldInstance]:
         """Current versions of many instances; unknown UIDs are passed over."""
         known = set()
         for one in CatalogueView.instances_by_uid_list(self, sop_instance_uids):
-            known.add(one.sop_instance_uid)
+            known.add(_uids(one))
             yield one
         if self.brought is not None:
-            for one in self.brought.instances_by_uid_list([one for one in sop_instance_uids if one not in known]):
-                if not self._is_rejected(one.study_instance_uid, one.sop_instance_uid):
+            for one in self.brought.instances_by_uid_list(sop_instance_uids):
+                if _uids(one) not in known and not self._is_rejected(one.study_instance_uid, one.sop_instance_uid):
                     yield one
 
     def headers(self, *, study: str, series: str | None = None, sop: str | None = None) -> Iterator[tuple[HeldInstance, bytes]]:
         """Current versions with their DICOM JSON."""
         known = set()
         for held, header in CatalogueView.headers(self, study=study, series=series, sop=sop):
-            known.add(held.sop_instance_uid)
+            known.add(_uids(held))
             yield held, header
         if self.brought is not None:
             for held, header in self.brought.headers(study=study, series=series, sop=sop):
-                if held.sop_instance_uid not in known and not self._is_rejected(study, held.sop_instance_uid):
+                if _uids(held) not in known and not self._is_rejected(study, held.sop_instance_uid):
                     yield held, header
 
     def listed_headers(self, study: str, series: str) -> tuple[ListedHeader, ...]:
@@ -103,6 +103,10 @@ class FederatedView(CatalogueView):
         here = {one.pk for one in CatalogueView.only_in(self, scope, [one for one in held if not _is_brought(one)], receiver)}
         there = {one.pk for one in self.brought.only_in(scope, [one for one in held if _is_brought(one)], receiver)}
         return [one for one in held if one.pk in (there if _is_brought(one) else here)]
+
+
+def _uids(held: HeldInstance) -> tuple[str, str, str]:
+    return held.study_instance_uid, held.series_instance_uid, held.sop_instance_uid
 
 
 def _is_brought(held: HeldInstance) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from vna_core.domain.identity import PatientLink
 from vna_core.domain.query import Level
-from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE, SERIES, SOP, STUDY, text
+from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE, text
 from vna_core.federation.union import FederatedRow
+from vna_core.gateways.resource_paths import resource_path
 from vna_core.stewardship.patient_identity import key_text
 
 CREATOR: Final = "VNA FEDERATION"
@@ -38,10 +38,6 @@ VRS: Final[Mapping[int, str]] = {
 _GROUP: Final = "0009"
 """What a member says in this group is its own affair."""
 _NUMBERS: Final = frozenset().union(*COUNTS.values())
-_STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", SOP))
-_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
-"""A row's place below the root of the Studies Service: steps of the path with the attributes that name them, and how many a level has."""
-
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -73,8 +69,8 @@ def decision_text(link: PatientLink) -> str:
 
 
 def path_of(row: Mapping[str, Any], level: Level) -> str:
-    """Where a study, series or instance is below the root of the Studies Service (PS3.18 section 10.4.1.1)."""
-    return "".join(f"/{step}/{quote(text(row, tag), safe='', errors='surrogatepass')}" for step, tag in _STEPS[: _DEPTH[level]])
+    """Where a study, series or instance is below the root of the Studies Service."""
+    return resource_path(level, lambda tag: text(row, f"{tag:08X}"))
 
 
 def dimse_values(row: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:

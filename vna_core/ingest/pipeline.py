@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -71,6 +72,11 @@ class IngestPipeline:
         Called with a room's name each time it is left; fault tests end the process there.
     site
         What the hospital changes.
+
+    Attributes
+    ----------
+    under_way
+        How many calls of `offer` and `offer_all` have not come back.
     """
 
     def __init__(
@@ -96,6 +102,8 @@ class IngestPipeline:
         self._observers = tuple(observers)
         self._after_room = after_room
         self.clock = StageClock()
+        self._counting = threading.Lock()
+        self.under_way = 0
         self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
         self.quarantine = Quarantine(landing, catalogue, settings)
         copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged, catalogue.moved)
@@ -145,9 +153,13 @@ class IngestPipeline:
     def _offer(
         self, received: Sequence[ReceivedInstance], cut_short: bool, only: Callable[[Identified], bool] | None
     ) -> list[IngestResult | VnaError]:
+        with self._counting:
+            self.under_way += 1
         try:
             return self._through(received, cut_short, only)
         finally:
+            with self._counting:
+                self.under_way -= 1
             for one in received:
                 one.octets.close()
 

@@ -53,6 +53,11 @@ class ByteBudget:
                 )
             self._taken += amount
 
+    @property
+    def free(self) -> int:
+        """Octets that nobody has."""
+        return self.maximum - self._taken
+
     def give_back(self, amount: int) -> None:
         """Return reserved octets."""
         with self._lock:

@@ -54,6 +54,12 @@ INSTANCES: Final = Metric(
     "Instances offered, by the way they came (dimse, stow, file, migration) and how they ended.",
 )
 FAILURES: Final = Metric("vna_instance_failures_total", Kind.COUNTER, ("code",), "Instances not acknowledged, by error code.")
+SHARED: Final = Metric(
+    "vna_instances_shared_total",
+    Kind.COUNTER,
+    ("outcome",),
+    "Instances of a request given to another process that was idle: taken, or returned because it died or had got something else to do.",
+)
 
 HTTP_RECEIVED: Final = Metric("vna_http_received_bytes_total", Kind.COUNTER, (), "Octets of request bodies.")
 HTTP_SENT: Final = Metric("vna_http_sent_bytes_total", Kind.COUNTER, (), "Octets of answers.")

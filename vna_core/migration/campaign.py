@@ -26,6 +26,7 @@ from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.migration.handlers import FEED, STUDY, CampaignOptions, MigrationWorker, ask_for_study
 from vna_core.migration.inventory import InventoryTaker
 from vna_core.migration.listing import Listing
+from vna_core.migration.priorities import Priorities
 from vna_core.migration.report import CampaignReport, summary_of
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
@@ -83,6 +84,11 @@ class CampaignRunner:
         Runs the jobs here; its observer must be `progress.fetched`.
     helpers
         Further processes that this run has for itself (None: none).
+
+    Attributes
+    ----------
+    first
+        How many studies that the last plan put first still have to be moved.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class CampaignRunner:
         self._campaign, self._worker, self._helpers = campaign, worker, helpers
         self._open_source, self._catalogue = open_source, catalogue
         self._progress, self._jobs = progress, jobs
+        self.first = 0
 
     @property
     def name(self) -> str:
@@ -112,8 +119,10 @@ class CampaignRunner:
         thorough: bool = True,
         listing: PacsAdapter | None = None,
         deletions_accepted_by: str = "",
+        priorities: Priorities | None = None,
     ) -> PacsAbilities:
-        """Take the inventory (a new one, or the open one; `fresh` False: only where there is none) and order what waits.
+        """Take the inventory (a new one, or the open one; `fresh` False: only where there is none) and order what waits, `priorities`
+        first.
 
         `listing` lists what the source holds in its place: an Inventory that the source's maker has written, say.
         `deletions_accepted_by` says that what is not listed any more was deleted on purpose, whatever its number.
@@ -140,6 +149,8 @@ class CampaignRunner:
         finally:
             adapter.close()
         self._ask_again()
+        if priorities is not None:
+            self.first = priorities.apply(self._catalogue, self.name)
         self._catalogue.ledger.order(self.name)
         return abilities
 
@@ -151,6 +162,7 @@ class CampaignRunner:
         thorough: bool = True,
         listing: PacsAdapter | None = None,
         deletions_accepted_by: str = "",
+        priorities: Priorities | None = None,
     ) -> CampaignReport:
         """Plan, then pull until nothing waits, compare, report. Ends early when the campaign is paused or cancelled elsewhere.
 
@@ -160,7 +172,12 @@ class CampaignRunner:
         free_dead_workers(self._catalogue)
         try:
             abilities = self.plan(
-                concurrency, fresh=fresh, thorough=thorough, listing=listing, deletions_accepted_by=deletions_accepted_by
+                concurrency,
+                fresh=fresh,
+                thorough=thorough,
+                listing=listing,
+                deletions_accepted_by=deletions_accepted_by,
+                priorities=priorities,
             )
         except VnaError:
             self._catalogue.campaigns.set_state(self.name, "incomplete")

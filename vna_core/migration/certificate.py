@@ -20,8 +20,7 @@ from typing import Any, Final
 from vna_core import __version__
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_inventories import COMPLETE
-from vna_core.catalogue.migration_reading import ExceptionEntry
-from vna_core.catalogue.migration_rows import LedgerInstance, LedgerStudy
+from vna_core.catalogue.migration_rows import ExceptionEntry, LedgerInstance, LedgerStudy
 from vna_core.domain.errors import ConfigurationError, InvalidRequest
 from vna_core.domain.migration import REASONS
 from vna_core.migration.report import summary_of

@@ -13,7 +13,7 @@ from typing import Final
 
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_inventories import COMPLETE
-from vna_core.catalogue.migration_reading import ExceptionEntry
+from vna_core.catalogue.migration_rows import ExceptionEntry
 from vna_core.domain.migration import REASONS
 from vna_core.migration.report import summary_of
 from vna_core.migration.work_product.finding import WorkProducts

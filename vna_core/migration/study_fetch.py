@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from vna_core.catalogue import Catalogue
-from vna_core.catalogue.migration_ledger import COPY_DAMAGED
+from vna_core.catalogue.migration_ledger import fetched_anew
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.deadline import Deadline
@@ -28,6 +28,7 @@ from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.migration.delivery_clock import DeliveryClock
+from vna_core.migration.fetch_ends import as_came, as_left, is_lost, reason_of, settle
 from vna_core.migration.handover import Handover
 from vna_core.ports.pacs import PacsAdapter
 
@@ -263,7 +264,7 @@ class StudyFetch:
         if result.outcome in (Outcome.QUARANTINED, Outcome.REFUSED):
             self._quarantined.setdefault(one.pk, end)
             return
-        self._ended[one.pk] = end
+        end = self._ended[one.pk] = as_came(end)
         self._buffer.append(end)
 
     def _instance_of(self, result: IngestResult, said: str) -> LedgerInstance | None:
@@ -291,7 +292,7 @@ class StudyFetch:
             held[key].append((version.original_sha256, version.original_size, version.source))
         for one in list(self._open.values()):
             found = held.get((self._study.study_instance_uid, one.series_instance_uid, one.sop_instance_uid))
-            if found is None or self._repairs(one):
+            if found is None or fetched_anew(one):
                 continue
             ours = next((known for known in found if known[2] == self._adapter.name), None)
             outcome = (Outcome.HELD if ours else Outcome.DUPLICATE).value
@@ -310,11 +311,6 @@ class StudyFetch:
             self._buffer.append(end)
         self._flush()
 
-    @staticmethod
-    def _repairs(one: LedgerInstance) -> bool:
-        """Whether an instance is asked for again although it is held: its copy was found damaged."""
-        return one.state is InstanceState.FAILED and one.detail == COPY_DAMAGED
-
     def _flush(self) -> None:
         with self._lock:
             ends, self._buffer = self._buffer, []
@@ -325,18 +321,19 @@ class StudyFetch:
     def _finish(self, reason: str) -> None:
         """Give the rest an end, put what is odd on the worklist, and compare with what the catalogue holds."""
         left = [one for pk, one in self._open.items() if pk not in self._ended]
-        ends = [self._quarantined.get(one.pk) or self._lost(one, reason) for one in left]
+        ends = [as_left(self._quarantined.get(one.pk) or self._lost(one, reason)) for one in left]
         held = {one.sop_instance_uid for one in self._catalogue.ledger_reader.held(self._stored_uids())}
         for end in self._ended.values():
             if from_stored(identifier(end.stored_sop_instance_uid)) not in held:
                 was = replace(end.instance, state=end.state, outcome=end.outcome, received_size=end.received_size)
                 ends.append(InstanceEnd(was, InstanceState.MISSING, detail="not in the catalogue", rule="uid-set"))
-        state = StudyState.STORED if not any(_is_lost(end) for end in ends) else StudyState.PARTIAL
+        state = StudyState.STORED if not any(is_lost(end) for end in ends) else StudyState.PARTIAL
         with self._catalogue.ledger.writing(self._study.campaign, self._worker) as writing:
             writing.end_instances(self._study.pk, ends)
             writing.solve(self._study.pk, CURED, "fetch")
+            settle(writing, self._study.pk, self._ended.values(), ends)
             for end in ends:
-                reason_code = _reason(end, bool(reason), end.instance.pk in self._bad_digests)
+                reason_code = reason_of(end, bool(reason), end.instance.pk in self._bad_digests)
                 sample = end.quarantine_id or end.instance.sop_instance_uid
                 writing.except_(reason_code, self._study.pk, end.instance.pk, end.detail, sample)
             for (code, instance), detail in {**self._odd, **self._stale_header()}.items():
@@ -370,20 +367,6 @@ class StudyFetch:
             if told.strip() and named and named != {told.strip()}:
                 return {("stale-header", 0): f"the file names another {what} than the source's database"}
         return {}
-
-
-def _is_lost(end: InstanceEnd) -> bool:
-    return end.state in (InstanceState.MISSING, InstanceState.FAILED)
-
-
-def _reason(end: InstanceEnd, said: bool, bad_digest: bool) -> str:
-    if end.state is InstanceState.QUARANTINED:
-        return "quarantined"
-    if end.outcome == Outcome.REFUSED.value:
-        return "refused"
-    if bad_digest:
-        return "digest-differs"
-    return "retrieve-failed" if said else "not-delivered"
 
 
 def _is(received: ReceivedInstance, promised: str) -> bool:

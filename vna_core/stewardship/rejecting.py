@@ -23,7 +23,6 @@ from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE, Aw
 from vna_core.domain.errors import NotFound, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.jobs import Again, Job
-from vna_core.domain.migration import WORK_PRODUCT
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.domain.stewardship import DELETED, Extent
@@ -107,17 +106,14 @@ class Rejecting:
 
     def _apply(self, pk: int) -> None:
         explanation = self._catalogue.explanation(pk)
-        source = explanation.source
-        if (source.kind, source.address) == ("migration", WORK_PRODUCT):
-            return  # the archive made it of another product's flag: it says so, and hides nothing
         held = explanation.held
         study, series, sop = held.study_instance_uid, held.series_instance_uid, held.sop_instance_uid
         header = next(
             (octets for one, octets in self._catalogue.headers(study=study, series=series, sop=sop) if one.pk == pk), None
         )
         note = None if header is None else read_note(json.loads(header))
-        if note is None or (note.title is Rejection.QUALITY and self._settings.show_quality):
-            return
+        if note is None or note.work_product or (note.title is Rejection.QUALITY and self._settings.show_quality):
+            return  # a work product was made, here or elsewhere, of another product's flag: it says so, and hides nothing
         principal = principal_of(explanation.source)
         known = [self._catalogue.deletions.deletion(one) for one in self._catalogue.rejections.of_note(held.sop_instance_uid)]
         if not known:

@@ -35,6 +35,14 @@ def test_find_answers_in_dicom_json(data: Path) -> None:
     assert [line["00201208"]["Value"] for line in lines] == [[3]]
 
 
+def test_find_asks_for_empty_values_and_for_what_is_in_sequences(data: Path) -> None:
+    empty = vna("find", 'PatientBirthTime=""', "PatientID=P000001", data=data)[1]
+    assert [line["00201208"]["Value"] for line in empty] == [[3]]
+    assert vna("find", 'PatientID=""', "StudyInstanceUID=" + phantoms.uid(2), data=data)[1] == []
+    code, lines, error = vna("find", "--level", "series", "RequestAttributesSequence.ScheduledProcedureStepID=S1", data=data)
+    assert (code, lines, error) == (0, [], "")
+
+
 def test_find_refuses_a_key_that_does_not_exist(data: Path) -> None:
     code, _, error = vna("find", "PatientNane=X", data=data)
     assert code == 2

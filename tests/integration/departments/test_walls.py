@@ -17,7 +17,7 @@ from vna_core.configuration.access import departments_of
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association
 from vna_core.dicom.network.command import Command, Field
-from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
+from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.pdu import Role
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.access import EVERYTHING, Action, Principal, PrincipalKind
@@ -187,7 +187,7 @@ def moved(association: Association, number: int, destination: str, uid: str = ST
 
 def committed(association: Association, number: int) -> tuple[int, int]:
     """Status of a commitment request, and how many instances were committed."""
-    item = {0x00081150: (CT,), 0x00081155: (f"1.2.77.{number}.1.1",)}
+    item = Identifier({0x00081150: (CT,), 0x00081155: (f"1.2.77.{number}.1.1",)})
     data = encode_identifier({0x00081195: (f"1.2.88.{number}",)}, EXPLICIT, {0x00081199: [item]})
     requested = {"REQUESTED_SOP_CLASS": STORAGE_COMMITMENT, "REQUESTED_SOP_INSTANCE": f"{STORAGE_COMMITMENT}.1", "ACTION_TYPE": 1}
     status = status_of(ask(association, STORAGE_COMMITMENT, Field.ACTION_RQ, data, **requested))

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.ingest.ct_samples import ct
 from vna_core.bootstrap import Archive, open_archive
@@ -258,8 +259,12 @@ def test_a_hold_of_the_member_is_its_answer_and_is_tried_again_when_it_is_gone(h
     with pytest.raises(UnderHold):
         there.delete(Extent.STUDY, study(4), "no", "carol")
     hospital.deleting().delete(Extent.STUDY, study(4), "too old", "carol")
-    hospital.tell()
+    with capture_logs() as logged:
+        hospital.tell()
     assert hospital.states()["ours"] == "refused" and held(hospital.ours, 4) == 2
+    why = f"The source answered with HTTP 409. It says: Under hold {hold.id} (study, set by judge"
+    assert [error.startswith(why) and "[under-hold]" in error for *_, error in hospital.not_applied("ours")] == [True]
+    assert logged and "judge" not in json.dumps(logged, default=str), "its words are in the ledger and in no log"
     there.release_hold(hold.id, "judge")
     assert hospital.hub.catalogue.corrections.retry(member="ours") >= 1
     hospital.tell("ours")

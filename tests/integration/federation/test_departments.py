@@ -115,6 +115,25 @@ def test_dicomweb_client_searches_and_retrieves_through_the_federation(house: Ho
     assert [row["0020000D"]["Value"][0] for row in local] == [study_uid(1)], "plain /dicom-web stays local"
 
 
+def test_a_study_of_a_member_is_shown_as_pictures(house: House) -> None:
+    uid = study_uid(3)
+    url = f"{house.hub.web}/federated/dicom-web/studies/{uid}"
+    with httpx2.Client(timeout=120) as client:
+        answer = client.get(f"{url}/rendered", headers={"Accept": 'multipart/related; type="image/png"'})
+        assert answer.headers["content-type"].startswith('multipart/related; type="image/png"; boundary=')
+        delimiter = b"--" + answer.headers["content-type"].split("boundary=")[1].encode()
+        parts = answer.content.split(delimiter)[1:-1]
+        assert len(parts) == 5 and all(b"\r\n\r\n\x89PNG" in part for part in parts)
+        assert all(f"Content-Location: {url}/series/{uid}.1/instances/".encode() in part for part in parts)
+        reports = {one["name"]: one["outcome"] for one in json.loads(answer.headers["vna-members"])}
+        silent = {name for name, outcome in reports.items() if outcome != "answered"}
+        assert silent and all(name in answer.headers["warning"] for name in silent)
+        assert client.get(f"{url}/rendered", headers={"Accept": "image/png"}).status_code == 406
+        assert client.get(f"{url}/thumbnail", headers={"Accept": "image/png"}).content.startswith(b"\x89PNG")
+    series = DICOMwebClient(f"{house.hub.web}/federated/dicom-web").retrieve_series_rendered(uid, f"{uid}.1")
+    assert series.startswith(b"--") and series.count(b"\xff\xd8\xff") == 5
+
+
 def parts_of(body: bytes, content_type: str) -> dict[str, bytes]:
     """Parts of a whole multipart body by the SOP Instance UID at the end of their location."""
     delimiter = b"--" + content_type.split("boundary=")[1].encode()

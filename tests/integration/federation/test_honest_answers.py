@@ -126,6 +126,19 @@ def test_what_is_retrieved_is_kept_where_that_is_wanted(house: House) -> None:
     assert len(local) == 2
 
 
+def test_what_members_are_not_asked_is_told(house: House) -> None:
+    asked = {"ProcedureCodeSequence.CodeValue": "P1", "limit": "2"}
+    answer = house.get("/studies", **asked)
+    assert len(answer.json()) == 2
+    assert "00081032" in answer.headers["Warning"]
+    again = house.get("/studies", **asked, offset="2")
+    assert "00081032" in again.headers["Warning"], "pages of one answer say the same"
+    empty = {"StudyInstanceUID": f"{uid(1)},{uid(4)}", "emptyvaluematching": "true"}
+    assert house.get("/studies", **empty, PatientName='""').json() == []
+    assert "Warning" not in house.get("/studies", **empty, PatientName='""').headers
+    assert "(Pending: Warning" in house.find("STUDY", "StudyInstanceUID=", "ProcedureCodeSequence[0].CodeValue=P1")
+
+
 def test_an_odd_question_switches_no_member_off(house: House) -> None:
     for _ in range(5):
         house.get("/studies", StudyInstanceUID="1.2*")

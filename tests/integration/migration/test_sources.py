@@ -6,11 +6,14 @@ import io
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 
 from tests.peers.archive import VNA, vna
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import CatalogueSettings
 from vna_core.dicom.rejection_note import Rejected
 from vna_core.dicom.rejection_note_writing import write_note
 from vna_core.domain.corrections import Rejection
@@ -61,3 +64,77 @@ def test_what_a_note_of_the_source_rejects_is_held_however_often_it_is_migrated(
     assert code == 0, error
     counts = lines[-1]["summary"]
     assert (counts["duplicate"], counts["fetched"], counts["failed"]) == (4, 0, 0)
+
+
+def test_what_the_source_corrected_is_fetched_once_more_and_stands_beside_the_copy(tmp_path: Path) -> None:
+    folder, data = tmp_path / "export", tmp_path / "data"
+    folder.mkdir()
+    for number, octets in enumerate([*phantoms.series(2, 1, 16, 16), *phantoms.series(2, 2, 16, 16)]):
+        (folder / f"{number}.dcm").write_bytes(octets)
+    assert vna("migrate", "run", str(folder), data=data)[1][-1]["summary"]["held"] == 4
+    corrected = pydicom.dcmread(folder / "0.dcm")
+    for number in range(2):
+        one = pydicom.dcmread(folder / f"{number}.dcm")
+        one.StudyDescription = "corrected"
+        one.save_as(folder / f"{number}.dcm")
+    reasons = exceptions_after("plan", folder, data)
+    assert [(one["reason"], one["study_instance_uid"]) for one in reasons] == [("source-changed", corrected.StudyInstanceUID)]
+
+    _, (retried,), _ = vna("migrate", "retry", str(folder), "--reason", "source-changed", data=data)
+    assert (len(retried["retried"]), retried["studies"], retried["left"]) == (1, 1, [])
+    summary = vna("migrate", "run", str(folder), "--no-inventory", data=data)[1][-1]["summary"]
+    assert (summary["held"], summary["conflict"], summary["fetched"]) == (2, 2, 2)
+    assert {one["reason"] for one in exceptions_after("status", folder, data)} == {"same-uid-other-content"}
+    with Catalogue.open(CatalogueSettings(), data) as catalogue:
+        versions = catalogue.versions(corrected.SOPInstanceUID)
+    assert sorted((one.version, one.current) for one in versions) == [(1, True), (2, False)]
+
+    _, (retried,), _ = vna("migrate", "retry", str(folder), "--reason", "same-uid-other-content", data=data)
+    assert (retried["retried"], retried["studies"], len(retried["left"])) == ([], 0, 2)
+
+
+def test_what_is_the_same_when_it_is_fetched_once_more_is_on_the_worklist_again(tmp_path: Path) -> None:
+    """The description of a study lies in one file; another, which no one corrected, is fetched with it."""
+    folder, data = tmp_path / "export", tmp_path / "data"
+    folder.mkdir()
+    for number, octets in enumerate(phantoms.series(2, 1, 16, 16)):
+        (folder / f"{number}.dcm").write_bytes(octets)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert vna("migrate", "run", str(folder), data=data)[0] == 0
+    for name in before:
+        one = pydicom.dcmread(folder / name)
+        one.StudyDescription = "corrected"
+        one.save_as(folder / name)
+    assert [one["reason"] for one in exceptions_after("plan", folder, data)] == ["source-changed"]
+    for name, octets in before.items():
+        (folder / name).write_bytes(octets)
+    vna("migrate", "retry", str(folder), "--reason", "source-changed", data=data)
+    summary = vna("migrate", "run", str(folder), "--no-inventory", data=data)[1][-1]["summary"]
+    assert (summary["held"], summary["conflict"], summary["fetched"]) == (2, 0, 2)
+    (again,) = exceptions_after("status", folder, data)
+    assert (again["reason"], again["times"]) == ("source-changed", 2) and "0 of 2 with other octets" in again["detail"]
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_list_of_what_is_moved_first_holds_for_what_the_same_command_finds(tmp_path: Path, command: str) -> None:
+    folder, data, first = tmp_path / "export", tmp_path / "data", tmp_path / "first.csv"
+    folder.mkdir()
+    for number in range(1, 4):
+        (folder / f"{number}.dcm").write_bytes(phantoms.ct(number * 1000, 16, 16))
+    listed = pydicom.dcmread(folder / "2.dcm").StudyInstanceUID
+    first.write_text("study\n1.2\n")
+    code, lines, error = vna("migrate", command, str(folder), "--priority", str(first), data=data)
+    assert (code, lines) == (2, []) and "neither a column" in error
+    assert "there is no campaign" in vna("migrate", "status", str(folder), data=data)[2].lower()
+    first.write_text(f"StudyInstanceUID\n{listed}\n")
+    code, lines, error = vna("migrate", command, str(folder), "--priority", str(first), data=data)
+    assert code == 0, error
+    with Catalogue.open(CatalogueSettings(), data) as catalogue:
+        (name,) = [one.name for one in catalogue.campaigns.listed()]
+        studies = {one.study_instance_uid: one.priority for one in catalogue.ledger_reader.studies(name)}
+    assert len(studies) == 3 and [uid for uid, priority in studies.items() if priority < 50] == [listed]
+
+
+def exceptions_after(command: str, folder: Path, data: Path) -> list[dict[str, Any]]:
+    vna("migrate", command, str(folder), data=data)
+    return vna("migrate", "exceptions", str(folder), "--each", data=data)[1]

@@ -89,6 +89,15 @@ def test_every_level_and_model_is_answered(archive: ServedArchive, level: str, m
     assert (done.stderr + done.stdout).count("(Pending") == expected
 
 
+def test_findscu_asks_for_what_is_in_a_sequence(archive: ServedArchive) -> None:
+    keys = ("QueryRetrieveLevel=SERIES", f"StudyInstanceUID={STUDY}", "SeriesInstanceUID=")
+    for key, expected in (("ScheduledProcedureStepID=SPS404", 0), ("ScheduledProcedureStepID=", 1), ("CodeValue=", 1)):
+        options = [part for one in (*keys, f"RequestAttributesSequence[0].{key}") for part in ("-k", one)]
+        done = tool(archive, "findscu", "-S", *options)
+        assert done.returncode == 0, done.stderr
+        assert (done.stderr + done.stdout).count("(Pending)") == expected, done.stderr + done.stdout
+
+
 def test_a_wrong_level_is_told(archive: ServedArchive) -> None:
     done = tool(archive, "findscu", "-v", "-S", "-k", "QueryRetrieveLevel=PATIENT", "-k", "PatientID=")
     assert "(Pending" not in done.stderr + done.stdout

@@ -12,6 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from tests.peers.archive import ServedArchive
 from vna_core.testing import phantoms
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.xdist_group("pynetdicom")
 COMMITMENT = "1.2.840.10008.1.20.1"
 STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+EXPLICIT = "1.2.840.10008.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
@@ -90,7 +92,7 @@ def test_a_query_is_cancelled(archive: ServedArchive) -> None:
     assert statuses[0] == 0xFF00
 
 
-def test_a_key_for_empty_values_is_told_to_be_ignored(archive: ServedArchive) -> None:
+def test_a_key_for_empty_values_is_told_to_be_ignored_where_nothing_was_agreed_on(archive: ServedArchive) -> None:
     ae = AE(ae_title="VIEWER")
     ae.add_requested_context(STUDY_FIND)
     association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA")
@@ -103,6 +105,116 @@ def test_a_key_for_empty_values_is_told_to_be_ignored(archive: ServedArchive) ->
         statuses[key] = [status.Status for status, _ in association.send_c_find(asked, STUDY_FIND)]
     association.release()
     assert statuses == {'""': [0xFF01, 0x0000], "": [0xFF00, 0x0000]}
+
+
+def asked_of(archive: ServedArchive, options: bytes, level: str, **keys: object) -> tuple[list[int], list[Dataset], bytes]:
+    """Statuses, matches, and what was agreed on in the extended negotiation."""
+    ae = AE(ae_title="VIEWER")
+    ae.add_requested_context(STUDY_FIND)
+    offered = SOPClassExtendedNegotiation()
+    offered.sop_class_uid, offered.service_class_application_information = STUDY_FIND, options
+    association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA", ext_neg=[offered])
+    asked = Dataset()
+    asked.QueryRetrieveLevel = level
+    for keyword, value in keys.items():
+        setattr(asked, keyword, value)
+    statuses, found = [], []
+    for status, match in association.send_c_find(asked, STUDY_FIND):
+        statuses.append(int(status.Status))
+        found += [match] if match is not None else []
+    agreed = association.acceptor.sop_class_extended.get(STUDY_FIND, b"")
+    association.release()
+    return statuses, found, agreed
+
+
+def test_empty_and_several_values_are_matched_where_that_was_agreed_on(archive: ServedArchive) -> None:
+    every = b"\x01\x01\x01\x01\x01\x01\x01"
+    statuses, _, agreed = asked_of(archive, every, "STUDY", StudyInstanceUID="", AccessionNumber='""')
+    assert (agreed, statuses) == (b"\x01\x00\x01\x00\x00\x01\x01", [0x0000])
+    statuses, found, _ = asked_of(archive, every, "STUDY", StudyInstanceUID="", PatientBirthTime='""')
+    assert statuses == [0xFF00, 0x0000]
+    assert found[0].StudyInstanceUID == phantoms.uid(2)
+    statuses, _, _ = asked_of(archive, every, "STUDY", StudyInstanceUID="", PatientID="NOBODY\\P000001")
+    assert statuses == [0xFF00, 0x0000]
+    statuses, _, agreed = asked_of(archive, b"\x01", "STUDY", StudyInstanceUID="", PatientID="NOBODY\\P000001")
+    assert (agreed, statuses) == (b"\x01", [0x0000])
+
+
+def with_sequences(number: int) -> Dataset:
+    """A CT of a series of its own, with what was asked for and what was done."""
+    made = dcmread(get_testdata_file("CT_small.dcm"))
+    made.StudyInstanceUID, made.SeriesInstanceUID = "1.2.88", f"1.2.88.{number}"
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.88.{number}.1"
+    made.PatientID, made.SpecificCharacterSet = "SEQUENCES", "ISO_IR 192"
+    procedure, protocol = Dataset(), Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator, procedure.CodeMeaning = "P1", "99X", "Schädel"
+    protocol.CodeValue, protocol.CodingSchemeDesignator, protocol.CodeMeaning = f"C{number}", "99X", "Protocol"
+    made.ProcedureCodeSequence = [procedure]
+    made.RequestAttributesSequence = []
+    for step in (f"S{number}", "ALL"):
+        request = Dataset()
+        request.ScheduledProcedureStepID, request.RequestedProcedureID = step, f"R{number}"
+        request.ScheduledProtocolCodeSequence = [protocol]
+        made.RequestAttributesSequence.append(request)
+    return made
+
+
+@pytest.fixture(scope="module")
+def sequences(archive: ServedArchive) -> None:
+    ae = AE(ae_title="MODALITY")
+    ae.add_requested_context(CT, EXPLICIT)
+    association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA")
+    assert [association.send_c_store(with_sequences(number)).Status for number in (1, 2, 3)] == [0, 0, 0]
+    association.release()
+
+
+def item(**keys: object) -> Dataset:
+    made = Dataset()
+    for keyword, value in keys.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def test_items_that_match_come_back_with_what_was_asked_of_them(archive: ServedArchive, sequences: None) -> None:
+    key = item(ScheduledProcedureStepID="S*", RequestedProcedureID="R2", ScheduledProcedureStepDescription="")
+    statuses, [found], _ = asked_of(archive, b"\x01", "SERIES", SeriesInstanceUID="", RequestAttributesSequence=[key])
+    assert statuses == [0xFF00, 0x0000]
+    assert found.SeriesInstanceUID == "1.2.88.2"
+    [told] = found.RequestAttributesSequence
+    assert {one.keyword: one.value for one in told} == {
+        "ScheduledProcedureStepID": "S2",
+        "RequestedProcedureID": "R2",
+        "ScheduledProcedureStepDescription": "",
+    }
+
+
+def test_sequences_in_sequences_are_matched(archive: ServedArchive, sequences: None) -> None:
+    key = item(ScheduledProtocolCodeSequence=[item(CodeValue="C3")])
+    statuses, [found], _ = asked_of(archive, b"\x01", "SERIES", SeriesInstanceUID="", RequestAttributesSequence=[key])
+    assert (statuses, found.SeriesInstanceUID) == ([0xFF00, 0x0000], "1.2.88.3")
+    assert [one.ScheduledProtocolCodeSequence[0].CodeValue for one in found.RequestAttributesSequence] == ["C3", "C3"]
+
+
+@pytest.mark.parametrize("key", [[], [Dataset()]], ids=["no item", "an empty item"])
+def test_a_sequence_without_keys_comes_back_whole(archive: ServedArchive, sequences: None, key: list[Dataset]) -> None:
+    keys: dict[str, object] = {"StudyInstanceUID": "1.2.88", "ProcedureCodeSequence": key}
+    statuses, [found], _ = asked_of(archive, b"\x01", "STUDY", **keys)
+    assert statuses == [0xFF00, 0x0000]
+    [told] = found.ProcedureCodeSequence
+    assert (told.CodeValue, told.CodingSchemeDesignator, told.CodeMeaning) == ("P1", "99X", "Schädel")
+    _, [other], _ = asked_of(archive, b"\x01", "STUDY", **{**keys, "StudyInstanceUID": phantoms.uid(2)})
+    assert other.ProcedureCodeSequence == []
+
+
+def test_what_of_a_sequence_is_not_matched_is_told(archive: ServedArchive, sequences: None) -> None:
+    two = [item(ScheduledProcedureStepID="S1"), item(ScheduledProcedureStepID="S2")]
+    statuses, _, _ = asked_of(archive, b"\x01", "SERIES", StudyInstanceUID="1.2.88", RequestAttributesSequence=two)
+    assert statuses == [0xFF01, 0xFF01, 0xFF01, 0x0000]
+    statuses, _, _ = asked_of(archive, b"\x01", "STUDY", StudyInstanceUID="1.2.88", RequestAttributesSequence=two[:1])
+    assert statuses == [0xFF01, 0x0000]
+    quoted = [item(ScheduledProcedureStepDescription='""')]
+    statuses, _, _ = asked_of(archive, b"\x01", "SERIES", StudyInstanceUID="1.2.88", RequestAttributesSequence=quoted)
+    assert statuses == [0xFF01, 0xFF01, 0xFF01, 0x0000]
 
 
 def series_asked_for() -> Dataset:

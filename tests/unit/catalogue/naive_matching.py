@@ -9,20 +9,48 @@ import unicodedata
 from collections.abc import Mapping
 
 from vna_core.domain.indexed_attributes import INDEXED
-from vna_core.domain.query import Between, Condition, Equals, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, OfValues, Wildcard
 
 Attributes = Mapping[int, tuple[str, ...]]
+Items = Mapping[int, list[Mapping[int, object]]]
+"""Items of sequences by tag; an item has texts, or items again, by tag."""
+IN_ITEMS = {0x00400009: "SH", 0x00400007: "LO", 0x00400002: "DA", 0x00400003: "TM", 0x00400006: "PN", 0x00080100: "SH"}
+"""Representations of attributes that tests put into items."""
 MULTIPLE = (0x00080008, 0x00101000, 0x00080061)
 IDENTIFIERS = (0x00100020, 0x00100021, 0x0020000D, 0x0020000E, 0x00080018, 0x00080016)
 """Attributes padded with NUL in practice: padding is no part of them, nor of a key without wild cards."""
 
 
-def matches(condition: Condition, attributes: Attributes) -> bool:
+def in_items(condition: InSequence, items: Items) -> bool:
+    """Whether one item of the sequence at least fulfils everything that is asked of its items."""
+
+    def fulfils(item: Mapping[int, object], one: Condition) -> bool:
+        below = item.get(one.tag)
+        if isinstance(one, InSequence):
+            return in_items(one, {one.tag: below} if isinstance(below, list) else {})
+        return matches(one, {one.tag: tuple(below)} if isinstance(below, tuple) else {})
+
+    if all(is_universal(one) for one in condition.conditions):
+        return True
+    return any(all(fulfils(item, one) for one in condition.conditions) for item in items.get(condition.tag, ()))
+
+
+def is_universal(one: Condition) -> bool:
+    """Whether everything fulfils a condition, also where the attribute is absent."""
+    if isinstance(one, InSequence):
+        return all(is_universal(inner) for inner in one.conditions)
+    return matches(one, {}) and not isinstance(one, Empty)
+
+
+def matches(condition: OfValues, attributes: Attributes) -> bool:
     """Whether one entity's attributes fulfil a condition."""
-    vr = "CS" if condition.tag == 0x00080061 else INDEXED[condition.tag].vr
+    known = INDEXED.get(condition.tag)
+    vr = known.vr if known is not None else IN_ITEMS.get(condition.tag, "CS")
     values = [value.strip(" ") for value in attributes.get(condition.tag, ()) if value.strip(" ")]
     if condition.tag not in MULTIPLE and vr != "PN" and len(values) > 1:
         values = ["\\".join(values)]
+    if isinstance(condition, Empty):
+        return not values
     if isinstance(condition, Equals):
         wanted = [value.strip(" ") for value in condition.values if value.strip(" ")]
         if vr == "PN":

@@ -19,7 +19,7 @@ from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.departments import Departments, Origin
 from vna_core.domain.migration import StudyState
 from vna_core.domain.octets import Source
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.ports.pacs import InventoriedInstance
 
 NAME, ID, DATE, ACCESSION, DESCRIPTION = 0x00100010, 0x00100020, 0x00080020, 0x00080050, 0x00081030
@@ -313,6 +313,23 @@ def test_conditions_that_no_inventory_can_answer_are_named(catalogue: Catalogue)
     answer = catalogue.awaited.search(Query(Level.STUDY, (Equals(0x00101010, ("030Y",)), Equals(ACCESSION, ("A1",)))))
     assert answer.unmatched == (0x00101010,)
     assert {of(row, ACCESSION) for row in answer.matches} == {"A1"}
+
+
+@pytest.mark.parametrize("tag", [NAME, DATE, ACCESSION, DESCRIPTION, MODALITIES])
+def test_empty_values_are_found_held_or_not(catalogue: Catalogue, tag: int) -> None:
+    studies = hospital(21, 40)
+    fill(catalogue, studies)
+    expected = sorted(study.uid for study in studies if naive(Empty(tag), study.attributes))
+    assert sorted(of(row, STUDY) for row in found(catalogue, Level.STUDY, Empty(tag))) == expected
+    assert bool(expected) == (tag in (NAME, DATE, DESCRIPTION))
+
+
+def test_what_is_in_a_sequence_hides_nothing_that_is_awaited_and_is_told(catalogue: Catalogue) -> None:
+    fill(catalogue, studies := [one for one in hospital(12) if not one.held])
+    asked = InSequence(0x00081032, (Equals(0x00080100, ("P1",)),))
+    answer = catalogue.awaited.search(Query(Level.STUDY, (asked,)))
+    assert answer.unmatched == (0x00081032,)
+    assert {of(row, STUDY) for row in answer.matches} == {study.uid for study in studies}
 
 
 @pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])

@@ -15,7 +15,7 @@ from vna_core.domain.access import EVERYTHING, NOTHING, Scope
 from vna_core.domain.departments import Departments, Origin
 from vna_core.domain.instance import IndexEntry
 from vna_core.domain.octets import Source
-from vna_core.domain.query import Equals, Level, Query
+from vna_core.domain.query import Equals, InSequence, Level, Query
 
 DEPARTMENTS = Departments(
     holds={"cardiology": (), "radiology": (), "pathology": ()},
@@ -156,3 +156,22 @@ def test_new_rules_are_given_to_what_is_held(new_catalogue: NewCatalogue) -> Non
                 assert len(seen) == sum(1 for one, *_ in entries if one.source.name == title)
         counted = {one.label: one.instances for one in divided.labelling.counts()}
         assert counted == {department: len(rows(divided, Level.IMAGE, of(department))) for department in DEPARTMENTS.holds}
+
+
+@pytest.mark.parametrize("level", [Level.STUDY, Level.SERIES])
+def test_a_sequence_is_matched_and_told_from_what_the_scope_sees(divided: Catalogue, level: Level) -> None:
+    sequence = 0x00081032 if level is Level.STUDY else 0x00400275
+    for number, department in enumerate(("radiology", "cardiology")):
+        item = f'{{"00080100":{{"vr":"SH","Value":["{department}"]}}}}'
+        header = f'{{"{sequence:08X}":{{"vr":"SQ","Value":[{item}]}}}}'.encode()
+        one = entry(f"1.2.1.{number}", series="1.2.1", study="1.2", second=number)
+        divided.record(sent(changed(one, json_header=header), department))
+    for department in ("radiology", "cardiology"):
+        for code in ("radiology", "cardiology"):
+            asked = InSequence(sequence, (Equals(0x00080100, (code,)),))
+            found = list(divided.search(Query(level, (asked,), scope=of(department))).matches)
+            assert len(found) == (code == department)
+            told = divided.sequences.items(found, {sequence: None}, of(department), as_text=True)
+            assert all(code in str(items) for items in told.values())
+    seen = list(divided.search(Query(level, scope=of("pathology"))).matches)
+    assert seen == []

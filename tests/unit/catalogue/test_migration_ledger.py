@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Campaign, Catalogue
-from vna_core.catalogue.migration_rows import InstanceEnd, LedgerStudy, ListedStudy
+from vna_core.catalogue.migration_rows import InstanceEnd, LedgerStudy, ListedStudy, Retried
 from vna_core.domain.errors import VnaError
 from vna_core.domain.jobs import URGENT, Job
 from vna_core.domain.migration import InstanceState, StudyState, may_follow
@@ -103,7 +103,7 @@ def test_exceptions_are_counted_retried_accepted_and_solved(catalogue: Catalogue
             writing.except_("retrieve-failed", study.pk, instances[1].pk, "x")
     first, second = catalogue.ledger_reader.exceptions("c")
     assert (first.times, first.sop_instance_uid, first.sample) == (2, "1.1.1.0", "sample")
-    catalogue.ledger.retry("c", [(first.pk, first.study, first.instance)], "me")
+    assert catalogue.ledger.retry("c", [first], "me") == Retried((first.pk,), (), 1)
     states = [one.state for one in catalogue.ledger_reader.instances(study.pk)]
     assert states == [InstanceState.INVENTORIED, InstanceState.FAILED, InstanceState.FAILED]
     catalogue.ledger.exclude(
@@ -115,6 +115,34 @@ def test_exceptions_are_counted_retried_accepted_and_solved(catalogue: Catalogue
     with catalogue.ledger.writing("c", "w") as writing:
         writing.solve(study.pk, ("not-delivered",), "fetch")
     assert ("not-delivered", "solved") in catalogue.ledger_reader.exception_counts("c")
+
+
+def test_a_retry_closes_only_what_is_asked_for_again(catalogue: Catalogue) -> None:
+    (study,) = listed(catalogue, ListedStudy("1.1"))
+    for state in (StudyState.QUEUED, StudyState.RETRIEVING, StudyState.STORED):
+        catalogue.ledger.move(study, state, "w", "test")
+    stored = [
+        InstanceEnd(one, InstanceState.STORED, "held", "", f"{one.pk:064}", 100, one.sop_instance_uid)
+        for one in catalogue.ledger_reader.instances(study.pk)
+    ]
+    catalogue.ledger.end_instances(study, stored, "w")
+    with catalogue.ledger.writing("c", "w") as writing:
+        for reason in ("stale-header", "shared-study-uid", "deleted-at-source"):
+            writing.except_(reason, study.pk)
+        writing.except_("inventory-capped")
+    entries = catalogue.ledger_reader.exceptions("c")
+    retried = catalogue.ledger.retry("c", entries, "me")
+    assert retried == Retried((), tuple(one.pk for one in entries), 0)
+    assert {one.state for one in catalogue.ledger_reader.exceptions("c", state=None)} == {"open"}
+    assert catalogue.ledger_reader.study(study.pk).state is StudyState.STORED
+    with catalogue.ledger.writing("c", "w") as writing:
+        writing.except_("source-changed", study.pk, detail="the description changed")
+    retried = catalogue.ledger.retry("c", catalogue.ledger_reader.exceptions("c"), "me")
+    assert (len(retried.asked), len(retried.left), retried.studies) == (1, 4, 1)
+    assert catalogue.ledger_reader.study(study.pk).state is StudyState.INVENTORIED
+    waiting = catalogue.ledger_reader.instances(study.pk)
+    assert {one.state for one in waiting} == {InstanceState.INVENTORIED}
+    assert [one.received_sha256 for one in waiting] == [f"{one.pk:064}" for one in waiting], "what is held stays known"
 
 
 def test_what_is_held_is_told_with_where_it_is_filed(catalogue: Catalogue) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.catalogue.catalogue_entries import TAGS, changed, entry
 from tests.unit.catalogue.naive_matching import matches
 from vna_core.catalogue import Catalogue
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
+from vna_core.domain.query import Between, Empty, Equals, Level, OfValues, Query, Wildcard
 
 ODD = "aAbB1%_\\^*?[]'\"|~- é漢\x00\U0010fffe"
 NAMES = "aAbBéÉ^^= "
@@ -32,13 +32,17 @@ studies = st.fixed_dictionaries(
         "other_patient_ids": st.lists(identifiers.filter(lambda value: bool(value) and "\\" not in value), max_size=2),
     }
 )
+EMPTIED = (
+    *("patient_id", "patient_name", "study_date", "study_time", "study_description", "referring_physician_name"),
+    *("other_patient_ids", "accession_number"),
+)
 keys = st.text(ODD + "**??", max_size=5)
 name_keys = st.text(NAMES + "**??", max_size=6).map(
     lambda value: "=".join(value.split("=")[:3]).replace(" ^", "^").replace("^ ", "^")
 )
 
 
-def _plain(name: str) -> st.SearchStrategy[Condition]:
+def _plain(name: str) -> st.SearchStrategy[OfValues]:
     tag = TAGS[name]
     return st.one_of(
         st.builds(
@@ -50,7 +54,7 @@ def _plain(name: str) -> st.SearchStrategy[Condition]:
     )
 
 
-def _name(name: str) -> st.SearchStrategy[Condition]:
+def _name(name: str) -> st.SearchStrategy[OfValues]:
     tag = TAGS[name]
     return st.one_of(
         st.builds(Equals, st.just(tag), st.lists(names, max_size=2).map(tuple)), st.builds(Wildcard, st.just(tag), name_keys)
@@ -70,13 +74,17 @@ conditions = st.one_of(
     st.builds(Equals, st.just(0x00080061), st.lists(st.sampled_from(["CT", "MR", "C_", "C"]), max_size=2).map(tuple)),
     st.builds(Wildcard, st.just(0x00080061), st.sampled_from(["C*", "?R", "M?", "*"])),
 )
+empty = st.sampled_from([*(TAGS[name] for name in EMPTIED), 0x00080061]).map(Empty)
 _numbers = itertools.count()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.lists(studies, min_size=1, max_size=5), st.lists(st.lists(conditions, max_size=3), min_size=1, max_size=12))
+@given(
+    st.lists(studies, min_size=1, max_size=5),
+    st.lists(st.lists(st.one_of(conditions, empty), max_size=3), min_size=1, max_size=12),
+)
 def test_search_agrees_with_plain_matching(
-    catalogue: Catalogue, held: list[dict[str, object]], asked: list[list[Condition]]
+    catalogue: Catalogue, held: list[dict[str, object]], asked: list[list[OfValues]]
 ) -> None:
     mark = f"run{next(_numbers)}"
     plain: dict[str, dict[int, tuple[str, ...]]] = {}

@@ -6,17 +6,19 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import PeerUnavailable
-from vna_core.domain.query import Equals, Level, Query
+from vna_core.domain.query import Empty, Equals, InSequence, Level, Query
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
 from vna_core.federation.rows import text
@@ -58,6 +60,44 @@ def test_everything_is_found_once_newest_first_with_where_it_is(house: Federatio
     assert [text(row.attributes, "00100021") for row in answer.rows] == ["BETA", "HOUSE", "ALPHA"]
     assert outcomes(answer) == dict.fromkeys((LOCAL, *NAMES), "answered")
     assert answer.missing == ()
+
+
+def test_empty_values_are_matched_here_and_on_what_members_tell(house: Federation) -> None:
+    house.put(LOCAL, *study(1, AccessionNumber="A1"), *study(2, AccessionNumber=""))
+    house.put("alpha", *study(3, AccessionNumber="A3"))
+    query = Query(Level.STUDY, (Empty(0x00080050),))
+    answer = ask(house, query)
+    assert (found(answer), answer.unmatched) == ([uid(2)], ())
+    house.put("beta", *study(4, AccessionNumber=""))
+    answer = ask(house, query)
+    assert (sorted(found(answer)), answer.unmatched) == (sorted([uid(2), uid(4)]), (0x00080050,))
+
+
+def with_code(octets: bytes, code: str) -> bytes:
+    """An image with a procedure code."""
+    made = dcmread(BytesIO(octets))
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "99X", "Head"
+    made.ProcedureCodeSequence = [item]
+    stream = BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def test_members_are_not_asked_for_what_is_in_a_sequence_and_that_is_told(house: Federation) -> None:
+    house.put(LOCAL, *study(1))
+    query = Query(Level.STUDY, (InSequence(0x00081032, (Equals(0x00080100, ("P1",)),)),))
+    assert (found(ask(house, query)), ask(house, query).unmatched) == ([], ())
+    house.put("alpha", with_code(study(3)[0], "P1"), with_code(study(4)[0], "P2"))
+    answer = ask(house, query)
+    assert (found(answer), answer.unmatched) == ([uid(3)], ())
+    assert answer.rows[0].attributes["00081032"]["Value"][0]["00080100"]["Value"] == ["P1"]
+    house.put("alpha", *study(5))
+    answer = ask(house, query)
+    assert (sorted(found(answer)), answer.unmatched) == (sorted([uid(3), uid(5)]), (0x00081032,))
+    assert set(outcomes(answer).values()) == {"answered"}
+    below = Query(Level.STUDY, (InSequence(0x00400275, (Equals(0x00400009, ("S1",)),)),))
+    assert ask(house, below).unmatched == (0x00400275,)
 
 
 def test_what_several_hold_is_one_row_with_the_counts_of_the_union(house: Federation) -> None:

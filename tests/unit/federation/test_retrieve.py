@@ -13,7 +13,7 @@ from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.absences import Absences
 from vna_core.federation.fetching import Fetcher
 from vna_core.federation.gathering import FetchOutcome, Means
-from vna_core.federation.locating import Located, Locator
+from vna_core.federation.locating import InstanceKey, Located, Locator, key_of
 from vna_core.federation.members import LOCAL, Outcome
 from vna_core.federation.query import FederatedQuery
 from vna_core.testing.faulty_pacs import PacsFaults
@@ -35,8 +35,8 @@ def located(house: Federation, number: int = 1) -> Located:
 def fetched(house: Federation, number: int = 1) -> tuple[list[HeldInstance], FetchOutcome]:
     here = house.archives[LOCAL]
 
-    def held(of_study: str, sops: Collection[str]) -> dict[str, HeldInstance]:
-        return {one.sop_instance_uid: one for one in here.catalogue.instances(study=of_study) if one.sop_instance_uid in sops}
+    def held(of_study: str, keys: Collection[InstanceKey]) -> dict[InstanceKey, HeldInstance]:
+        return {key_of(one): one for one in here.catalogue.instances(study=of_study) if key_of(one) in keys}
 
     where = located(house, number)
     outcome = FetchOutcome(where.wanted())
@@ -79,8 +79,8 @@ def test_a_source_that_stalls_is_overtaken(house: Federation, deaf: bool) -> Non
     here = house.archives[LOCAL]
     outcome = FetchOutcome(where.wanted())
 
-    def held(_: str, sops: Collection[str]) -> dict[str, HeldInstance]:
-        return {sop: one for sop in sops for one in here.catalogue.instances(sop=sop)}
+    def held(_: str, keys: Collection[InstanceKey]) -> dict[InstanceKey, HeldInstance]:
+        return {key: one for key in keys for one in here.catalogue.instances(sop=key.sop)}
 
     fetcher = Fetcher(Means(house.members, house.settings, here.pipeline.offer, held))
     assert len(list(fetcher.fetch(where, outcome.wanted, outcome))) == 4
@@ -144,5 +144,5 @@ def test_a_series_or_some_instances_are_fetched_alone(house: Federation) -> None
     house.put("alpha", *study(1, range(3), **CITY), *study(1, range(5, 7), SeriesInstanceUID="1.2.3.4", **CITY))
     where = located(house)
     assert len(where.wanted("1.2.3.4")) == 2
-    chosen = frozenset(list(where.wanted("1.2.3.4"))[:1])
-    assert where.wanted("1.2.3.4", chosen) == set(chosen)
+    chosen = set(list(where.wanted("1.2.3.4"))[:1])
+    assert where.wanted("1.2.3.4", frozenset(key.sop for key in chosen)) == chosen

@@ -227,6 +227,15 @@ def attachment(whole: bytes, part: int) -> bytes:
     return (whole, whole[: whole.index(b"\xe0\x7f\x10\x00")], struct.pack("<Q", len(whole)) + zlib.compress(whole))[part]
 
 
+def test_a_header_counts_again_when_the_file_beside_it_is_gone(tmp_path: Path) -> None:
+    medium, whole = tmp_path / "medium", "0a/1b/0a1b0000-0000-4000-8000-000000000002"
+    write(medium / whole, attachment(phantoms.ct(3, 8, 8), 0))
+    write(medium / "0a/1c/0a1c0000-0000-4000-8000-000000000003", attachment(phantoms.ct(3, 8, 8), 1))
+    assert told(opened(medium, tmp_path / "kept")) == told(opened(medium))
+    (medium / whole).unlink()
+    assert told(opened(medium, tmp_path / "kept")) == told(opened(medium))
+
+
 class Changing(RuleBasedStateMachine):
     """A folder that changes between looks."""
 

@@ -26,6 +26,8 @@ from vna_core.domain.migration import WORK_PRODUCT
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import IngestResult
 from vna_core.domain.stewardship import Extent
+from vna_core.migration.work_product.key_objects import key_object_selection
+from vna_core.migration.work_product.residues import REJECTED
 from vna_core.stewardship.deletion import Deleting
 from vna_core.stewardship.rebuild import rebuild
 
@@ -113,10 +115,19 @@ def test_an_ordinary_key_object_selection_hides_nothing(archive: Archive) -> Non
     assert held(archive) == {sop(1), NOTE}
 
 
-def test_what_was_made_of_a_flag_of_a_former_archive_hides_nothing(archive: Archive) -> None:
+@pytest.mark.parametrize("way", [Source("migration", "oldpacs", WORK_PRODUCT), Source("migration", "vna", "/inv"), MODALITY])
+def test_what_was_made_of_a_flag_of_a_former_archive_hides_nothing_whichever_way_it_comes(archive: Archive, way: Source) -> None:
+    offer(archive, image(1), Source("migration", "oldpacs"))
+    (header,) = archive.catalogue.source_headers("oldpacs")
+    uid, made = key_object_selection(REJECTED, [header], json.loads(header.json), datetime(2026, 3, 1, tzinfo=UTC))
+    assert offer(archive, made, way).outcome.value == "held"
+    assert held(archive) == {sop(1), uid} and archive.catalogue.deletions.listed() == []
+
+
+def test_a_note_is_applied_whichever_way_it_comes(archive: Archive) -> None:
     offer(archive, image(1))
     offer(archive, note(1, title=Rejection.QUALITY), Source("migration", "oldpacs", WORK_PRODUCT))
-    assert held(archive) == {sop(1), NOTE} and archive.catalogue.deletions.listed() == []
+    assert held(archive) == set()
 
 
 def test_what_is_rejected_before_it_arrives_is_hidden_when_it_does(archive: Archive) -> None:

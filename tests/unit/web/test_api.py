@@ -138,9 +138,9 @@ def test_the_owner_of_a_token_names_the_domain_of_patient_ids_that_carry_none(gu
 
 def test_a_warning_names_what_was_not_matched_on_and_what_is_no_attribute(client: httpx2.Client) -> None:
     store(client, [sample("CT_small.dcm")])
-    query = {"RequestAttributesSequence.ScheduledProcedureStepID": "1", "includefield": "Nonsense\r\nX: y"}
+    query = {"PatientID.StudyDate": "1", "includefield": "Nonsense\r\nX: y"}
     warning = client.get("/dicom-web/series", params=query).headers["warning"]
     matched, included = warning.split("ignored: ")[1].split("passed over: ")
-    assert matched.startswith("RequestAttributesSequence.ScheduledProcedureStepID.")
+    assert matched.startswith("PatientID.StudyDate.")
     assert "Nonsense" not in matched
     assert included == 'Nonsense??X??y."'

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from vna_core.dicom.matching_keys import condition, tag_of
 from vna_core.domain.errors import InvalidRequest
-from vna_core.domain.query import Between, Condition, Equals, Level, Query, Wildcard
-from vna_core.gateways.dicomweb.qido_query import condition, parse_search, tag_of
+from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
+from vna_core.gateways.dicomweb.qido_query import parse_search
 
+REQUEST = 0x00400275
 NAME, ID, DATE, UID, MODALITIES, DATETIME = 0x00100010, 0x00100020, 0x00080020, 0x0020000D, 0x00080061, 0x0008002A
 
 
@@ -66,10 +68,36 @@ def test_fields_to_include_are_lists_tags_and_all() -> None:
     assert parse_search(Level.STUDY, [("includefield", "all")], [], 100).everything
 
 
-def test_attributes_of_sequences_are_ignored_and_said_so() -> None:
-    request = parse_search(Level.STUDY, [("RequestAttributesSequence.ScheduledProcedureStepID", "1")], [], 100)
-    assert request.ignored == ("RequestAttributesSequence.ScheduledProcedureStepID",)
+def test_attributes_of_one_sequence_are_asked_of_one_item() -> None:
+    asked = [
+        ("RequestAttributesSequence.ScheduledProcedureStepID", "1"),
+        ("PatientID", "7"),
+        ("00400275.00400008.00080100", "A*"),
+        ("00400275.00400007", ""),
+        ("ProcedureCodeSequence.CodeValue", "B"),
+    ]
+    request = parse_search(Level.SERIES, asked, [], 100)
+    nested = InSequence(0x00400008, (Wildcard(0x00080100, "A*"),))
+    assert request.query.conditions == (
+        Equals(ID, ("7",)),
+        InSequence(REQUEST, (Equals(0x00400009, ("1",)), nested)),
+        InSequence(0x00081032, (Equals(0x00080100, ("B",)),)),
+    )
+    assert (request.ignored, request.include) == ((), {ID, REQUEST, 0x00081032})
+
+
+@pytest.mark.parametrize("name", ["PatientID.StudyDate", "00091010.00400009"])
+def test_a_path_through_no_sequence_is_ignored_and_said_so(name: str) -> None:
+    request = parse_search(Level.SERIES, [(name, "1"), ("RequestAttributesSequence", "x"), ("00400275", "")], [], 100)
+    assert request.ignored == (name, "RequestAttributesSequence")
     assert request.query.conditions == ()
+
+
+def test_a_sequence_is_included_whole_whatever_of_it_is_named() -> None:
+    named = "RequestAttributesSequence.ScheduledProcedureStepID,00081032,RequestAttributesSequence.Nothing"
+    request = parse_search(Level.SERIES, [("includefield", named)], [], 100)
+    assert request.include == {REQUEST, 0x00081032}
+    assert request.unknown == ("RequestAttributesSequence.Nothing",)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +111,10 @@ def test_attributes_of_sequences_are_ignored_and_said_so() -> None:
         [("StudyDate", "2024-01-31")],
         [("StudyDate", "today")],
         [("PatientID", "a\0b")],
+        [("RequestAttributesSequence.Nothing", "1")],
+        [("RequestAttributesSequence.", "1")],
+        [(".".join(["00400275"] * 17), "1")],
+        [("00400275." * 10_000, "1")],
         [("PatientID", "x" * 70_000)],
     ],
 )
@@ -91,11 +123,11 @@ def test_what_cannot_be_meant_is_refused(parameters: list[tuple[str, str]]) -> N
         parse_search(Level.STUDY, parameters, [], 100)
 
 
-def test_empty_value_matching_is_told_to_be_ignored() -> None:
-    asked = [("StudyDescription", '""')]
+def test_empty_values_are_matched_where_that_is_asked_for() -> None:
+    asked = [("StudyDescription", '""'), ("RequestAttributesSequence.RequestedProcedureID", '""')]
     request = parse_search(Level.STUDY, [("emptyvaluematching", "true"), *asked], [], 100)
-    assert request.ignored == ("StudyDescription",)
-    assert parse_search(Level.STUDY, asked, [], 100).ignored == ()
+    assert request.query.conditions == (Empty(0x00081030), InSequence(REQUEST, (Empty(0x00401001),)))
+    assert parse_search(Level.STUDY, asked, [], 100).query.conditions == ()
 
 
 def test_multiple_values_are_matched_where_that_is_asked_for() -> None:

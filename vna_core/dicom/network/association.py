@@ -106,6 +106,7 @@ class Association:
         self.contexts: dict[int, Context] = {}
         self.peer_limit = 16384
         self.peer_extended: dict[str, bytes] = {}
+        self.agreed: dict[str, bytes] = {}
         self.peer_product = ""
         self._idle_timeout = idle_timeout
         self._network_timeout = network_timeout

@@ -25,7 +25,11 @@ _NUMERIC: Final = {
     "UL": ("<I", 0, 0xFFFFFFFF),
     "SS": ("<h", -0x8000, 0x7FFF),
     "SL": ("<i", -(1 << 31), (1 << 31) - 1),
+    "UV": ("<Q", 0, (1 << 64) - 1),
+    "SV": ("<q", -(1 << 63), (1 << 63) - 1),
 }
+_FLOATING: Final = {"FL": ("<f", 3.4e38), "FD": ("<d", 1.7e308)}
+_FLOAT: Final = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +86,32 @@ def _decoded(buffer: bytes, data_set: DataSet, inherited: tuple[str, ...]) -> Id
 def encode_identifier(
     values: Mapping[int, Sequence[str]],
     transfer_syntax_uid: str,
-    items: Mapping[int, Sequence[Mapping[int, Sequence[str]]]] | None = None,
+    items: Mapping[int, Sequence[Identifier]] = MappingProxyType({}),
     private: Mapping[int, str] = MappingProxyType({}),
 ) -> bytes:
     """An identifier as octets; text beyond ASCII makes it ISO_IR 192. `private` tells the VR of private elements."""
     explicit = transfer_syntax_uid != "1.2.840.10008.1.2"
-    every = dict(values)
-    if not all(text.isascii() for texts in every.values() for text in texts):
-        every[SPECIFIC_CHARACTER_SET] = ("ISO_IR 192",)
-    else:
-        every.pop(SPECIFIC_CHARACTER_SET, None)
+    plain = {tag: tuple(texts) for tag, texts in values.items() if tag != SPECIFIC_CHARACTER_SET}
+    whole = Identifier(plain, {tag: tuple(below) for tag, below in items.items()})
+    if not _is_ascii(whole):
+        whole = Identifier({**whole.values, SPECIFIC_CHARACTER_SET: ("ISO_IR 192",)}, whole.items)
+    return _encoded(whole, explicit, private)
+
+
+def _is_ascii(one: Identifier) -> bool:
+    return all(text.isascii() for texts in one.values.values() for text in texts) and all(
+        _is_ascii(item) for items in one.items.values() for item in items
+    )
+
+
+def _encoded(one: Identifier, explicit: bool, private: Mapping[int, str]) -> bytes:
     out = {}
-    for tag, texts in every.items():
+    for tag, texts in one.values.items():
         vr = private.get(tag) or vr_of(tag)
         out[tag] = _element(tag, vr, _raw(vr, texts), explicit)
-    for tag, sequence in (items or {}).items():
-        content = b""
-        for one in sequence:
-            encoded = b"".join(_element(t, vr_of(t), _raw(vr_of(t), one[t]), explicit) for t in sorted(one))
-            content += pack("<HHI", 0xFFFE, 0xE000, len(encoded)) + encoded
+    for tag, items in one.items.items():
+        encoded = [_encoded(item, explicit, private) for item in items]
+        content = b"".join([pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in encoded])
         out[tag] = _element(tag, "SQ", content, explicit)
     return b"".join(out[tag] for tag in sorted(out))
 
@@ -109,6 +120,10 @@ def _raw(vr: str, texts: Sequence[str]) -> bytes:
     if vr in _NUMERIC:
         code, low, high = _NUMERIC[vr]
         return b"".join(pack(code, int(text)) for text in texts if text.lstrip("-").isdigit() and low <= int(text) <= high)
+    if vr in _FLOATING:
+        code, largest = _FLOATING[vr]
+        numbers = [float(text) for text in texts if len(text) < 64 and _FLOAT.fullmatch(text)]
+        return b"".join(pack(code, number) for number in numbers if abs(number) <= largest)
     if vr == "AT":
         return b"".join(pack("<HH", int(text[:4], 16), int(text[4:], 16)) for text in texts if _TAG.fullmatch(text))
     return "\\".join(texts).encode("utf-8", "replace") if vr != "SQ" else b""

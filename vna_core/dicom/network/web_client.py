@@ -19,9 +19,10 @@ from urllib.parse import SplitResult, quote, urlencode
 
 from pydantic_core import from_json
 
+from vna_core.dicom.network.refusal import READ, said
 from vna_core.dicom.network.tls import ClientTls, HandshakeFailed
 from vna_core.domain.deadline import Deadline, seconds_left
-from vna_core.domain.errors import LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable
+from vna_core.domain.errors import LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable, VnaError
 
 CONNECT: Final = 10.0
 SILENCE: Final = 300.0
@@ -115,6 +116,8 @@ class WebClient:
         Sent with every request (authorization).
     tls
         How the source is recognized where the scheme is ``https``; None: by the system's authorities and the name of its host.
+    asks_why
+        What the source says when it refuses is in the field ``said`` of the error. It may name patients: not for errors that go to a log.
 
     Raises
     ------
@@ -122,7 +125,10 @@ class WebClient:
         Certificates cannot be used.
     """
 
-    def __init__(self, address: SplitResult, headers: Mapping[str, str], tls: ClientTls | None = None) -> None:
+    def __init__(
+        self, address: SplitResult, headers: Mapping[str, str], tls: ClientTls | None = None, *, asks_why: bool = False
+    ) -> None:
+        self._asks_why = asks_why
         self._host, self._port = address.hostname or "", address.port
         self._prefix = address.path.rstrip("/")
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "vna", **headers}
@@ -196,8 +202,11 @@ class WebClient:
                 _check_status(response)
                 yield Answer(response, deadline)
                 keep = _read_out(response)
-            except (NotFound, NotOffered):
-                keep = _read_out(response)
+            except VnaError as error:
+                if self._asks_why and not 200 <= response.status < 300:
+                    error.fields["said"] = _said(response)
+                if isinstance(error, (NotFound, NotOffered)):
+                    keep = _read_out(response)
                 raise
             finally:
                 if keep and not response.will_close and not self._closed:
@@ -298,6 +307,15 @@ def _check_status(response: http.client.HTTPResponse) -> None:
     if status in _DOWN:
         raise PeerUnavailable(f"The source asks to come again later (HTTP {status}).", status=status)
     raise PeerError(f"The source answered with HTTP {status}.", status=status)
+
+
+def _said(response: http.client.HTTPResponse) -> str:
+    """What the source says of its refusal; empty where it says nothing, or nothing that can be read."""
+    octets = b""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while len(octets) < READ and (piece := response.read1(READ - len(octets))):
+            octets += piece
+    return said(response.headers.get("Content-Type") or "", octets)
 
 
 def _read_out(response: http.client.HTTPResponse) -> bool:

@@ -19,7 +19,8 @@ from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import spooled
 from vna_core.gateways.admin.placement import placement_json
 from vna_core.gateways.dicomweb.archive import ROOT
-from vna_core.gateways.dicomweb.held import SHA256, instance_url, quoted
+from vna_core.gateways.dicomweb.held import SHA256, instance_url
+from vna_core.gateways.resource_paths import quoted
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.differences import element_differences
 from vna_core.ingest.normalize.rule_book import evidence_of

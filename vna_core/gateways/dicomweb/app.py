@@ -42,6 +42,7 @@ from vna_core.gateways.dicomweb.routes import dicomweb_routes
 from vna_core.gateways.web.exchange import Pace
 from vna_core.gateways.web.protection import Endpoint, Handler, Protection
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ingest.sharing import Colleagues
 from vna_core.metering import Meter
 from vna_core.migration.cutover import CutOver
 from vna_core.ports.storage import Store
@@ -89,6 +90,7 @@ def create_app(
     availability: Availability | None = None,
     cutover: CutOver | None = None,
     meter: Meter | None = None,
+    colleagues: Colleagues | None = None,
 ) -> WebApplication:
     """The application of one web process.
 
@@ -108,6 +110,8 @@ def create_app(
         Has fetched what sources in cut-over still have, when it is asked for.
     meter
         Counts, and knows what the other processes of the run count; one of its own when not given.
+    colleagues
+        Processes that take instances from this one.
     """
     threads = ThreadPoolExecutor(READING_THREADS, "web-read")
     ingest_threads = ThreadPoolExecutor(INGEST_THREADS, "web-ingest")
@@ -116,7 +120,17 @@ def create_app(
     availability = availability or Availability(catalogue)
     meter = meter or Meter.alone()
     archive = WebArchive(
-        settings, pipeline, retriever, renderer, transcoder, egress, threads, ingest_threads, availability, meter
+        settings,
+        pipeline,
+        retriever,
+        renderer,
+        transcoder,
+        egress,
+        threads,
+        ingest_threads,
+        availability,
+        meter,
+        colleagues or Colleagues(pipeline, meter),
     )
     gate = gate or Gate(Policy(settings), catalogue)
     pace = Pace(threads, settings.http.body_timeout, settings.http.max_body)

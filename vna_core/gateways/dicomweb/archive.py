@@ -15,6 +15,7 @@ from vna_core.access.transcode import Transcoder
 from vna_core.configuration import Settings
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ingest.sharing import Colleagues
 from vna_core.metering import Meter
 
 ROOT: Final = "/dicom-web"
@@ -38,6 +39,7 @@ class WebArchive:
     ingest_threads: ThreadPoolExecutor
     availability: Availability
     meter: Meter
+    colleagues: Colleagues
     root: str = ROOT
 
     def profile_of(self, exchange: Exchange) -> EgressProfile | None:

@@ -35,8 +35,9 @@ from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import object_form
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.rendered import Rendered
+from vna_core.gateways.dicomweb.rendered import Rendered, Thumbnail
 from vna_core.gateways.dicomweb.wado import Retrieve
+from vna_core.gateways.dicomweb.warning_field import WARNING, warn, warning
 from vna_core.gateways.federated_rows import described, path_of
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
@@ -59,14 +60,6 @@ def asked_by_federation(exchange: Exchange) -> bool:
     return VIA in (exchange.header(b"via") or "")
 
 
-def warning(sentences: Sequence[str]) -> str:
-    """A Warning field (RFC 7234 section 5.5) with a warning for each sentence."""
-    plain = (
-        "".join(one if one.isprintable() and one.isascii() and one not in '"\\' else "?" for one in said) for said in sentences
-    )
-    return ", ".join(f'299 vna "{said[:300]}"' for said in plain)
-
-
 class FederatedSearch:
     """QIDO-RS of studies, series or instances, asked of every member."""
 
@@ -82,7 +75,8 @@ class FederatedSearch:
         parameters = [one for one in exchange.query if one[0] != TOKEN]
         request = parse_search(self._level, parameters, fixed, self._page_limit)
         token = exchange.parameter(TOKEN) or ""
-        token, rows, reports = await exchange.blocking(self._answer, exchange, request, token)
+        token, rows, head = await exchange.blocking(self._answer, exchange, request, token)
+        reports = head["reports"]
         offset, limit = request.query.offset, request.query.limit
         page = rows[offset:] if limit is None else rows[offset : offset + limit]
         base = json.dumps(exchange.base + ROOT)[1:-1]
@@ -91,15 +85,17 @@ class FederatedSearch:
         sentences = [f"The member {one.sentence}." for one in missing if not one.outcome.is_whole]
         if request.ignored or request.unknown:
             sentences.append(f"Ignored: {', '.join((*request.ignored, *request.unknown)[:32])}.")
+        if head["unmatched"]:
+            sentences.append(f"Not matched on every row: {', '.join(head['unmatched'][:32])}.")
         headers = {"VNA-Members": json.dumps(reports, separators=(",", ":"))}
         if token:
             headers["VNA-Consistency-Token"] = token
         if sentences:
-            headers["Warning"] = warning(sentences)
+            headers[WARNING] = warning(sentences)
         await exchange.octets(body.encode(), media_type, headers=headers)
 
-    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], list[Any]]:
-        """Token (none: there are no further pages), rows and reports: of an answer that was given, where a further page of it is wanted, else of a new one.
+    def _answer(self, exchange: Exchange, request: SearchRequest, token: str) -> tuple[str, list[str], dict[str, Any]]:
+        """Token (none: there are no further pages), rows, and reports with what was not matched: of an answer that was given, where a further page of it is wanted, else of a new one.
 
         Rows are written once, however many pages are cut from them.
         """
@@ -120,17 +116,26 @@ class FederatedSearch:
             local_only=asked_by_federation(exchange),
         )
         rows = [written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
-        reports = [report.as_dict() for report in answer.reports]
+        told = {
+            "reports": [report.as_dict() for report in answer.reports],
+            "unmatched": [f"{tag:08X}" for tag in answer.unmatched],
+        }
         token, limit = "", request.query.limit
         if limit is not None and len(rows) > limit:
             token = secrets.token_urlsafe(18)
-            content = "\n".join((json.dumps(reports), *rows)).encode()
+            content = "\n".join((json.dumps(told), *rows)).encode()
             self._answers.keep(token, question, zstandard.compress(content, 3), seconds)
-        return token, rows, reports
+        return token, rows, told
 
     def _question(self, exchange: Exchange, request: SearchRequest) -> str:
         """What makes an answer that of another question or of somebody else."""
-        asked = ("lines", exchange.asker.kind, exchange.principal, exchange.catalogue.scope.text, asked_by_federation(exchange))
+        asked = (
+            "told lines",
+            exchange.asker.kind,
+            exchange.principal,
+            exchange.catalogue.scope.text,
+            asked_by_federation(exchange),
+        )
         query = replace(request.query, limit=None, offset=0)
         return hashlib.sha256(repr((asked, query, sorted(request.include))).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -239,8 +244,7 @@ def _note(exchange: Exchange, retrieval: Retrieval, sentences: Sequence[str]) ->
     """Say in the answer's head what is known to be missing when it goes out."""
     reports = [report.as_dict() for report in retrieval.located.reports]
     exchange.extra_headers["VNA-Members"] = json.dumps(reports, separators=(",", ":"))
-    if sentences:
-        exchange.extra_headers["Warning"] = warning(sentences)
+    warn(exchange, sentences)
 
 
 def federated_routes(federation: Federation, archive: WebArchive, catalogue: Catalogue, pace: Pace, gate: Gate) -> list[Route]:
@@ -256,7 +260,7 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
         FederatedSearch(federation, catalogue, one, limit) for one in (Level.STUDY, Level.SERIES, Level.IMAGE)
     )
     metadata, retrieve = bring(Metadata(archive)), FederatedRetrieve(federation, archive)
-    rendered, thumbnail = bring(Rendered(archive, thumbnail=False)), bring(Rendered(archive, thumbnail=True))
+    rendered, thumbnail = bring(Rendered(archive)), bring(Thumbnail(archive))
     add(f"{ROOT}/studies", "search-studies", Action.QUERY, studies)
     add(f"{ROOT}/series", "search-series", Action.QUERY, series)
     add(f"{ROOT}/instances", "search-instances", Action.QUERY, instances)
@@ -269,9 +273,9 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
     add(_FRAMES, "retrieve-frames", Action.RETRIEVE, bring(Frames(archive)))
     for path, name in ((_STUDY, "study"), (_SERIES, "series"), (_INSTANCE, "instance")):
         add(path + "/metadata", f"{name}-metadata", Action.RETRIEVE, metadata)
-        add(path + "/thumbnail", f"{name}-thumbnail", Action.RETRIEVE, thumbnail)
-    for path, name in ((_INSTANCE, "instance"), (_FRAMES, "frame")):
         add(path + "/rendered", f"{name}-rendered", Action.RETRIEVE, rendered)
+        add(path + "/thumbnail", f"{name}-thumbnail", Action.RETRIEVE, thumbnail)
+    add(_FRAMES + "/rendered", "frame-rendered", Action.RETRIEVE, rendered)
     add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
     add(_INSTANCE + "/bulkdata/{element:path}", "bulkdata", Action.RETRIEVE, bring(BulkData(archive)))
     add(f"{ROOT}/capabilities", "capabilities", None, Capabilities(routes, ROOT))

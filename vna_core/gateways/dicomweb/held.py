@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import quote
 
 from vna_core.access.choice import Choice
 from vna_core.access.view import CatalogueView
 from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import Identified
 from vna_core.domain.instance import HeldInstance
+from vna_core.gateways.resource_paths import quoted
 from vna_core.gateways.web.exchange import Exchange
 
 SHA256: Final = "sha256"
@@ -41,12 +40,6 @@ def held_under(catalogue: CatalogueView, path: Mapping[str, Any]) -> list[HeldIn
     if not found:
         raise NotFound("Nothing is held under these UIDs.")
     return found
-
-
-@lru_cache(1024)
-def quoted(uid: str) -> str:
-    """A UID as a segment of a URL path."""
-    return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote(uid, safe="", errors="surrogatepass")
 
 
 def instance_url(base: str, held: Identified) -> str:

@@ -10,7 +10,8 @@ from typing import Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import ListedHeader
-from vna_core.gateways.dicomweb.held import Selectors, quoted, selected
+from vna_core.gateways.dicomweb.held import Selectors, selected
+from vna_core.gateways.resource_paths import quoted
 
 KEPT: Final = 32 << 20
 """Octets that one process keeps."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
+from vna_core.dicom.answers import without_bulk_data
 from vna_core.domain.indexed_attributes import INDEXED
-from vna_core.domain.query import Equals, Level
+from vna_core.domain.query import Equals, InSequence, Level
+from vna_core.domain.sequence_levels import level_of_sequence
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.qido_rows import INSTANCE, SERIES, STUDY, EncodedRows, octets, row_of
+from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
+from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY
 from vna_core.gateways.web.exchange import Exchange
 
 _UIDS: Final = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
@@ -63,6 +67,8 @@ _LEVELS_ABOVE: Final = {
     Level.IMAGE: (Level.STUDY, Level.SERIES),
 }
 
+_REQUESTED: Final = {0x00400275: frozenset(("00400009", "00401001"))}
+"""Sequences that rows of series have without being asked for, and what of their items (PS3.18 table 10.6.3-4)."""
 _ANSWERED: Final = frozenset(INDEXED).union(*_RETURNED.values())
 """Tags that rows of some level have."""
 _KEYS: Final = frozenset((0x00100020, 0x00080050, STUDY, SERIES))
@@ -84,7 +90,7 @@ class Search:
         media_type = choose_json(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
         fixed = [(_UIDS[name], str(uid)) for name, uid in exchange.path_parameters.items()]
         request = parse_search(self._level, exchange.query, fixed, self._archive.settings.http.page_limit)
-        ask = exchange.short if self._level is not Level.IMAGE and _is_narrow(request) else exchange.blocking
+        ask = exchange.short if self._level is Level.STUDY and _is_narrow(request) else exchange.blocking
         content, warnings, is_last = await ask(
             self._answer, exchange.catalogue, request, exchange.base + self._archive.root, len(fixed)
         )
@@ -105,8 +111,13 @@ class Search:
         if self._level is Level.IMAGE:
             rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
         else:
-            root = base.encode("ascii")
-            rows = [self._rows.encoded(match, names, root, available) for match, available in found]
+            root, sequences = base.encode("ascii"), _sequences(catalogue, self._level, [match for match, _ in found], request)
+            rows = [
+                octets(row_of(match, names, base, available) | below)
+                if (below := sequences.get(match.pk))
+                else self._rows.encoded(match, names, root, available)
+                for match, available in found
+            ]
         warnings = []
         ignored = [*request.ignored, *(f"{tag:08X}" for tag in answer.unmatched)]
         if ignored:
@@ -121,6 +132,29 @@ class Search:
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )
         return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
+
+
+def _sequences(
+    catalogue: CatalogueView, level: Level, matches: Sequence[Match], request: SearchRequest
+) -> dict[int, dict[str, Any]]:
+    """Members of rows for sequences, by the key of the match: whole where they are asked for, else as far as the level has them."""
+    always = _REQUESTED if level is Level.SERIES else {}
+    asked = {tag for tag in request.include if level_of_sequence(tag) is not None}
+    if not (asked or always) or not matches:
+        return {}
+    found = catalogue.sequences(matches, dict.fromkeys(sorted(asked | always.keys())), as_text=False)
+    return {
+        match.pk: {
+            f"{tag:08X}": {"vr": "SQ", "Value": [_item(item, None if tag in asked else always[tag]) for item in items]}
+            for tag, items in found.get(match.pk, {}).items()
+        }
+        for match in matches
+    }
+
+
+def _item(item: Mapping[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
+    """An item, or those of its attributes that are named."""
+    return without_bulk_data({name: element for name, element in item.items() if names is None or name in names})
 
 
 def _instance(
@@ -143,7 +177,7 @@ def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, re
             continue
         whole: dict[str, Any] = json.loads(header)
         wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
-        row.update((key, whole[key]) for key in wanted if key in whole and "BulkDataURI" not in whole[key])
+        row.update(without_bulk_data({key: whole[key] for key in wanted if key in whole}))
 
 
 @lru_cache(maxsize=1024)
@@ -158,6 +192,8 @@ def _names(level: Level, include: frozenset[int], given_levels: int) -> frozense
 def _is_narrow(request: SearchRequest) -> bool:
     """Whether so few rows are to be read that handing the work to a thread would cost more."""
     query = request.query
+    if any(isinstance(one, InSequence) for one in query.conditions) or any(map(level_of_sequence, request.include)):
+        return False
     if query.limit is not None and query.limit <= NARROW and not query.conditions:
         return query.offset <= NARROW * 50
     return any(isinstance(one, Equals) and one.tag in _KEYS and len(one.values) == 1 for one in query.conditions)

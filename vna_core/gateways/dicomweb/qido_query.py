@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-from vna_core.dicom.dictionary import tag_of as tag_of_keyword
 from vna_core.dicom.dictionary import vr_of
-from vna_core.dicom.matching_keys import condition
+from vna_core.dicom.matching_keys import DEEPEST, Manner, condition, goes_through_sequences, in_sequences, path_of, tag_of
 from vna_core.domain.errors import InvalidRequest
-from vna_core.domain.query import Condition, Equals, Level, Query
+from vna_core.domain.query import Equals, Level, OfValues, Query
 from vna_core.gateways.web.exchange import BREAK_GLASS
 
-_HEX: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_EMPTY: Final = '""'
-_TEMPORAL: Final = frozenset(("DA", "TM", "DT"))
-_CONTROL: Final = frozenset(
-    (
-        "limit",
-        "offset",
-        "includefield",
-        "fuzzymatching",
-        "accept",
-        "charset",
-        "emptyvaluematching",
-        "multiplevaluematching",
-        BREAK_GLASS,
-    )
-)
+_MANNER: Final = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+_CONTROL: Final = frozenset(("limit", "offset", "includefield", "accept", "charset", *_MANNER, BREAK_GLASS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +25,7 @@ class SearchRequest:
     include
         Tags asked for with ``includefield``; `everything` for ``all``.
     ignored
-        Parameters that name attributes of sequences or of no level of the question, or ask for empty values, in the order given.
+        Parameters that give a sequence a value, or go through what is no sequence, in the order given.
     unknown
         What ``includefield`` names and is no attribute.
     """
@@ -50,17 +33,8 @@ class SearchRequest:
     query: Query
     include: frozenset[int]
     everything: bool
-    fuzzy: bool
     ignored: tuple[str, ...]
     unknown: tuple[str, ...] = ()
-
-
-@lru_cache(maxsize=4096)
-def tag_of(name: str) -> int:
-    """Tag of a keyword or of eight hexadecimal digits; 0 when it is neither. Cached, as clients ask for the same few."""
-    if _HEX.fullmatch(name):
-        return int(name, 16)
-    return tag_of_keyword(name)
 
 
 def parse_search(
@@ -81,9 +55,8 @@ def parse_search(
         A parameter names nothing, or its value cannot be meant.
     """
     options = {name: value for name, value in reversed(parameters) if name in _CONTROL}
-    fuzzy = _boolean(options.get("fuzzymatching", "false"), "fuzzymatching")
-    empty, several = (_boolean(options.get(name, "false"), name) for name in ("emptyvaluematching", "multiplevaluematching"))
-    conditions: list[Condition] = [Equals(tag, (uid,)) for tag, uid in fixed]
+    manner = Manner(*(_boolean(options.get(name, "false"), name) for name in _MANNER))
+    keys: list[tuple[tuple[int, ...], OfValues]] = [((), Equals(tag, (uid,))) for tag, uid in fixed]
     include: set[int] = set()
     everything = False
     ignored: list[str] = []
@@ -95,36 +68,15 @@ def parse_search(
             everything |= whole
             unknown += others
         elif name not in _CONTROL:
-            tag = _matching_tag(name)
-            if tag is None:
+            path = path_of(name)
+            include.add(path[0])
+            if not goes_through_sequences(path) or (vr_of(path[-1]) == "SQ" and value):
                 ignored.append(name)
-                continue
-            include.add(tag)
-            if value == _EMPTY and empty:
-                ignored.append(name)
-                continue
-            found = _several(tag, value, fuzzy) if several else condition(tag, value, fuzzy)
-            if found is not None:
-                conditions.append(found)
+            elif (found := condition(path[-1], value, manner)) is not None:
+                keys.append((path[:-1], found))
     limit = min(_number(options.get("limit"), "limit") or page_limit, page_limit) if options.get("limit") != "0" else 0
-    query = Query(level, tuple(conditions), limit, _number(options.get("offset"), "offset"))
-    return SearchRequest(query, frozenset(include), everything, fuzzy, tuple(ignored), tuple(unknown))
-
-
-def _several(tag: int, value: str, fuzzy: bool) -> Condition | None:
-    """Multiple value matching (PS3.18 section 8.3.4.6): any of the values between backslashes, each matched as itself."""
-    values = tuple(one for one in value.split("\\") if one)
-    return Equals(tag, values) if len(values) > 1 and vr_of(tag) not in _TEMPORAL else condition(tag, value, fuzzy)
-
-
-def _matching_tag(name: str) -> int | None:
-    """Tag of a matching parameter; None for an attribute of a sequence, which is not matched on."""
-    if "." in name and all(tag_of(step) for step in name.split(".")):
-        return None
-    tag = tag_of(name)
-    if not tag:
-        raise InvalidRequest("A query parameter names no attribute.", parameter=name[:64])
-    return tag
+    query = Query(level, in_sequences(keys), limit, _number(options.get("offset"), "offset"))
+    return SearchRequest(query, frozenset(include), everything, tuple(ignored), tuple(unknown))
 
 
 def _included(value: str) -> tuple[set[int], bool, list[str]]:
@@ -135,8 +87,8 @@ def _included(value: str) -> tuple[set[int], bool, list[str]]:
         name = name.strip()
         if name.lower() == "all":
             everything = True
-        elif tag := tag_of(name):
-            tags.add(tag)
+        elif (path := [tag_of(step) for step in name.split(".", DEEPEST - 1)]) and all(path):
+            tags.add(path[0])  # of a sequence every item is told, whole
         elif name:
             unknown.append(name[:64])
     return tags, everything, unknown

@@ -14,13 +14,9 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from vna_core.catalogue import Match
 from vna_core.dicom.json_header import encode_attributes
-from vna_core.domain.query import Level
-from vna_core.gateways.dicomweb.held import quoted
+from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY, resource_path
 
-STUDY, SERIES, INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
-_STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE))
 _UIDS: Final = frozenset((STUDY, SERIES, INSTANCE))
-_DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 
 KEPT: Final = 16 << 20
 """Octets of encoded rows that one process keeps; with the rows they were made of, about three times that in memory."""
@@ -70,9 +66,7 @@ class EncodedRows:
 def row_of(match: Match, names: frozenset[int] | None, base: str, available: str) -> dict[str, Any]:
     """One row as a JSON object; its last member is the Retrieve URL (0008,1190) below `base`."""
     attributes = match.told(None if names is None else names | _UIDS)
-    url = base
-    for step, tag in _STEPS[: _DEPTH[match.level]]:
-        url += f"/{step}/{quoted(''.join(attributes.get(tag, ())[:1]))}"
+    url = base + resource_path(match.level, lambda tag: "".join(attributes.get(tag, ())[:1]))
     if names is not None:
         for tag in _UIDS - names:
             attributes.pop(tag, None)

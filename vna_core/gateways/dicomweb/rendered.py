@@ -2,102 +2,199 @@
 
 from __future__ import annotations
 
-import math
+import json
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
+from pydicom.uid import UID
+
+from vna_core.access.render import Picture
 from vna_core.access.render_request import Rendering
 from vna_core.access.view import CatalogueView
-from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
+from vna_core.domain.errors import LimitExceeded, UnsupportedMediaType
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
-from vna_core.gateways.dicomweb.frames import frame_numbers
-from vna_core.gateways.dicomweb.held import asked_for, held_under
-from vna_core.gateways.dicomweb.media_types import choose, parse_accept
+from vna_core.gateways.dicomweb.frames import MAX_FRAMES, frame_numbers
+from vna_core.gateways.dicomweb.held import Selectors, asked_for, held_under, instance_url
+from vna_core.gateways.dicomweb.media_types import parse_accept
+from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
+from vna_core.gateways.dicomweb.picture_form import Packaging, chosen, ignored, picture_forms, rendering_of
 from vna_core.gateways.dicomweb.recalled import when_recalled
+from vna_core.gateways.dicomweb.warning_field import warn
 from vna_core.gateways.web.exchange import Exchange
 
-MEDIA_TYPES: Final = ("image/jpeg", "image/png")
 THUMBNAIL: Final = 128
 """Longest side of a thumbnail in pixels, unless asked for otherwise."""
-MAX_VIEWPORT: Final = 8_192
-_FUNCTIONS: Final = frozenset(("linear", "linear-exact", "sigmoid"))
+_JSON: Final = "application/json"
+_KINDS: Final = 4
+"""Kinds of objects that are named among what is left out."""
+
+Images = list[tuple[HeldInstance, Sequence[int]]]
+"""Instances and their frames (1-based), in the order in which they are shown."""
 
 
-def _numbers(text: str, name: str) -> list[float]:
-    try:
-        values = [float(part) if part.strip() else 0.0 for part in text.split(",")]
-    except ValueError:
-        values = [math.nan]
-    if not all(math.isfinite(value) for value in values):
-        raise InvalidRequest("A rendering parameter is not a list of numbers.", parameter=name)
-    return values
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a request shows, and what is left out of it because it cannot be rendered."""
 
+    images: Images
+    left_out: list[HeldInstance]
 
-def window_of(text: str | None) -> tuple[float, float, str] | None:
-    """The ``window`` parameter: centre, width and function."""
-    if text is None:
-        return None
-    centre, _, rest = text.partition(",")
-    width, _, function = rest.partition(",")
-    function = function.strip().lower() or "linear"
-    values = _numbers(f"{centre},{width}", "window")
-    if values[1] <= 0 or function not in _FUNCTIONS:
-        raise InvalidRequest("A window is center,width,function with a positive width.", parameter="window")
-    return values[0], values[1], function
+    @property
+    def number(self) -> int:
+        return sum(len(numbers) for _, numbers in self.images)
 
-
-def viewport_of(text: str | None) -> tuple[int, int, float, float, float, float] | None:
-    """The ``viewport`` parameter: size of the picture and region of the image."""
-    if text is None:
-        return None
-    values = _numbers(text, "viewport")
-    if len(values) not in (2, 4, 6) or not all(1 <= value <= MAX_VIEWPORT for value in values[:2]):
-        raise InvalidRequest(
-            "A viewport is width,height or width,height,x,y,width,height.", parameter="viewport", maximum=MAX_VIEWPORT
-        )
-    region = [*values[2:], 0.0, 0.0, 0.0, 0.0][:4]
-    return int(values[0]), int(values[1]), max(0.0, region[0]), max(0.0, region[1]), region[2], region[3]
-
-
-def quality_of(text: str | None) -> int:
-    """The ``quality`` parameter, 1 to 100."""
-    if text is None:
-        return 90
-    if not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= 100:
-        raise InvalidRequest("Quality is a whole number from 1 to 100.", parameter="quality")
-    return int(text)
+    def check(self) -> None:
+        """Raises UnsupportedMediaType where there is nothing to show, LimitExceeded where there is too much of it."""
+        if not self.images:
+            raise UnsupportedMediaType("Nothing of it is an image that can be rendered.", instances=len(self.left_out))
+        if self.number > MAX_FRAMES:
+            raise LimitExceeded(
+                "These are more pictures than one answer has: ask for its series, instances or frames.",
+                limit="pictures",
+                maximum=MAX_FRAMES,
+                pictures=self.number,
+            )
 
 
 class Rendered:
-    """GET ``rendered`` and ``thumbnail`` of an instance or frame; ``thumbnail`` also of a series and study."""
+    """GET ``rendered`` of a study, series, instance or frames: a picture, or several as parts of a multipart answer.
 
-    def __init__(self, archive: WebArchive, thumbnail: bool) -> None:
+    Of an instance, the first frame unless several pictures are asked for by ``multipart/related``. What is no image that can be rendered is left out and told in
+    ``Warning``; in place of an image that turns out to be broken stands a part with its error.
+    """
+
+    def __init__(self, archive: WebArchive) -> None:
         self._archive = archive
-        self._thumbnail = thumbnail
 
     async def __call__(self, exchange: Exchange) -> None:
-        accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
-        media_type = choose(accept, MEDIA_TYPES)
-        viewport = viewport_of(exchange.parameter("viewport"))
-        if self._thumbnail and viewport is None:
-            viewport = (THUMBNAIL, THUMBNAIL, 0.0, 0.0, 0.0, 0.0)
-        window = window_of(exchange.parameter("window"))
-        quality = quality_of(exchange.parameter("quality"))
+        forms = picture_forms(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        rendering = rendering_of(exchange)
         path = asked_for(exchange)
-        held = await when_recalled(self._archive, partial(exchange.blocking, self._shown, exchange.catalogue, path))
-        numbers = frame_numbers(path.get("frames", "1"), max(1, held.number_of_frames))
-        if len(numbers) != 1:
-            raise UnsupportedMediaType("One frame is rendered at a time.")
-        rendering = Rendering(numbers[0], media_type, window, viewport, quality)
-        picture = await exchange.blocking(self._archive.renderer.render, held, self._archive.retriever, rendering)
-        await exchange.octets(picture, media_type)
+        is_one = "instance" in path and "frames" not in path
+        shown = await when_recalled(self._archive, partial(exchange.blocking, self._shown, exchange.catalogue, path))
+        if is_one and forms[0].packaging is not Packaging.MULTIPART:
+            shown = replace(shown, images=[(held, numbers[:1]) for held, numbers in shown.images])
+        default = Packaging.SINGLE if "instance" in path and shown.number == 1 else Packaging.MULTIPART
+        media_type, packaging = chosen(forms, default, shown.number)
+        warn(exchange, [*left_out(shown), *ignored(exchange)])
+        rendering = replace(rendering, media_type=media_type)
+        if packaging is Packaging.SINGLE:
+            await _send_one(exchange, self._archive, shown.images[0], rendering)
+        else:
+            await self._send(exchange, shown, rendering)
 
-    def _shown(self, catalogue: CatalogueView, path: dict[str, str]) -> HeldInstance:
-        """The instance of the path; for a series or study the one in its middle that has pixels."""
-        found = [held for held in held_under(catalogue, path) if held.pixel_data is not None]
-        if not found:
-            raise UnsupportedMediaType("There are no pixels to render.")
-        shown = found[len(found) // 2] if "instance" not in path else found[0]
-        self._archive.availability.ensure([shown])
+    def _shown(self, catalogue: CatalogueView, path: dict[str, Any]) -> _Shown:
+        """What is at a path. Raises NotFound, UnsupportedMediaType, LimitExceeded, RecallPending."""
+        found = held_under(catalogue, path)
+        if "instance" in path:
+            found = found[:1]
+        can = self._archive.renderer.can
+        images = [(held, _numbers(held, path)) for held in found if can(held)]
+        shown = _Shown(images, [held for held in found if not can(held)])
+        shown.check()
+        self._archive.availability.ensure([held for held, _ in images])
         return shown
+
+    async def _send(self, exchange: Exchange, shown: _Shown, rendering: Rendering) -> None:
+        """Answer with parts, each made while those before it are sent."""
+        pictures = self._archive.renderer.pictures(shown.images, self._archive.retriever, rendering)
+        try:
+            first, broken = await exchange.blocking(_first, pictures)
+            warn(exchange, [f"An image could not be rendered and is left out: {one.error}" for one in broken])
+            answer = MultipartAnswer(rendering.media_type)
+            parts = _parts(chain((first,), pictures), rendering.media_type, exchange.base + self._archive.root)
+            await exchange.stream(answer.body(parts), answer.content_type, None)
+        finally:
+            await exchange.blocking(pictures.close)
+
+
+class Thumbnail:
+    """GET ``thumbnail`` of a study, series, instance or frame: one small picture, of a study or series that of the image in its middle."""
+
+    def __init__(self, archive: WebArchive) -> None:
+        self._archive = archive
+
+    async def __call__(self, exchange: Exchange) -> None:
+        forms = picture_forms(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        media_type, _ = chosen([one for one in forms if one.packaging is not Packaging.MULTIPART], Packaging.SINGLE, 1)
+        rendering = replace(rendering_of(exchange, THUMBNAIL), media_type=media_type)
+        path = asked_for(exchange)
+        image = await when_recalled(self._archive, partial(exchange.blocking, self._image, exchange.catalogue, path))
+        warn(exchange, ignored(exchange))
+        await _send_one(exchange, self._archive, image, rendering)
+
+    def _image(self, catalogue: CatalogueView, path: dict[str, Any]) -> tuple[HeldInstance, Sequence[int]]:
+        """The instance that stands for a path, and its frame. Raises NotFound, UnsupportedMediaType, RecallPending."""
+        found = held_under(catalogue, path)
+        images = [held for held in found if self._archive.renderer.can(held)]
+        if not images:
+            raise UnsupportedMediaType("Nothing of it is an image that can be rendered.", instances=len(found))
+        held = images[0] if "instance" in path else images[len(images) // 2]
+        numbers = _numbers(held, path) if "frames" in path else [1]
+        if len(numbers) != 1:
+            raise UnsupportedMediaType("A thumbnail is of one frame.")
+        self._archive.availability.ensure([held])
+        return held, numbers
+
+
+async def _send_one(
+    exchange: Exchange, archive: WebArchive, image: tuple[HeldInstance, Sequence[int]], rendering: Rendering
+) -> None:
+    """Answer with the picture itself."""
+    held, numbers = image
+    one = replace(rendering, frame=numbers[0])
+    picture = await exchange.blocking(archive.renderer.render, held, archive.retriever, one)
+    await exchange.octets(picture, rendering.media_type)
+
+
+def _numbers(held: HeldInstance, path: dict[str, Any]) -> Sequence[int]:
+    """Frames of an instance that are asked for. Raises InvalidRequest, NotFound."""
+    count = max(1, held.number_of_frames)
+    return frame_numbers(path["frames"], count) if "frames" in path else range(1, count + 1)
+
+
+def _first(pictures: Generator[Picture, None, None]) -> tuple[Picture, list[Picture]]:
+    """The first picture that could be made, and those before it that could not. Raises the error of the first when there is none at all."""
+    broken: list[Picture] = []
+    for one in pictures:
+        if one.error is None:
+            return one, broken
+        if len(broken) < _KINDS:
+            broken.append(one)
+    assert broken[0].error is not None, "there is something to show"
+    raise broken[0].error
+
+
+def _parts(pictures: Iterator[Picture], media_type: str, base: str) -> Iterator[Part]:
+    """Pictures as parts, each with where it alone can be had; the error of one that could not be made in its place."""
+    selectors = Selectors()
+    held, selector = None, ""
+    for one in pictures:
+        if one.held is not held:
+            held, selector = one.held, selectors.of_held(one.held)
+        frame = f"/frames/{one.frame}" if one.held.number_of_frames > 1 else ""
+        octets, kind = one.octets, media_type
+        if one.error is not None:
+            octets, kind = json.dumps(one.error.as_dict()).encode(), _JSON
+        yield Part(kind, len(octets), partial(iter, (octets,)), f"{instance_url(base, one.held)}{frame}/rendered{selector}")
+
+
+def left_out(shown: _Shown) -> list[str]:
+    """What is left out, as a sentence for whoever asks."""
+    if not shown.left_out:
+        return []
+    kinds = Counter(
+        UID(one.sop_class_uid).name
+        if one.pixel_data is None or not one.number_of_frames
+        else f"{UID(one.sop_class_uid).name} in {UID(one.transfer_syntax_uid).name}"
+        for one in shown.left_out
+    )
+    named = "; ".join(f"{number} {kind}" for kind, number in kinds.most_common(_KINDS))
+    more = "" if len(kinds) <= _KINDS else "; and others"
+    total = len(shown.left_out) + len(shown.images)
+    return [f"{len(shown.left_out)} of {total} instances are no images that can be rendered, and are left out: {named}{more}."]

@@ -14,7 +14,7 @@ from vna_core.gateways.dicomweb.fetched import FetchedFirst
 from vna_core.gateways.dicomweb.frames import Frames
 from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.qido import Search
-from vna_core.gateways.dicomweb.rendered import Rendered
+from vna_core.gateways.dicomweb.rendered import Rendered, Thumbnail
 from vna_core.gateways.dicomweb.stow import Store
 from vna_core.gateways.dicomweb.wado import Retrieve
 from vna_core.gateways.web.exchange import Pace
@@ -41,7 +41,7 @@ def dicomweb_routes(archive: WebArchive, pace: Pace, gate: Gate, cutover: CutOve
         routes.append(Route(path, Endpoint(handler, pace, gate, needs), methods=list(methods or ("GET",)), name=name))
 
     retrieve, metadata = whole(Retrieve(archive)), whole(Metadata(archive))
-    rendered, thumbnail = whole(Rendered(archive, thumbnail=False)), whole(Rendered(archive, thumbnail=True))
+    rendered, thumbnail = whole(Rendered(archive)), whole(Thumbnail(archive))
     studies, series, instances = (Search(archive, level) for level in (Level.STUDY, Level.SERIES, Level.IMAGE))
     store = Store(archive)
 
@@ -62,6 +62,8 @@ def dicomweb_routes(archive: WebArchive, pace: Pace, gate: Gate, cutover: CutOve
     add(f"{ROOT}/instances", "search-instances", Action.QUERY, instances)
     add(_INSTANCE + "/rendered", "instance-rendered", Action.RETRIEVE, rendered)
     add(_FRAMES + "/rendered", "frame-rendered", Action.RETRIEVE, rendered)
+    add(_SERIES + "/rendered", "series-rendered", Action.RETRIEVE, rendered)
+    add(_STUDY + "/rendered", "study-rendered", Action.RETRIEVE, rendered)
     add(_INSTANCE + "/thumbnail", "instance-thumbnail", Action.RETRIEVE, thumbnail)
     add(_FRAMES + "/thumbnail", "frame-thumbnail", Action.RETRIEVE, thumbnail)
     add(_SERIES + "/thumbnail", "series-thumbnail", Action.RETRIEVE, thumbnail)

@@ -6,9 +6,7 @@ of them at once, so that they share flushes. A part is acknowledged only after i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from vna_core.dicom.multipart import Event, MultipartReader, PartBegins, PartEnds, PartOctets
@@ -17,15 +15,15 @@ from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
 from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
+from vna_core.gateways.dicomweb.stow_offers import Offers
 from vna_core.gateways.web.exchange import ClientGone, Exchange
 from vna_core.ingest.counting import count_refused
 from vna_core.ingest.identify import identify
 from vna_core.ingest.receive import Reception
+from vna_core.ingest.sharing import Colleague
 
-OFFERS_AT_ONCE: Final = 16
-"""Parts of one request that are on their way into the archive at the same time."""
-GROUPS_AT_ONCE: Final = 2
-"""Groups of parts that are stored at the same time: one computes while the other waits for the disk."""
+_SHARE: Final = 4
+"""One request may have this part of the process's memory budget."""
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 
 
@@ -121,21 +119,29 @@ class StoreRequest:
             self._reception.abort()
             self._reception = None
 
-    def offer(self, received: Sequence[ReceivedInstance], cut_short: bool = False) -> list[PartOutcome]:
-        """Instances through the rooms, so that they share flushes; blocking. The outcomes in order."""
+    def offer(
+        self, received: Sequence[ReceivedInstance], cut_short: bool = False, colleague: Colleague | None = None
+    ) -> list[PartOutcome]:
+        """Instances through the rooms, so that they share flushes; blocking. The outcomes in order.
+
+        Parameters
+        ----------
+        colleague
+            Another process that does it.
+        """
         outcomes: list[PartOutcome | None] = [None] * len(received)
         if self._study is not None and not cut_short:
             outcomes = [self._of_other_study(one) for one in received]
         offered = [one for one, outcome in zip(received, outcomes, strict=True) if outcome is None]
-        results = iter(self._offered(offered, cut_short))
+        results = iter(self._offered(offered, cut_short, colleague))
         return [next(results) if outcome is None else outcome for outcome in outcomes]
 
-    def _offered(self, received: Sequence[ReceivedInstance], cut_short: bool) -> list[PartOutcome]:
+    def _offered(self, received: Sequence[ReceivedInstance], cut_short: bool, colleague: Colleague | None) -> list[PartOutcome]:
         pipeline = self._archive.pipeline
         if not cut_short:
             return [
                 PartOutcome(error=result) if isinstance(result, VnaError) else PartOutcome(result)
-                for result in pipeline.offer_all(received)
+                for result in (colleague or pipeline).offer_all(received)
             ]
         outcomes = []
         for one in received:
@@ -198,7 +204,8 @@ class Store:
             "stow", exchange.principal, str(client[0]), self._archive.settings.http.issuers.get(exchange.principal, "")
         )
         request = StoreRequest(self._archive, source, exchange.path_parameters.get("study"))
-        outcomes = await self._receive(exchange, reader, request)
+        with self._archive.colleagues.occupied():
+            outcomes = await self._receive(exchange, reader, request)
         for outcome in outcomes:
             if outcome.error is not None and outcome.result is None:  # what the pipeline never had
                 count_refused(self._archive.meter, source.kind, outcome.error)
@@ -211,11 +218,12 @@ class Store:
         await exchange.json(module, status, DICOM_JSON, headers)
 
     async def _receive(self, exchange: Exchange, reader: MultipartReader | _Whole, request: StoreRequest) -> list[PartOutcome]:
-        offers = _Offers(request, self._archive.ingest_threads)
+        archive = self._archive
+        offers = Offers(request.offer, archive.ingest_threads, archive.colleagues, archive.pipeline.budget.maximum // _SHARE)
         try:
             async for chunk in exchange.body():
-                await offers.take(await exchange.short(request.take, reader.feed(chunk)))
-            await offers.take(await exchange.short(request.take, reader.close()))
+                await offers.take(await exchange.short(request.take, reader.feed(chunk)), last=reader.finished)
+            await offers.take(await exchange.short(request.take, reader.close()), last=True)
             if not reader.finished and offers.begun:
                 cut = request.cut() or PartOutcome(error=Truncated("The body ends before its closing boundary."))
                 await offers.take([cut], cut_short=True)
@@ -227,69 +235,8 @@ class Store:
             rest = request.cut()
             if isinstance(rest, ReceivedInstance):
                 await offers.take([rest], cut_short=True)
+            offers.all_came()
             await offers.outcomes()
             raise
         finally:
             request.drop()
-
-
-class _Offers:
-    """Parts of one request on their way into the archive. What becomes whole while others are being stored waits, and goes
-    together: parts that go together share flushes, and one thread hardly ever hands the interpreter over to another."""
-
-    def __init__(self, request: StoreRequest, threads: ThreadPoolExecutor) -> None:
-        self._request = request
-        self._threads = threads
-        self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(OFFERS_AT_ONCE)
-        self._outcomes: list[asyncio.Future[PartOutcome]] = []
-        self._waiting: list[tuple[ReceivedInstance, asyncio.Future[PartOutcome]]] = []
-        self._groups = 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether any part came so far."""
-        return bool(self._outcomes)
-
-    async def take(self, items: list[ReceivedInstance | PartOutcome], cut_short: bool = False) -> None:
-        """Take parts in their order; waits while too many are under way."""
-        for item in items:
-            outcome: asyncio.Future[PartOutcome] = self._loop.create_future()
-            self._outcomes.append(outcome)
-            if isinstance(item, PartOutcome):
-                outcome.set_result(item)
-                continue
-            await self._room.acquire()
-            if cut_short:
-                self._start([(item, outcome)], cut_short=True)
-            else:
-                self._waiting.append((item, outcome))
-                self._next()
-
-    async def outcomes(self) -> list[PartOutcome]:
-        """Every part's outcome, when all have one."""
-        return list(await asyncio.gather(*self._outcomes))
-
-    def _next(self) -> None:
-        if self._waiting and self._groups < GROUPS_AT_ONCE:
-            group, self._waiting = self._waiting, []
-            self._start(group)
-
-    def _start(self, group: list[tuple[ReceivedInstance, asyncio.Future[PartOutcome]]], cut_short: bool = False) -> None:
-        self._groups += 1
-        received = [one for one, _ in group]
-        storing = self._loop.run_in_executor(self._threads, self._request.offer, received, cut_short)
-        storing.add_done_callback(lambda done: self._stored([outcome for _, outcome in group], done))
-
-    def _stored(self, outcomes: list[asyncio.Future[PartOutcome]], done: asyncio.Future[list[PartOutcome]]) -> None:
-        self._groups -= 1
-        failure = done.exception()
-        for position, outcome in enumerate(outcomes):
-            self._room.release()
-            if outcome.cancelled():
-                continue
-            if failure is not None:
-                outcome.set_exception(failure)
-            else:
-                outcome.set_result(done.result()[position])
-        self._next()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Final
 
 from vna_core.access.egress.profiles import EgressProfile
 from vna_core.access.view import CatalogueView
+from vna_core.domain.file_names import shared, told_apart
 from vna_core.domain.identifiers import key_segment
 from vna_core.domain.instance import HeldInstance
 from vna_core.gateways.dicomweb.archive import WebArchive
@@ -23,8 +23,6 @@ from vna_core.gateways.web.exchange import Exchange
 
 SMALL: Final = 2 << 20
 """Octets up to which an object is read whole, in one go, before it is sent."""
-_DIGITS: Final = 16
-"""Digits of a SHA-256 that tell members of a ZIP file apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +140,10 @@ class Retrieve:
 def _member_names(held: Sequence[HeldInstance]) -> list[str]:
     """A name for each, by series and instance; those that would have the same one are told apart by their digests."""
     stems = [f"{key_segment(one.series_instance_uid)}/{key_segment(one.sop_instance_uid)}" for one in held]
-    times = Counter(stems)
+    several = shared(stems)
     return [
-        f"{stem}.{one.sha256[:_DIGITS]}.dcm"
-        if times[stem] > 1
+        told_apart(stem, one.sha256, ".dcm")
+        if stem in several
         else f"{stem}.dcm"
         if one.version == 1
         else f"{stem}.v{one.version}.dcm"

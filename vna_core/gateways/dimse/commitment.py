@@ -20,7 +20,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.command import Command, Field
-from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
+from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.pdu import Role
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.errors import ConfigurationError, InvalidRequest, PeerError, StorageError
@@ -122,9 +122,9 @@ class CommitmentService:
     def _report(self, association: Association, context_id: int, transaction: str, judged: Judged) -> int:
         """N-EVENT-REPORT; the peer's status."""
         committed, failed = judged
-        items = {_REFERENCED: [{_CLASS: (c,), _INSTANCE: (i,)} for c, i in committed]}
+        items = {_REFERENCED: [Identifier({_CLASS: (c,), _INSTANCE: (i,)}) for c, i in committed]}
         if failed:
-            items[_FAILED] = [{_CLASS: (c,), _INSTANCE: (i,), _REASON: (str(reason),)} for c, i, reason in failed]
+            items[_FAILED] = [Identifier({_CLASS: (c,), _INSTANCE: (i,), _REASON: (str(reason),)}) for c, i, reason in failed]
         event: Command = {
             commands.AFFECTED_SOP_CLASS: STORAGE_COMMITMENT,
             commands.COMMAND_FIELD: Field.EVENT_REPORT_RQ,

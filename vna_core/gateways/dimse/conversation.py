@@ -162,6 +162,7 @@ class Conversation:
         profile = self._server.profiles.of_title(asked.calling)
         preferred = profile.transfer_syntaxes if profile is not None else ()
         accepted, association.contexts = answer(asked, settings.max_pdu, preferred)
+        association.agreed = accepted.extended
         association.peer_limit = asked.max_length
         association.peer_product = asked.implementation_version or asked.implementation_class_uid
         self._calling, self._called = asked.calling, asked.called

@@ -19,7 +19,7 @@ from vna_core.federation.bringing import Bringing, Retrieval
 from vna_core.federation.federation import Federation
 from vna_core.federation.members import VIA, MemberReport
 from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE, RETRIEVE_URL, text
-from vna_core.gateways.dimse.find import CANCELLED, PENDING, conditions_of, level_of, response
+from vna_core.gateways.dimse.find import CANCELLED, PENDING, PENDING_KEYS_IGNORED, keys_of, level_of, manner_of, response
 from vna_core.gateways.dimse.sop_classes import FIND
 from vna_core.gateways.federated_rows import PRIVATE, SOURCES, VRS, described, dimse_values, path_of
 
@@ -44,7 +44,8 @@ class FederatedServices:
         context = association.contexts[message.context_id]
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, FIND[context.abstract_syntax])
-        query = Query(level, conditions_of(identifier))
+        keys = keys_of(identifier, manner_of(association, context.abstract_syntax))
+        query = Query(level, keys.conditions)
         permit.catalogue.notes.queried(query)
         answer = self._federation.query(
             query,
@@ -52,8 +53,9 @@ class FederatedServices:
             scope=permit.catalogue.scope,
             local_only=self._is_passed_on(association, permit),
         )
-        sequences = dict.fromkeys(identifier.items, ())
-        pending = response(message.command, PENDING)
+        sequences: dict[int, tuple[Identifier, ...]] = dict.fromkeys(identifier.items, ())
+        is_whole = not (answer.unmatched or keys.ignored or sequences)
+        pending = response(message.command, PENDING if is_whole else PENDING_KEYS_IGNORED)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         for row in answer.rows:
             if association.is_cancelled(message_id):
@@ -170,7 +172,7 @@ class Bringings:
 
     def missing(self) -> tuple[list[str], str]:
         """See `Arriving.missing`."""
-        missing = sorted(uid for one in self._retrievals for uid in one.outcome.missing)
+        missing = sorted(key.sop for one in self._retrievals for key in one.outcome.missing)
         return missing + sorted(self._others), _comment(self._retrievals)
 
     def leave(self) -> None:

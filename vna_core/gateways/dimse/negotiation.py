@@ -16,8 +16,11 @@ from vna_core.gateways.dimse.sop_classes import FIND, GET, IDENTIFIER_SYNTAXES, 
 _ACCEPTED: Final = 0
 _ABSTRACT_SYNTAX_UNKNOWN: Final = 3
 _TRANSFER_SYNTAXES_UNKNOWN: Final = 4
-_RELATIONAL_AND_FUZZY: Final = b"\x01\x00\x01\x00"
-"""What we offer of PS3.4 C.5.1.1: relational queries, no combined date and time, fuzzy names, no timezone adjustment."""
+_FIND_OPTIONS: Final = b"\x01\x00\x01\x00\x00\x01\x01"
+"""What we offer of PS3.4 table C.5-2: relational queries, no combined date and time, fuzzy names, no timezone adjustment, no view of
+converted images; matching of empty values and of several values."""
+_RETRIEVE_OPTIONS: Final = b"\x01\x00"
+"""What we offer of PS3.4 table C.5-4: relational retrieval, no view of converted images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def answer(asked: Associate, max_pdu: int, preferred: Sequence[str] = ()) -> tup
                 proposed.id, proposed.abstract_syntax, result.transfer_syntax, may_send=role is not None and role.scp
             )
     extended = {
-        uid: bytes(a & b for a, b in zip(octets, _RELATIONAL_AND_FUZZY, strict=False))
+        uid: bytes(a & b for a, b in zip(octets, _FIND_OPTIONS if uid in FIND else _RETRIEVE_OPTIONS, strict=False))
         for uid, octets in asked.extended.items()
         if uid in FIND or uid in MOVE or uid in GET
     }

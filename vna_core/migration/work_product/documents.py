@@ -12,15 +12,21 @@ from pydicom.dataset import Dataset
 from vna_core import __version__
 from vna_core.catalogue.source_headers import SourceHeader
 from vna_core.dicom.key_objects import part10
+from vna_core.domain.indexed_attributes import INDEXED
+from vna_core.domain.migration import WORK_PRODUCT_DEVICE
+from vna_core.domain.query import Level
 from vna_core.migration.work_product.finding import Document
 
 _NAMESPACE: Final = uuid.UUID("6f1a2d0e-3f7b-5e0c-9a51-1d6f6c3b7a10")
-DEVICE: Final = "VNA work-product rescue"
 
-_OF_PATIENT_AND_STUDY: Final = (
-    *("00100010", "00100020", "00100021", "00100030", "00100040"),
-    *("0020000D", "00080020", "00080030", "00080050", "00080090", "00200010", "00081030"),
+_INSTITUTION: Final = ("00080080", "00081040")
+_TIMEZONE: Final = 0x00080201
+_COPIED: Final = (
+    *(f"{one.tag:08X}" for one in INDEXED.values() if one.level in (Level.PATIENT, Level.STUDY) and one.tag != _TIMEZONE),
+    *_INSTITUTION,
 )
+"""Patient, study and institution: what people are let see by is that of the images (their equipment did not make it, though)."""
+
 _TYPE_2: Final = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
@@ -34,7 +40,7 @@ def made_uid(*parts: str) -> str:
 
 def begun(document: Document, sop_class: str, sop: str, series: str, modality: str, at: datetime) -> Dataset:
     """A data set with the patient and study of an image, and with the series and equipment of what is made (PS3.3 C.7)."""
-    made = Dataset.from_json({tag: document[tag] for tag in _OF_PATIENT_AND_STUDY if tag in document}, _no_bulk)
+    made = Dataset.from_json({tag: document[tag] for tag in _COPIED if tag in document}, _no_bulk)
     for keyword in _TYPE_2:
         if keyword not in made:
             setattr(made, keyword, "")
@@ -43,9 +49,19 @@ def begun(document: Document, sop_class: str, sop: str, series: str, modality: s
     made.SeriesInstanceUID, made.SeriesNumber, made.InstanceNumber, made.Modality = series, "9000", "1", modality
     made.InstanceCreationDate, made.InstanceCreationTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     made.TimezoneOffsetFromUTC = "+0000"
-    made.Manufacturer, made.ManufacturerModelName, made.SoftwareVersions = "vna-core", DEVICE, __version__
+    made.Manufacturer, made.ManufacturerModelName, made.SoftwareVersions = *WORK_PRODUCT_DEVICE, __version__
     made.DeviceSerialNumber = made_uid("device")[-16:]
     return made
+
+
+def institution(document: Document) -> tuple[str, ...]:
+    """Institution and department in the header of an image, by which its readers may be told apart."""
+    return tuple(str(next(iter(document.get(tag, {}).get("Value") or ()), "") or "") for tag in _INSTITUTION)
+
+
+def made_series(kind: str, image: SourceHeader, document: Document) -> str:
+    """UID of the series of what is made of images of one patient, study and institution."""
+    return made_uid(kind, image.patient.issuer, image.patient.patient_id, image.study_instance_uid, *institution(document))
 
 
 def _no_bulk(*_: Any) -> None:

@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 from vna_core.catalogue.source_headers import SourceHeader
 from vna_core.dicom.key_objects import coded, content_item, description, select, selected
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION
-from vna_core.migration.work_product.documents import DEVICE, begun, finished, in_order, made_uid
+from vna_core.domain.migration import WORK_PRODUCT_DEVICE
+from vna_core.migration.work_product.documents import begun, finished, in_order, made_series, made_uid
 from vna_core.migration.work_product.finding import Document
 from vna_core.migration.work_product.residues import REJECTED, RESIDUES, SIGNIFICANT
 
@@ -25,11 +26,11 @@ TITLES: Final[Mapping[str, tuple[str, str]]] = {
 def key_object_selection(flag: str, images: Sequence[SourceHeader], document: Document, at: datetime) -> tuple[str, bytes]:
     """SOP Instance UID and Part 10 file of the selection of all images of a study that have a flag.
 
-    The UID is that of the flag and of the images: the same images give the same UID. `document` is the header of one of them.
+    The UID is that of the flag, the patient and the images: the same ones give the same UID. `document` is the header of one of them.
     """
-    study = images[0].study_instance_uid
-    sop = made_uid("kos", flag, study, *sorted(one.sop_instance_uid for one in images))
-    made = begun(document, KEY_OBJECT_SELECTION, sop, made_uid("kos-series", study), "KO", at)
+    series = made_series("kos-series", images[0], document)
+    sop = made_uid("kos", flag, series, *sorted(one.sop_instance_uid for one in images))
+    made = begun(document, KEY_OBJECT_SELECTION, sop, series, "KO", at)
     made.SeriesDescription = "Key images of the former archive"
     made.ContentDate, made.ContentTime = made.InstanceCreationDate, made.InstanceCreationTime
     content = [*_observer(), description(_said(flag)), *(selected(one) for one in images)]
@@ -44,7 +45,7 @@ def _observer() -> list[Dataset]:
     uid = content_item("HAS OBS CONTEXT", "UIDREF", coded("121012", "Device Observer UID"))
     uid.UID = made_uid("device")
     name = content_item("HAS OBS CONTEXT", "TEXT", coded("121013", "Device Observer Name"))
-    name.TextValue = DEVICE
+    name.TextValue = WORK_PRODUCT_DEVICE[1]
     return [kind, uid, name]
 
 

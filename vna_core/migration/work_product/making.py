@@ -5,7 +5,7 @@ Made again of the same findings they have the same UIDs, and are not made twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,10 +13,12 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.source_headers import SourceHeader
+from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.migration import WORK_PRODUCT
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import Outcome
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.work_product.documents import institution
 from vna_core.migration.work_product.finding import Document, Finding, WorkProducts
 from vna_core.migration.work_product.key_objects import TITLES, key_object_selection
 from vna_core.migration.work_product.presentation_states import Window, presentation_state, window_of
@@ -39,9 +41,10 @@ class Made:
 
 @dataclass(slots=True)
 class _Study:
-    """What was found in one study."""
+    """What was found in the images of one patient, study and institution: those of others are not told of together with them."""
 
     uid: str
+    patient: PatientKey
     flagged: dict[str, list[SourceHeader]]
     windows: dict[tuple[object, ...], list[tuple[SourceHeader, Window]]]
     documents: dict[str, Document]
@@ -53,7 +56,7 @@ class Maker:
     Parameters
     ----------
     source
-        Name of the campaign: what is made belongs to the same department as its images.
+        Name of the campaign, in whose name what is made comes in, as its images did.
     """
 
     def __init__(
@@ -67,15 +70,18 @@ class Maker:
 
     def make(self) -> Iterator[Made]:
         """Make everything that can be made, study by study."""
-        study: _Study | None = None
+        studies: dict[tuple[str, ...], _Study] = {}
+        now: tuple[str, PatientKey] | None = None
         for found, document in WorkProducts(self._catalogue, self._source):
-            uid = found[0].header.study_instance_uid
-            if study is None or study.uid != uid:
-                if study is not None:
-                    yield from self._of(study)
-                study = _Study(uid, {}, {}, {})
-            self._take(study, found, document)
-        if study is not None:
+            uid, patient = found[0].header.study_instance_uid, found[0].header.patient
+            if now != (uid, patient):
+                yield from self._of_all(studies)
+                now, studies = (uid, patient), {}
+            self._take(studies.setdefault(institution(document), _Study(uid, patient, {}, {}, {})), found, document)
+        yield from self._of_all(studies)
+
+    def _of_all(self, studies: Mapping[tuple[str, ...], _Study]) -> Iterator[Made]:
+        for study in studies.values():
             yield from self._of(study)
 
     @staticmethod
@@ -95,18 +101,19 @@ class Maker:
         for flag, images in study.flagged.items():
             if flag in TITLES:
                 sop, octets = key_object_selection(flag, images, study.documents[flag], at)
-                yield self._offered(KEY_OBJECT, flag, study.uid, sop, octets, len(images))
+                yield self._offered(KEY_OBJECT, flag, study, sop, octets, len(images))
         for key, windows in study.windows.items():
             residue = str(key[0])
             sop, octets = presentation_state(residue, windows, study.documents[residue], at)
-            yield self._offered(STATE, residue, study.uid, sop, octets, len(windows))
+            yield self._offered(STATE, residue, study, sop, octets, len(windows))
 
-    def _offered(self, what: str, residue: str, study: str, sop: str, octets: bytes, images: int) -> Made:
+    def _offered(self, what: str, residue: str, study: _Study, sop: str, octets: bytes, images: int) -> Made:
         if self._catalogue.versions(sop):
-            return Made(what, residue, study, sop, images, "there")
-        with self._pipeline.reception(Source("migration", self._source, WORK_PRODUCT)) as reception:
+            return Made(what, residue, study.uid, sop, images, "there")
+        source = Source("migration", self._source, WORK_PRODUCT, study.patient.issuer)  # the images name no issuer themselves
+        with self._pipeline.reception(source) as reception:
             reception.write(octets)
             result = self._pipeline.offer(reception.finish())
         if result.outcome is not Outcome.HELD:
             _log.warning("work-product-not-held", sop_instance_uid=sop, outcome=result.outcome.value)
-        return Made(what, residue, study, sop, images, result.outcome.value)
+        return Made(what, residue, study.uid, sop, images, result.outcome.value)

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from vna_core.catalogue.source_headers import SourceHeader
 from vna_core.dicom.key_objects import by_series, reference
-from vna_core.migration.work_product.documents import begun, finished, in_order, made_uid
+from vna_core.migration.work_product.documents import begun, finished, in_order, made_series, made_uid
 from vna_core.migration.work_product.finding import Document, Finding
 from vna_core.migration.work_product.residues import AMI_WINDOW, MITRA_WINDOW
 
@@ -90,19 +90,19 @@ def presentation_state(
     product: str, images: Sequence[tuple[SourceHeader, Window]], document: Document, at: datetime
 ) -> tuple[str, bytes]:
     """SOP Instance UID and Part 10 file of the state of images that are displayed alike but for their windows."""
-    study, first = images[0][0].study_instance_uid, images[0][1]
+    first, series = images[0][1], made_series("gsps-series", images[0][0], document)
     told = [f"{header.sop_instance_uid} {window.centre} {window.width}" for header, window in images]
-    sop = made_uid("gsps", product, repr(first.display), *sorted(told))
-    made = begun(document, PRESENTATION_STATE, sop, made_uid("gsps-series", study), "PR", at)
+    sop = made_uid("gsps", product, series, repr(first.display), *sorted(told))
+    made = begun(document, PRESENTATION_STATE, sop, series, "PR", at)
     made.SeriesDescription, made.Laterality = "Windows of the former archive", ""
     made.PresentationCreationDate, made.PresentationCreationTime = made.InstanceCreationDate, made.InstanceCreationTime
     made.ContentLabel, made.ContentDescription = "WINDOW", f"Window set in {product}"[:64]
     made.ContentCreatorName = ""
     headers = [header for header, _ in images]
     made.ReferencedSeriesSequence = []
-    for series, members in by_series(in_order(headers)).items():
+    for uid, members in by_series(in_order(headers)).items():
         one = Dataset()
-        one.SeriesInstanceUID = series
+        one.SeriesInstanceUID = uid
         one.ReferencedImageSequence = [reference(member) for member in members]
         made.ReferencedSeriesSequence.append(one)
     made.DisplayedAreaSelectionSequence = [_area(first)]

@@ -1,0 +1,190 @@
+"""Another process stores what it is given; wherever it dies, nothing is lost and no instance fails."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.unit.conftest import NewCatalogue
+from tests.unit.ingest.ct_samples import ct
+from vna_core.bootstrap import Archive, open_archive
+from vna_core.configuration import Settings
+from vna_core.domain.errors import VnaError
+from vna_core.domain.octets import ReceivedInstance, Source
+from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.ingest.pipeline import ROOMS
+from vna_core.ingest.sharing import Bench, Colleague, Colleagues, Helper
+from vna_core.metering import Meter
+from vna_core.metering.metrics import SHARED
+
+ROOT = Path(__file__).parents[3]
+SOURCE = Source("stow", "sender", "127.0.0.1")
+
+
+class Shared:
+    """An archive, open in this process and in others that help it."""
+
+    def __init__(self, archive: Archive, url: str) -> None:
+        self.archive, self._url = archive, url
+        self.bench, self.meter = Bench(), Meter.alone()
+        self.colleagues = Colleagues(archive.pipeline, self.meter, self.bench)
+        self._helpers: list[subprocess.Popen[str]] = []
+
+    def help(self, *dies: str) -> subprocess.Popen[str]:
+        """Start a process that helps."""
+        laying, taking = self.bench.descriptors
+        command = [sys.executable, "-m", "tests.unit.sharing.helping_process"]
+        command += [str(self.archive.settings.data), self._url, str(laying), str(taking), *dies]
+        helper = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=(laying, taking), cwd=ROOT
+        )
+        self._helpers.append(helper)
+        assert helper.stdout is not None and helper.stdout.readline() == "waits\n"
+        return helper
+
+    def received(self, octets: bytes) -> ReceivedInstance:
+        with self.archive.pipeline.reception(SOURCE) as reception:
+            reception.write(octets)
+            return reception.finish()
+
+    def idle(self) -> Colleague:
+        """A helper; there is one soon, as each sits down by itself."""
+        while True:
+            colleague = self.colleagues.idle()
+            if colleague is not None:
+                return colleague
+            assert all(one.poll() is None for one in self._helpers)
+
+    def counted(self) -> dict[str, float]:
+        return {one.labels[0]: one.numbers[0] for one in self.meter.run.readings() if one.metric is SHARED}
+
+    def close(self) -> None:
+        for one in self._helpers:
+            one.communicate("", timeout=60)
+        self.bench.close()
+
+
+@pytest.fixture
+def shared(new_catalogue: NewCatalogue) -> Iterator[Shared]:
+    settings, folder = new_catalogue()
+    with ExitStack() as closing:
+        archive = closing.enter_context(open_archive(Settings(data=folder, catalogue=settings)))
+        one = Shared(archive, settings.url)
+        closing.callback(one.close)
+        yield one
+
+
+def outcomes(results: list[IngestResult | VnaError]) -> list[Outcome]:
+    assert all(isinstance(one, IngestResult) for one in results), results
+    return [one.outcome for one in results if isinstance(one, IngestResult)]
+
+
+def is_held(shared: Shared, octets: bytes, uid: str) -> bool:
+    held = shared.archive.catalogue.versions(uid)
+    return octets in [b"".join(shared.archive.retriever.original(one)) for one in held]
+
+
+def uid(number: int) -> str:
+    return f"1.2.826.0.1.3680043.10.1.{number}"
+
+
+def test_results_come_in_the_order_of_the_instances(shared: Shared) -> None:
+    shared.help()
+    large = ct(3, rows=20_000)  # beyond `ingest.spool_threshold`: it lies in a file already
+    offered = [ct(1), ct(2), ct(1), large, b"this is not DICOM", b"", ct(2, PatientName="Other"), ct(4)]
+    received = [shared.received(one) for one in offered]
+    results = shared.idle().offer_all(received)
+    assert outcomes(results) == [
+        Outcome.HELD,
+        Outcome.HELD,
+        Outcome.DUPLICATE,
+        Outcome.HELD,
+        Outcome.QUARANTINED,
+        Outcome.REFUSED,
+        Outcome.CONFLICT,
+        Outcome.HELD,
+    ]
+    assert [one.sop_instance_uid for one in results[:4] if isinstance(one, IngestResult)] == [uid(1), uid(2), uid(1), uid(3)]
+    assert all(one.source == SOURCE for one in results if isinstance(one, IngestResult))
+    assert is_held(shared, large, uid(3)) and is_held(shared, offered[6], uid(2))
+    assert shared.counted() == {"taken": 8}
+    assert shared.archive.pipeline.budget.free == shared.archive.pipeline.budget.maximum, "the octets were given back"
+
+
+@pytest.mark.parametrize("room", ["given", *ROOMS, "answer"])
+def test_a_helper_that_is_killed_costs_nothing(shared: Shared, room: str) -> None:
+    helper = shared.help(room, "3")
+    offered = [ct(number) for number in range(1, 7)]
+    received = [shared.received(one) for one in offered]
+    results = shared.idle().offer_all(received)
+    assert helper.wait(60) == -signal.SIGKILL
+    assert set(outcomes(results)) <= {Outcome.HELD, Outcome.DUPLICATE}
+    assert all(is_held(shared, octets, uid(number)) for number, octets in enumerate(offered, 1))
+    assert shared.archive.catalogue.statistics().versions == 6
+    assert shared.counted() == {"returned": 6}
+
+
+def test_a_process_with_work_of_its_own_takes_nothing(shared: Shared, tmp_path: Path) -> None:
+    """Whoever took its line while it was idle stores the instances itself."""
+    stop = threading.Event()
+    # The helper of this process; to be given something it must look like another one.
+    helper = Helper(shared.bench, shared.archive.pipeline, shared.colleagues, stop)
+    lines: list[object] = []
+    helper.begin()
+    try:
+        while shared.bench.is_empty():
+            pass
+        _, line = shared.bench._next() or (0, None)
+        assert line is not None
+        lines.append(line)
+        with shared.colleagues.occupied():
+            results = Colleague(line, shared.archive.pipeline, shared.meter).offer_all([shared.received(ct(1))])
+            assert outcomes(results) == [Outcome.HELD]
+            assert shared.counted() == {"returned": 1}
+            assert shared.bench.is_empty(), "and lays no line as long as it has"
+        while shared.bench.is_empty():
+            pass
+    finally:
+        helper.end(30)
+
+
+def test_a_helper_that_is_told_to_stop_finishes_what_it_has(shared: Shared) -> None:
+    helper = shared.help()
+    received = [shared.received(ct(number)) for number in range(1, 9)]
+    results: list[IngestResult | VnaError] = []
+    colleague = shared.idle()
+    giving = threading.Thread(target=lambda: results.extend(colleague.offer_all(received)))
+    giving.start()
+    helper.communicate("", timeout=60)
+    giving.join()
+    assert helper.returncode == 0
+    assert outcomes(results) == [Outcome.HELD] * 8
+
+
+def test_many_give_to_many_and_everything_is_held_once(shared: Shared) -> None:
+    for _ in range(2):
+        shared.help()
+    results: list[IngestResult | VnaError] = []
+
+    def give(numbers: range) -> None:
+        for at in range(0, len(numbers), 4):
+            received = [shared.received(ct(number)) for number in numbers[at : at + 4]]
+            colleague = shared.colleagues.idle()
+            offer: Callable[..., list[IngestResult | VnaError]] = (colleague or shared.archive.pipeline).offer_all
+            results.extend(offer(received))
+
+    threads = [threading.Thread(target=give, args=(range(1, 25),)) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert Counter(outcomes(results)) == {Outcome.HELD: 24, Outcome.DUPLICATE: 48}
+    assert shared.archive.catalogue.statistics().versions == 24

@@ -1,0 +1,29 @@
+"""What commands print: every value as it is, whoever wrote it (promise 8)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.text import Text
+
+
+def shown(text: str) -> str:
+    """A text with a mark in place of whatever a terminal would obey; line ends and tabulators stay."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+class Console(RichConsole):
+    """A console for which square brackets and colons are characters like all others, also in the cells of tables.
+
+    A name like ``DOE[/b]`` would end a command as wrong markup otherwise, and ``[under-hold]`` would not be seen.
+    """
+
+    def __init__(self, *, stderr: bool = False, highlight: bool = True) -> None:
+        super().__init__(stderr=stderr, highlight=highlight, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `rich.console.Console.render_str`."""
+        return super().render_str(shown(text), **options)

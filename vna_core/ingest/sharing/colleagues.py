@@ -1,0 +1,98 @@
+"""What the other processes of a run are to one of them: it gives instances to those that are idle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from vna_core.domain.octets import ReceivedInstance
+from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ingest.sharing.bench import Bench
+from vna_core.ingest.sharing.forms import Result, Unreadable, instances_form, read_results
+from vna_core.ingest.sharing.lines import LineBroken, receive, send
+from vna_core.metering import Meter
+from vna_core.metering.metrics import SHARED
+
+PATIENCE: Final = 120.0
+"""Seconds after which a process that has not answered is taken for dead."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Colleagues:
+    """The other processes.
+
+    Parameters
+    ----------
+    bench
+        Where they wait; None: there are none.
+    """
+
+    def __init__(self, pipeline: IngestPipeline, meter: Meter, bench: Bench | None = None) -> None:
+        self._pipeline, self._meter, self._bench = pipeline, meter, bench
+        self._lock = threading.Lock()
+        self._own = 0
+        self.at_once = 0 if bench is None else len(os.sched_getaffinity(0))
+        """How many groups are worth being stored at the same time, one for each processor."""
+
+    @contextlib.contextmanager
+    def occupied(self) -> Iterator[None]:
+        """This process has work of its own as long as the block runs, and takes none of others."""
+        with self._lock:
+            self._own += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._own -= 1
+
+    @property
+    def is_occupied(self) -> bool:
+        """Whether this process has work of its own."""
+        return self._own > 0 or self._pipeline.under_way > 0
+
+    @property
+    def any_idle(self) -> bool:
+        """Whether there seems to be a process that has nothing to do."""
+        return self._bench is not None and not self._bench.is_empty()
+
+    def idle(self) -> Colleague | None:
+        """A process that has nothing to do; it waits for a group of instances from now on."""
+        line = None if self._bench is None else self._bench.take()
+        return None if line is None else Colleague(line, self._pipeline, self._meter)
+
+
+class Colleague:
+    """An idle process, for one group of instances."""
+
+    def __init__(self, line: socket.socket, pipeline: IngestPipeline, meter: Meter) -> None:
+        self._line, self._pipeline, self._meter = line, pipeline, meter
+
+    def offer_all(self, received: Sequence[ReceivedInstance]) -> list[Result]:
+        """As `IngestPipeline.offer_all`, in the other process; in this one where that dies, or has got something else to do.
+
+        Offering the same octets twice is safe: what the other process still stored is a duplicate here.
+        """
+        results = self._there(received)
+        self._meter.count(SHARED, "returned" if results is None else "taken", by=len(received))
+        if results is None:
+            return self._pipeline.offer_all(received)
+        for one in received:
+            one.octets.close()
+        return results
+
+    def _there(self, received: Sequence[ReceivedInstance]) -> list[Result] | None:
+        with self._line as line:
+            line.settimeout(PATIENCE)
+            try:
+                send(line, instances_form(received), [one.octets.lent() for one in received])
+                return read_results(receive(line)[0], len(received))
+            except (LineBroken, Unreadable, OSError) as error:
+                _log.info("instances-returned", count=len(received), message=str(error))
+                return None
