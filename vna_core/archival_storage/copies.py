@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import google_crc32c
 import structlog
 
+from vna_core.dicom.reverse_patch import rebuild
 from vna_core.domain.errors import CatalogueError, DigestMismatch, ObjectArchived, ObjectMissing, StorageError, StoreUnavailable
 from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
@@ -141,6 +142,10 @@ class CopyReader:
         if got != byte_range.length:
             self._damaged(held, location, "truncated")
             raise DigestMismatch("A stored copy is truncated.", store=location.store, key=location.key)
+
+    def original(self, held: HeldInstance) -> Iterator[bytes]:
+        """The octets as received, of which no more is read than is asked for: not verified. Raises as `read`, and Unarchivable."""
+        return rebuild(lambda at, length: self.read(held, ByteRange(at, min(length, held.size - at))), held.size)
 
     def is_intact(self, held: HeldInstance, moves: int = _MOVES) -> bool:
         """Whether some copy has exactly the octets its digest says. Every copy found bad is reported.

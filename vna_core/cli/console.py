@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console as RichConsole
+from rich.table import Table as RichTable
 from rich.text import Text
 
 
@@ -27,3 +28,11 @@ class Console(RichConsole):
     def render_str(self, text: str, **options: Any) -> Text:
         """See `rich.console.Console.render_str`."""
         return super().render_str(shown(text), **options)
+
+
+class Table(RichTable):
+    """A table whose cells are broken into lines where they are too long, and never shortened: UIDs and keys are copied from it."""
+
+    def add_column(self, *arguments: Any, **options: Any) -> None:
+        """See `rich.table.Table.add_column`."""
+        super().add_column(*arguments, **{"overflow": "fold", **options})

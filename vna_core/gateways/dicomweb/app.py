@@ -29,7 +29,7 @@ from vna_core.gateways.admin.corrections import correction_routes
 from vna_core.gateways.admin.health import Exposition, Health, Readiness
 from vna_core.gateways.admin.instances import Explained, Original, Versions
 from vna_core.gateways.admin.metrics import Measured
-from vna_core.gateways.admin.openapi import Description
+from vna_core.gateways.admin.openapi import Description, ways_in
 from vna_core.gateways.admin.overview import Conflicts, Totals
 from vna_core.gateways.admin.placement import PlacementStatus, Recall
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
@@ -160,5 +160,5 @@ def create_app(
     if stores and settings.landing in stores:
         routes += stewardship_routes(API, settings, stores, catalogue, pace, gate)
         routes += correction_routes(API, settings, stores, catalogue, pace, gate)
-    add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
+    add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), ways_in(settings)))
     return WebApplication(routes, settings, archive)
