@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.bootstrap_jobs import job_work
 from vna_core.catalogue import Catalogue
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json, settings_of
 from vna_core.domain.errors import ConfigurationError
 from vna_core.gateways.admin.placement import status_of

@@ -9,15 +9,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.catalogue.checks import ObjectCheck, ScrubRun
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration.stewardship import checked_share
 from vna_core.domain.errors import InvalidRequest
-from vna_core.stewardship.repair import Repair, Repairing
+from vna_core.stewardship.repair import LOST, Repair, Repairing
 from vna_core.stewardship.scrub import Scrub, ScrubReport
 
 _INCOMPLETE = 3
@@ -140,4 +139,10 @@ def repair(
             table.add_row(one.outcome, one.finding, one.store, one.key, one.detail)
         Console().print(table)
         Console().print(", ".join(f"{count} {outcome}" for outcome, count in report.counts().items()) or "nothing to repair")
+        if LOST in report.counts():
+            Console().print(
+                "What is lost comes back when its source sends it again, or when the store's files are restored from a backup; "
+                "then run `vna scrub` and `vna repair`. The UIDs of study and series are in the key.",
+                markup=False,
+            )
     return 0 if report.complete else _INCOMPLETE
