@@ -106,6 +106,19 @@ def test_copies_that_are_damaged_in_different_places_make_a_whole_one(kept: Keep
     is_right(kept)
 
 
+def test_a_store_that_was_emptied_has_everything_again_after_one_repair(kept: Keeper) -> None:
+    key = seal(kept, AT_ONCE)
+    copied(kept, key)
+    packer(kept.archive, AT_ONCE).remove_leftovers(at_once=True)
+    before = {one.key for one in kept.archive.landing.list("packs/")}
+    for one in before:
+        kept.path("landing", one).unlink()
+    kept.scrub()
+    assert kept.repair() == {("landing", key): "repaired"}
+    assert {one.key for one in kept.archive.landing.list("packs/")} == before
+    is_right(kept)
+
+
 def test_both_copies_gone_is_no_loss_while_loose_objects_wait(kept: Keeper) -> None:
     key = seal(kept, LATER)
     copied(kept, key)
