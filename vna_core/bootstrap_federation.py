@@ -14,6 +14,7 @@ from vna_core.federation.federation import WEB_ROOT, Federation
 from vna_core.federation.local_member import LocalMember
 from vna_core.federation.members import LOCAL, VIA, Members, member
 from vna_core.federation.memory import BroughtStore, Memory, NotesOfBoth
+from vna_core.federation.owners import Owners
 from vna_core.federation.query import FederatedQuery
 from vna_core.federation.sending import CorrectionSender
 from vna_core.federation.telling import Telling
@@ -39,11 +40,13 @@ def open_federation(archive: Archive) -> Federation | None:
         stores = {**archive.stores, BROUGHT: BroughtStore(memory)}
         retriever = Retriever(stores, NotesOfBoth(archive.catalogue, memory))
     absences = Absences(settings.federation.negative)
+    query = FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections, absences)
+    owners = Owners(query, settings.federation.negative)
     return Federation(
         settings.federation,
         members,
-        FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections, absences),
-        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory, absences),
+        query,
+        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory, absences, owners),
         retriever,
         Egress(settings.egress, retriever, archive.transcoder),
         memory,

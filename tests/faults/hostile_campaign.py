@@ -23,6 +23,7 @@ from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_rows import ExceptionEntry
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.configuration import load_settings
+from vna_core.domain.errors import VnaError
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.campaign import CampaignRunner
 from vna_core.migration.comparison import Verifier
@@ -54,6 +55,9 @@ class Silent:
         """See `Progress`."""
 
     def stands(self, report: CampaignReport, load: Load, state: str) -> None:
+        """See `Progress`."""
+
+    def held_up(self, error: VnaError | None) -> None:
         """See `Progress`."""
 
 

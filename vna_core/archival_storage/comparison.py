@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-from vna_core.domain.errors import StorageError
+from vna_core.dicom.container import PREFIX_SEARCH, length_before_data_set
+from vna_core.domain.errors import StorageError, Unarchivable
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.octets import ByteRange
+from vna_core.domain.outcome import HELD_IS_CUT, NEW_IS_CUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,8 @@ class ComparedObject:
     ----------
     chunks
         Octets of a range of the object.
+    original
+        The octets as received, of which no more is read than asked for.
     """
 
     patient: PatientKey
@@ -28,6 +33,7 @@ class ComparedObject:
     trailer_offset: int
     pixel_data: ByteRange | None
     chunks: Callable[[ByteRange], Iterator[bytes | memoryview]]
+    original: Callable[[], Iterator[bytes | memoryview]]
 
     @property
     def place(self) -> tuple[PatientKey, str, str]:
@@ -45,10 +51,18 @@ class ComparedObject:
 
 
 def classify(held: ComparedObject, new: ComparedObject) -> str:
-    """``other-parent``, ``pixel``, ``header`` or ``encoding`` (the same data set, received in another form).
+    """``cut-first`` or ``cut-second``, ``other-parent``, ``pixel``, ``header`` or ``encoding`` (the same data set, received in another form).
 
-    An earlier object that cannot be read counts as different pixels: the cautious answer.
+    That one of two objects was cut is asked first, as it is told by the octets as received alone: normalizing them once more
+    changes nothing about it. An earlier object that cannot be read counts as different pixels: the cautious answer.
     """
+    try:
+        if is_cut_copy(held, new):
+            return HELD_IS_CUT
+        if is_cut_copy(new, held):
+            return NEW_IS_CUT
+    except (StorageError, Unarchivable):
+        return "pixel" if held.place == new.place else "other-parent"
     if held.place != new.place:
         return "other-parent"
     try:
@@ -61,6 +75,43 @@ def classify(held: ComparedObject, new: ComparedObject) -> str:
     except StorageError:
         return "pixel"
     return "encoding" if same_header else "header"
+
+
+def is_cut_copy(cut: ComparedObject, whole: ComparedObject) -> bool:
+    """Whether `cut` ends before its pixels and `whole` goes on: as received, its data set is how the other one begins."""
+    if cut.pixel_data is not None or whole.pixel_data is None:
+        return False
+    return _begins_with(_data_set(whole.original()), _data_set(cut.original()))
+
+
+def _data_set(original: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Octets as received without preamble and File Meta Information, so that a file and what was sent are the same."""
+    beginning = b""
+    for piece in original:
+        beginning += piece
+        if len(beginning) >= PREFIX_SEARCH:
+            break
+    skip = length_before_data_set(beginning)
+    for piece in chain((beginning,), original):
+        if skip < len(piece):
+            yield memoryview(piece)[skip:]
+        skip = max(0, skip - len(piece))
+
+
+def _begins_with(long: Iterator[bytes | memoryview], short: Iterator[bytes | memoryview]) -> bool:
+    """Whether a stream begins with all of another one, which is not empty, and goes on."""
+    a, b, compared = memoryview(b""), memoryview(b""), 0
+    while True:
+        if not b:
+            b = memoryview(next(short, b""))
+        if not a:
+            a = memoryview(next(long, b""))
+        if not a or not b:
+            return bool(a) and not b and compared > 0
+        size = min(len(a), len(b))
+        if a[:size] != b[:size]:
+            return False
+        a, b, compared = a[size:], b[size:], compared + size
 
 
 def _same_pixels(held: ComparedObject, new: ComparedObject) -> bool:

@@ -22,6 +22,7 @@ from vna_core.catalogue.schema_stewardship import deleted_objects, object_checks
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.catalogue.upserts import upsert
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.placement import COLD
 
 OK: Final = "ok"
 SOUND: Final = ("", OK)
@@ -158,6 +159,14 @@ class Checks:
         inside = instances.c.pk.in_(select(locations.c.instance_fk).where(_at(store, key)))
         with self._database.session() as session:
             return held_rows(session.run(held_statement(inside)).fetchall())
+
+    def unreadable_at(self, store: str, key: str) -> list[HeldInstance]:
+        """Those of them that have no good copy, neither there nor anywhere else."""
+        here = select(locations.c.instance_fk).where(_at(store, key))
+        good = select(locations.c.instance_fk).where(locations.c.state.in_((OK, COLD)), locations.c.instance_fk.in_(here))
+        bad_alone = instances.c.pk.in_(here) & instances.c.pk.not_in(good)
+        with self._database.session() as session:
+            return held_rows(session.run(held_statement(bad_alone)).fetchall())
 
     def mark(self, store: str, key: str, state: str, instance: int | None = None) -> None:
         """Mark copies in an object ``ok`` or ``bad``: all of them, or one version's."""

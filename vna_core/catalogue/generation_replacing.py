@@ -14,6 +14,7 @@ from vna_core.catalogue.parent_changes import ParentChanges
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.recording import Recorder, RecordingBatch
 from vna_core.catalogue.schema import generations, headers, instances, locations, totals
+from vna_core.catalogue.standing import order_versions
 from vna_core.catalogue.stored_text import to_stored
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import IndexEntry
@@ -85,7 +86,7 @@ class Replacing:
             self._replace(pk, form)
         self._batch.flush()
         for series_pk, uid in sorted(self._chains):
-            self._order(series_pk, uid)
+            order_versions(self._session, series_pk, uid)
         ParentChanges(self._batch, self._parents, frozenset(self._gone)).above(self._series)
         for series_pk in sorted(self._series):
             refresh_series(self._session, series_pk)
@@ -121,13 +122,6 @@ class Replacing:
         self._gone.add((received_at, sha256))
         self._series |= {series_before, series_pk}
         self._chains |= {(series_before, uid_before), (series_pk, form.sop_instance_uid)}
-
-    def _order(self, series_pk: int, uid: str) -> None:
-        """Number the versions of an instance in a series by time of arrival; the first is current."""
-        columns = (instances.c.received_at, instances.c.sha256, instances.c.pk)
-        statement = select(*columns).where(instances.c.series_fk == series_pk, instances.c.sop_instance_uid == uid)
-        for number, (_, _, pk) in enumerate(sorted(tuple(row) for row in self._session.run(statement).fetchall()), 1):
-            self._session.run(update(instances).where(instances.c.pk == pk).values(version=number, is_current=int(number == 1)))
 
 
 def _columns(form: EntryForm) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Holds:
             Single instances are not held; hold their series.
         """
         if hold.level is Extent.INSTANCE:
-            raise InvalidRequest("A hold is on a patient, a study or a series.")
+            raise InvalidRequest("A hold is on a patient, a study or a series. Hold the series of the instance.")
         row = _row(hold)
         with self._database.transaction() as session:
             if session.run(select(holds.c.id).where(holds.c.id == hold.id)).fetchone() is None:

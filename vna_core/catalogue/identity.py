@@ -259,6 +259,13 @@ class Identity:
         name, birth_date, sex, source = (from_stored(text) for text in (*row, "")[:4])
         return Demographics(key, name, birth_date, sex, source)
 
+    def differing(self, first: PatientKey, second: PatientKey, fields: Sequence[str]) -> tuple[str, ...]:
+        """Those of some `fields` (as in `alike`) in which two IDs differ by what is known of them now; none where nothing is known of one."""
+        one, other = self.demographics(first), self.demographics(second)
+        if one is None or other is None:
+            return ()
+        return tuple(name for name in fields if _comparable(one, name) != _comparable(other, name))
+
     def alike(self, said: Demographics, fields: Sequence[str]) -> list[PatientKey]:
         """IDs of other issuers whose demographics are equal in all `fields` (``name``, ``birth-date``, ``sex``); none where one is empty."""
         if not fields or not all(_comparable(said, name) for name in fields):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
 
+from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import decompress, source_digest
 from vna_core.catalogue.follow_ups import FollowUps
@@ -17,6 +18,7 @@ from vna_core.catalogue.held import OF_INSTANCE
 from vna_core.catalogue.recording import Recorder, RecordingBatch
 from vna_core.catalogue.schema import headers, instances, patients, series, sources, studies, totals
 from vna_core.catalogue.schema_departments import audience_labels, audiences, deliveries, emergencies
+from vna_core.catalogue.standing import order_cut_versions
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.domain.access import Principal
 from vna_core.domain.departments import Departments
@@ -122,6 +124,8 @@ class Labelling:
         sets = self._recorder.parents.audiences
         for pk, labels in new.items():
             batch.session.run(update(instances).where(instances.c.pk == pk).values(audience=sets.key(batch, labels)))
+        for series_pk in order_cut_versions(batch.session, new):  # a whole one stands for all who see the cut one, or for nobody
+            refresh_series(batch.session, series_pk)
         above = select(series.c.pk, series.c.study_fk, studies.c.patient_fk).join(studies, studies.c.pk == series.c.study_fk)
         below = select(instances.c.series_fk).where(instances.c.pk.in_(list(new)))
         rows = batch.session.run(above.where(series.c.pk.in_(below))).fetchall()

@@ -12,7 +12,7 @@ from vna_core.catalogue.migration_decoding import STUDY, instances_of, study_of
 from vna_core.catalogue.migration_modalities import as_inventoried, as_told
 from vna_core.catalogue.migration_rows import Difference, InstanceEnd, LedgerInstance, LedgerStudy, ListedStudy
 from vna_core.catalogue.migration_telling import telling
-from vna_core.catalogue.migration_writing import Statements, Writing
+from vna_core.catalogue.migration_writing import UNLISTED, Statements, Writing
 from vna_core.catalogue.schema_migration import migration_instances, migration_studies
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.migration import MOVED, InstanceState, StudyState
@@ -108,6 +108,7 @@ class Listing:
         if removed:
             values["removed_inventory"] = 0
             writing.note(pk, 0, state, state, "listed-again", f"inventory {inventory}")
+            writing.count(UNLISTED, "studies", number=-1)
         if fingerprint != study.fingerprint:
             values |= {"fingerprint": study.fingerprint, **telling(study)}
             if state in _CORRECTED:
@@ -296,6 +297,7 @@ class Listing:
         with self._database.transaction() as session:
             writing = Writing(self._statements, session, study.campaign, worker)
             session.run(update(migration_studies).where(migration_studies.c.pk == study.pk).values(removed_inventory=inventory))
+            writing.count(UNLISTED, "studies")
             present = [one for one in instances_of(session, study.pk) if one.state is not InstanceState.DELETED_AT_SOURCE]
             self._mark_removed(session, writing, study, inventory, present)
             if study.state is StudyState.LISTED:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 
 from vna_core.catalogue.database import Database
+from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.migration_writing import now
 from vna_core.catalogue.schema_jobs import jobs
 from vna_core.catalogue.schema_migration import migration_slots, migration_sources
@@ -29,6 +31,11 @@ REST: Final = 5.0
 """Seconds after a reduction in which no further one is made: what runs then still shows the old load."""
 
 RATE: Final = "limit (rate)"
+
+SHORTEST_SILENCE: Final = 2.0
+LONGEST_SILENCE: Final = 60.0
+"""Seconds between two attempts at a source that does not answer: half as long as it has been silent, within these bounds."""
+
 _SMOOTH: Final = 0.2
 _FORGET: Final = 0.002
 
@@ -43,6 +50,8 @@ class Load:
         Retrievals at once that it bears now; 0.0 before the first.
     rate_limited
         The next retrieval waits for the rate of the campaign, though the source would bear it.
+    silent_since
+        Since when the source does not answer; None: it does.
     """
 
     bound: float
@@ -53,11 +62,14 @@ class Load:
     pipeline_seconds: float
     store_seconds: float
     rate_limited: bool = False
+    silent_since: datetime | None = None
 
     @property
     def bottleneck(self) -> str:
         """What holds the campaign up: its own ``limit (rate)``, or the stage that takes the most of the time, ``source``, ``pipeline``
-        or ``store``; empty before anything was fetched."""
+        or ``store``; empty before anything was fetched. A source that does not answer holds up everything else."""
+        if self.silent_since is not None:
+            return "source"
         if self.rate_limited:
             return RATE
         stages = {"source": self.source_seconds, "pipeline": self.pipeline_seconds, "store": self.store_seconds}
@@ -78,17 +90,20 @@ class Throttle:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire(self, source: str, job: Job, most: int) -> Slot | None:
-        """A place for one retrieval, for as long as the lease of its job is held; None when the source has enough to do.
+    def acquire(self, source: str, job: Job, most: int, *, asked: bool = False) -> Slot | None:
+        """A place for one retrieval, for as long as the lease of its job is held; None when the source has enough to do, or does not
+        answer and is left alone for a while.
 
-        `most` bounds what the source's good behaviour may lead to.
+        `most` bounds what the source's good behaviour may lead to; for what somebody waits for (`asked`) a silent source is tried at once.
         """
         name = to_stored(source)
         slots, sources = migration_slots.c, migration_sources.c
         with self._database.transaction() as session:
-            row = session.run(select(sources.bound).where(sources.name == name)).fetchone()
+            row = session.run(select(sources.bound, sources.silent_until).where(sources.name == name)).fetchone()
             if row is None:
                 session.run(insert(migration_sources).values(name=name, bound=float(most)))
+            elif row[1] > now() and not asked:
+                return None
             bound = min(float(most), row[0] if row is not None and row[0] else float(most))
             session.run(delete(migration_slots).where(slots.source == name, ~_held()))
             running = session.run(select(func.count()).where(slots.source == name)).fetchone()[0]
@@ -103,7 +118,15 @@ class Throttle:
         with self._database.transaction() as session:
             session.run(delete(migration_slots).where(migration_slots.c.pk == slot.pk))
 
-    def release(self, slot: Slot, most: int, instances: int, seconds: Mapping[str, float], failed: bool = False) -> None:
+    def release(
+        self,
+        slot: Slot,
+        most: int,
+        instances: int,
+        seconds: Mapping[str, float],
+        failed: bool = False,
+        answered: bool = True,
+    ) -> None:
         """Give a place back, and tell how the retrieval went.
 
         Parameters
@@ -114,6 +137,8 @@ class Throttle:
             Time by stage: ``source``, ``pipeline``, ``store``.
         failed
             The source did not answer, or refused.
+        answered
+            It did answer: it is not silent any more.
         """
         name = to_stored(slot.source)
         with self._database.transaction() as session:
@@ -124,10 +149,32 @@ class Throttle:
             if row is None:
                 return
             values = _adapted(row, most, instances, seconds.get("source", 0.0), failed)
+            if answered:
+                values |= {"silent_since": 0, "silent_until": 0}
             for stage in ("source", "pipeline", "store"):
                 column = columns[f"{stage}_seconds"]
                 values[column.name] = column + seconds.get(stage, 0.0)
             session.run(update(migration_sources).where(columns.name == name).values(**values))
+
+    def silent(self, source: str) -> bool:
+        """Note that a source did not answer: it is left alone for a while, the longer the longer it has been silent; whether it was."""
+        name, columns, at = to_stored(source), migration_sources.c, now()
+        with self._database.transaction() as session:
+            row = session.run(select(columns.silent_since).where(columns.name == name)).fetchone()
+            if row is None:
+                session.run(insert(migration_sources).values(name=name))
+            since = row[0] if row is not None and row[0] else at
+            pause = min(LONGEST_SILENCE, max(SHORTEST_SILENCE, (at - since) / 2e6))
+            values = {"silent_since": since, "silent_until": at + round(pause * 1e6)}
+            session.run(update(migration_sources).where(columns.name == name).values(**values))
+        return row is not None and bool(row[0])
+
+    def silence(self, source: str) -> float:
+        """Seconds for which a source that does not answer is to be left alone; 0.0: none."""
+        columns = migration_sources.c
+        with self._database.session() as session:
+            row = session.run(select(columns.silent_until).where(columns.name == to_stored(source))).fetchone()
+        return max(0.0, (row[0] - now()) / 1e6) if row is not None else 0.0
 
     def reserve(self, source: str, instances: int, rate: float) -> float:
         """Reserve `instances` at `rate` a second: 0.0 when they may be asked for now, else the seconds to wait (nothing reserved)."""
@@ -147,7 +194,16 @@ class Throttle:
     def load(self, source: str) -> Load:
         """How the source bears the work."""
         name, columns = to_stored(source), migration_sources.c
-        names = ("free_at", "bound", "latency", "best_latency", "source_seconds", "pipeline_seconds", "store_seconds")
+        names = (
+            "silent_since",
+            "free_at",
+            "bound",
+            "latency",
+            "best_latency",
+            "source_seconds",
+            "pipeline_seconds",
+            "store_seconds",
+        )
         with self._database.session() as session:
             row = session.run(select(*(columns[one] for one in names)).where(columns.name == name)).fetchone()
             slots = migration_slots.c
@@ -155,9 +211,10 @@ class Throttle:
             running = session.run(counted).fetchone()[0]
         if row is None:
             return Load(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        free_at, bound, latency, best, source_s, pipeline_s, store_s = row
+        silent, free_at, bound, latency, best, source_s, pipeline_s, store_s = row
         limited = free_at > now() and running < max(1.0, bound)
-        return Load(bound, int(running), latency, best, source_s, pipeline_s, store_s, limited)
+        since = moment(silent) if silent else None
+        return Load(bound, int(running), latency, best, source_s, pipeline_s, store_s, limited, since)
 
 
 def _held() -> ColumnElement[bool]:

@@ -25,6 +25,13 @@ from vna_core.domain.migration import AWAITED, StudyState, may_follow
 DETAIL: Final = 300
 """Characters of a detail that are kept."""
 
+FETCHES: Final = ("fetch", "fetch-again")
+"""Rules by which an instance ends whose octets came from the source."""
+
+FETCHED: Final = "fetched"
+UNLISTED: Final = "unlisted"
+"""Levels of counts beside those of studies and instances: what was fetched, and studies that the source does not list any more."""
+
 _PIECE: Final = 400
 _HISTORY: Final = ("study_fk", "instance_fk", "old", "new", "at", "worker", "rule", "detail")
 
@@ -134,6 +141,8 @@ class Writing:
             self.note(study, old.pk, old.state.value, end.state.value, end.rule, end.outcome or end.detail)
             self.count("instance", old.state.value, old.outcome, -1, -old.received_size)
             self.count("instance", end.state.value, end.outcome, 1, end.received_size)
+            if end.rule in FETCHES and end.received_sha256:
+                self.count(FETCHED, "delivered", number=1, octets=end.received_size)
         self.session.executemany(self._statements.instance.sql, rows)
 
     def prove(self, study: int, instances: Sequence[LedgerInstance], proof: str) -> None:

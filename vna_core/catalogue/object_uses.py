@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select
 
 from vna_core.catalogue.database import Session
 from vna_core.catalogue.holds import refuse_held
-from vna_core.catalogue.schema import generations, locations
+from vna_core.catalogue.schema import generations, instances, locations, series, studies
 from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions
-from vna_core.catalogue.stored_text import from_stored, to_stored
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import UnderHold
 from vna_core.domain.placement import COLD, OK
 from vna_core.domain.stewardship import HIDDEN, PURGING, UNDOING, DeletedVersion
@@ -68,3 +68,23 @@ def other_store(session: Session, store: str, key: str) -> str | None:
     elsewhere = (locations.c.key == to_stored(key)) & (locations.c.store != to_stored(store)) & locations.c.state.in_((OK, COLD))
     row = session.run(select(locations.c.store).where(elsewhere).order_by(locations.c.store).limit(1)).fetchone()
     return None if row is None else str(row[0])
+
+
+def is_unreadable(session: Session, instance: int) -> bool:
+    """Whether every copy of a version is damaged or missing."""
+    return session.run(select(instances.c.pk).where(instances.c.pk == instance, _has_bad_copies_alone())).fetchone() is not None
+
+
+def has_unreadable(session: Session, study_instance_uid: str, series_instance_uid: str) -> bool:
+    """Whether a series, of whatever patient, has a version of which every copy is damaged or missing."""
+    joined = instances.join(series, series.c.pk == instances.c.series_fk).join(studies, studies.c.pk == series.c.study_fk)
+    named = (studies.c.study_instance_uid == identifier(study_instance_uid)) & (
+        series.c.series_instance_uid == identifier(series_instance_uid)
+    )
+    found = select(instances.c.pk).select_from(joined).where(named, _has_bad_copies_alone()).limit(1)
+    return session.run(found).fetchone() is not None
+
+
+def _has_bad_copies_alone() -> ColumnElement[bool]:
+    of_version = locations.c.instance_fk == instances.c.pk
+    return exists().where(of_version) & ~exists().where(of_version, locations.c.state.in_((OK, COLD)))

@@ -9,14 +9,15 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
 
 from vna_core.catalogue.database import Session
-from vna_core.catalogue.object_uses import is_kept_for_deletion, is_read, other_store
+from vna_core.catalogue.object_uses import has_unreadable, is_kept_for_deletion, is_read, is_unreadable, other_store
 from vna_core.catalogue.pack_contents import LOOSE, is_pointed_at, loose_is_pointed_at
 from vna_core.catalogue.schema import generations, locations
 from vna_core.catalogue.schema_packs import pack_copies, pack_leftovers, pack_members, packs
 from vna_core.catalogue.store_holds import is_held_in_store
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.identifiers import identifier_of_segment
 from vna_core.domain.packs import Leftover, NewPack, StoredVersion
-from vna_core.domain.placement import OK
+from vna_core.domain.placement import BAD, OK
 
 _PIECE: Final = 500
 WHEN_PACKED: Final = 1 << 62
@@ -76,8 +77,10 @@ def _forget_pack(session: Session, pack: int) -> None:
 def point_into(session: Session, new: NewPack, store: str, moved: Iterable[StoredVersion]) -> None:
     """Point versions and generations at members of a pack in a store; what moved on meanwhile stays where it is.
 
-    What was taken from another store gets a further copy: what it is read from there stays until that store has the pack.
+    What was taken from another store gets a further copy: what it is read from there stays until that store has the pack. A
+    damaged copy in the store is made good by it and forgotten.
     """
+    moved = tuple(moved)
     offsets = {(one.instance, one.sha256): one.offset for one in new.members}
     key = to_stored(new.key)
     moves: list[dict[str, Any]] = [
@@ -98,6 +101,9 @@ def point_into(session: Session, new: NewPack, store: str, moved: Iterable[Store
     for move in moves:
         if move["from_store"] != to_stored(store) and session.run(_found_at(move)).fetchone() is not None:
             _add_location(session, move["instance"], store, key=key, offset=move["to_offset"], length=move["size"])
+    damaged = (locations.c.instance_fk == bindparam("instance")) & (locations.c.store == to_stored(store))
+    current = [{"instance": one.held.pk} for one in moved if one.sha256 == one.held.sha256]
+    session.run_many(delete(locations).where(damaged, locations.c.key != key, locations.c.state == BAD), current)
 
 
 def _was_at(table: Table) -> ColumnElement[bool]:
@@ -241,6 +247,8 @@ def release_where_packed(session: Session, pack: int, store: str, not_before: in
 def fate_of(session: Session, store: str, key: str, instance: int, *, everywhere: bool) -> Leftover:
     """What becomes of an object that is to be removed.
 
+    While the pack that took it over is damaged wherever it is, it may be the last that holds an instance, and stays.
+
     Parameters
     ----------
     everywhere
@@ -250,11 +258,19 @@ def fate_of(session: Session, store: str, key: str, instance: int, *, everywhere
         return Leftover.WAITS
     if loose_is_pointed_at(session, instance, store, key) if instance else is_read(session, store, key):
         return Leftover.IN_USE
+    if is_unreadable(session, instance) if instance else has_unreadable(session, *_series_of(key)):
+        return Leftover.WAITS
     if instance and everywhere:
         loose = (locations.c.instance_fk == instance) & (locations.c.key == to_stored(key)) & (locations.c.state == OK)
         if session.run(select(locations.c.ordinal).where(loose).limit(1)).fetchone() is not None:
             return Leftover.WAITS
     return Leftover.FREE
+
+
+def _series_of(pack: str) -> tuple[str, str]:
+    """Study and Series Instance UID in the key of a pack."""
+    _, _, study, of_study, _, _ = pack.split("/")
+    return identifier_of_segment(study), identifier_of_segment(of_study)
 
 
 def postpone_leftovers(session: Session, store: str, keys: Sequence[str], until: int) -> None:

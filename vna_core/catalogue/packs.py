@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
@@ -17,6 +17,7 @@ from vna_core.catalogue.object_uses import is_kept_for_deletion, is_read
 from vna_core.catalogue.pack_contents import (
     LOOSE,
     PACKED,
+    beginning_with,
     header_json,
     is_pointed_at,
     loose_summary,
@@ -43,6 +44,7 @@ from vna_core.catalogue.schema_packs import pack_claims, pack_copies, pack_lefto
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import LeaseLost, NotFound
 from vna_core.domain.packs import Leftover, ListedPack, NewPack, PackClaim, PackedObject, SeriesPlace, StoredVersion
+from vna_core.domain.placement import BAD
 
 _PAGE: Final = 1000
 _PIECE: Final = 500
@@ -72,6 +74,24 @@ class Packs:
         wanted = select(*columns).join(studies, studies.c.pk == series.c.study_fk).where(series.c.pk == pk)
         with self._database.session() as session:
             return [SeriesPlace(row[0], from_stored(row[1]), from_stored(row[2])) for row in session.run(wanted).fetchall()]
+
+    def places_in(self, key: str) -> list[SeriesPlace]:
+        """The series of which versions are read from a pack."""
+        inside = select(instances.c.series_fk).join(locations, locations.c.instance_fk == instances.c.pk)
+        columns = (series.c.pk, studies.c.study_instance_uid, series.c.series_instance_uid)
+        wanted = select(*columns).join(studies, studies.c.pk == series.c.study_fk)
+        of_pack = series.c.pk.in_(inside.where(locations.c.key == to_stored(key)))
+        with self._database.session() as session:
+            return [
+                SeriesPlace(row[0], from_stored(row[1]), from_stored(row[2]))
+                for row in session.run(wanted.where(of_pack).order_by(series.c.pk)).fetchall()
+            ]
+
+    def damaged(self, keys: Collection[str]) -> set[str]:
+        """Those of some packs of which a copy is damaged or missing somewhere."""
+        bad = select(locations.c.key).where(locations.c.key.in_([to_stored(key) for key in keys]), locations.c.state == BAD)
+        with self._database.session() as session:
+            return {from_stored(row[0]) for row in session.run(bad.distinct()).fetchall()} if keys else set()
 
     def loose_summary(self, place: SeriesPlace, store: str) -> tuple[int, int, int]:
         """How many current objects of a series are loose in a store, their octets, and when the last of it came (microseconds)."""
@@ -237,6 +257,13 @@ class Packs:
         this = (pack_leftovers.c.store == to_stored(store)) & (pack_leftovers.c.key == to_stored(key))
         with self._database.session() as session:
             return session.run(select(pack_leftovers.c.key).where(this)).fetchone() is not None
+
+    def left_in(self, store: str, folder: str) -> list[str]:
+        """Keys in a store, below a folder, that wait to be removed."""
+        here = (pack_leftovers.c.store == to_stored(store)) & beginning_with(pack_leftovers.c.key, to_stored(folder))
+        with self._database.session() as session:
+            rows = session.run(select(pack_leftovers.c.key).where(here).order_by(pack_leftovers.c.key)).fetchall()
+        return [from_stored(row[0]) for row in rows]
 
     def number_of_leftovers(self) -> int:
         """How many objects wait to be removed."""

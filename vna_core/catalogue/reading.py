@@ -15,6 +15,7 @@ from vna_core.catalogue.entry_form import decompress, moment, unpack_provenance
 from vna_core.catalogue.held import OF_INSTANCE, held_by_pk, held_rows, held_statement
 from vna_core.catalogue.schema import headers, instances, patients, series, sources, studies
 from vna_core.catalogue.schema_stewardship import deleted_versions
+from vna_core.catalogue.standing import cut_pairs
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.errors import NotFound
@@ -29,7 +30,10 @@ _CURRENT: Final = instances.c.is_current == 1
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a version came from and what normalization did to it. `versions` are all under the same SOP Instance UID."""
+    """Where a version came from and what normalization did to it. `versions` are all under the same SOP Instance UID.
+
+    `cut` are keys of pairs of them: a cut copy, and the version that continues it.
+    """
 
     held: HeldInstance
     source: Source
@@ -38,6 +42,30 @@ class Explanation:
     findings: tuple[Finding, ...]
     rule_set: str
     versions: tuple[HeldInstance, ...]
+    cut: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def cut_copies(self) -> tuple[HeldInstance, ...]:
+        """Versions that end before their pixels and begin as this one does."""
+        return tuple(one for one in self.versions if (one.pk, self.held.pk) in self.cut)
+
+    @property
+    def whole_copies(self) -> tuple[HeldInstance, ...]:
+        """Versions of which this one is a cut copy."""
+        return tuple(one for one in self.versions if (self.held.pk, one.pk) in self.cut)
+
+    @property
+    def standing(self) -> str:
+        """Why a version is current, or is not, where more than the time of arrival decides; empty otherwise."""
+        if self.cut_copies:
+            named = ", ".join(str(one.version) for one in self.cut_copies)
+            stands = f"Stands in the place of version {named}" if self.held.current else f"Continues version {named}"
+            return f"{stands}, a cut copy of this one: as received, this one begins with all of it, and has the pixels."
+        if not self.whole_copies:
+            return ""
+        named = ", ".join(str(one.version) for one in self.whole_copies)
+        why = ", but not for everybody who sees this one" if self.held.current else ""
+        return f"Ends before its pixels: a cut copy of version {named}, which is whole{why}."
 
 
 class InstanceHeader(NamedTuple):
@@ -199,6 +227,8 @@ class Reader:
             raise NotFound("The catalogue holds no such version.", pk=pk)
         transformations, findings = unpack_provenance(row[3])
         versions = self.versions(from_stored(row[0]))
+        with self._database.session() as session:
+            cut = cut_pairs(session, [one.pk for one in versions]) if len(versions) > 1 else []
         return Explanation(
             held=next(version for version in versions if version.pk == pk),
             source=Source(*(from_stored(text) for text in row[4:])),
@@ -207,6 +237,7 @@ class Reader:
             findings=findings,
             rule_set=row[2],
             versions=versions,
+            cut=tuple(cut),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, insert, select, update
 
+from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import EntryForm, Stamp
 from vna_core.catalogue.follow_ups import FollowUps
@@ -27,17 +28,19 @@ from vna_core.catalogue.schema import (
     studies,
     totals,
 )
+from vna_core.catalogue.schema_stewardship import cut_copies
+from vna_core.catalogue.standing import order_versions
 from vna_core.catalogue.stored_text import to_stored
 from vna_core.domain.errors import CatalogueError, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.jobs import NORMAL
-from vna_core.domain.outcome import Outcome
+from vna_core.domain.outcome import HELD_IS_CUT, NEW_IS_CUT, Outcome
 
 ENCODING: Final = "encoding"
 OTHER_PARENT: Final = "other-parent"
 UNCLASSIFIED: Final = "unclassified"
 
-_ORDER: Final = (patients, name_keys, studies, series, sources, instances, locations, headers, conflicts)
+_ORDER: Final = (patients, name_keys, studies, series, sources, instances, locations, headers, conflicts, cut_copies)
 _COUNTED: Final = ("patients", "studies", "series", "instances", "versions", "conflicts", "bytes")
 
 
@@ -217,19 +220,22 @@ class RecordingBatch:
         study = parents.study(self, patient, form)
         series_pk = parents.series_of(self, study, form).pk
         siblings = [version for version in versions if version.series_fk == series_pk]
-        if form.classification is not None and any(version.pk not in form.classification for version in siblings):
+        if form.classification is not None and any(version.pk not in form.classification for version in versions):
             self.results.append(Overtaken())
             return
-        new = _Version(self.next_pk(), series_pk, 1, True, form.stamp, entry.original_sha256)
-        if siblings:
-            self._order(siblings, new)
-        else:
+        number = 1 + max((one.version for one in siblings), default=0)
+        new = _Version(self.next_pk(), series_pk, number, not siblings, form.stamp, entry.original_sha256)
+        if not siblings:
             self.count("instances")
             self.more_in_series[series_pk] = self.more_in_series.get(series_pk, 0) + 1
         outcome = self._outcome(form, versions, siblings, new)
         self._add_rows(form, new)
+        is_cut = self._note_cut(form, versions, new)
+        if siblings and (is_cut or new.stamp < max(one.stamp for one in siblings)):
+            self._order(form, new)
+        else:
+            versions.append(new)
         self.touched.add(series_pk)
-        versions.append(new)
         if outcome is Outcome.HELD:
             self.results.append(Recorded(outcome, held_from_entry(new.pk, new.version, new.current, entry)))
         else:
@@ -268,19 +274,21 @@ class RecordingBatch:
         for kind in form.jobs:
             self.session.run(asking(self.recorder.database.is_postgresql, kind, str(new.pk), {}, NORMAL, 0.0, False))
 
-    def _order(self, siblings: list[_Version], new: _Version) -> None:
-        """Give the new version its place by time of arrival; the first is current."""
-        latest = max(siblings, key=lambda version: version.version)
-        if new.stamp > latest.stamp:
-            new.version, new.current = latest.version + 1, False
-            return
+    def _note_cut(self, form: EntryForm, versions: list[_Version], new: _Version) -> bool:
+        """Note of which versions the new one is a cut copy, or which are cut copies of it; whether there is any."""
+        found = {one.pk: (form.classification or {}).get(one.pk) for one in versions}
+        pairs = [(pk, new.pk) for pk, how in found.items() if how == HELD_IS_CUT]
+        pairs += [(new.pk, pk) for pk, how in found.items() if how == NEW_IS_CUT]
+        for pair in pairs:
+            self.add(cut_copies, pair)
+        return bool(pairs)
+
+    def _order(self, form: EntryForm, new: _Version) -> None:
+        """Find the place of the new version among those of its series, and which of them is current."""
         self.flush()
-        for number, version in enumerate(sorted([*siblings, new], key=lambda one: one.stamp), 1):
-            version.version, version.current = number, number == 1
-            if version is not new:
-                self.session.run(
-                    update(instances).where(instances.c.pk == version.pk).values(version=number, is_current=int(version.current))
-                )
+        if order_versions(self.session, new.series_fk, form.sop_instance_uid):
+            refresh_series(self.session, new.series_fk)
+        del self.versions[form.sop_instance_uid]
 
     def _outcome(self, form: EntryForm, versions: list[_Version], siblings: list[_Version], new: _Version) -> Outcome:
         """Duplicate, conflict or simply held; a conflict is listed."""
@@ -292,7 +300,7 @@ class RecordingBatch:
         classification = form.classification or {}
         if any(classification.get(version.pk) == ENCODING for version in siblings):
             return Outcome.DUPLICATE
-        first = min(siblings, key=lambda version: version.version)
+        first = min(siblings, key=lambda version: version.stamp)
         self._add_conflict(form, first, new, classification.get(first.pk, UNCLASSIFIED))
         return Outcome.CONFLICT
 

@@ -187,6 +187,8 @@ migration_sources = Table(
     metadata,
     Column("name", TEXT, primary_key=True),
     _number("free_at"),
+    _number("silent_since"),
+    _number("silent_until"),
     Column("bound", Float, nullable=False, server_default="0"),
     Column("latency", Float, nullable=False, server_default="0"),
     Column("best_latency", Float, nullable=False, server_default="0"),

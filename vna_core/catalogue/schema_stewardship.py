@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table
 
-from vna_core.catalogue.schema import SHORT, TEXT, locations, metadata
+from vna_core.catalogue.schema import PK, SHORT, TEXT, locations, metadata
 
 
 def _number(name: str) -> Column[int]:
@@ -112,4 +112,14 @@ deleted_objects = Table(
     Index(None, "deletion"),
     sqlite_with_rowid=False,
     comment="Where the octets of deleted versions lie, or lay.",
+)
+
+cut_copies = Table(
+    "cut_copies",
+    metadata,
+    Column("cut_fk", PK, ForeignKey("instances.pk"), primary_key=True, autoincrement=False),
+    Column("whole_fk", PK, ForeignKey("instances.pk"), primary_key=True, autoincrement=False),
+    Index(None, "whole_fk"),
+    sqlite_with_rowid=False,
+    comment="Versions that end before their pixels, and those that begin, as received, with the same data set and go on.",
 )

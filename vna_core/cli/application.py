@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "get": "get:add_to",
     "explain": "explain:add_to",
     "stats": "stats:add_to",
+    "conflicts": "conflicts:add_to",
     "rebuild": "rebuild:add_to",
     "plugins": "plugins:add_to",
     "scrub": "scrub:add_to",

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
 from vna_core.domain.audit import AuditEvent, AuditEventId
 from vna_core.domain.errors import InvalidRequest

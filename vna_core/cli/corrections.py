@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap_federation import correction_sender
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.corrections import Correction, Delivery, DeliveryState
 from vna_core.domain.errors import NotFound, PeerUnavailable

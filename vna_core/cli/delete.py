@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.stewardship.calendar import length_of

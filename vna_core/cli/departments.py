@@ -7,10 +7,9 @@ from typing import Annotated, Final
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from vna_core.access.policy import Policy
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json, settings_of
 from vna_core.domain.access import Action, Principal, PrincipalKind, Scope
 from vna_core.domain.errors import InvalidRequest

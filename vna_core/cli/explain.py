@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from vna_core.bootstrap import Archive
-from vna_core.cli.console import Console, shown
+from vna_core.cli.console import Console, Table, shown
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import NotFound
 from vna_core.domain.instance import HeldInstance
@@ -52,6 +51,9 @@ def explain(
                     "sop_instance_uid": held.sop_instance_uid,
                     "version": held.version,
                     "current": held.current,
+                    "standing": why.standing,
+                    "cut_copies": [one.version for one in why.cut_copies],
+                    "whole_copies": [one.version for one in why.whole_copies],
                     "source": asdict(why.source),
                     "received_at": why.received_at.isoformat(),
                     "sha256": held.sha256,
@@ -95,6 +97,8 @@ def _print(console: Console, one: dict[str, Any]) -> None:
     source = one["source"]
     version = f" version {one['version']}{' (current)' if one['current'] else ''}"
     console.print(Text.assemble((shown(one["sop_instance_uid"]), "bold"), version), highlight=False)
+    if one["standing"]:
+        console.print(one["standing"], highlight=False)
     console.print(f"in study {one['study_instance_uid']}, series {one['series_instance_uid']}", highlight=False, markup=False)
     console.print(
         f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False

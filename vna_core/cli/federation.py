@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_federation import open_federation
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.find import conditions_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.configuration.tls import TlsSettings

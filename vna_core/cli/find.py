@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
 from vna_core.dicom.dictionary import keyword_of, vr_of
 from vna_core.dicom.json_header import encode_attributes

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.delete import By, deleting_of, whoever
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.stewardship import Extent, Hold
@@ -28,7 +27,7 @@ def hold_json(hold: Hold) -> dict[str, Any]:
     "`vna hold set patient 0042 --issuer HOSPITAL_A --reason 'complaint'`",
 )
 def set_(
-    level: Annotated[Extent, typer.Argument(help="patient, study or series.")],
+    level: Annotated[Literal["patient", "study", "series"], typer.Argument(help="Of an instance, hold the series.")],
     identifier: Annotated[str, typer.Argument(help="Patient ID, Study or Series Instance UID.")],
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why.")],
     issuer: Annotated[str, typer.Option("--issuer", help="Assigning authority of the Patient ID.")] = "",
@@ -39,7 +38,7 @@ def set_(
 ) -> None:
     """Set a hold. It is in force at once, also for what comes later, and for what is deleted but not purged yet."""
     with archive_of(data, config) as archive:
-        hold = deleting_of(archive).set_hold(level, identifier, reason, whoever(by), issuer)
+        hold = deleting_of(archive).set_hold(Extent(level), identifier, reason, whoever(by), issuer)
     if as_json:
         print_json(hold_json(hold))
     else:

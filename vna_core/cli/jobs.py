@@ -10,12 +10,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine, job_work
 from vna_core.catalogue.jobs import ListedJob
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.ports.jobs import JobEngine
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from vna_core.archival_storage.key_file import add_key
 from vna_core.archival_storage.wrappers.composition import key_rings
 from vna_core.archival_storage.wrappers.key_ring import StoreKey
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest
 

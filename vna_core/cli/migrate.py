@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from vna_core.bootstrap import Archive
+from vna_core.bootstrap import Archive, configured_stores
 from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
 from vna_core.catalogue import Campaign
 from vna_core.cli.console import Console
@@ -167,7 +167,10 @@ def run(
     ):
         helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
+        places = [one.options.get("path") for one in configured_stores(settings).values()]
         shown.windows = CampaignOptions.of(campaign).windows
+        shown.folders = (settings.data, *(Path(place) for place in places if isinstance(place, str)))
+        before = summary_of(archive.catalogue, campaign.name).fetched
         with shown:
             with listing_of(archive, inventory) as listing:
                 report = runner(archive, campaign, shown, helpers).run(
@@ -178,7 +181,9 @@ def run(
                     deletions_accepted_by=getpass.getuser() if accept_deletions else "",
                     priorities=first,
                 )
-            report = replace(report, fetched=shown.count)
+            report = replace(
+                report, fetched=report.fetched - before
+            )  # also what workers elsewhere fetched, and nothing of others
         state = loaded(archive.catalogue, campaign.name).state
     if as_json:
         print_json({"summary": {**report.as_dict(), "state": state}})
@@ -252,6 +257,7 @@ def status(
             if as_json:
                 document = {"campaign": campaign.name, "state": campaign.state, "states": states, **report.as_dict()}
                 document |= {"running": load.running, "bound": round(load.bound, 2), "bottleneck": load.bottleneck}
+                document["silent_since"] = load.silent_since.isoformat() if load.silent_since else None
                 print_json(document)
             else:
                 sys.stdout.write(status_lines(campaign, report, load, states))

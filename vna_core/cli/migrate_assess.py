@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap_migration import campaign_name, open_campaign_source
 from vna_core.catalogue import Campaign
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.migration.assessment import Assessment
 from vna_core.migration.assessment import assess as assess_source

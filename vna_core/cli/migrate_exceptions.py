@@ -8,12 +8,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name
 from vna_core.catalogue.migration_rows import ExceptionEntry
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -18,11 +21,15 @@ from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.cli.console import Console
 from vna_core.cli.options import print_json
+from vna_core.domain.errors import OutOfResources, VnaError
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.campaign import CampaignOptions
 from vna_core.migration.estimate import RateWatch, duration
 from vna_core.migration.report import CampaignReport
 from vna_core.migration.windows import Windows
+
+NO_ROOM: Final = 64 << 20
+"""Octets below which a file system is named when something finds no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +72,10 @@ class ShownProgress:
         self._watch = RateWatch(2.0)
         self._lock = threading.Lock()
         self._planned = 0
-        self.count = 0
         self.rules: Counter[str] = Counter()
         self.windows = Windows()
-        self._is_closed = False
+        self.folders: tuple[Path, ...] = ()
+        self._is_closed = self._is_held_up = False
 
     def __enter__(self) -> ShownProgress:
         self._bars.start()
@@ -93,7 +100,6 @@ class ShownProgress:
     def told(self, one: Fetched) -> None:
         """One instance came in, here or in another process of this run."""
         with self._lock:
-            self.count += 1
             self.rules.update(one.rules)
             if self._as_json:
                 print_json({"sop_instance_uid": one.sop_instance_uid, "outcome": one.outcome, "changes": len(one.rules)})
@@ -104,16 +110,48 @@ class ShownProgress:
         was_closed, self._is_closed = self._is_closed, not self.windows.is_open(now)
         if self._is_closed and not was_closed:
             self._bars.console.print(closed_until(self.windows, now))
-        done = max(self.count, self._planned - report.waiting)
+        done = self._planned - report.waiting  # of this campaign: what comes in here may be another one's
         self._watch.see(time.monotonic(), done)
         parts = [f"slowest: {load.bottleneck}"] if load.bottleneck else []
+        if load.silent_since is not None:
+            parts = [silent_since(load.silent_since)]
         estimate = self._watch.estimate(report.waiting)
-        if estimate is not None:
+        if estimate is not None and load.silent_since is None:
             band = f"{duration(estimate.low)} to {duration(estimate.high)}"
             parts = [f"{estimate.rate:.0f}/s, {duration(estimate.likely)} left ({band})", *parts]
         if report.exceptions:
             parts.append(f"{report.exceptions} exceptions")
-        self._bars.update(self._task, completed=min(done, self._planned), note=", ".join(parts))
+        self._bars.update(self._task, completed=done, note=", ".join(parts))
+
+    def held_up(self, error: VnaError | None) -> None:
+        """See `Progress.held_up`: said once when it begins, and once when it is over."""
+        was_held_up, self._is_held_up = self._is_held_up, error is not None
+        if error is not None and not was_held_up:
+            room = without_room(self.folders) if isinstance(error, OutOfResources) else ""
+            self._say(
+                f"{error.message}{room} The run waits, and goes on by itself when that is over; `vna migrate pause` ends it."
+            )
+        elif was_held_up and error is None:
+            self._say("The archive takes instances again.")
+
+    def _say(self, text: str) -> None:
+        self._bars.console.print(text, soft_wrap=True, highlight=False)
+
+
+def without_room(folders: Iterable[Path], least: int = NO_ROOM) -> str:
+    """Which file systems have (nearly) no room, each once."""
+    full: dict[int, str] = {}
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(folder).free
+            if free < least:
+                full[folder.stat().st_dev] = f" The file system of {folder} has {free / 1e6:.0f} MB left: free space there."
+    return "".join(full.values())
+
+
+def silent_since(since: datetime) -> str:
+    """That the source does not answer, in the time of this machine."""
+    return f"the source does not answer since {since.astimezone():%H:%M} of {since.astimezone():%Y-%m-%d}"
 
 
 def closed_until(windows: Windows, now: datetime) -> str:
@@ -135,7 +173,8 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int], state: str
     if report.unexpected:
         lines.append(f"  {report.unexpected} delivered that the inventory does not name")
     if report.deleted_at_source:
-        lines.append(f"  {report.deleted_at_source} that the source listed before and deleted since are not in the sum")
+        gone = f"{report.deleted_at_source} (and {report.studies_deleted_at_source} whole studies)"
+        lines.append(f"  {gone} that the source listed before and deleted since are not in the sum")
     if report.exceptions:
         lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions")
     if report.unlisted:
@@ -160,6 +199,7 @@ def status_lines(campaign: Campaign, report: CampaignReport, load: Load, states:
         "  now: "
         + (f"{load.running} retrievals of at most {load.bound:.1f}" if load.bound else "nothing was fetched yet")
         + (f", slowest: {load.bottleneck}" if load.bottleneck else ""),
+        *([f"  {silent_since(load.silent_since)}; it is asked again by itself"] if load.silent_since else []),
         *([f"  {closed_until(windows, now)}"] if campaign.state == "running" and not windows.is_open(now) else []),
         f"  worklist: {report.exceptions} open",
     ]

@@ -166,6 +166,10 @@ def check(
         lines = [f"signature {words[result.signature]}, root {words[result.root]}, totals {words[result.totals]}"]
         for what, rows in (("ledger", result.rows), ("worklist", result.exceptions)):
             lines.append(f"altered rows of the {what}: {', '.join(map(str, rows[:50])) or 'none'}")
+        for name in result.files:
+            lines.append(
+                f"{name}.jsonl.zst is cut short, or something stands behind its end: it is not the file that was exported"
+            )
         lines.append(f"{result.checked} rows checked")
         if not public_key:
             lines.append("Without --public-key this proves only that the files belong together.")

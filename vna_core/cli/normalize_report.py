@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from vna_core.catalogue.deviations import Deviations
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.ingest.normalize.rule_book import evidence_of
 

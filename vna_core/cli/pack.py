@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from vna_core.bootstrap import Archive, pack_keeper
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.packs import ListedPack, SeriesPlace

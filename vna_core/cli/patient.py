@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, operator, print_json
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin, PatientLink
 from vna_core.domain.query import Level, Query
+from vna_core.gateways.admin.patient_links import link_json
+from vna_core.stewardship.links_in_doubt import links_in_doubt
 from vna_core.stewardship.patient_identity import PatientIdentity, key_text, parse_key
 
 app = typer.Typer(help="Which Patient IDs mean one person: link, merge, move, and take back.", no_args_is_help=True)
@@ -30,27 +31,10 @@ def _identity(archive: Archive) -> PatientIdentity:
     return PatientIdentity(archive.catalogue, archive.audit, operator(), match)
 
 
-def _document(link: PatientLink) -> dict[str, Any]:
-    return {
-        "id": link.id,
-        "kind": link.kind.value,
-        "first": key_text(link.first),
-        "second": key_text(link.second),
-        "study_instance_uid": link.study_instance_uid,
-        "origin": link.origin.value,
-        "reason": link.reason,
-        "made_by": link.made_by,
-        "made_at": link.made_at.isoformat(),
-        "undone_by": link.undone_by,
-        "undone_at": link.undone_at.isoformat() if link.undone_at else None,
-        "undone_reason": link.undone_reason,
-    }
-
-
 def _show(links: list[PatientLink], as_json: bool) -> None:
     if as_json:
         for link in links:
-            print_json(_document(link))
+            print_json(link_json(link))
         return
     table = Table("number", "what", "first", "second", "study", "why", "by", "when", "taken back")
     for link in links:
@@ -140,13 +124,33 @@ def explain(patient: First, data: Data = None, config: Config = None, as_json: A
         "patient": patient,
         "shown_as": key_text(shown),
         "same_person": sorted(map(key_text, same)),
-        "decisions": [_document(one) for one in links],
+        "decisions": [link_json(one) for one in links],
     }
     if as_json:
         print_json(document)
         return
     Console().print(f"shown as {document['shown_as']}; the same person: {', '.join(sorted(map(key_text, same)))}", markup=False)
     _show(links, False)
+
+
+@app.command("review", epilog="Example:\n\n`vna patient review --json`")
+def review(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """List links that a rule made of demographics which are not equal any more, and in what they differ.
+
+    They stay in force until somebody takes them back with `vna patient unlink`.
+    """
+    with archive_of(data, config, reading=True) as archive:
+        found = list(links_in_doubt(archive.catalogue))
+    if as_json:
+        for one in found:
+            print_json(link_json(one.link) | {"differs": list(one.differs)})
+        return
+    table = Table("number", "first", "second", "why", "by", "when", "differs in")
+    for one in found:
+        link = one.link
+        named = (str(link.id), key_text(link.first), key_text(link.second), link.reason, link.made_by)
+        table.add_row(*named, f"{link.made_at:%Y-%m-%d %H:%M}", ", ".join(one.differs))
+    Console().print(table)
 
 
 @app.command("match", epilog="Example:\n\n`vna patient match --config /etc/vna.yaml`")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import typer
-from rich.table import Table
 
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, print_json
 from vna_core.configuration import LoggingSettings
 from vna_core.jobs.embedded import NAME as EMBEDDED

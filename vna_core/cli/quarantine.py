@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import Archive
 from vna_core.catalogue import QuarantineEntry
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.outcome import IngestResult
 

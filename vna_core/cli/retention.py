@@ -6,9 +6,8 @@ from datetime import date
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.delete import deleting_of, deletion_json
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.stewardship.retention import DueStudy, apply_rules, due_studies

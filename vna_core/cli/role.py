@@ -91,6 +91,7 @@ def _helping(bench: Bench, archive: Archive, colleagues: Colleagues, stop: threa
         yield
     finally:
         helper.end(_GRACE)
+        colleagues.close()
 
 
 def _activity(what: tuple[str, str], name: str, settings: Settings) -> AuditEvent:

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from vna_core.bootstrap import configured_stores
 from vna_core.catalogue import Catalogue
-from vna_core.cli.console import Console
+from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_for, print_json, settings_of
 from vna_core.configuration import Settings
 from vna_core.domain.errors import NotFound, VnaError

@@ -79,6 +79,7 @@ def tag_of(name: str) -> int:
     return int(name, 16) if _HEX.fullmatch(name) else tag_of_keyword(name)
 
 
+@lru_cache(maxsize=4096)
 def path_of(name: str) -> tuple[int, ...]:
     """Tags of an attribute and, before it, of the sequences that it is in (PS3.18 8.3.4.1: steps with a dot between them).
 
@@ -92,7 +93,7 @@ def path_of(name: str) -> tuple[int, ...]:
 
 def goes_through_sequences(path: tuple[int, ...]) -> bool:
     """Whether every tag of a path but the last is of a sequence that the standard has."""
-    return all(vr_of(tag) == "SQ" for tag in path[:-1])
+    return len(path) == 1 or all(vr_of(tag) == "SQ" for tag in path[:-1])
 
 
 def in_sequences(keys: Iterable[tuple[tuple[int, ...], OfValues]]) -> tuple[Condition, ...]:

@@ -135,7 +135,7 @@ class HeldInstance:
     version
         1-based, in order of arrival under the same SOP Instance UID, series and study.
     current
-        Whether this version answers queries and retrievals (the first to arrive, until somebody decides otherwise).
+        Whether this version answers queries and retrievals: the first to arrive, or the whole one of which that is a cut copy.
     crc32c
         CRC-32C of the stored object; None for what was recorded without one: its reads are checked by SHA-256.
     nearline
@@ -163,3 +163,8 @@ class HeldInstance:
     attributes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     crc32c: int | None = None
     nearline: bool = False
+
+    @property
+    def place(self) -> tuple[PatientKey, str, str]:
+        """Patient, study and series."""
+        return self.patient, self.study_instance_uid, self.series_instance_uid

@@ -128,24 +128,6 @@ class Octets:
         descriptor = os.dup(self.descriptor) if self.descriptor >= 0 else -1
         return Octets(self.size, self.digest, self.memory, descriptor)
 
-    def lent(self) -> int:
-        """A descriptor at which another process reads the same octets, valid until `close`. Raises OSError.
-
-        Octets in memory move into a file without a name, which lies in memory as well.
-        """
-        if self.memory is not None:
-            descriptor = os.memfd_create("octets", os.MFD_CLOEXEC)
-            try:
-                with memoryview(self.memory) as view:
-                    done = 0
-                    while done < len(view):
-                        done += os.write(descriptor, view[done:])
-            except OSError:
-                os.close(descriptor)
-                raise
-            self.descriptor, self.memory = descriptor, None
-        return self.descriptor
-
     def release_pages(self) -> None:
         """Drop the mapped pages from resident memory; the octets stay readable."""
         if self._mapping is not None:

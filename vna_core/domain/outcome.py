@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from vna_core.domain.errors import VnaError
 from vna_core.domain.identifiers import PatientKey
@@ -43,3 +44,9 @@ class IngestResult:
     error: VnaError | None = field(default=None, compare=False)
     source: Source | None = field(default=None, compare=False)
     patient: PatientKey | None = field(default=None, compare=False)
+
+
+HELD_IS_CUT: Final = "cut-first"
+"""How two versions differ: the one that was held ends before its pixels, and the new one continues it octet for octet."""
+NEW_IS_CUT: Final = "cut-second"
+"""The other way round: the new one is the cut copy."""

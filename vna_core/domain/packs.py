@@ -17,7 +17,7 @@ class Leftover(StrEnum):
     IN_USE = "in use"
     """Something points at it again: it stays."""
     WAITS = "waits"
-    """It holds what was deleted and may be taken back or is under a hold, or other stores do not have the pack yet."""
+    """It holds what was deleted and may be taken back or is under a hold, other stores do not have the pack yet, or the pack is damaged."""
 
 
 @dataclass(frozen=True, slots=True)

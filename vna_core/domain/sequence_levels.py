@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from vna_core.domain.data_dictionary import ELEMENTS
@@ -58,6 +59,7 @@ SEQUENCES: Final[Mapping[int, Level]] = {
 """Sequences of patients, studies and series; every other one is of the instance."""
 
 
+@lru_cache(maxsize=4096)  # asked of the few attributes that clients ask for
 def level_of_sequence(tag: int) -> Level | None:
     """The level of a standard sequence; None for what is none, or is private."""
     entry = ELEMENTS.get(tag)

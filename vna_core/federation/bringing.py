@@ -27,6 +27,7 @@ from vna_core.federation.locating import InstanceKey, Located, Locator, key_of
 from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
 from vna_core.federation.memory import Brought as Span
 from vna_core.federation.memory import Memory
+from vna_core.federation.owners import Owners
 from vna_core.federation.passing import PassingOn
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
@@ -51,6 +52,8 @@ class Retrieval:
         Where it is noted what was given out.
     fetcher
         Brings it.
+    strangers
+        What members hold under several patients: it comes from one of them, as a UID does not say whose is meant.
     begun
         What is being brought already; None: nothing. It is to be read to its end, or closed.
     """
@@ -61,6 +64,7 @@ class Retrieval:
     notes: AccessNotes
     fetcher: Fetcher
     begun: Gathering | None = None
+    strangers: frozenset[InstanceKey] = frozenset()
 
     def close(self) -> None:
         """Nothing more is wanted. May be called twice."""
@@ -75,7 +79,14 @@ class Retrieval:
     @property
     def unheard(self) -> list[str]:
         """What whoever asks must know before anything was brought."""
-        return [f"{report.sentence}: instances may be missing." for report in self.silent]
+        said = [f"{report.sentence}: instances may be missing." for report in self.silent]
+        if self.strangers:
+            names = ", ".join(name for name, held in self.located.holders.items() if not held.isdisjoint(self.strangers))
+            said.append(
+                f"{len(self.strangers)} of {len(self.outcome.wanted)} instances have the UIDs of another patient's, and come from one archive alone: "
+                f"ask each for its own ({names})."
+            )
+        return said
 
     @property
     def warnings(self) -> list[str]:
@@ -110,6 +121,8 @@ class Bringing:
         Where they go that this archive does not keep; None: they are kept here for good.
     absences
         Members that are known to have nothing of a study, and are not asked.
+    owners
+        Tells what members hold under several patients; None: nobody looks.
     """
 
     def __init__(
@@ -120,12 +133,14 @@ class Bringing:
         pipeline: IngestPipeline,
         memory: Memory | None,
         absences: Absences | None = None,
+        owners: Owners | None = None,
     ) -> None:
         self._members = members
         self._settings = settings
         self._catalogue = catalogue
         self._pipeline = pipeline
         self._memory = memory
+        self._owners = owners
         self._locate = Locator(members, settings, absences)
 
     def begin(
@@ -179,11 +194,12 @@ class Bringing:
             outcome.wanted = wanted(located)
             if not outcome.wanted:
                 permit.catalogue.notes.missed(study)
+            strangers = self._owners(located, scope) & outcome.wanted if self._owners is not None else frozenset[InstanceKey]()
         except BaseException:
             if early.begun is not None:
                 early.begun.close()
             raise
-        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun)
+        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun, strangers)
 
     def instances(self, retrieval: Retrieval, destination: str = "") -> Iterator[HeldInstance]:
         """The instances as they are at hand, each taken in. Read to its end, `retrieval.outcome` tells what is missing.

@@ -45,12 +45,15 @@ class Located:
         Member name to what it lists, in the order of preference.
     reports
         How each member took part; while one is silent the set may be smaller than the truth.
+    twice
+        Member name to what it lists more than once: it holds several under the same UIDs.
     """
 
     study: str
     instances: dict[InstanceKey, InventoriedInstance] = field(default_factory=dict)
     holders: dict[str, set[InstanceKey]] = field(default_factory=dict)
     reports: list[MemberReport] = field(default_factory=list)
+    twice: dict[str, set[InstanceKey]] = field(default_factory=dict)
     _series: dict[str, list[InstanceKey]] = field(default_factory=dict, repr=False)
 
     @property
@@ -153,7 +156,9 @@ class Locator:
                         self._absences.note(said.member.name, study)
                     heard(located, waiting.values())
             elif said.answer is not None and said.answer.study_instance_uid == study and said.answer.sop_instance_uid:
-                found[said.member.name].setdefault(key_of(said.answer), said.answer)
+                key = key_of(said.answer)
+                if found[said.member.name].setdefault(key, said.answer) is not said.answer:
+                    located.twice.setdefault(said.member.name, set()).add(key)
         located.fill({name: found[name] for name in sorted(found, key=self._members.rank)})
         return located
 

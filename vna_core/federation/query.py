@@ -85,6 +85,7 @@ class FederatedQuery:
         *,
         scope: Scope = EVERYTHING,
         local_only: bool = False,
+        only: frozenset[str] | None = None,
     ) -> FederatedAnswer:
         """Ask, and wait until everybody has answered or the deadline is over.
 
@@ -98,19 +99,26 @@ class FederatedQuery:
             What whoever asks may see: members outside it are not asked and not named, and of this archive only what lies in it counts.
         local_only
             The question comes from a member: it is answered from here alone, so that it does not go in circles.
+        only
+            Names of the members that are asked, whose rows are not counted by their instances; None: all, and they are.
         """
         if query.level is Level.PATIENT:  # many archives answer no question at this level: patients are those of their studies
             asked = tuple(tag for tag in attributes if tag >> 16 == _PATIENT_GROUP)
-            answer = self._answer(Query(Level.STUDY, query.conditions), asked, scope, local_only)
+            answer = self._answer(Query(Level.STUDY, query.conditions), asked, scope, local_only, only)
             return replace(answer, rows=tuple(patients_of(answer.rows)))
-        return self._answer(query, attributes, scope, local_only)
+        return self._answer(query, attributes, scope, local_only, only)
 
-    def _answer(self, query: Query, attributes: tuple[int, ...], scope: Scope, local_only: bool) -> FederatedAnswer:
+    def _answer(
+        self, query: Query, attributes: tuple[int, ...], scope: Scope, local_only: bool, only: frozenset[str] | None
+    ) -> FederatedAnswer:
         begun = time.monotonic()
         asked = [
             one
             for one in self._members
-            if one.allows(Ask.QUERY) and may_ask(scope, one) and (one.name == LOCAL or not local_only)
+            if one.allows(Ask.QUERY)
+            and may_ask(scope, one)
+            and (one.name == LOCAL or not local_only)
+            and (only is None or one.name in only)
         ]
         query = Query(query.level, query.conditions)
         wanted, decided = Wanted.by(query.conditions, self._reference)
@@ -145,7 +153,8 @@ class FederatedQuery:
         decided = Decided.of((*decided.links, *decided.moves.values(), *self._reference.decisions(union.patients)))
         rows = _in_order(union.rows(decided))
         explain(rows, wanted, decided, self._reference)
-        rows = self._count(rows, query.level, concerned if not local_only else (), scope, self._left(begun))
+        if only is None:
+            rows = self._count(rows, query.level, concerned if not local_only else (), scope, self._left(begun))
         reports.sort(key=lambda one: self._members.rank(one.name))
         return FederatedAnswer(tuple(rows), tuple(reports), tuple(sorted(left_out.unmatched)))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from vna_core.archival_storage.delivery_notes import Delivery, keep_delivery
 from vna_core.catalogue import Catalogue, Compare, Recorded
 from vna_core.domain.errors import VnaError
@@ -16,6 +18,8 @@ from vna_core.domain.instance import IndexEntry, Location
 from vna_core.domain.outcome import Outcome
 from vna_core.ingest.stages import Indexed, Placed
 from vna_core.ports.storage import Store
+
+_log = structlog.get_logger(__name__)
 
 
 def index(placed: Sequence[Placed], catalogue: Catalogue, landing: Store) -> list[Indexed | VnaError]:
@@ -80,6 +84,8 @@ def _indexed(placed: Placed, recorded: Recorded | VnaError, landing: Store) -> I
             landing.delete(key)
         except VnaError as error:
             return error
+    if recorded.outcome is Outcome.CONFLICT and recorded.held.current and recorded.held.version > 1:
+        _log.info("whole-copy-is-current", version=recorded.held.version, sha256=recorded.held.original_sha256)
     return Indexed(placed, recorded.outcome, recorded.held)
 
 

@@ -112,10 +112,17 @@ class IngestPipeline:
         self._index = partial(index, catalogue=catalogue, landing=landing)
 
     def reception(
-        self, source: Source, *, transfer_syntax_uid: str = "", sop_class_uid: str = "", sop_instance_uid: str = ""
+        self,
+        source: Source,
+        *,
+        transfer_syntax_uid: str = "",
+        sop_class_uid: str = "",
+        sop_instance_uid: str = "",
+        digest_later: bool = False,
     ) -> Reception:
-        """A context manager that takes one instance's octets; its `finish` gives what `offer` takes."""
-        return Reception(source, self._settings, self._spool, self.budget, transfer_syntax_uid, sop_class_uid, sop_instance_uid)
+        """A context manager that takes one instance's octets; its `finish` gives what `offer` takes. See `Reception`."""
+        hints = (transfer_syntax_uid, sop_class_uid, sop_instance_uid)
+        return Reception(source, self._settings, self._spool, self.budget, *hints, digest_later=digest_later)
 
     def offer(
         self, received: ReceivedInstance, *, cut_short: bool = False, only: Callable[[Identified], bool] | None = None

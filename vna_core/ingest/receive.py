@@ -65,7 +65,13 @@ class ByteBudget:
 
 
 class Reception:
-    """One instance being received. A context manager: left without `finish`, it drops what it has."""
+    """One instance being received. A context manager: left without `finish`, it drops what it has.
+
+    Parameters
+    ----------
+    digest_later
+        The digest of octets in memory is left to whoever stores them.
+    """
 
     def __init__(
         self,
@@ -76,7 +82,10 @@ class Reception:
         transfer_syntax_uid: str = "",
         sop_class_uid: str = "",
         sop_instance_uid: str = "",
+        *,
+        digest_later: bool = False,
     ) -> None:
+        self._digest_later = digest_later
         self._source = source if source.issuer or not settings.issuer else replace(source, issuer=settings.issuer)
         self._settings = settings
         self._folder = spool_folder
@@ -120,7 +129,7 @@ class Reception:
                 self._budget.take(_STEP)
                 self._reserved += _STEP
             self._memory += piece
-            if size - self._hashed >= _HASHED_AT_ONCE:
+            if size - self._hashed >= _HASHED_AT_ONCE and not self._digest_later:
                 self._hash_rest()
         self.size = size
 
@@ -136,9 +145,13 @@ class Reception:
             octets: Octets = Octets(self.size, self._digest.hexdigest(), descriptor=self._descriptor)
             self._descriptor, self._digest = -1, None
         else:
-            self._hash_rest()
-            octets = _BudgetedOctets(self.size, self._hash.hexdigest(), memory=self._memory)
-            octets.lend(self._budget, self._reserved)
+            digest = ""
+            if not self._digest_later:
+                self._hash_rest()
+                digest = self._hash.hexdigest()
+            octets = _BudgetedOctets(self.size, digest, memory=self._memory)
+            octets.lend(self._budget, self.size)
+            self._budget.give_back(self._reserved - self.size)
             self._reserved = 0
             self._memory = bytearray()
         return ReceivedInstance(octets, self._source, datetime.now(UTC), *self._hints)
@@ -178,6 +191,23 @@ class Reception:
                     done += os.write(self._descriptor, view[done:])
         except OSError as error:
             raise _no_space(error) from error
+
+
+def brought_to_memory(octets: Octets, budget: ByteBudget) -> Octets:
+    """Octets of a file in memory, where the budget has room for them; the file is closed then. Otherwise the octets as they are."""
+    try:
+        budget.take(octets.size)
+    except OutOfResources:
+        return octets
+    brought = _BudgetedOctets(octets.size, octets.digest)
+    brought.lend(budget, octets.size)
+    try:
+        brought.memory = b"".join(octets.chunks())
+    except BaseException:
+        brought.close()
+        raise
+    octets.close()
+    return brought
 
 
 class _BudgetedOctets(Octets):

@@ -79,6 +79,7 @@ def _held_object(held: HeldInstance, copies: CopyReader) -> ComparedObject:
         held.trailer_offset,
         held.pixel_data,
         lambda wanted: copies.chunks(held, wanted),
+        lambda: copies.original(held),
     )
 
 
@@ -92,6 +93,7 @@ def _new_object(canonical: CanonicalInstance, patient: PatientKey) -> ComparedOb
         canonical.trailer_offset,
         canonical.pixel_data,
         lambda wanted: _slice(canonical, wanted),
+        canonical.received.octets.chunks,
     )
 
 

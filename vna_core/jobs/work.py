@@ -40,6 +40,11 @@ class LedgerWork:
         Kind of job to what does it; jobs of other kinds are left to other workers.
     worker
         Name of this process in the ledger.
+
+    Attributes
+    ----------
+    not_taken
+        Why the last look for jobs could take none, though there may be some; None: it could.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class LedgerWork:
         self._worker = worker
         self._meter = meter or Meter.alone()
         self._meter.set(JOBS_RUNNING, 0)
+        self.not_taken: VnaError | None = None
         self._running: dict[int, _Run] = {}
         self._lock = threading.Condition()
         self._stop = threading.Event()
@@ -138,8 +144,13 @@ class LedgerWork:
         try:
             jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker)
         except _NOT_NOW as error:
-            _log.warning("jobs-not-taken", code=error.code)
+            before, self.not_taken = self.not_taken, error
+            if before is None or before.code != error.code:  # once, however often it is looked
+                _log.warning("jobs-not-taken", code=error.code, error=error.message)
             return []
+        if self.not_taken is not None:
+            self.not_taken = None
+            _log.info("jobs-taken-again")
         with self._lock:
             self._running.update((job.pk, _Run(job, self)) for job in jobs)
             self._meter.set(JOBS_RUNNING, len(self._running))
@@ -195,10 +206,10 @@ class LedgerWork:
         try:
             if transient or job.attempts < self._settings.max_attempts:
                 pause = min(self._settings.pause * 2.0 ** min(job.attempts - 1, 20), _LONGEST_PAUSE)
-                _log.warning("job-failed", kind=job.kind, key=job.key, attempts=job.attempts, again_in=pause)
+                _log.warning("job-failed", kind=job.kind, key=job.key, attempts=job.attempts, again_in=pause, error=message)
                 self._ledger.later(job, pause, message)
                 return "failed"
-            _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts)
+            _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts, error=message)
             self._ledger.fail(job, message)
             return "given-up"
         except _NOT_NOW as error:  # the lease ends by itself, and the job is done again

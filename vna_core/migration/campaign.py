@@ -58,6 +58,9 @@ class Progress(Protocol):
     def stands(self, report: CampaignReport, load: Load, state: str) -> None:
         """How the campaign stands, whoever works on it; several times a second at most."""
 
+    def held_up(self, error: VnaError | None) -> None:
+        """What keeps the archive from taking anything here now, told as often as `stands`; None: nothing does."""
+
 
 class Helpers(Protocol):
     """Further processes that take part in a run."""
@@ -219,6 +222,7 @@ class CampaignRunner:
                     free_worker(self._catalogue, name)
                 if time.monotonic() - shown >= _SHOW:
                     shown = time.monotonic()
+                    self._progress.held_up(work.not_taken or self._worker.held_up.why)
                     self._show()
                 news.wait(LOOK)
                 time.sleep(_TOGETHER)

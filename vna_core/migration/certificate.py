@@ -34,12 +34,15 @@ _NAMED: Final = 1000
 """Exceptions in one state that the certificate itself names; all are counted, and every one is a signed row."""
 
 _PIECE: Final = 1000
+_LONGEST: Final = 1 << 26
+"""Octets of a certificate that are read; it names some thousands of exceptions at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateCheck:
     """What a check found. `rows` and `exceptions` name altered, missing or added rows of the ledger and of the worklist by their number,
-    counted from 1; `checked` is how many rows there are of both."""
+    counted from 1; `checked` is how many rows there are of both; `files` names those of the two that are cut short, or have something
+    behind their end."""
 
     signature: bool
     root: bool
@@ -48,11 +51,12 @@ class CertificateCheck:
     exceptions: tuple[int, ...]
     checked: int
     public_key: str
+    files: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
         """Whether nothing was altered."""
-        return self.signature and self.root and self.totals and not self.rows and not self.exceptions
+        return self.signature and self.root and self.totals and not (self.rows or self.exceptions or self.files)
 
 
 def issue(catalogue: Catalogue, campaign: str, folder: Path, key_file: Path, rule_set: str) -> dict[str, Any]:
@@ -111,7 +115,8 @@ def check(folder: Path, public_key: str = "") -> CertificateCheck:
     totals = dict(states) == document.get("rows") and isinstance(told, dict) and dict(open_states) == told.get("states")
     checked = ledger.checked + exceptions.checked
     root = ledger.root and exceptions.root
-    return CertificateCheck(signature, root, totals, ledger.altered, exceptions.altered, checked, named)
+    files = tuple(name for name, found in ((LEDGER, ledger), (EXCEPTIONS, exceptions)) if not found.whole)
+    return CertificateCheck(signature, root, totals, ledger.altered, exceptions.altered, checked, named, files)
 
 
 def row_of(study: LedgerStudy, one: LedgerInstance, first: int, removed: int) -> bytes:
@@ -135,19 +140,29 @@ def _counted(rows: Iterator[bytes], states: Counter[str]) -> Iterator[bytes]:
 
 
 def _state(row: bytes) -> str:
-    try:
-        read = json.loads(row)
-    except ValueError:
-        return "unreadable"
-    return f"{read.get('state')} {read.get('outcome')}".strip() if isinstance(read, dict) else "unreadable"
+    read = _object(row)
+    return f"{read.get('state')} {read.get('outcome')}".strip() if read is not None else "unreadable"
 
 
 def _entry_state(row: bytes) -> str:
+    read = _object(row)
+    return f"{read.get('reason')} {read.get('state')}" if read is not None else "unreadable"
+
+
+def _object(octets: bytes) -> dict[str, Any] | None:
+    """A JSON object whose every name stands once, as two readers may take one of two for the true one; None: it is none."""
     try:
-        read = json.loads(row)
-    except ValueError:
-        return "unreadable"
-    return f"{read.get('reason')} {read.get('state')}" if isinstance(read, dict) else "unreadable"
+        read = json.loads(octets, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise ValueError("a name stands twice")
+    return named
 
 
 def _entries(catalogue: Catalogue, campaign: str, state: str | None = None) -> Iterator[ExceptionEntry]:
@@ -242,9 +257,13 @@ def _cryptography() -> tuple[Any, Any, type[Exception]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{path} cannot be read as a certificate ({type(error).__name__}).") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        with path.open("rb") as file:
+            octets = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).") from error
+    document = _object(octets) if len(octets) <= _LONGEST else None
+    if document is None:
+        raise InvalidRequest(f"{path} cannot be read as a certificate: it is no JSON object, or a name stands twice in it.")
+    if document.get("format") != FORMAT:
         raise InvalidRequest(f"{path} is no certificate of a migration.")
     return document

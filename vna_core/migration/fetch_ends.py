@@ -58,7 +58,7 @@ def as_left(lost: InstanceEnd) -> InstanceEnd:
     if not compared_anew(one):
         return lost
     known = (one.received_sha256, one.received_size, one.stored_sop_instance_uid, lost.quarantine_id)
-    return InstanceEnd(one, InstanceState.STORED, one.outcome, f"kept; fetched once more: {lost.detail}", *known, rule=_ANEW)
+    return InstanceEnd(one, InstanceState.STORED, one.outcome, f"kept; fetched once more: {lost.detail}", *known, rule="kept")
 
 
 def settle(writing: Writing, study: int, came: Iterable[InstanceEnd], left: Iterable[InstanceEnd]) -> None:

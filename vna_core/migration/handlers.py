@@ -19,6 +19,7 @@ from vna_core.domain.jobs import NORMAL, Again, Job
 from vna_core.domain.migration import StudyState
 from vna_core.domain.outcome import IngestResult
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.held_up import HeldUp
 from vna_core.migration.report import summary_of
 from vna_core.migration.study_fetch import StudyFetch, StudyResult
 from vna_core.migration.windows import Windows
@@ -92,6 +93,11 @@ class MigrationWorker:
         Name of this process in the ledger.
     observer
         Told about every instance that was taken here.
+
+    Attributes
+    ----------
+    held_up
+        Whether the archive can take nothing here now, and why.
     """
 
     def __init__(
@@ -105,6 +111,7 @@ class MigrationWorker:
         self._catalogue, self._pipeline = catalogue, pipeline
         self._open_source, self.worker, self._observer = open_source, worker, observer
         self._adapters: dict[str, tuple[PacsAdapter, int]] = {}
+        self.held_up = HeldUp()
         self._lock = threading.Lock()
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -161,12 +168,19 @@ class MigrationWorker:
         wait = 5.0 if campaign.state == "paused" else options.windows.seconds_until_open(datetime.now(UTC))
         if wait and not asked:
             return Again(min(wait, _LONGEST_WAIT))
-        adapter, bears = self._adapter(campaign)
-        most = options.concurrency or bears
         throttle = self._catalogue.throttle
-        slot = throttle.acquire(campaign.name, job, most)
+        if self.held_up.seconds and not asked:
+            return Again(self.held_up.seconds)
+        if campaign.name not in self._adapters and not asked and (wait := throttle.silence(campaign.name)):
+            return Again(max(0.5, wait))
+        try:
+            adapter, bears = self._adapter(campaign)
+        except PeerError as error:
+            return self._held(study, error)
+        most = options.concurrency or bears
+        slot = throttle.acquire(campaign.name, job, most, asked=asked)
         if slot is None:
-            return Again(0.5)
+            return Again(max(0.5, throttle.silence(campaign.name)))
         wait = throttle.reserve(campaign.name, max(1, study.instances), options.rate) if options.rate else 0.0
         if wait and not asked:
             throttle.forget(slot)
@@ -184,7 +198,7 @@ class MigrationWorker:
     ) -> Again | None:
         ledger, throttle = self._catalogue.ledger, self._catalogue.throttle
         result: StudyResult | None = None
-        failed = False
+        failure: VnaError | None = None
         try:
             if not self._list_instances(study, adapter):
                 return None
@@ -200,25 +214,44 @@ class MigrationWorker:
                 options.patience,
             )
             result = fetch.run()
+            self.held_up.over()
             self._recovered(study)
-        except PeerUnavailable as error:
-            failed = True
-            self._hold(study, "source-unavailable", error)
-            raise
         except LeaseLost:
             raise
-        except PeerError as error:
-            failed = True
-            self._hold(study, "source-unavailable", error)
-            raise
         except VnaError as error:
-            self._hold(study, "archive-unavailable", error)
-            raise
+            failure = error
+            return self._held(study, error)
         finally:
             fetched = result.fetched if result else 0
             seconds = result.seconds if result else {}
-            throttle.release(slot, most, fetched, seconds, failed or bool(result and result.failed_calls))
+            failed = isinstance(failure, PeerError) or bool(result and result.failed_calls)
+            throttle.release(slot, most, fetched, seconds, failed, not isinstance(failure, PeerUnavailable))
         return None
+
+    def _held(self, study: LedgerStudy, error: VnaError) -> Again:
+        """The study waits in the queue, and the worklist says why: one entry for the campaign.
+
+        Raises the error, so that it is told, but where what it tells has been told already: a source that is silent or an archive that
+        can take nothing fails every study alike.
+        """
+        told, wait = False, 0.0
+        try:
+            if isinstance(error, PeerUnavailable):
+                told = self._catalogue.throttle.silent(study.campaign)
+                wait = self._catalogue.throttle.silence(study.campaign)
+            elif not isinstance(error, PeerError):
+                told = self.held_up.note(error)
+                wait = self.held_up.seconds
+            reason = "source-unavailable" if isinstance(error, PeerError) else "archive-unavailable"
+            with self._catalogue.ledger.writing(study.campaign, self.worker) as writing:
+                writing.move_study(study.pk, StudyState.QUEUED, reason, error.message)
+                writing.except_(reason, detail=error.message)
+        except VnaError as second:
+            error.add_note(f"The ledger could not be told either ({second.code}).")
+            raise error from second
+        if not told:
+            raise error
+        return Again(max(0.5, wait))
 
     def _list_instances(self, study: LedgerStudy, adapter: PacsAdapter) -> bool:
         """Ask for the instances of a study that is wanted before the inventory has come to it, or has been told them; whether
@@ -239,15 +272,6 @@ class MigrationWorker:
         self._catalogue.listing.record_instances(study, newest.number, found, self.worker)
         self._catalogue.ledger.move(study, StudyState.QUEUED, self.worker, "asked for")
         return True
-
-    def _hold(self, study: LedgerStudy, reason: str, error: VnaError) -> None:
-        """The study waits in the queue, and the worklist says why: one entry for the campaign."""
-        try:
-            with self._catalogue.ledger.writing(study.campaign, self.worker) as writing:
-                writing.move_study(study.pk, StudyState.QUEUED, reason, error.message)
-                writing.except_(reason, detail=error.message)
-        except VnaError as second:
-            error.add_note(f"The ledger could not be told either ({second.code}).")
 
     def _recovered(self, study: LedgerStudy) -> None:
         if any(

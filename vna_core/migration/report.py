@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 
 from vna_core.catalogue import Catalogue
-from vna_core.domain.migration import UNLISTED, InstanceState, StudyState
+from vna_core.catalogue.migration_writing import FETCHED
+from vna_core.catalogue.migration_writing import UNLISTED as NOT_LISTED
+from vna_core.domain.migration import UNLISTED, InstanceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,16 @@ class CampaignReport:
         Inventoried, and neither held nor quarantined nor failed for a known reason.
     unexpected
         Delivered by the source though its inventory does not name them (not part of the sum).
+    studies
+        Those that the source lists; what it lists no more left them, as it left `inventoried`.
+    fetched
+        How many came from the source, whoever fetched them: in all runs, or in the summary of one run in that.
     waiting
         Of `missing`: not asked for yet.
     excluded, deleted_at_source
         Accepted as not to be moved, and not listed any more by the source; both left `inventoried`, so not part of the sum.
+    studies_deleted_at_source
+        Studies that the source does not list any more.
     exceptions
         Entries of the worklist that nobody has closed.
     unlisted
@@ -48,6 +56,7 @@ class CampaignReport:
     deleted_at_source: int = 0
     exceptions: int = 0
     unlisted: int = 0
+    studies_deleted_at_source: int = 0
 
     @property
     def closes(self) -> bool:
@@ -64,15 +73,19 @@ class CampaignReport:
         return {**asdict(self), "closes": self.closes}
 
 
-def summary_of(catalogue: Catalogue, campaign: str, fetched: int = 0) -> CampaignReport:
+def summary_of(catalogue: Catalogue, campaign: str) -> CampaignReport:
     """The counts of a campaign. They are kept by the ledger, so that asking costs the same for ten instances and ten million."""
     ends: Counter[str] = Counter()
-    inventoried = studies = unexpected = 0
+    inventoried = studies = unexpected = fetched = not_listed = 0
     for one in catalogue.ledger_reader.tallies(campaign):
         if one.level == "unexpected":
             unexpected += one.number
         elif one.level == "study":
-            studies += one.number if one.state != StudyState.DELETED_AT_SOURCE.value else 0
+            studies += one.number
+        elif one.level == FETCHED:
+            fetched += one.number
+        elif one.level == NOT_LISTED:
+            not_listed += one.number
         elif one.state in (InstanceState.EXCLUDED.value, InstanceState.DELETED_AT_SOURCE.value):
             ends[one.state] += one.number
         else:
@@ -91,11 +104,12 @@ def summary_of(catalogue: Catalogue, campaign: str, fetched: int = 0) -> Campaig
         ends["failed"],
         ends["missing"] + waiting,
         unexpected,
-        studies,
+        studies - not_listed,
         fetched,
         waiting,
         ends["excluded"],
         ends["deleted_at_source"],
         opened.total(),
         sum(opened[reason] for reason in UNLISTED),
+        not_listed,
     )

@@ -19,16 +19,19 @@ from vna_core.domain.errors import InvalidRequest
 from vna_core.migration.merkle import MerkleTree, leaf
 
 _LONGEST_ROW: Final = 1 << 20
+_PACKED: Final = 1 << 10
+"""Octets that are unpacked at once: however well they are packed, what comes of them has room."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRows:
-    """What a check of rows found: whether their digests have the signed root, which rows do not have theirs (counted from 1), and how many
-    digests there are."""
+    """What a check of rows found: whether their digests have the signed root, which rows do not have theirs (counted from 1), how many
+    digests there are, and whether the file ends where its rows do."""
 
     root: bool
     altered: tuple[int, ...]
     checked: int
+    whole: bool
 
 
 def write_rows(folder: Path, name: str, rows: Iterable[bytes]) -> dict[str, Any]:
@@ -53,7 +56,8 @@ def check_rows(folder: Path, name: str, signed: object, seen: Callable[[bytes], 
     Raises InvalidRequest for files that cannot be read.
     """
     tree, altered = MerkleTree(), []
-    pairs = zip_longest(_leaves(folder / f"{name}.leaves"), _rows(folder / f"{name}.jsonl.zst"))
+    packed = _PackedRows(folder / f"{name}.jsonl.zst")
+    pairs = zip_longest(_leaves(folder / f"{name}.leaves"), packed.rows())
     for number, (promised, row) in enumerate(pairs, 1):
         if promised is not None:
             tree.add(promised)
@@ -62,7 +66,7 @@ def check_rows(folder: Path, name: str, signed: object, seen: Callable[[bytes], 
         if row is not None:
             seen(row)
     root = isinstance(signed, dict) and signed.get("merkle_root") == tree.root().hex() and signed.get("rows") == tree.size
-    return CheckedRows(root, tuple(altered), tree.size)
+    return CheckedRows(root, tuple(altered), tree.size, packed.whole)
 
 
 def _leaves(path: Path) -> Iterator[bytes]:
@@ -74,23 +78,42 @@ def _leaves(path: Path) -> Iterator[bytes]:
         raise InvalidRequest(f"{path} cannot be read ({error.strerror}).") from error
 
 
-def _rows(path: Path) -> Iterator[bytes]:
-    """Exported rows; a damaged end ends them, which shows as missing rows."""
-    rest = b""
-    try:
-        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as packed:
-            while piece := packed.read(1 << 20):
+class _PackedRows:
+    """Exported rows, which are one frame of Zstandard (RFC 8878).
+
+    Attributes
+    ----------
+    whole
+        After `rows`: the frame came to its end, and nothing stands behind it, be it what readers skip.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.whole = False
+
+    def rows(self) -> Iterator[bytes]:
+        """One by one; a damaged end ends them, which shows as missing rows. Raises InvalidRequest: the file cannot be read."""
+        rest = b""
+        try:
+            for piece in self._unpacked():
                 lines = (rest + piece).split(b"\n")
                 rest = lines.pop()
                 yield from lines
                 if len(rest) > _LONGEST_ROW:
                     break
-    except zstandard.ZstdError:
-        rest = rest or b"damaged"
-    except OSError as error:
-        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).") from error
-    if rest:
-        yield rest
+        except zstandard.ZstdError:
+            rest = rest or b"damaged"
+        except OSError as error:
+            raise InvalidRequest(f"{self._path} cannot be read ({error.strerror}).") from error
+        if rest:
+            yield rest
+
+    def _unpacked(self) -> Iterator[bytes]:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        with self._path.open("rb") as file:
+            while not frame.eof and (packed := file.read(_PACKED)):
+                yield frame.decompress(packed)
+            self.whole = frame.eof and not frame.unused_data and not file.read(1)
 
 
 @contextmanager

@@ -162,6 +162,7 @@ class PacsAdapter(ABC):
     def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
         """Matches at the level of `query`, as the source answers; they may be too many, twice, or too few.
 
+        Conditions are single values, lists, wild cards and ranges: for empty values and for what is in sequences no source is asked.
         `attributes` are wanted beyond what is usual for the level. Raises AnswerCapped behind the last answer where the source
         says that there are more, NotOffered for a level that it does not answer, PeerUnavailable, PeerError. May be repeated.
         """

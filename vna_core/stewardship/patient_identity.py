@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from vna_core.catalogue import Catalogue
 from vna_core.domain.access import Principal
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, StudyObject
@@ -12,6 +14,9 @@ from vna_core.domain.corrections import Received
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin, PatientLink
+from vna_core.stewardship.links_in_doubt import basis_text, doubtful
+
+_log = structlog.get_logger(__name__)
 
 
 def parse_key(text: str) -> PatientKey:
@@ -78,6 +83,8 @@ class PatientIdentity:
         identity = self.catalogue.identity
         for one in said:
             identity.save_demographics(one)
+            for doubt in doubtful(self.catalogue, identity.history(one.patient)):
+                _log.warning("patient-link-in-doubt", link=doubt.link.id, differs=list(doubt.differs))
         made = [
             self._link(said[0].patient, other.patient, LinkOrigin.ADT, f"{reason} names both IDs")
             for other in said[1:]
@@ -88,7 +95,7 @@ class PatientIdentity:
     def match_one(self, said: Demographics) -> list[PatientLink]:
         """Link IDs of other issuers whose demographics are equal, where the rule demands enough."""
         known = self.catalogue.identity.same_person(said.patient)
-        reason = f"equal {', '.join(self.match)}"
+        reason = basis_text(self.match)
         alike = self.catalogue.identity.alike(said, self.match)
         undone = {
             frozenset((link.first, link.second))

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from vna_core.archival_storage.keeping import keep, verified
-from vna_core.archival_storage.keys import STUDIES, digest_of_content, digest_of_pack, is_array
+from vna_core.archival_storage.keys import STUDIES, digest_of_content, digest_of_pack, is_array, is_pack
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.checks import BAD, ObjectCheck
 from vna_core.domain.errors import (
@@ -27,10 +27,14 @@ from vna_core.domain.errors import (
 )
 from vna_core.domain.instance import Location
 from vna_core.domain.octets import ByteRange
+from vna_core.domain.packs import Leftover
 from vna_core.ports.storage import Store
 from vna_core.stewardship.descriptions import described_pack, description_of, stand_beside
+from vna_core.stewardship.left_copies import LeftCopies
 from vna_core.stewardship.notes import spread_notes
-from vna_core.stewardship.scrub import NO_STORE, ORPHANED, ROT
+from vna_core.stewardship.pack_jobs import COMPACT, ask_for_compaction
+from vna_core.stewardship.scrub import MISSING, NO_STORE, ORPHANED, ROT
+from vna_core.stewardship.sealing import remove_pack
 from vna_core.stewardship.taking_up import FoundObject, Taken, TakingUp
 
 REPAIRED: Final = "repaired"
@@ -101,6 +105,7 @@ class Repairing:
         self._adopt = adopt
         self._after_step = after_step
         self._taking_up = TakingUp(stores, catalogue)
+        self._left = LeftCopies(stores, catalogue)
 
     def run(self, progress: Callable[[Repair], object] = lambda _: None) -> RepairReport:
         """Put right what can be.
@@ -176,7 +181,7 @@ class Repairing:
             if self._is_good(store, finding.key, None, sha256):  # it came back by itself, or somebody put it back
                 self._good_again(finding)
                 return ended(REPAIRED, "it is as it should be")
-            return ended(LOST, "no good copy is left in the configured stores")
+            return self._without_a_copy(finding, store, ended)
         where, content = source
         self._after_step("source")
         try:
@@ -188,8 +193,37 @@ class Repairing:
         self._after_step("written")
         if not self._is_good(store, finding.key, None, sha256):
             return ended(FAILED, "what was written does not come back")
+        if is_pack(finding.key):  # what lies beside it for readers of Zarr was lost with it
+            stand_beside(store, finding.key, description_of(store, finding.key))
         self._good_again(finding)
         return ended(REPAIRED, f"from {where}")
+
+    def _without_a_copy(self, finding: ObjectCheck, store: Store, ended: Callable[..., Repair]) -> Repair:
+        """What is nowhere else is lost, but for a pack whose instances lie about loose: they are packed anew, and it goes."""
+        if not is_pack(finding.key):
+            return ended(LOST, "no good copy is left in the configured stores")
+        given, lost = self._left.give_back(store.name, finding.key)
+        found = f"; {given} others are read from loose objects now" if given else ""
+        if lost:
+            return ended(LOST, f"of {lost} instances no good copy is left in the configured stores{found}")
+        packs = self._catalogue.packs
+        if not given and not packs.listed(key=finding.key) and not packs.is_left_over(store.name, finding.key):
+            return ended(LOST, "no good copy is left in the configured stores, and what lay in it is not known")
+        if packs.fate_of(store.name, finding.key, 0) is not Leftover.FREE:
+            for place in packs.places_in(finding.key):
+                ask_for_compaction(self._catalogue, place)
+            return ended(LISTED, f"no whole copy is left; what is read from it is packed anew (job {COMPACT}){found}")
+        self._after_step("given back")
+        for name in self._stores:  # nothing of it is read from any of them
+            packs.leave(name, [(finding.key, 0)], 0.0)
+        if finding.outcome != MISSING:
+            remove_pack(store, finding.key)
+        packs.gone(store.name, finding.key)
+        packs.forget_leftovers(store.name, [finding.key])
+        self._checks.note([], [finding])
+        return ended(
+            REPAIRED, f"{given} instances are read from loose objects" if given else "its instances are read from elsewhere"
+        )
 
     def _restored_members(self, finding: ObjectCheck, store: Store, ended: Callable[..., Repair]) -> Repair:
         """An object of several versions comes back whole from another store in which it has the same key, if all are right there."""

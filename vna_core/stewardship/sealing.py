@@ -188,11 +188,11 @@ class PackKeeper:
     def _is_worth_it(
         self, packed: Sequence[StoredVersion], loose: Sequence[StoredVersion], here: Mapping[str, ListedPack]
     ) -> bool:
-        """Whether there would be fewer packs, or octets are in them that nothing points at."""
+        """Whether there would be fewer packs, octets are in them that nothing points at, or a copy of one is damaged."""
         now = {one.location.key for one in packed}
         if not packed:
             return False
-        if any(here[key].live < here[key].members for key in now):
+        if any(here[key].live < here[key].members for key in now) or self._catalogue.packs.damaged(now):
             return True
         largest = self._settings.maximum_size
         needed = batches([one for one in (*packed, *loose) if one.size <= largest], {}, largest)

@@ -11,6 +11,7 @@ from vna_core.archival_storage.copies import CopyReader
 from vna_core.archival_storage.delivery_notes import deliveries
 from vna_core.archival_storage.keys import digest_of_key, is_pack
 from vna_core.catalogue import Catalogue, Compare, Replacement
+from vna_core.dicom.reverse_patch import rebuild
 from vna_core.domain.instance import HeldInstance, IndexEntry, Location
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.outcome import Outcome
@@ -95,7 +96,7 @@ class TakingUp:
         versions = [*catalogue.versions(made.replaced), *catalogue.versions(entry.sop_instance_uid)]
         version = next((held for held in versions if held.original_sha256 == entry.original_sha256), None)
         if version is not None and any(one.sha256 == entry.sha256 for one in catalogue.generations.of_version(version.pk)):
-            self._leave_if_packed(version, entry, found)  # it lies loose and in a pack, or in two packs
+            self._leave_if_packed(version, entry.sha256, found)  # it lies loose and in a pack, or in two packs
             return Taken.KNOWN
         if version is None:  # the object it was made from is gone; this one holds the octets as well
             version = catalogue.record(entry, self._comparing(entry, found)).held
@@ -113,12 +114,18 @@ class TakingUp:
             is_new = held.sha256 == sha256 and all(one.store != where.store for one in held.locations)
             if is_new or _is_at(held, found):
                 self._repoint(found, held)
+                self._leave_if_packed(held, sha256, found)
                 return Taken.COPY if self._catalogue.add_copy(held.pk, where) else Taken.KNOWN
         return Taken.KNOWN if self._catalogue.generations.knows(found.key, found.offset) else None
 
     def _comparing(self, entry: IndexEntry, found: FoundObject) -> Compare:
         """How the found object differs from versions that are held."""
-        new = _compared(entry, lambda wanted: found.store.chunks(found.key, _inside(found, wanted)))
+        store, key = found.store, found.key
+        new = _compared(
+            entry,
+            lambda wanted: store.chunks(key, _inside(found, wanted)),
+            lambda: rebuild(lambda at, length: store.read(key, _inside(found, ByteRange(at, length))), found.size),
+        )
         return lambda versions: {held.pk: classify(self._held(held), new) for held in versions}
 
     def _record(self, entry: IndexEntry, found: FoundObject) -> Taken:
@@ -126,7 +133,7 @@ class TakingUp:
         if recorded.outcome is not Outcome.DUPLICATE or _is_at(recorded.held, found):
             self._repoint(found, recorded.held)
             return Taken.RECORDED
-        self._leave_if_packed(recorded.held, entry, found)
+        self._leave_if_packed(recorded.held, entry.sha256, found)
         return Taken.KNOWN
 
     def _repoint(self, found: FoundObject, held: HeldInstance) -> None:
@@ -134,23 +141,22 @@ class TakingUp:
         if is_pack(found.key):
             self._catalogue.packs.repoint(found.key, found.offset, held.pk)
 
-    def _leave_if_packed(self, held: HeldInstance, entry: IndexEntry, found: FoundObject) -> None:
-        """A loose object that lies in a pack of the same store as well was not removed yet: it is removed later.
+    def _leave_if_packed(self, held: HeldInstance, sha256: str, found: FoundObject) -> None:
+        """A loose object that lies in a pack as well was not removed yet: at once where its own store has the pack, else with it.
 
-        An earlier object lies in every store that has the pack: it is removed when this one has it.
+        An object that is current waits too: one made again may take its place, and it would be listed nowhere.
         """
         if is_pack(found.key):
             return
-        here = held.locations if held.sha256 == entry.sha256 else ()
-        earlier = [one.location for one in self._catalogue.generations.of_version(held.pk) if one.sha256 == entry.sha256]
-        packed = [one.store for one in (*here, *earlier) if is_pack(one.key)]
-        if found.store.name in packed:
-            self._catalogue.packs.leave(found.store.name, [(found.key, held.pk)], 0.0)
-        elif packed and not here:
-            self._catalogue.packs.leave(found.store.name, [(found.key, held.pk)], None)
+        places = list(held.locations) if held.sha256 == sha256 else []
+        places += [one.location for one in self._catalogue.generations.of_version(held.pk) if one.sha256 == sha256]
+        packed = [one.store for one in places if is_pack(one.key)]
+        if packed:
+            at_once = found.store.name in packed
+            self._catalogue.packs.leave(found.store.name, [(found.key, held.pk)], 0.0 if at_once else None)
 
     def _held(self, held: HeldInstance) -> ComparedObject:
-        return _compared(held, lambda wanted: self._copies.chunks(held, wanted))
+        return _compared(held, lambda wanted: self._copies.chunks(held, wanted), lambda: self._copies.original(held))
 
 
 def _inside(found: FoundObject, wanted: ByteRange) -> ByteRange:
@@ -161,7 +167,11 @@ def _is_at(held: HeldInstance, found: FoundObject) -> bool:
     return any(one.key == found.key and one.offset == found.offset for one in held.locations)
 
 
-def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], Iterator[bytes | memoryview]]) -> ComparedObject:
+def _compared(
+    entry: IndexEntry | HeldInstance,
+    chunks: Callable[[ByteRange], Iterator[bytes | memoryview]],
+    original: Callable[[], Iterator[bytes | memoryview]],
+) -> ComparedObject:
     return ComparedObject(
         entry.patient,
         entry.study_instance_uid,
@@ -171,6 +181,7 @@ def _compared(entry: IndexEntry | HeldInstance, chunks: Callable[[ByteRange], It
         entry.trailer_offset,
         entry.pixel_data,
         chunks,
+        original,
     )
 
 

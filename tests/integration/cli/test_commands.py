@@ -57,6 +57,20 @@ def test_get_writes_canonical_files_and_the_octets_as_received(data: Path, tmp_p
     assert (tmp_path / f"{uid}.dcm").read_bytes()[128:132] == b"DICM"
 
 
+def test_conflicts_tells_which_version_is_current_and_why(tmp_path: Path) -> None:
+    whole = phantoms.ct(77, 8, 8)
+    (tmp_path / "whole.dcm").write_bytes(whole)
+    (tmp_path / "cut.dcm").write_bytes(whole[: whole.rindex(b"\xe0\x7f\x10\x00OW")])
+    assert vna("ingest", str(tmp_path / "cut.dcm"), data=tmp_path / "data")[0] == 0
+    assert vna("conflicts", data=tmp_path / "data") == (0, [], "")
+    assert vna("ingest", str(tmp_path / "whole.dcm"), data=tmp_path / "data")[0] == 0
+    code, [conflict], _ = vna("conflicts", data=tmp_path / "data")
+    assert code == 0 and conflict["classification"] == "cut-first" and conflict["why"].startswith("Version 2 is current")
+    assert [conflict[name]["current"] for name in ("first", "second")] == [False, True]
+    [cut, _] = vna("explain", conflict["sop_instance_uid"], data=tmp_path / "data")[1]
+    assert cut["whole_copies"] == [2] and cut["standing"].startswith("Ends before its pixels")
+
+
 def test_explain_names_the_rules(data: Path) -> None:
     _, rows, _ = vna("find", "--level", "image", data=data)
     changed = {}

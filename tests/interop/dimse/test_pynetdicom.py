@@ -92,21 +92,6 @@ def test_a_query_is_cancelled(archive: ServedArchive) -> None:
     assert statuses[0] == 0xFF00
 
 
-def test_a_key_for_empty_values_is_told_to_be_ignored_where_nothing_was_agreed_on(archive: ServedArchive) -> None:
-    ae = AE(ae_title="VIEWER")
-    ae.add_requested_context(STUDY_FIND)
-    association = ae.associate("127.0.0.1", archive.dimse_port, ae_title="VNA")
-    statuses = {}
-    for key in ('""', ""):
-        asked = Dataset()
-        asked.QueryRetrieveLevel = "STUDY"
-        asked.StudyInstanceUID = phantoms.uid(2)
-        asked.StudyDescription = key
-        statuses[key] = [status.Status for status, _ in association.send_c_find(asked, STUDY_FIND)]
-    association.release()
-    assert statuses == {'""': [0xFF01, 0x0000], "": [0xFF00, 0x0000]}
-
-
 def asked_of(archive: ServedArchive, options: bytes, level: str, **keys: object) -> tuple[list[int], list[Dataset], bytes]:
     """Statuses, matches, and what was agreed on in the extended negotiation."""
     ae = AE(ae_title="VIEWER")
@@ -127,6 +112,12 @@ def asked_of(archive: ServedArchive, options: bytes, level: str, **keys: object)
     return statuses, found, agreed
 
 
+def test_a_key_for_empty_values_is_told_to_be_ignored_where_nothing_was_agreed_on(archive: ServedArchive) -> None:
+    for key, statuses in (('""', [0xFF01, 0x0000]), ("", [0xFF00, 0x0000])):
+        asked = asked_of(archive, b"\x01", "STUDY", StudyInstanceUID=phantoms.uid(2), StudyDescription=key)
+        assert (asked[2], asked[0]) == (b"\x01", statuses), key
+
+
 def test_empty_and_several_values_are_matched_where_that_was_agreed_on(archive: ServedArchive) -> None:
     every = b"\x01\x01\x01\x01\x01\x01\x01"
     statuses, _, agreed = asked_of(archive, every, "STUDY", StudyInstanceUID="", AccessionNumber='""')
@@ -138,6 +129,15 @@ def test_empty_and_several_values_are_matched_where_that_was_agreed_on(archive: 
     assert statuses == [0xFF00, 0x0000]
     statuses, _, agreed = asked_of(archive, b"\x01", "STUDY", StudyInstanceUID="", PatientID="NOBODY\\P000001")
     assert (agreed, statuses) == (b"\x01", [0x0000])
+
+
+def test_names_are_matched_by_sound_where_that_was_agreed_on(archive: ServedArchive) -> None:
+    _, (named,), _ = asked_of(archive, b"\x01", "STUDY", StudyInstanceUID=phantoms.uid(2), PatientName="")
+    family, given = named.PatientName.family_name, named.PatientName.given_name
+    misspelt = f"{given} {family}e".lower()  # in another order, with a vowel more
+    for options, statuses in ((b"\x01\x00\x00", [0x0000]), (b"\x01\x00\x01", [0xFF00, 0x0000])):
+        asked = asked_of(archive, options, "STUDY", StudyInstanceUID=phantoms.uid(2), PatientName=misspelt)
+        assert (asked[2], asked[0]) == (options, statuses), misspelt
 
 
 def with_sequences(number: int) -> Dataset:

@@ -183,6 +183,25 @@ def leased(catalogue: Catalogue, count: int, lease: float = 60.0) -> list[Job]:
     return catalogue.jobs.take(["study"], count, lease, "w")
 
 
+def test_a_source_that_does_not_answer_is_left_alone_unless_somebody_waits(catalogue: Catalogue) -> None:
+    throttle = catalogue.throttle
+    first, second = leased(catalogue, 2)
+    slot = throttle.acquire("s", first, 4)
+    assert slot is not None and throttle.load("s").silent_since is None
+    assert [throttle.silent("s"), throttle.silent("s")] == [False, True]
+    throttle.release(slot, 4, 0, {}, failed=True, answered=False)
+    load = throttle.load("s")
+    assert load.silent_since is not None and load.bottleneck == "source"
+    with catalogue._database.transaction() as session:  # long silent, and just tried
+        session.execute("UPDATE migration_sources SET silent_until = silent_until + 600000000")
+    assert throttle.silence("s") > 0 and throttle.silence("t") == 0
+    assert throttle.acquire("s", second, 4) is None
+    slot = throttle.acquire("s", second, 4, asked=True)
+    assert slot is not None
+    throttle.release(slot, 4, 1, {})
+    assert (throttle.load("s").silent_since, throttle.silence("s")) == (None, 0.0)
+
+
 def test_a_source_that_fails_gets_half_as_much_at_once_and_more_again_when_it_is_well(catalogue: Catalogue) -> None:
     throttle = catalogue.throttle
 

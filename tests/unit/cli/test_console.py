@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.table import Table
 
-from vna_core.cli.console import Console, shown
+from vna_core.cli.console import Console, Table, shown
 
 
 @pytest.mark.parametrize("value", ["DOE[/b]^JANE", "refused [under-hold]", "[red]1[/red]", ":smile:", "a\\[b]"])
@@ -31,3 +30,25 @@ def test_a_terminal_obeys_no_value(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_shown_has_nothing_that_a_terminal_obeys(text: str) -> None:
     assert all(one.isprintable() or one in "\n\t" for one in shown(text))
     assert len(shown(text)) == len(text)
+
+
+def uids() -> Table:
+    table = Table("number", "study", "instance", "detail")
+    table.add_row("17", "1.2.826.0.1.3680043.10.5." + "6" * 39, "1.2.826.0.1.3680043.10.5." + "7" * 39, "word " * 30)
+    return table
+
+
+def test_where_nobody_looks_a_row_is_a_line_with_whole_values(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().print(uids())
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "17" in line]
+    assert "1.2.826.0.1.3680043.10.5." + "6" * 39 in row and "1.2.826.0.1.3680043.10.5." + "7" * 39 in row
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_terminal_shows_whole_values_however_narrow_it_is(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.width = width
+    console.print(uids())
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert (out.count("6"), out.count("7"), "\N{HORIZONTAL ELLIPSIS}" in out) == (39 + 4, 39 + 1, False)

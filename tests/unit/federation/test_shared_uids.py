@@ -13,7 +13,9 @@ from tests.unit.federation.test_bringing import Asking
 from tests.unit.ingest.ct_samples import ct
 from vna_core.dicom.answers import row_of
 from vna_core.domain.query import Level, Query
+from vna_core.federation.bringing import Bringing
 from vna_core.federation.members import LOCAL
+from vna_core.federation.owners import Owners
 from vna_core.federation.query import FederatedQuery
 from vna_core.federation.rows import uids
 from vna_core.federation.view import FederatedView
@@ -94,6 +96,56 @@ def test_a_member_that_names_another_series_than_it_delivers_is_believed_where_n
     retrieval = asking.bringing.begin(asking.permit, uid(1))
     assert [one.series_instance_uid for one in asking.bringing.instances(retrieval)] == [f"{uid(1)}.1"]
     assert retrieval.outcome.is_complete
+
+
+STRANGERS: list[list[tuple[str, str]]] = [
+    [("alpha", "4711"), ("beta", "0815")],
+    [(LOCAL, "4711"), ("beta", "0815")],
+    [("alpha", "4711"), ("alpha", "0815")],
+]
+
+
+@pytest.mark.parametrize("places", STRANGERS)
+def test_an_instance_with_the_uids_of_another_patients_is_told(house: Federation, places: list[tuple[str, str]]) -> None:
+    for seed, (name, patient) in enumerate(places):
+        house.put(name, instance(1, 1, seed, PatientID=patient))
+    house.put("alpha", instance(1, 2, 5), instance(2, 1, 6))
+    query = FederatedQuery(house.members, house.settings)
+    answered = {
+        row.patient.patient_id: row
+        for row in query(Query(Level.IMAGE, ())).rows
+        if row.attributes["0020000E"]["Value"] == [f"{uid(1)}.1"]
+    }
+    assert answered.keys() == {patient for _, patient in places}
+    assert all("00100020" in row.disagreements for row in answered.values())
+    asking = Asking(house)
+    asking.bringing = with_owners(house, query)
+    arriving = asking(1)
+    got = list(arriving.instances(lambda: None))
+    assert [one.series_instance_uid for one in got] == [f"{uid(1)}.1", f"{uid(1)}.2"]
+    assert arriving.total == 3, "the other patient's counts"
+    assert arriving.missing() == ([SOP], "Several patients have these UIDs: ask each archive for its own.")
+    (said,) = asking.bringing.begin(asking.permit, uid(1)).unheard
+    assert said.startswith("1 of 2 instances have the UIDs of another patient's") and all(name in said for name, _ in places)
+    assert not asking.bringing.begin(asking.permit, uid(1), f"{uid(1)}.2").unheard, "nothing is said of what is unambiguous"
+    assert not asking.bringing.begin(asking.permit, uid(2)).unheard
+
+
+def test_copies_of_one_patient_are_no_strangers_and_members_are_asked_once_for_a_while(house: Federation) -> None:
+    for name in ("alpha", "beta"):
+        house.put(name, instance(1, 1, 1), instance(1, 2, 2))
+    asking = Asking(house)
+    asking.bringing = with_owners(house, FederatedQuery(house.members, house.settings))
+    for _ in range(3):
+        assert not asking.bringing.begin(asking.permit, uid(1)).strangers
+    assert [house.pacs[name].calls.count("find") for name in ("alpha", "beta")] == [1, 1]
+    asking.bringing.begin(asking.permit, uid(2))
+    assert [house.pacs[name].calls.count("find") for name in ("alpha", "beta")] == [1, 1], "what nobody shares is not asked about"
+
+
+def with_owners(house: Federation, query: FederatedQuery) -> Bringing:
+    here = house.archives[LOCAL]
+    return Bringing(house.members, house.settings, here.catalogue, here.pipeline, None, owners=Owners(query, 60))
 
 
 def test_rows_are_told_apart_by_all_their_unique_keys() -> None:

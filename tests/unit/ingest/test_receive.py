@@ -40,6 +40,18 @@ def test_the_octets_are_all_there_with_length_and_digest(tmp_path: Path, size: i
     received.octets.close()
 
 
+def test_a_digest_that_was_left_for_later_is_the_same(tmp_path: Path) -> None:
+    octets = os.urandom(MIB - 1)
+    limits = IngestSettings(spool_threshold=MIB)
+    with Reception(SOURCE, limits, tmp_path / "spool", ByteBudget(8 * MIB), digest_later=True) as receiving:
+        for at in range(0, len(octets), 300_000):
+            receiving.write(octets[at : at + 300_000])
+        received = receiving.finish()
+    assert received.octets.digest == ""
+    assert received.octets.sha256 == hashlib.sha256(octets).hexdigest()
+    received.octets.close()
+
+
 def test_a_spool_has_no_name_and_is_gone_with_its_octets(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with reception(tmp_path) as receiving:
@@ -77,7 +89,9 @@ def test_an_exhausted_budget_is_told_at_once_and_names_its_setting(tmp_path: Pat
     third.write(b"x")
     received = third.finish()
     with pytest.raises(OutOfResources):
-        budget.take(1)
+        budget.take(MIB)
+    budget.take(MIB - 1)  # what is whole takes what it has, and no more
+    budget.give_back(MIB - 1)
     received.octets.close()
     received.octets.close()
     second.abort()

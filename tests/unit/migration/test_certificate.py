@@ -131,6 +131,43 @@ def test_an_altered_certificate_and_a_foreign_key_do_not_hold(evidence: tuple[Pa
         check(folder)
 
 
+def test_a_name_that_stands_twice_does_not_hold(evidence: tuple[Path, str], tmp_path: Path) -> None:
+    """A reader may take the first of two totals, and the check the second."""
+    folder = with_rows(evidence[0], rows_of(evidence[0]), tmp_path / "a")
+    text = (folder / "certificate.json").read_text()
+    for named, false in (('"totals": {', '"totals": {"missing": 0},\n '), ('"missing": ', '"missing": 0, ')):
+        (folder / "certificate.json").write_text(text.replace(named, false + named, 1))
+        with pytest.raises(InvalidRequest, match="twice"):
+            check(folder, evidence[1])
+
+
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000])
+def test_what_is_nested_without_end_is_an_altered_row(evidence: tuple[Path, str], tmp_path: Path, deep: bytes) -> None:
+    for name in ("ledger", "exceptions"):
+        rows = rows_of(evidence[0], name)
+        found = check(with_rows(evidence[0], [deep, *rows[1:]], tmp_path / name, name), evidence[1])
+        assert (found.rows or found.exceptions) == (1,) and not found.holds
+    folder = with_rows(evidence[0], rows_of(evidence[0]), tmp_path / "a")
+    (folder / "certificate.json").write_bytes(deep)
+    with pytest.raises(InvalidRequest, match="no JSON object"):
+        check(folder)
+
+
+@pytest.mark.parametrize(
+    "behind", [b"\x50\x2a\x4d\x18\x04\x00\x00\x00more", zstandard.compress(b""), b"x", zstandard.compress(b"row\n")]
+)
+def test_whatever_stands_behind_the_rows_is_said(evidence: tuple[Path, str], tmp_path: Path, behind: bytes) -> None:
+    for name in ("ledger", "exceptions"):
+        folder = with_rows(evidence[0], rows_of(evidence[0]), tmp_path / name)
+        path = folder / f"{name}.jsonl.zst"
+        path.write_bytes(path.read_bytes() + behind)
+        found = check(folder, evidence[1])
+        assert found.files == (name,) and not found.holds
+        assert found.signature and found.root, "what was signed is all there"
+    path.write_bytes(path.read_bytes()[: -len(behind) - 1])
+    assert "exceptions" in check(folder, evidence[1]).files, "and so is what is cut short"
+
+
 def test_roots_differ_for_different_rows() -> None:
     assert root_of([]) == EMPTY
     leaves = [leaf(bytes([number])) for number in range(9)]

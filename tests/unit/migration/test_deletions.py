@@ -11,9 +11,10 @@ import pytest
 from tests.unit.migration.listed_source import ListedSource, Study
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_inventories import COMPLETE, Inventory
+from vna_core.catalogue.migration_rows import InstanceEnd
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.errors import InventoryShrank
-from vna_core.domain.migration import AWAITED, StudyState
+from vna_core.domain.migration import AWAITED, InstanceState, StudyState
 from vna_core.migration.inventory import InventoryTaker
 from vna_core.migration.report import CampaignReport, summary_of
 
@@ -123,3 +124,40 @@ def test_an_empty_source_is_no_success(catalogue: Catalogue) -> None:
     source.studies = source_of(1).studies
     take(catalogue, source)
     assert worklist(catalogue) == []
+
+
+def test_studies_are_counted_like_their_instances_when_the_source_lists_them_no_more_and_again(catalogue: Catalogue) -> None:
+    """Whether a copy of them is held or not."""
+    source = source_of(6)
+    take(catalogue, source)
+    held = catalogue.ledger_reader.study_by_uid("c", "1.0")
+    assert held is not None
+    for state in (StudyState.QUEUED, StudyState.RETRIEVING, StudyState.STORED):
+        catalogue.ledger.move(held, state, "test", "test")
+    instances = catalogue.ledger_reader.instances(held.pk)
+    ends = [InstanceEnd(one, InstanceState.STORED, "held", "", "ab" * 32, 7, one.sop_instance_uid) for one in instances]
+    catalogue.ledger.end_instances(held, ends, "test")
+    whole = list(source.studies)
+    del source.studies[:2]
+    for _ in range(2):
+        taken, now = take(catalogue, source), report(catalogue)
+        assert (taken.studies, taken.instances) == (now.studies, now.inventoried) == (4, 8)
+        assert (now.studies_deleted_at_source, now.deleted_at_source) == (2, 4)
+    source.studies = whole
+    taken, now = take(catalogue, source), report(catalogue)
+    assert (taken.studies, taken.instances) == (now.studies, now.inventoried) == (6, 12)
+    assert (now.studies_deleted_at_source, now.deleted_at_source) == (0, 0)
+
+
+def test_what_was_fetched_is_counted_for_the_campaign_that_it_was_fetched_for(catalogue: Catalogue) -> None:
+    take(catalogue, source_of(2))
+    catalogue.campaigns.save(Campaign("d", "x://d"))
+    first, second = catalogue.ledger_reader.studies("c")
+    for study, rule, digest in ((first, "fetch", "ab" * 32), (second, "held-before", "ab" * 32)):
+        instances = catalogue.ledger_reader.instances(study.pk)
+        ends = [InstanceEnd(one, InstanceState.STORED, "held", received_sha256=digest, rule=rule) for one in instances]
+        catalogue.ledger.end_instances(study, ends, "test")
+    assert (report(catalogue).fetched, report(catalogue).held, summary_of(catalogue, "d").fetched) == (2, 4, 0)
+    for one in catalogue.ledger_reader.instances(first.pk):  # what was asked for and did not come was not fetched
+        catalogue.ledger.end_instances(first, [InstanceEnd(one, InstanceState.MISSING)], "test")
+    assert report(catalogue).fetched == 2

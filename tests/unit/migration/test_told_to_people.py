@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_throttle import Load
-from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines
+from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, without_room
+from vna_core.domain.errors import InvalidRequest, OutOfResources
 from vna_core.migration.campaign import CampaignOptions
+from vna_core.migration.held_up import HeldUp
 from vna_core.migration.report import CampaignReport
 from vna_core.migration.windows import Windows
 
@@ -51,3 +54,31 @@ def test_the_status_of_a_running_campaign_tells_of_a_closed_window() -> None:
     for state in ("paused", "completed"):
         assert "windows" not in status_lines(Campaign("old", "old", state, details), REPORT, IDLE, {})
     assert "windows" not in status_lines(Campaign("old", "old", "running", {}), REPORT, IDLE, {})
+
+
+def test_an_archive_that_takes_nothing_is_told_once_with_the_file_system_that_is_full(tmp_path: Path) -> None:
+    told = io.StringIO()
+    shown = ShownProgress(Console(file=told, width=40), False)
+    shown.folders = (tmp_path, tmp_path / "is not there")
+    for _ in range(3):
+        shown.held_up(OutOfResources("Store 'landing' is full: free space, then send again."))
+    shown.held_up(None)
+    shown.held_up(None)
+    first, last = told.getvalue().splitlines()
+    assert first.startswith("Store 'landing' is full") and "The run waits" in first
+    assert last == "The archive takes instances again."
+    assert without_room((tmp_path,), 1 << 62).startswith(f" The file system of {tmp_path} has")
+
+
+def test_the_less_an_archive_can_take_the_less_often_it_is_tried() -> None:
+    clock = [0.0]
+    held_up = HeldUp(lambda: clock[0])
+    full = OutOfResources("full")
+    assert held_up.note(full) is False and held_up.seconds == 1.0
+    clock[0] = 20.0
+    assert held_up.seconds == 0.0 and held_up.note(full) is True and held_up.seconds == 10.0
+    clock[0] = 500.0
+    assert held_up.note(full) is True and held_up.seconds == 15.0 and held_up.why is full
+    assert held_up.note(InvalidRequest("no passing failure")) is False and held_up.why is full
+    held_up.over()
+    assert (held_up.why, held_up.seconds) == (None, 0.0)

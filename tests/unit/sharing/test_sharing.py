@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from tests.unit.ingest.ct_samples import ct
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.configuration import Settings
 from vna_core.domain.errors import VnaError
-from vna_core.domain.octets import ReceivedInstance, Source
+from vna_core.domain.octets import Octets, ReceivedInstance, Source
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.ingest.pipeline import ROOMS
 from vna_core.ingest.sharing import Bench, Colleague, Colleagues, Helper
+from vna_core.ingest.sharing.lending import KEPT, LentFiles
 from vna_core.metering import Meter
 from vna_core.metering.metrics import SHARED
 
@@ -132,6 +134,41 @@ def test_a_helper_that_is_killed_costs_nothing(shared: Shared, room: str) -> Non
     assert shared.counted() == {"returned": 6}
 
 
+def test_octets_for_which_there_is_no_room_twice_stay_here(shared: Shared) -> None:
+    shared.help()
+    received = [shared.received(ct(number)) for number in range(1, 4)]
+    budget = shared.archive.pipeline.budget
+    taken = budget.free
+    budget.take(taken)
+    results = shared.idle().offer_all(received)
+    budget.give_back(taken)
+    assert outcomes(results) == [Outcome.HELD] * 3
+    assert shared.counted() == {"returned": 3}
+    assert budget.free == budget.maximum
+
+
+def test_files_of_memory_are_written_again_when_nobody_reads_them() -> None:
+    files = LentFiles()
+    short, long = (Octets(size, "", memory=bytes([size % 251]) * size) for size in (1_000, 3_000_000))
+    first = files.lend(long)
+    second = files.lend(short)
+    assert first != second
+    files.take_back(first, is_free=True)
+    files.take_back(second, is_free=False)
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(second)
+    again = files.lend(short)
+    assert again == first and os.pread(again, 1_000, 0) == bytes(short.read(0, 1_000))
+    files.take_back(again, is_free=True)
+    kept = [files.lend(long) for _ in range(8)]
+    for one in kept:
+        files.take_back(one, is_free=True)
+    sizes = [os.fstat(one).st_size for one in kept if Path(f"/proc/self/fd/{one}").exists()]
+    assert sum(sizes) <= KEPT, "no more is kept than is good"
+    files.close()
+    assert not any(Path(f"/proc/self/fd/{one}").exists() for one in kept)
+
+
 def test_a_process_with_work_of_its_own_takes_nothing(shared: Shared, tmp_path: Path) -> None:
     """Whoever took its line while it was idle stores the instances itself."""
     stop = threading.Event()
@@ -146,7 +183,7 @@ def test_a_process_with_work_of_its_own_takes_nothing(shared: Shared, tmp_path: 
         assert line is not None
         lines.append(line)
         with shared.colleagues.occupied():
-            results = Colleague(line, shared.archive.pipeline, shared.meter).offer_all([shared.received(ct(1))])
+            results = Colleague(line, shared.archive.pipeline, LentFiles(), shared.meter).offer_all([shared.received(ct(1))])
             assert outcomes(results) == [Outcome.HELD]
             assert shared.counted() == {"returned": 1}
             assert shared.bench.is_empty(), "and lays no line as long as it has"

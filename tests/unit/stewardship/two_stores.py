@@ -10,14 +10,18 @@ from typing import Any
 
 from tests.unit.stewardship.held_archive import Place, fill, offer
 from vna_core.bootstrap import Archive, open_archive
+from vna_core.bootstrap_jobs import job_handlers
 from vna_core.configuration import Settings, StoreSettings
+from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.instance import Location
 from vna_core.domain.octets import Source
+from vna_core.jobs import LedgerWork
 from vna_core.stewardship.deletion import Deleting
 from vna_core.stewardship.rebuild import rebuild
 from vna_core.stewardship.repair import Repairing
 from vna_core.stewardship.scrub import Scrub, ScrubReport
 
+JOBS = JobsSettings(poll=0.01, pause=0.001, max_attempts=100)
 SCANNER = Source("file", "disc", "/a/b")
 
 
@@ -67,6 +71,15 @@ class Keeper:
 
     def deleting(self, **options: Any) -> Deleting:
         return Deleting(self.archive.stores, self.archive.landing, self.archive.catalogue, **options)
+
+    def work(self, *kinds: str) -> None:
+        """Do the jobs of these kinds, those that were done before once more."""
+        catalogue = self.archive.catalogue
+        handlers = {kind: handler for kind, handler in job_handlers(self.archive).items() if kind in kinds}
+        for job in catalogue.jobs.listed(limit=1000):
+            if job.kind in kinds:
+                catalogue.jobs.reopen(job.pk)
+        LedgerWork(catalogue.jobs, handlers, JOBS, "test").run_until_idle()
 
     def rebuilt(self, place: Place, *stores: str) -> dict[str, Any]:
         """The fingerprint of a catalogue made anew from these stores (all of them without any)."""

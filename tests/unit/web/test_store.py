@@ -177,7 +177,7 @@ def test_a_cut_file_is_named_among_the_failed_by_the_uids_that_can_be_read(clien
         assert len(answer.json()["0008119A"]["Value"]) == 1
 
 
-def test_what_was_cut_right_before_its_pixels_is_told_and_the_whole_copy_is_a_conflict(client: httpx2.Client) -> None:
+def test_what_was_cut_right_before_its_pixels_is_told_and_the_whole_copy_takes_its_place(client: httpx2.Client) -> None:
     whole = phantoms.ct(77, 8, 8)
     cut = whole[: whole.rindex(b"\xe0\x7f\x10\x00OW")]
     sop = str(pydicom.dcmread(io.BytesIO(whole)).SOPInstanceUID)
@@ -185,4 +185,16 @@ def test_what_was_cut_right_before_its_pixels_is_told_and_the_whole_copy_is_a_co
     assert "P34" in [warning["rule"] for warning in client.get(f"/api/v1/instances/{sop}").json()["warnings"]]
     assert store(client, [whole]).status_code == 200
     [conflict] = [one for one in client.get("/api/v1/conflicts").json()["conflicts"] if one["sop_instance_uid"] == sop]
-    assert conflict["classification"] == "pixel"
+    assert conflict["classification"] == "cut-first" and conflict["why"].startswith("Version 2 is current")
+    assert (conflict["first"]["current"], conflict["second"]["current"]) == (False, True)
+    explained = client.get(f"/api/v1/instances/{sop}").json()
+    assert (explained["version"], explained["cut_copies"], explained["whole_copies"]) == (2, [1], [])
+    assert explained["standing"].startswith("Stands in the place of version 1")
+    [found] = client.get("/dicom-web/instances", params={"SOPInstanceUID": sop}).json()
+    series = f"/dicom-web/studies/{found['0020000D']['Value'][0]}/series/{found['0020000E']['Value'][0]}"
+    frame = client.get(
+        f"{series}/instances/{sop}/frames/1", headers={"Accept": 'multipart/related; type="application/octet-stream"'}
+    )
+    assert frame.status_code == 200
+    [metadata] = client.get(f"{series}/metadata").json()
+    assert "7FE00010" in metadata

@@ -106,6 +106,9 @@ class Explained:
             ],
             **({"elements": self._elements(held)} if elements else {}),
             **placement_json(self._availability, held),
+            "standing": explanation.standing,
+            "cut_copies": [one.version for one in explanation.cut_copies],
+            "whole_copies": [one.version for one in explanation.whole_copies],
             "versions": [version_json(one, base) for one in versions],
         }
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.routing import Route
 
+from vna_core.configuration import Settings
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.gateways.web.protection import OPEN_PATHS, Endpoint
 
@@ -19,14 +20,36 @@ _ERROR: Final = {
     "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
 }
 
+BEARER: Final = "bearer"
+CERTIFICATE: Final = "certificate"
+_SCHEMES: Final[dict[str, dict[str, str]]] = {
+    BEARER: {"type": "http", "scheme": "bearer", "description": "A token whose digest is in `http.tokens`."},
+    CERTIFICATE: {
+        "type": "mutualTLS",
+        "description": "A certificate of the authorities in `tls.ca_file`; one that is in `http.certificates` stands for a token.",
+    },
+}
+Way = frozenset[str]
+"""Names of schemes that are needed together."""
+
+
+def ways_in(settings: Settings) -> list[Way]:
+    """The ways in which clients may show who they are, as it is configured; none: everybody is let in."""
+    face = settings.tls.http
+    asked = {CERTIFICATE} if face.only and face.client_certificates == "required" else set()
+    ways = [frozenset({BEARER, *asked})] if settings.http.tokens else []
+    if settings.http.certificates or (asked and not ways):
+        ways.append(frozenset({CERTIFICATE}))
+    return ways
+
 
 def public_path(path: str) -> str:
     """A route's path as OpenAPI writes it: without converters."""
     return _PARAMETER.sub(lambda match: "{" + match.group(1) + "}", path)
 
 
-def document(routes: Sequence[Route], version: str, authenticated: bool) -> dict[str, Any]:
-    """The whole description."""
+def document(routes: Sequence[Route], version: str, ways: Sequence[Way] = ()) -> dict[str, Any]:
+    """The whole description; `ways` are those by which clients show who they are."""
     paths: dict[str, Any] = {}
     for route in routes:
         operations = paths.setdefault(public_path(route.path), {})
@@ -51,9 +74,9 @@ def document(routes: Sequence[Route], version: str, authenticated: bool) -> dict
             },
         },
     }
-    if authenticated:
-        described["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        described["security"] = [{"bearer": []}]
+    if ways:
+        described["components"]["securitySchemes"] = {name: _SCHEMES[name] for name in sorted(frozenset().union(*ways))}
+        described["security"] = [{name: [] for name in sorted(way)} for way in ways]
     return described
 
 
@@ -79,10 +102,10 @@ def _operation(route: Route, method: str) -> dict[str, Any]:
 class Description:
     """GET ``/api/v1/openapi.json``."""
 
-    def __init__(self, routes: Sequence[Route], version: str, authenticated: bool) -> None:
+    def __init__(self, routes: Sequence[Route], version: str, ways: Sequence[Way]) -> None:
         self._routes = routes
         self._version = version
-        self._authenticated = authenticated
+        self._ways = ways
 
     async def __call__(self, exchange: Exchange) -> None:
-        await exchange.json(document(self._routes, self._version, self._authenticated))
+        await exchange.json(document(self._routes, self._version, self._ways))

@@ -39,6 +39,7 @@ class Conflicts:
                         "id": str(one.pk),
                         "sop_instance_uid": one.sop_instance_uid,
                         "classification": one.classification,
+                        "why": one.why,
                         "detected_at": one.detected_at.isoformat(),
                         "first": version_json(one.first, exchange.base),
                         "second": version_json(one.second, exchange.base),

@@ -29,8 +29,9 @@ from vna_core.gateways.admin.corrections import correction_routes
 from vna_core.gateways.admin.health import Exposition, Health, Readiness
 from vna_core.gateways.admin.instances import Explained, Original, Versions
 from vna_core.gateways.admin.metrics import Measured
-from vna_core.gateways.admin.openapi import Description
+from vna_core.gateways.admin.openapi import Description, ways_in
 from vna_core.gateways.admin.overview import Conflicts, Totals
+from vna_core.gateways.admin.patient_links import InDoubt
 from vna_core.gateways.admin.placement import PlacementStatus, Recall
 from vna_core.gateways.admin.quarantine import Listed, Octets, Shown
 from vna_core.gateways.admin.stewardship import stewardship_routes
@@ -157,8 +158,9 @@ def create_app(
     recall = Endpoint(Recall(availability), pace, gate, Action.RETRIEVE)
     routes.append(Route(f"{API}/studies/{{study}}/recall", recall, methods=["POST"], name="study-recall"))
     add(f"{API}/conflicts", "conflicts", Action.ADMINISTER, Conflicts(catalogue))
+    add(f"{API}/patient-links/in-doubt", "patient-links-in-doubt", Action.ADMINISTER, InDoubt(catalogue))
     if stores and settings.landing in stores:
         routes += stewardship_routes(API, settings, stores, catalogue, pace, gate)
         routes += correction_routes(API, settings, stores, catalogue, pace, gate)
-    add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), bool(settings.http.tokens)))
+    add(f"{API}/openapi.json", "openapi", None, Description(routes, version("vna-core"), ways_in(settings)))
     return WebApplication(routes, settings, archive)

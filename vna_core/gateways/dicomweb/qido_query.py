@@ -87,11 +87,17 @@ def _included(value: str) -> tuple[set[int], bool, list[str]]:
         name = name.strip()
         if name.lower() == "all":
             everything = True
-        elif (path := [tag_of(step) for step in name.split(".", DEEPEST - 1)]) and all(path):
-            tags.add(path[0])  # of a sequence every item is told, whole
+        elif tag := tag_of(name) or _outermost(name):
+            tags.add(tag)
         elif name:
             unknown.append(name[:64])
     return tags, everything, unknown
+
+
+def _outermost(name: str) -> int:
+    """The sequence that a path begins with, which is told whole; 0 for what is none."""
+    path = [tag_of(step) for step in name.split(".", DEEPEST - 1)]
+    return path[0] if all(path) else 0
 
 
 def _number(text: str | None, name: str) -> int:

@@ -83,9 +83,8 @@ class StoreRequest:
                 error=UnsupportedBody("A part is not application/dicom.", media_type=media_type.name[:64])
             )
             return
-        self._reception = self._archive.pipeline.reception(
-            self._source, transfer_syntax_uid=media_type.parameters.get("transfer-syntax", "")
-        )
+        syntax = media_type.parameters.get("transfer-syntax", "")
+        self._reception = self._archive.pipeline.reception(self._source, transfer_syntax_uid=syntax, digest_later=True)
 
     def _write(self, octets: memoryview) -> None:
         if self._reception is None:

@@ -154,7 +154,7 @@ class Bringings:
     @property
     def total(self) -> int:
         """See `Arriving.total`."""
-        return sum(len(one.outcome.wanted) for one in self._retrievals)
+        return sum(len(one.outcome.wanted) + len(one.strangers) for one in self._retrievals)
 
     def instances(self, waiting: Callable[[], object]) -> Iterator[HeldInstance]:
         """See `Arriving.instances`."""
@@ -173,6 +173,7 @@ class Bringings:
     def missing(self) -> tuple[list[str], str]:
         """See `Arriving.missing`."""
         missing = sorted(key.sop for one in self._retrievals for key in one.outcome.missing)
+        missing += sorted(key.sop for one in self._retrievals for key in one.strangers)  # another patient's, of the same UID
         return missing + sorted(self._others), _comment(self._retrievals)
 
     def leave(self) -> None:
@@ -190,5 +191,7 @@ def _comment(retrievals: Sequence[Retrieval]) -> str:
     reports = {report.name: report for one in retrievals for report in one.silent}
     if reports:
         return silent(list(reports.values()))
+    if any(one.strangers for one in retrievals):
+        return "Several patients have these UIDs: ask each archive for its own."
     reasons = sorted({f"{name}: {why}" for one in retrievals for name, why in one.outcome.reasons.items() if one.outcome.missing})
     return "; ".join(reasons)

@@ -127,7 +127,7 @@ class Keys:
 def manner_of(association: Association, abstract_syntax: str) -> Manner:
     """What was agreed on for a SOP class (PS3.4 table C.5-2)."""
     agreed = association.agreed.get(abstract_syntax, b"").ljust(7, b"\0")
-    return Manner(empty=bool(agreed[5]), several=bool(agreed[6]))
+    return Manner(fuzzy=bool(agreed[2]), empty=bool(agreed[5]), several=bool(agreed[6]))
 
 
 def keys_of(identifier: Identifier, manner: Manner) -> Keys:

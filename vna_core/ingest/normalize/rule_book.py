@@ -52,7 +52,7 @@ _BESIDE_THE_TABLES: Final = (
     RuleEntry("P21", Layer.PIXELS, "kept", "Pixel Data of an icon inside a sequence: never taken for the image; of two at the top level the first counts (E27)."),
     RuleEntry("P27", Layer.PIXELS, "kept", "Samples of 1, 32 or 64 bits and floating point samples: legal, each indexed by its own size."),
     RuleEntry("T04", Layer.VALUES, "kept", "Specific Character Set that begins with an empty value or with ISO 2022 IR 6: legal, the default repertoire is meant."),
-    RuleEntry("P34", Layer.PIXELS, "finding", "Rows and Columns without Pixel Data, as of an instance that was cut right before its pixels: kept and flagged."),
+    RuleEntry("P34", Layer.PIXELS, "finding", "Rows and Columns without Pixel Data, as of an instance that was cut right before its pixels: kept and flagged; a whole copy that begins as it does stands in its place."),
 )  # fmt: skip
 """What the reader and the writer of pixels decide by themselves."""
 

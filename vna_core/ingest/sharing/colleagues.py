@@ -11,10 +11,12 @@ from typing import Final
 
 import structlog
 
+from vna_core.domain.errors import OutOfResources
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.ingest.sharing.bench import Bench
 from vna_core.ingest.sharing.forms import Result, Unreadable, instances_form, read_results
+from vna_core.ingest.sharing.lending import LentFiles
 from vna_core.ingest.sharing.lines import LineBroken, receive, send
 from vna_core.metering import Meter
 from vna_core.metering.metrics import SHARED
@@ -36,6 +38,7 @@ class Colleagues:
 
     def __init__(self, pipeline: IngestPipeline, meter: Meter, bench: Bench | None = None) -> None:
         self._pipeline, self._meter, self._bench = pipeline, meter, bench
+        self._files = LentFiles()
         self._lock = threading.Lock()
         self._own = 0
         self.at_once = 0 if bench is None else len(os.sched_getaffinity(0))
@@ -62,17 +65,21 @@ class Colleagues:
         """Whether there seems to be a process that has nothing to do."""
         return self._bench is not None and not self._bench.is_empty()
 
+    def close(self) -> None:
+        """Give the memory back that was kept for loans. May be called twice."""
+        self._files.close()
+
     def idle(self) -> Colleague | None:
         """A process that has nothing to do; it waits for a group of instances from now on."""
         line = None if self._bench is None else self._bench.take()
-        return None if line is None else Colleague(line, self._pipeline, self._meter)
+        return None if line is None else Colleague(line, self._pipeline, self._files, self._meter)
 
 
 class Colleague:
     """An idle process, for one group of instances."""
 
-    def __init__(self, line: socket.socket, pipeline: IngestPipeline, meter: Meter) -> None:
-        self._line, self._pipeline, self._meter = line, pipeline, meter
+    def __init__(self, line: socket.socket, pipeline: IngestPipeline, files: LentFiles, meter: Meter) -> None:
+        self._line, self._pipeline, self._files, self._meter = line, pipeline, files, meter
 
     def offer_all(self, received: Sequence[ReceivedInstance]) -> list[Result]:
         """As `IngestPipeline.offer_all`, in the other process; in this one where that dies, or has got something else to do.
@@ -88,11 +95,24 @@ class Colleague:
         return results
 
     def _there(self, received: Sequence[ReceivedInstance]) -> list[Result] | None:
-        with self._line as line:
-            line.settimeout(PATIENCE)
-            try:
-                send(line, instances_form(received), [one.octets.lent() for one in received])
-                return read_results(receive(line)[0], len(received))
-            except (LineBroken, Unreadable, OSError) as error:
-                _log.info("instances-returned", count=len(received), message=str(error))
-                return None
+        results = None
+        lent: list[int] = []
+        in_memory = [one.octets for one in received if not one.octets.spooled]
+        copied = sum(one.size for one in in_memory)
+        try:
+            with self._line as line:
+                self._pipeline.budget.take(copied)
+                try:
+                    lent.extend(map(self._files.lend, in_memory))
+                    files = iter(lent)
+                    descriptors = [one.octets.descriptor if one.octets.spooled else next(files) for one in received]
+                    line.settimeout(PATIENCE)
+                    send(line, instances_form(received), descriptors)
+                    results = read_results(receive(line)[0], len(received))
+                finally:
+                    for one in lent:  # written again only when the other process has said that it is done
+                        self._files.take_back(one, is_free=results is not None)
+                    self._pipeline.budget.give_back(copied)
+        except (LineBroken, Unreadable, OutOfResources, OSError) as error:
+            _log.info("instances-returned", count=len(received), message=str(error))
+        return results

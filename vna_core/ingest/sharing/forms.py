@@ -28,8 +28,11 @@ def instances_form(received: Sequence[ReceivedInstance]) -> bytes:
     return _written([_instance(one) for one in received])
 
 
-def read_instances(form: bytes, descriptors: Sequence[int]) -> list[ReceivedInstance]:
-    """The instances, with octets that are read from the descriptors, which are theirs from now on. Raises Unreadable."""
+def read_instances(form: bytes, descriptors: Sequence[int]) -> list[tuple[ReceivedInstance, bool]]:
+    """The instances, with octets that are read from the descriptors, which are theirs from now on.
+
+    With each whether its octets are in a file because they were too many for memory. Raises Unreadable.
+    """
     try:
         listed = _read(form)
         return [_received(one, descriptor) for one, descriptor in zip(listed, descriptors, strict=True)]
@@ -66,13 +69,14 @@ def _read(form: bytes) -> Any:
 
 def _instance(received: ReceivedInstance) -> list[Any]:
     hints = (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid)
-    return [received.octets.size, received.octets.digest, _source(received.source), received.received_at.isoformat(), *hints]
+    octets = received.octets
+    return [octets.size, octets.digest, octets.spooled, _source(received.source), received.received_at.isoformat(), *hints]
 
 
-def _received(form: Any, descriptor: int) -> ReceivedInstance:
-    size, digest, source, received_at, *hints = form
+def _received(form: Any, descriptor: int) -> tuple[ReceivedInstance, bool]:
+    size, digest, spooled, source, received_at, *hints = form
     transfer_syntax_uid, sop_class_uid, sop_instance_uid = map(_text, hints)
-    return ReceivedInstance(
+    received = ReceivedInstance(
         Octets(_number(size), _text(digest), descriptor=descriptor),
         Source(*map(_text, source)),
         datetime.fromisoformat(_text(received_at)),
@@ -80,6 +84,7 @@ def _received(form: Any, descriptor: int) -> ReceivedInstance:
         sop_class_uid,
         sop_instance_uid,
     )
+    return received, spooled is True
 
 
 def _source(source: Source) -> list[str]:

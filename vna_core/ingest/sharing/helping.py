@@ -7,12 +7,14 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ingest.receive import brought_to_memory
 from vna_core.ingest.sharing.bench import Bench
 from vna_core.ingest.sharing.colleagues import Colleagues
 from vna_core.ingest.sharing.forms import Result, Unreadable, read_instances, results_form
@@ -89,12 +91,16 @@ class Helper:
             self._listening = None
         if not self._stop.is_set() and not self._colleagues.is_occupied:
             try:
-                return read_instances(form, descriptors)
+                return [self._brought(*one) for one in read_instances(form, descriptors)]
             except Unreadable as error:
                 _log.error("instances-unreadable", message=str(error))
         for one in descriptors:
             os.close(one)
         return []
+
+    def _brought(self, received: ReceivedInstance, spooled: bool) -> ReceivedInstance:
+        """The same with its octets in memory, unless there are too many."""
+        return received if spooled else replace(received, octets=brought_to_memory(received.octets, self._pipeline.budget))
 
     def _results(self, given: Sequence[ReceivedInstance]) -> list[Result]:
         try:

@@ -1,4 +1,4 @@
-"""Scrubs, holds, retention and deletions."""
+"""Scrubs, holds, retention, deletions, and cut copies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from vna_core.catalogue.schema import SHORT, TEXT
+from vna_core.catalogue.schema import PK, SHORT, TEXT
 
 revision = "0007"
 down_revision = "0006"
@@ -21,6 +21,7 @@ def upgrade() -> None:
     _checks()
     _holds()
     _deletions()
+    _cut_copies()
 
 
 def _number(name: str) -> sa.Column[int]:
@@ -130,8 +131,22 @@ def _deletions() -> None:
     op.create_index("ix_deleted_objects_deletion", "deleted_objects", ["deletion"])
 
 
+def _cut_copies() -> None:
+    op.create_table(
+        "cut_copies",
+        sa.Column("cut_fk", PK, autoincrement=False, nullable=False),
+        sa.Column("whole_fk", PK, autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["cut_fk"], ["instances.pk"], name="fk_cut_copies_cut_fk"),
+        sa.ForeignKeyConstraint(["whole_fk"], ["instances.pk"], name="fk_cut_copies_whole_fk"),
+        sa.PrimaryKeyConstraint("cut_fk", "whole_fk", name="pk_cut_copies"),
+        sqlite_with_rowid=False,
+        comment="Versions that end before their pixels, and those that begin, as received, with the same data set and go on.",
+    )
+    op.create_index("ix_cut_copies_whole_fk", "cut_copies", ["whole_fk"])
+
+
 def downgrade() -> None:
     """Remove them."""
-    for name in ("deleted_objects", "deleted_versions", "deletions", "holds", "scrubs", "object_checks"):
+    for name in ("cut_copies", "deleted_objects", "deleted_versions", "deletions", "holds", "scrubs", "object_checks"):
         op.drop_table(name)
     op.drop_index("ix_locations_store_key", "locations")

@@ -215,6 +215,8 @@ def _sources() -> None:
         "migration_sources",
         sa.Column("name", TEXT, nullable=False),
         sa.Column("free_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("silent_since", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("silent_until", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("bound", sa.Float(), server_default="0", nullable=False),
         sa.Column("latency", sa.Float(), server_default="0", nullable=False),
         sa.Column("best_latency", sa.Float(), server_default="0", nullable=False),
