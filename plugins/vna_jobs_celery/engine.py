@@ -32,6 +32,14 @@ _ERRORS: Final = (OSError, AMQPError, KombuError, CeleryError)
 _log = structlog.get_logger(__name__)
 
 
+def _is_not_a_lost_acknowledgement(record: logging.LogRecord) -> bool:
+    """False for what Celery tells with a traceback when a broker went away before it heard that a message was taken.
+
+    The message comes once more, and says no more than that there is work. That the broker is lost is told as ``broker-lost``.
+    """
+    return not str(record.msg).startswith("Couldn't ack ")
+
+
 class CeleryEngine(JobEngine):
     """Runs jobs in the threads of a Celery worker inside this process."""
 
@@ -41,6 +49,7 @@ class CeleryEngine(JobEngine):
         self._reached = True
         self._app = self._application()
         logging.getLogger("celery").setLevel(logging.WARNING)
+        logging.getLogger("celery.worker.request").addFilter(_is_not_a_lost_acknowledgement)
 
     def run(self, stop: threading.Event) -> None:
         """See `JobEngine.run`."""

@@ -19,6 +19,7 @@ class Folders:
     def __init__(self, store: str, root: str) -> None:
         self._store = store
         self.root = root
+        self._below = root.rstrip("/") + "/"
         self._begun = os.path.isdir(root)
         self._known = {root}
 
@@ -36,7 +37,7 @@ class Folders:
 
     def path(self, key: str) -> str:
         """Of the object. Raises InvalidRequest for what is no key."""
-        return os.path.join(self.root, *checked_key(key, self._store, longest_segment=255).split("/"))
+        return f"{self._below}{checked_key(key, self._store, longest_segment=255)}"
 
     def make(self, folder: str) -> None:
         """Make a folder and its parents, each durable. One seen for the first time may have been made by another process a

@@ -79,6 +79,17 @@ def encoded_label(transfer_syntax_uid: str, description: PixelDescription) -> Pi
     return description
 
 
+def decoded_label(transfer_syntax_uid: str, description: PixelDescription) -> PixelDescription:
+    """What `decode` makes of a frame of this description, interleaved: colours of JPEG, JPEG 2000 and JPEG XL are RGB (PS3.5 8.2)."""
+    if description.samples == 3 and (
+        transfer_syntax_uid in JPEG_DCT
+        or transfer_syntax_uid in JPEG_XL
+        or (transfer_syntax_uid in JPEG_2000 and description.photometric in ("YBR_RCT", "YBR_ICT"))
+    ):
+        return replace(interleaved(description), photometric="RGB")
+    return interleaved(description)
+
+
 def _is_transformed(description: PixelDescription) -> bool:
     return description.samples == 3 and description.photometric in ("RGB", "YBR_RCT")
 
@@ -92,17 +103,17 @@ def decode(
         return native_frame(codestream, description), description
     _check_dimensions(codestream, max_pixels)
     reader = _reader(transfer_syntax_uid)
-    frame, photometric = reader(codestream, description)
+    frame = reader(codestream, description)
     if frame.ndim == 3 and frame.shape[2] == 1:
         frame = frame[:, :, 0]
     samples = 1 if frame.ndim == 2 else frame.shape[2]
     if frame.shape[:2] != (description.rows, description.columns) or samples != description.samples:
         raise DecodeError("The codestream's size is not the size that the header declares.")
     bits = frame.dtype.itemsize * 8
-    return frame, replace(description, photometric=photometric, planar_configuration=0, bits_allocated=bits)
+    return frame, replace(decoded_label(transfer_syntax_uid, description), bits_allocated=bits)
 
 
-def _reader(transfer_syntax_uid: str) -> Callable[[bytes, PixelDescription], tuple[Frame, str]]:
+def _reader(transfer_syntax_uid: str) -> Callable[[bytes, PixelDescription], Frame]:
     for family, reader in (
         (JPEG_DCT, _jpeg),
         (JPEG_LOSSLESS, _jpeg_lossless),
@@ -193,27 +204,26 @@ def _signed(frame: Frame, description: PixelDescription, precision: int) -> Fram
     return (frame << shift) >> shift if 0 < shift < bits else frame
 
 
-def _jpeg(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
+def _jpeg(data: bytes, description: PixelDescription) -> Frame:
     import imagecodecs  # heavy, and only needed where it is used: the subprocess starts faster
 
     if description.samples == 1:
-        return imagecodecs.jpeg8_decode(data), description.photometric
+        return np.asarray(imagecodecs.jpeg8_decode(data))
     plain = description.photometric == "RGB" and b"JFIF" not in data[:64] and b"\xff\xee\x00\x0eAdobe" not in data[:4096]
-    frame = imagecodecs.jpeg8_decode(data, colorspace="RGB" if plain else None, outcolorspace="RGB")
-    return frame, "RGB"
+    return np.asarray(imagecodecs.jpeg8_decode(data, colorspace="RGB" if plain else None, outcolorspace="RGB"))
 
 
-def _jpeg_lossless(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
+def _jpeg_lossless(data: bytes, description: PixelDescription) -> Frame:
     import imagecodecs
 
     try:
         frame = imagecodecs.jpegsof3_decode(data)
     except Exception:  # noqa: BLE001 - codec errors have no common type; the second decoder reads streams the first does not
         frame = imagecodecs.ljpeg_decode(data)
-    return _signed(np.ascontiguousarray(frame), description, description.bits_stored), description.photometric
+    return _signed(np.ascontiguousarray(frame), description, description.bits_stored)
 
 
-def _jpeg_ls(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
+def _jpeg_ls(data: bytes, description: PixelDescription) -> Frame:
     import jpeg_ls  # type: ignore[import-untyped]
 
     buffer, info = jpeg_ls.decode_pixel_data(data)
@@ -224,27 +234,25 @@ def _jpeg_ls(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
         frame = np.ascontiguousarray(values.reshape(components, int(info["height"]), int(info["width"])).transpose(1, 2, 0))
     else:
         frame = values.reshape(int(info["height"]), int(info["width"]), components)
-    return _signed(frame, description, int(info["bits_per_sample"])), description.photometric
+    return _signed(frame, description, int(info["bits_per_sample"]))
 
 
-def _jpeg_2000(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
+def _jpeg_2000(data: bytes, description: PixelDescription) -> Frame:
     from openjpeg import utils as openjpeg
 
     frame = openjpeg.decode(data)
     precision = int(openjpeg.get_parameters(data)["precision"])
-    photometric = "RGB" if description.photometric in ("YBR_RCT", "YBR_ICT") else description.photometric
-    return _signed(np.ascontiguousarray(frame), description, precision), photometric
+    return _signed(np.ascontiguousarray(frame), description, precision)
 
 
-def _jpeg_xl(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
+def _jpeg_xl(data: bytes, description: PixelDescription) -> Frame:
     import imagecodecs
 
     frame = imagecodecs.jpegxl_decode(data)
-    photometric = "RGB" if description.samples == 3 else description.photometric
-    return _signed(np.ascontiguousarray(frame), description, description.bits_stored), photometric
+    return _signed(np.ascontiguousarray(frame), description, description.bits_stored)
 
 
-def _rle(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
+def _rle(data: bytes, description: PixelDescription) -> Frame:
     """RLE Lossless (PS3.5 annex G): one PackBits segment per octet of each sample, most significant first."""
     width = description.bits_allocated // 8
     planes = width * description.samples
@@ -260,7 +268,7 @@ def _rle(data: bytes, description: PixelDescription) -> tuple[Frame, str]:
         sample, octet = divmod(number, width)
         octets[sample, width - 1 - octet] = _unpack_bits(data[begin:end], count)
     values = np.ascontiguousarray(octets.transpose(2, 0, 1)).view(description.dtype)
-    return values.reshape(description.rows, description.columns, description.samples), description.photometric
+    return values.reshape(description.rows, description.columns, description.samples)
 
 
 def _unpack_bits(segment: bytes, count: int) -> Frame:
@@ -290,7 +298,7 @@ def encode(transfer_syntax_uid: str, frame: Frame, description: PixelDescription
     if description.keyword != "PixelData" or description.bits_allocated not in (8, 16) or transfer_syntax_uid not in ENCODABLE:
         raise UnsupportedMediaType("These samples cannot be compressed losslessly to the transfer syntax asked for.")
     codestream = _encode(transfer_syntax_uid, np.ascontiguousarray(frame), description)
-    again, _ = _reader(transfer_syntax_uid)(codestream, description)
+    again = _reader(transfer_syntax_uid)(codestream, description)
     if not np.array_equal(again.reshape(frame.shape), frame):
         raise DecodeError("The codec did not give the same samples back; nothing is sent.")
     return codestream

@@ -65,7 +65,7 @@ class AccessNotes:
         for one in held:
             by_study.setdefault(one.study_instance_uid, []).append(one)
         for study, instances in by_study.items():
-            classes = Counter(one.sop_class_uid for one in instances)
+            classes = Counter([one.sop_class_uid for one in instances])
             patient = instances[0].patient
             self._note(
                 AuditEventId.TRANSFERRED,

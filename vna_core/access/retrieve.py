@@ -48,7 +48,7 @@ class Retriever:
 
     def is_local(self, held: HeldInstance) -> bool:
         """Whether reading costs no network: not worth a thread of its own."""
-        return all(location.store in self._local for location in held.locations[:1])
+        return not held.locations or held.locations[0].store in self._local
 
     def _copy_archived(self, held: HeldInstance, location: Location) -> None:
         """A rule of the store itself put the object away, or its recall is over: who asks again has it recalled."""

@@ -110,22 +110,28 @@ def held_rows(rows: Iterable[Sequence[Any]]) -> list[HeldInstance]:
         last = row
         if row[_FIRST_LOCATION] is not None:
             _, store, key, offset, length, state = row[_FIRST_LOCATION:]
-            copies.append((Location(from_stored(store), from_stored(key), offset, length), state))
+            if not (store.isascii() and key.isascii()):
+                store, key = from_stored(store), from_stored(key)
+            copies.append((Location(store, key, offset, length), state))
     if last is not None:
         found.append(_held(last, copies))
     return found
 
 
 def _held(row: Sequence[Any], copies: list[tuple[Location, str]]) -> HeldInstance:
-    good = tuple(location for location, state in copies if state == OK)
-    cold = tuple(location for location, state in copies if state == COLD)
+    good = tuple([location for location, state in copies if state == OK])
+    cold = () if len(good) == len(copies) else tuple([location for location, state in copies if state == COLD])
+    texts = row[1:7]
+    if not "".join(texts).isascii():  # hardly ever
+        texts = tuple(map(from_stored, texts))
+    issuer, patient_id, study, series_uid, sop, sop_class = texts
     return HeldInstance(
         pk=row[0],
-        patient=PatientKey(from_stored(row[1]), from_stored(row[2])),
-        study_instance_uid=from_stored(row[3]),
-        series_instance_uid=from_stored(row[4]),
-        sop_instance_uid=from_stored(row[5]),
-        sop_class_uid=from_stored(row[6]),
+        patient=PatientKey(issuer, patient_id),
+        study_instance_uid=study,
+        series_instance_uid=series_uid,
+        sop_instance_uid=sop,
+        sop_class_uid=sop_class,
         transfer_syntax_uid=row[7],
         version=row[8],
         current=bool(row[9]),

@@ -14,6 +14,7 @@ from vna_core.cli.find import conditions_of
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import NotFound
 from vna_core.domain.identifiers import key_segment
+from vna_core.stewardship.patient_identity import parse_key
 
 app = typer.Typer(help="Write what is held as arrays and tables for other tools.", no_args_is_help=True)
 
@@ -32,16 +33,21 @@ def _series_of(archive: Archive, uid: str) -> list[tuple[str, str, str | None]]:
 @app.command(
     "zarr",
     epilog="Examples:\n\n`vna export zarr 1.2.840.113619.2.7 -o volume.zarr`\n\n"
-    "`vna export zarr 1.2.840.113619.2.1 -o study/` writes one folder for each series of a study",
+    "`vna export zarr 1.2.840.113619.2.1 -o study/` writes one folder for each series of a study\n\n"
+    "`vna export zarr 1.2.840.113619.2.7 -o volume.zarr --patient 0042^^^HOSPITAL_A`",
 )
 def zarr_(
     uid: Annotated[str, typer.Argument(help="Study, Series or SOP Instance UID.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; for a study, a folder of folders.")],
+    patient: Annotated[
+        str | None, typer.Option("--patient", help="ID^^^ISSUER of the patient that is meant, where several have the UID.")
+    ] = None,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the pixels of a series as OME-Zarr 0.5: stored values, decoded, compressed without loss, with axes and spacing."""
+    owner = None if patient is None else parse_key(patient)
     from vna_core.access.arrays import SeriesArrays  # here: zarr takes long to load
     from vna_core.access.arrays.export import export_zarr
 
@@ -56,9 +62,9 @@ def zarr_(
             target = output / key_segment(series) if whole_study else output
             try:
                 if sop is None:
-                    arrays = SeriesArrays.of_series(archive.catalogue, archive.retriever, study, series)
+                    arrays = SeriesArrays.of_series(archive.catalogue, archive.retriever, study, series, patient=owner)
                 else:
-                    arrays = SeriesArrays.of_instance(archive.catalogue, archive.retriever, study, series, sop)
+                    arrays = SeriesArrays.of_instance(archive.catalogue, archive.retriever, study, series, sop, owner)
             except NotFound:
                 if len(wanted) == 1:
                     raise

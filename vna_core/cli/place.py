@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.bootstrap_jobs import job_work
 from vna_core.catalogue import Catalogue
-from vna_core.cli.console import Console, Table
+from vna_core.cli.console import Console, Table, shown
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json, settings_of
 from vna_core.domain.errors import ConfigurationError
+from vna_core.domain.placement import PLACE
 from vna_core.gateways.admin.placement import status_of
 from vna_core.stewardship.placement_plan import PlacementPlan, planned
 from vna_core.stewardship.placement_rounds import SCAN, ask_for_scan
@@ -22,6 +24,10 @@ from vna_core.stewardship.placement_rounds import SCAN, ask_for_scan
 app = typer.Typer(help="Placement: where copies must be, what that costs, and how far it is.", no_args_is_help=True)
 
 _PAUSE = 0.5
+_MOST = 10_000
+"""Jobs that are asked why they wait."""
+_TOLD = 3
+"""Reasons that are told, the most frequent first."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -86,7 +92,10 @@ def apply(
                 progress.update(task, completed=done, total=done + sum(archive.catalogue.jobs.counts().values()))
                 time.sleep(0.0 if more else _PAUSE)
         document = status_of(archive.catalogue, archive.availability.policy)
+        errors = Counter(job.error for job in archive.catalogue.jobs.listed(kind=PLACE, limit=_MOST) if job.error)
     sys.stdout.write(f"{document['met']} of {document['series']} series have all their copies.\n")
+    for error, count in errors.most_common(_TOLD):
+        sys.stdout.write(f"{count} to be tried again: {shown(error)}\n")
     if document["met"] < document["series"]:
         raise typer.Exit(3)
 

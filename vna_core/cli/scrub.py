@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
+from threading import Event
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from vna_core.bootstrap import Archive
 from vna_core.catalogue.checks import ObjectCheck, ScrubRun
 from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.stopping import stopped_by_signal
 from vna_core.configuration.stewardship import checked_share
 from vna_core.domain.errors import InvalidRequest
 from vna_core.stewardship.repair import LOST, Repair, Repairing
@@ -41,14 +43,15 @@ def scrub(
     """Read every copy in every store against its digest. Interrupted, the same command goes on where it was.
 
     Finds bit rot, truncated, missing and orphaned objects, and copies in stores that are not configured. Exit code 3 when
-    anything is wrong, or a store did not answer.
+    anything is wrong, a store did not answer, or it was stopped.
     """
     try:
         fraction = Fraction(checked_share(share))
     except ValueError as error:
         raise InvalidRequest(f"--share {share!r}: {error}.") from error
+    stop = None if findings else stopped_by_signal()
     with archive_of(data, config) as archive:
-        report = None if findings else _scrubbed(archive, fraction, rate)
+        report = None if stop is None else _scrubbed(archive, fraction, rate, stop)
         found = list(_findings(archive))
     if as_json:
         print_json({**_document(report), "findings": [_finding(one) for one in found]})
@@ -57,7 +60,7 @@ def scrub(
     return 0 if not found and (report is None or report.complete) else _INCOMPLETE
 
 
-def _scrubbed(archive: Archive, share: Fraction, rate: int) -> ScrubReport:
+def _scrubbed(archive: Archive, share: Fraction, rate: int, stop: Event) -> ScrubReport:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -69,7 +72,7 @@ def _scrubbed(archive: Archive, share: Fraction, rate: int) -> ScrubReport:
             where = f"{run.position.get('store', '')}: {counts.get('compared', 0):,} compared, {read}"
             progress.update(task, description=where)
 
-        return Scrub(archive.stores, archive.catalogue, rate=rate).run(share, told)
+        return Scrub(archive.stores, archive.catalogue, rate=rate).run(share, told, stop.is_set)
 
 
 def _findings(archive: Archive) -> Iterator[ObjectCheck]:
@@ -104,8 +107,10 @@ def _print(report: ScrubReport | None, found: list[ObjectCheck]) -> None:
         console.print(f"{counts.get('compared', 0):,} objects compared, {counts.get('read', 0):,} read")
         for name in report.unavailable:
             console.print(f"store {name} did not answer: run the command again", markup=False)
+        if not report.complete and not report.unavailable:
+            console.print("stopped: the same command goes on where it was")
     if not found:
-        console.print("nothing is wrong")
+        console.print("nothing is wrong" if report is None or report.complete else "nothing wrong was found so far")
         return
     table = Table("finding", "store", "key", "detail")
     for one in found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from vna_core.domain.errors import InvalidRequest
 
 LONGEST_KEY: Final = 1024
+_SEGMENTS: Final = re.compile(r"(?!\.{1,2}(?:/|\Z))[\x01-.0-\x7f]+(?:/(?!\.{1,2}(?:/|\Z))[\x01-.0-\x7f]+)*")
+"""ASCII without NUL; no segment is empty or leads elsewhere."""
 
 
 def checked_key(key: str, store: str, *, longest_segment: int = LONGEST_KEY) -> str:
@@ -22,12 +25,10 @@ def checked_key(key: str, store: str, *, longest_segment: int = LONGEST_KEY) -> 
     InvalidRequest
         It is not ASCII, contains NUL, is too long, or has a segment that is empty, ``.`` or ``..``.
     """
-    segments = key.split("/")
     if (
-        not key.isascii()
-        or "\0" in key
-        or len(key) > LONGEST_KEY
-        or any(segment in ("", ".", "..") or len(segment) > longest_segment for segment in segments)
+        len(key) > LONGEST_KEY
+        or not _SEGMENTS.fullmatch(key)
+        or (len(key) > longest_segment and max(map(len, key.split("/"))) > longest_segment)
     ):
         limit = f", its segments at most {longest_segment}" if longest_segment < LONGEST_KEY else ""
         message = f"A storage key is ASCII, at most 1,024 octets{limit}; no segment is empty, '.' or '..'."

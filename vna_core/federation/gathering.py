@@ -83,7 +83,11 @@ class FetchOutcome:
     @property
     def is_complete(self) -> bool:
         """Whether the sets are equal."""
-        return not self.missing
+        return self.wanted <= self.got
+
+    def is_missing(self, key: InstanceKey) -> bool:
+        """Whether one is wanted that is not there."""
+        return key in self.wanted and key not in self.got
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ class Gathering:
     def _new_of(self, arrived: list[Brought]) -> Iterator[Brought]:
         for got in arrived:
             key = self._located.named(got)
-            if key is not None and key in self._outcome.missing and not self._outcome.left:
+            if key is not None and self._outcome.is_missing(key) and not self._outcome.left:
                 self._outcome.got.add(key)
                 yield got
             self._sent(got)

@@ -75,9 +75,7 @@ class Passed:
                 for _ in one.pieces():
                     continue
                 return one
-            with one.path.open("rb", buffering=0) as file:
-                file.seek(one.offset)
-                content = file.read(one.size)
+            content = _read(one)
         except (OSError, DigestMismatch):
             return None
         if len(content) != one.size or extended(0, content) != one.crc32c:
@@ -105,6 +103,15 @@ class Passed:
         if parsed.notes or parsed.unfolded or parsed.end != received.octets.size:
             return None
         return _described(parsed, received)
+
+
+def _read(one: PassedInstance) -> bytes:
+    """Octets of one that is kept, fewer where its file is cut. Raises OSError."""
+    descriptor = os.open(one.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, one.size, one.offset)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

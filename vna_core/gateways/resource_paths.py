@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ _STEPS: Final = (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE)
 _DEPTH: Final = {Level.STUDY: 1, Level.SERIES: 2, Level.IMAGE: 3}
 
 
+@lru_cache(1024)
 def quoted(uid: str) -> str:
     """A UID as a segment of a URL path."""
     return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote(uid, safe="", errors="surrogatepass")

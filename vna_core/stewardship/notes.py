@@ -16,7 +16,7 @@ import structlog
 
 from vna_core.archival_storage.keys import DELETIONS, HOLDS, NOTES, note_key
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import ObjectExists, StorageError
+from vna_core.domain.errors import ObjectExists, OutOfResources, StorageError
 from vna_core.domain.stewardship import (
     HIDDEN,
     PURGED,
@@ -48,7 +48,7 @@ class Notes:
 
 
 def write_notes(stores: Mapping[str, Store], landing: Store, catalogue: Catalogue) -> None:
-    """Write every note that is due. Afterwards the landing store has them; a store that does not answer gets them later.
+    """Write every note that is due. Afterwards the landing store has them; a store that does not answer or is full gets them later.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def _written(stores: Mapping[str, Store], landing: Store, notes: Mapping[str, by
             continue
         try:
             _put(store, notes)
-        except StorageError as error:
+        except (StorageError, OutOfResources) as error:
             _log.warning("note-not-written", store=store.name, code=error.code)
             complete = False
     return complete
@@ -169,7 +169,7 @@ def _understand(key: str, said: Mapping[str, Any], notes: Notes) -> None:
 
 
 def spread_notes(stores: Mapping[str, Store]) -> int:
-    """Give every store the notes that another one has; how many were missing. A store that does not answer is left out."""
+    """Give every store the notes that another one has; how many were missing. A store that does not answer or is full is left out."""
     known: dict[str, Store] = {}
     held: dict[str, set[str]] = {}
     for name, store in stores.items():
@@ -186,6 +186,6 @@ def spread_notes(stores: Mapping[str, Store]) -> int:
             try:
                 _put(stores[name], {key: known[key].read(key)})
                 spread += 1
-            except StorageError as error:
+            except (StorageError, OutOfResources) as error:
                 _log.warning("note-not-written", store=name, key=key, code=error.code)
     return spread

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from vna_core.archival_storage.keys import DELIVERIES, PACKS, QUARANTINE, STUDIES, digest_of_key, digest_of_pack
-from vna_core.archival_storage.packs import PackMember
+from vna_core.archival_storage.packs import PackMember, members_before_damage
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.domain.errors import DigestMismatch, NotFound, ObjectMissing, Unarchivable
 from vna_core.domain.identifiers import identifier_of_segment
@@ -72,6 +72,7 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
                 _list_again(store, stored, catalogue, report)
                 progress()
     work.settle_purges()
+    work.salvage(progress)
     work.take_up_again()
     work.list_packs()
     for store in stores.values():
@@ -149,6 +150,19 @@ class _Rebuilding:
                     if where.store in self._stores and (where.store, where.key) not in self._left_over:
                         self._catalogue.deletions.gone(where)
             after = page[-1].id
+
+    def salvage(self, progress: Callable[[], object]) -> None:
+        """Record what is whole in packs that do not tell any more what they hold, where nothing else has it."""
+        named = set(self._report.damaged)
+        for store in self._stores.values():
+            for stored in store.list(PACKS):
+                if f"{store.name}:{stored.key}" not in named or not digest_of_pack(stored.key):
+                    continue
+                for member in members_before_damage(store, stored.key, stored.size):
+                    uid = identifier_of_segment(member.name.rsplit(".", 2)[0])
+                    if all(held.sha256 != member.sha256 for held in self._catalogue.versions(uid)):
+                        self.take_up(FoundObject(store, stored.key, member.range.length, member.range.offset, member.sha256))
+                        progress()
 
     def take_up_again(self) -> None:
         """Record objects that were made again: they stand for the version of the same octets, unless their run was undone."""

@@ -193,6 +193,8 @@ class Repairing:
         self._after_step("written")
         if not self._is_good(store, finding.key, None, sha256):
             return ended(FAILED, "what was written does not come back")
+        if is_pack(finding.key):  # what lies beside it for readers of Zarr was lost with it
+            stand_beside(store, finding.key, description_of(store, finding.key))
         self._good_again(finding)
         return ended(REPAIRED, f"from {where}")
 

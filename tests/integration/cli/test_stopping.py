@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+
+from tests.peers.archive import VNA, vna
+from vna_core.testing import phantoms
 
 _ASLEEP = """
 import ctypes, os, signal, threading
@@ -39,3 +47,32 @@ def test_a_main_thread_that_sleeps_in_the_kernel_keeps_no_signal_from_being_hear
             assert process.wait(60) == 0
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_scrub_that_is_stopped_says_so_and_goes_on_where_it_was(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    for count in range(40):
+        (tmp_path / "source" / f"{count}.dcm").write_bytes(phantoms.ct(count, 8, 8))
+    assert vna("ingest", str(tmp_path / "source"), data=tmp_path / "data")[0] == 0
+    command = [*VNA, "scrub", "--json", "--rate", "1000", "--data", str(tmp_path / "data")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            while not has_begun(tmp_path / "data"):
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(number)
+            assert process.stdout is not None
+            stopped = json.loads(process.stdout.read())
+            assert process.wait(60) == 3
+        finally:
+            process.kill()
+    assert not stopped["complete"] and stopped["findings"] == []
+    code, [ended], _ = vna("scrub", data=tmp_path / "data")
+    assert (code, ended["complete"], ended["scrub"]) == (0, True, stopped["scrub"])
+
+
+def has_begun(data: Path) -> bool:
+    """Whether a scrub is on record, and thus whoever does it hears that it is to stop."""
+    with closing(sqlite3.connect(f"file:{data / 'catalogue.sqlite'}?mode=ro", uri=True)) as catalogue:
+        return bool(catalogue.execute("SELECT count(*) FROM scrubs").fetchone()[0])

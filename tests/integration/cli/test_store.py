@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from tests.peers.archive import vna
+from tests.peers.archive import VNA, vna
 from vna_core.testing import phantoms
 
 
@@ -39,3 +40,22 @@ def test_a_disk_that_is_not_mounted_is_told_and_a_lost_one_replaced(tmp_path: Pa
 def test_only_a_configured_store_is_replaced(tmp_path: Path) -> None:
     code, _, error = vna("store", "replace", "nowhere", "--yes", data=tmp_path)
     assert code != 0 and "Configured: landing" in error
+
+
+def test_why_copies_are_not_made_is_said(tmp_path: Path) -> None:
+    config, image, blocked = tmp_path / "vna.yaml", tmp_path / "image.dcm", tmp_path / "a-file"
+    blocked.write_bytes(b"")
+    config.write_text(
+        f"data: {tmp_path / 'data'}\n"
+        f"stores:\n  landing:\n    options: {{path: {tmp_path / 'landing'}}}\n  second:\n    options: {{path: {blocked / 'below'}}}\n"
+        "placement:\n  settle: 0\n  rules:\n    - {name: two, copies: [{store: landing}, {store: second}]}\n"
+    )
+    image.write_bytes(phantoms.ct(1000, 64, 64))
+    assert vna("ingest", str(image), "--config", str(config))[0] == 0
+    done = subprocess.run(
+        [*VNA, "place", "apply", "--wait", "--config", str(config)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 3
+    met, why = done.stdout.splitlines()[-2:]
+    assert met == "0 of 1 series have all their copies."
+    assert why.startswith("1 to be tried again: ") and "second" in why

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import random
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import RLELossless
 from zarr.storage import MemoryStore
 
 from tests.unit.arrays.array_samples import SERIES, STUDY, bits, enhanced, image, slice_of, slide
@@ -24,7 +27,8 @@ from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from vna_core.access.arrays import SeriesArrays, open_instance, open_series
 from vna_core.access.arrays.whole_volumes import FramePipeline
 from vna_core.access.arrays.zarr_store import ArchiveZarrStore
-from vna_core.domain.errors import DigestMismatch, NotFound
+from vna_core.domain.errors import DecodeError, DigestMismatch, InvalidRequest, NotFound
+from vna_core.domain.identifiers import PatientKey
 
 
 @pytest.fixture
@@ -92,12 +96,6 @@ def test_a_volume_seen_several_times_has_an_axis_of_time(archive: SmallArchive) 
     volume = array(offered(archive, files))
     assert (volume.shape, volume.metadata.dimension_names) == ((2, 3, 6, 5), ("t", "z", "y", "x"))
     assert (volume[:, :, 0, 0] // 1000).tolist() == [[1, 2, 3], [4, 5, 6]]
-
-
-def test_places_that_occur_unequally_often_stay_a_list(archive: SmallArchive) -> None:
-    volume = array(offered(archive, [slice_of(1, 0.0), slice_of(2, 4.0), slice_of(3, 4.0)]))
-    assert (volume.shape, volume.metadata.dimension_names) == ((3, 6, 5), ("n", "y", "x"))
-    assert (volume[:, 0, 0] // 1000).tolist() == [1, 2, 3]
 
 
 def test_frames_of_one_instance_lie_where_their_functional_groups_say(archive: SmallArchive) -> None:
@@ -236,6 +234,35 @@ def test_a_damaged_frame_of_many_is_an_error(archive: SmallArchive) -> None:
     archive.store.create(place.key, [bytes(octets)])
     with pytest.raises(DigestMismatch):
         volume[...]
+
+
+def test_a_frame_that_nobody_can_decode_is_an_error_and_the_rest_is_left_alone(archive: SmallArchive) -> None:
+    frames = np.arange(60 * 30, dtype="<u2").reshape(60, 6, 5)
+    packed = pydicom.dcmread(io.BytesIO(image(1, frames)))
+    packed.compress(RLELossless, generate_instance_uid=False)
+    streams = list(pydicom.encaps.generate_frames(packed.PixelData, number_of_frames=60))
+    packed.PixelData = pydicom.encaps.encapsulate([b"\xff" * 64 if number == 2 else one for number, one in enumerate(streams)])
+    buffer = io.BytesIO()
+    packed.save_as(buffer)
+    volume = array(offered(archive, [buffer.getvalue()]))
+    with pytest.raises(DecodeError):
+        volume[...]
+    assert not asyncio.all_tasks(zarr.core.sync._get_loop())
+    assert np.array_equal(volume[3:9], frames[3:9])
+
+
+def test_series_of_two_patients_under_the_same_uids_are_told_apart(archive: SmallArchive) -> None:
+    one, other = np.full((4, 4), 1, "<u2"), np.full((4, 4), 2, "<u2")
+    for octets in (image(1, one), image(1, other, PatientID="P2")):
+        assert archive.offer(octets).outcome.acknowledged
+    with pytest.raises(InvalidRequest, match="patients"):
+        open_series(archive.catalogue, archive.retriever, STUDY, SERIES)
+    for patient_id, expected in (("P1", one), ("P2", other)):
+        [patient] = {held.patient for held in archive.catalogue.instances() if held.patient.patient_id == patient_id}
+        volume = array(open_series(archive.catalogue, archive.retriever, STUDY, SERIES, patient))
+        assert np.array_equal(volume[...], expected[np.newaxis])
+    with pytest.raises(NotFound):
+        open_series(archive.catalogue, archive.retriever, STUDY, SERIES, PatientKey("", "P3"))
 
 
 def test_dask_computes_on_what_it_needs(archive: SmallArchive) -> None:

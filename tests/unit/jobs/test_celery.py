@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -85,3 +87,22 @@ def test_wrong_options_are_named_and_secrets_are_not(catalogue: Catalogue, optio
     with pytest.raises(ConfigurationError, match="jobs.options") as raised:
         plugins.job_engines()["celery"](work, options)
     assert "hidden" not in raised.value.message
+
+
+def test_an_acknowledgement_that_a_lost_broker_never_heard_makes_no_noise(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    from kombu.message import Message  # the extra celery brings it
+
+    class Gone:
+        no_ack_consumers: ClassVar[None] = None
+
+        def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+            raise ConnectionResetError("the broker is gone")
+
+    logger = logging.getLogger("celery.worker.request")
+    with engine(catalogue, "memory://"):
+        Message(delivery_tag="1", channel=Gone()).ack_log_error(logger, (ConnectionResetError,))
+        logger.error("something else")
+    told = [record.getMessage() for record in caplog.records if record.name == logger.name]
+    assert told == ["something else"]

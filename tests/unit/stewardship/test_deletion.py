@@ -13,7 +13,16 @@ from tests.unit.stewardship.held_archive import NORTH, OFFERED, Place, instance,
 from tests.unit.stewardship.two_stores import SCANNER, Keeper, Killed, cut, keeper
 from vna_core.catalogue import Scope as Runs
 from vna_core.domain.audit import AuditEvent, AuditEventId, NoAudit
-from vna_core.domain.errors import AuditUnavailable, InvalidRequest, NotFound, StorageError, UnderHold
+from vna_core.domain.errors import (
+    AuditUnavailable,
+    InvalidRequest,
+    NotFound,
+    OutOfResources,
+    StorageError,
+    StoreUnavailable,
+    UnderHold,
+    VnaError,
+)
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.query import Level, Query
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDONE, Extent
@@ -326,6 +335,27 @@ class Noting(NoAudit):
         if self.failing:
             raise AuditUnavailable("The trail cannot be written.")
         self.events.append(event)
+
+
+@pytest.mark.parametrize("error", [OutOfResources("Store 'second' is full."), StoreUnavailable("It does not answer.")])
+def test_a_further_store_that_takes_no_notes_keeps_nothing_from_being_done(
+    error: VnaError, kept: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    before = kept.archive.catalogue.fingerprint()["instances"]
+    with monkeypatch.context() as broken:
+        broken.setattr(kept.second, "create", refuse)
+        deleting = kept.deleting()
+        hold = deleting.set_hold(Extent.SERIES, "1.2.3.3", "in court", "clerk")
+        deletion = deleting.delete(Extent.SERIES, "1.2.3.2", "wrong patient", "me")
+        deleting.undelete(deletion.id, "me")
+        assert kept.archive.catalogue.fingerprint()["instances"] == before
+        assert deleting.release_hold(hold.id, "clerk").released_by == "clerk"
+        assert [one.key for one in kept.second.list("holds/")] == []
+    kept.repair()
+    assert len([one.key for one in kept.second.list("holds/")]) == 2
 
 
 def test_what_cannot_be_written_down_is_not_done(kept: Keeper) -> None:

@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Sized
+from math import inf
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -16,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 from vna_core.configuration import HttpSettings
 from vna_core.gateways.web.connection import MAX_FIELDS, MAX_HEAD, MAX_WAITING
 from vna_core.gateways.web.door import CONCURRENT, Door
-from vna_core.gateways.web.prompt import PromptWork
+from vna_core.gateways.web.pieces import PIECES
+from vna_core.gateways.web.prompt import PromptWork, busy
 from vna_core.gateways.web.server import serve
 
 LARGE = 64 << 20
@@ -41,6 +43,15 @@ class Answers:
             case "/large":
                 await send(begin((b"content-length", b"%d" % LARGE)))
                 await send({"type": "http.response.body", "body": bytes(LARGE)})
+            case "/pieces" | "/chunked" | "/too-long":
+                announced = [(b"content-length", b"6")] if scope["path"] != "/chunked" else []
+                assert PIECES in scope["extensions"]
+                await send(begin(*announced))
+                await send({"type": PIECES, "pieces": [b"one", memoryview(b"-two")[:2]]})
+                await send({"type": PIECES, "pieces": []})
+                if scope["path"] == "/too-long":
+                    await send({"type": PIECES, "pieces": [b"more than was announced"]})
+                await send({"type": "http.response.body", "body": b"k", "more_body": False})
             case "/refuse":
                 await send(begin((b"content-length", b"7"), (b"connection", b"close")))
                 await send({"type": "http.response.body", "body": b"refused"})
@@ -144,6 +155,18 @@ def test_what_is_no_http_does_not_come_into_the_midst_of_an_answer(app: Answers,
     assert b"400" not in answer(connection)
 
 
+def test_pieces_follow_one_another_as_one_body(connection: socket.socket) -> None:
+    connection.sendall(request("/pieces"))
+    assert answer(connection, b"one-tk").endswith(b"\r\n\r\none-tk")
+    connection.sendall(request("/chunked"))
+    assert answer(connection, b"0\r\n\r\n").endswith(b"\r\n\r\n5\r\none-t\r\n1\r\nk\r\n0\r\n\r\n")
+
+
+def test_pieces_beyond_the_announced_end_are_not_sent(connection: socket.socket) -> None:
+    connection.sendall(request("/too-long"))
+    assert answer(connection, b"never").endswith(b"\r\n\r\none-t")
+
+
 def test_an_answer_that_breaks_off_ends_its_connection(connection: socket.socket) -> None:
     connection.sendall(request("/broken"))
     assert b"half  " not in answer(connection, b"never")
@@ -217,20 +240,58 @@ def test_a_door_that_is_shut_lets_nobody_in() -> None:
 # -- short work in the loop -----------------------------------------------------------------------------------------------
 
 
+class Work:
+    """A prompt loop whose work takes what is told, and its clocks."""
+
+    def __init__(self, is_told: bool = True) -> None:
+        self.now = self.busy = 0.0
+        self.prompt = PromptWork(lambda: self.now, lambda: self.busy if is_told else inf)
+
+    def do(self, *, busy: float = 0.0, waits: float = 0.0) -> str:
+        def work() -> str:
+            self.busy += busy
+            self.now += busy + waits
+            return "done"
+
+        return str(self.prompt.do(work))
+
+
 @pytest.mark.parametrize(
-    ("seconds", "waits", "is_quick"), [(0.001, 1, True), (0.1, 0, True), (0.1, 1, False)], ids=["quick", "put aside", "waited"]
+    ("busy", "waits", "is_quick"),
+    [(0.001, 0.001, True), (0.1, 0.001, True), (0.001, 0.1, False)],
+    ids=["quick", "busy", "waited"],
 )
-def test_work_that_waited_long_sends_what_follows_to_threads_for_a_while(seconds: float, waits: int, is_quick: bool) -> None:
-    now, waited = 0.0, 0
+def test_work_that_waited_long_sends_what_follows_to_threads_for_a_while(busy: float, waits: float, is_quick: bool) -> None:
+    work = Work()
+    assert [work.do(busy=busy, waits=waits) for _ in range(2)] == ["done"] * 2
+    assert work.prompt.is_quick is is_quick
+    work.now += 2 * PromptWork.PAUSE
+    assert work.prompt.is_quick
 
-    def work() -> str:
-        nonlocal now, waited
-        now += seconds
-        waited += waits
-        return "done"
 
-    prompt = PromptWork(lambda: now, lambda: waited)
-    assert prompt.do(work) == "done"
-    assert prompt.is_quick is is_quick
-    now += PromptWork.PAUSE
-    assert prompt.is_quick
+def test_what_took_long_has_waited_where_the_system_does_not_tell() -> None:
+    work = Work(is_told=False)
+    work.do(busy=0.1)
+    assert not work.prompt.is_quick
+
+
+def test_a_disk_that_stays_slow_is_tried_less_and_less_often_until_it_is_quick_again() -> None:
+    work = Work()
+    pauses = []
+    for _ in range(8):
+        work.do(waits=0.125)
+        pauses.append(0)
+        while not work.prompt.is_quick:
+            work.now += PromptWork.PAUSE / 2 + 1e-9
+            pauses[-1] += 1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] * PromptWork.PAUSE / 2 == pytest.approx(PromptWork.LONGEST_PAUSE, abs=PromptWork.PAUSE)
+    work.do(busy=0.001)
+    work.do(waits=0.125)
+    work.now += PromptWork.PAUSE
+    assert work.prompt.is_quick
+
+
+def test_the_system_tells_how_long_a_thread_was_busy() -> None:
+    begun = busy()
+    assert begun <= busy() < inf

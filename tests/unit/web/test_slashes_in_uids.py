@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from urllib.parse import quote, unquote
 
 import httpx2
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.web.web_samples import Web, sample, store
+from vna_core.gateways.web.segments import as_sent, keep_segments
 
 HOSTILE = "../../etc/passwd"
 
@@ -46,3 +50,15 @@ def test_encoding_twice_is_another_uid_and_slashes_part_no_other_route(client: h
     assert client.get(url.replace("%2F", "%252F")).status_code == 404
     assert client.get("/dicom-web%2Fstudies").status_code == 404
     assert client.get("/healthz%2F..%2Fdicom-web/studies").status_code == 404
+
+
+@given(
+    st.lists(st.text(st.one_of(st.sampled_from("/\ufdd0\ufdd1\ufdd2."), st.characters(codec="utf-8")), min_size=1), min_size=1)
+)
+def test_every_segment_comes_as_it_was_sent(segments: list[str]) -> None:
+    raw = "/".join(["", *(quote(one, safe="") for one in segments)])
+    scope = {"path": unquote(raw), "raw_path": raw.encode()}
+    keep_segments(scope)
+    kept = scope["path"].split("/")[1:]
+    assert len(kept) == len(segments)
+    assert list(as_sent(dict(enumerate(kept))).values()) == segments  # type: ignore[arg-type]

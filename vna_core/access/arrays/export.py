@@ -12,6 +12,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from vna_core.access.arrays.series import SeriesArrays
+from vna_core.access.arrays.whole_volumes import FrameGroup
 from vna_core.access.arrays.zarr_store import ArchiveZarrStore
 from vna_core.domain.errors import InvalidRequest
 
@@ -31,12 +32,12 @@ def export_zarr(arrays: SeriesArrays, target: Path, progress: Callable[[int], ob
     ------
     InvalidRequest
         The folder is there already.
-    DigestMismatch, ObjectMissing, StoreUnavailable
+    DigestMismatch, ObjectMissing, StoreUnavailable, DecodeError
         A frame cannot be read; what was written is not complete then.
     """
     if target.exists() and any(target.iterdir()):
         raise InvalidRequest("The folder to write into is there already and not empty: choose another one, or remove it.")
-    source = zarr.open_group(ArchiveZarrStore(arrays), mode="r")
+    source = FrameGroup(zarr.open_group(ArchiveZarrStore(arrays), mode="r")._async_group)
     written = 0
     root = zarr.open_group(target, mode="w", zarr_format=3)
     root.update_attributes(source.attrs.asdict())

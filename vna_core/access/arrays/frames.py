@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.access.arrays.header_values import Header, inside, integer, items, number, numbers, text, values
+from vna_core.access.arrays.sample_bits import SampleBits
 from vna_core.access.codec_names import NATIVE
 from vna_core.access.decode_codecs import PixelDescription
 from vna_core.domain.instance import HeldInstance
@@ -22,7 +23,6 @@ _PER_FRAME, _SHARED = "52009230", "52009229"
 _POSITION_PLANE, _ORIENTATION_PLANE, _MEASURES = "00209113", "00209116", "00289110"
 _TRANSFORMATION, _CONTENT = "00289145", "00209111"
 _KEYWORDS: Final = (("7FE00010", "PixelData"), ("7FE00008", "FloatPixelData"), ("7FE00009", "DoubleFloatPixelData"))
-_ROUNDED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,14 @@ class Form:
     ----------
     plain
         Stored as the samples themselves: nobody needs a codec to read them.
+    samples
+        Which bits are the samples; None when all are.
     """
 
     description: PixelDescription
     transfer_syntax_uid: str
     plain: bool
+    samples: SampleBits | None
 
     @property
     def bits(self) -> int:
@@ -119,7 +122,8 @@ def _form(held: HeldInstance, header: Header) -> Form | None:
         return None
     native = held.transfer_syntax_uid in NATIVE
     plain = native and description.bits_allocated >= 8 and description.photometric != "YBR_FULL_422"
-    return Form(description, held.transfer_syntax_uid, plain)
+    high = integer(header, "00280102", -1)
+    return Form(description, held.transfer_syntax_uid, plain, SampleBits.of(description, high))
 
 
 def frames_of(instance: Instance) -> Iterator[FrameFacts]:
@@ -140,13 +144,18 @@ def frames_of(instance: Instance) -> Iterator[FrameFacts]:
             index,
             instance.form,
             position,
-            tuple(round(value, _ROUNDED) for value in orientation),
-            numbers(measures, "00280030", 2) or numbers(header, "00181164", 2),
+            orientation,
+            _spacing(measures, "00280030") or _spacing(header, "00181164"),
             number(measures, "00180088") or number(measures, "00180050"),
             rescale,
             units,
             _order(header, inside(groups, _CONTENT), index),
         )
+
+
+def _spacing(header: Header, tag: str) -> Vector:
+    found = numbers(header, tag, 2)
+    return found if all(value > 0 for value in found) else ()
 
 
 def _moved(position: Vector, orientation: Vector, distance: float) -> Vector:

@@ -1,7 +1,7 @@
 """Frames of a series become arrays: which frames lie in one array, along which axes, and what the axes mean.
 
-Frames are put together when they have the same form, orientation and spacing. Along their common normal they are ordered by place; where
-every place occurs equally often there is a further axis in front, of repetitions in time.
+Frames are put together when they have the same form, orientation and spacing. Those with a place in the patient are stacked, see `stacking`;
+where every place occurs equally often there is a further axis in front, of repetitions in time.
 """
 
 from __future__ import annotations
@@ -9,23 +9,37 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import log
 from typing import Any, Final
 
-from vna_core.access.arrays.frames import Form, FrameFacts, Vector, normal_of
+from vna_core.access.arrays.frames import Form, FrameFacts, Vector
+from vna_core.access.arrays.sample_bits import SampleBits
+from vna_core.access.arrays.stacking import Stack, alike, places_of, positions, stacks_of
 from vna_core.domain.instance import HeldInstance
 
-_SAME_PLACE: Final = 1e-3
-_UNEVEN: Final = 0.02
-"""Share of the mean distance by which distances of planes may differ in a volume that is called uniform."""
+_SAME_DIRECTION: Final = 2e-4
+"""What direction cosines, and shares of the spacing, of parallel frames differ by at most: 0.1 mm over half a metre."""
 
 
 @dataclass(frozen=True, slots=True)
 class FramePlace:
-    """A frame's octets: the instance and the 0-based frame in it; `bits` from one frame to the next, 0 where an index tells."""
+    """A frame's octets: the instance and the 0-based frame in it; `bits` from one frame to the next, 0 where an index tells.
+
+    Attributes
+    ----------
+    cells
+        What the samples are taken out of before anybody sees them; None where the octets are given as they are stored.
+    """
 
     held: HeldInstance
     index: int
     bits: int
+    cells: SampleBits | None = None
+
+    @classmethod
+    def of(cls, form: Form, held: HeldInstance, index: int) -> FramePlace:
+        """A frame of an instance whose frames have this form."""
+        return cls(held, index, form.bits, form.samples if form.plain else None)
 
     @property
     def shift(self) -> int:
@@ -104,25 +118,48 @@ def assembled(form: Form, leading: Lengths, plane: Lengths, frames: Mapping[tupl
 
 def layouts(frames: Iterable[FrameFacts]) -> list[ArrayLayout]:
     """The arrays of a series, the one with most frames first."""
-    groups: dict[Any, list[FrameFacts]] = defaultdict(list)
+    kinds: dict[Any, list[FrameFacts]] = defaultdict(list)
     for frame in frames:
-        spacing = tuple(round(value, 5) for value in frame.spacing)
-        groups[(frame.form, frame.orientation, spacing, bool(frame.position))].append(frame)
-    made = [_array(group) for group in groups.values()]
+        kinds[(frame.form, len(frame.orientation), len(frame.spacing), bool(frame.position))].append(frame)
+    made = [layout for kind in kinds.values() for group in _parallel(kind) for layout in _arrays(group)]
     return sorted(made, key=lambda one: -len(one.frames))
 
 
-def _array(group: list[FrameFacts]) -> ArrayLayout:
-    first = group[0]
-    if first.position and first.orientation:
-        leading, ordered, more = _by_place(group)
-    else:
+def _parallel(frames: Sequence[FrameFacts]) -> Iterable[list[FrameFacts]]:
+    """Frames of the same orientation and spacing, in the order of their first ones; digits that devices round are no difference."""
+    directions = [(*one.orientation, *map(log, one.spacing)) for one in frames]
+    distinct = list(set(directions))
+    group_of = {distinct[number]: group for group, numbers in enumerate(alike(distinct, _SAME_DIRECTION)) for number in numbers}
+    groups: dict[int, list[FrameFacts]] = defaultdict(list)
+    for frame, direction in zip(frames, directions, strict=True):
+        groups[group_of[direction]].append(frame)
+    return groups.values()
+
+
+def _arrays(group: list[FrameFacts]) -> list[ArrayLayout]:
+    if not (group[0].position and group[0].orientation):
         ordered = sorted(group, key=lambda one: one.order)
         several = len({one.held.pk for one in group}) > 1
-        leading, more = [(Axis("n") if several else Axis("t", "time"), len(ordered))], {}
+        return [_array(ordered, [(Axis("n") if several else Axis("t", "time"), len(ordered))], {})]
+    places = places_of(group)
+    stacks = stacks_of(places)
+    if stacks is None:
+        ordered = [one for place in places for one in place.frames]
+        known = {"image_orientation_patient": list(ordered[0].orientation), "positions": positions(iter(ordered))}
+        return [_array(ordered, [(Axis("n"), len(ordered))], known)]
+    return [_array(stack.ordered, _axes_of(stack), stack.geometry) for stack in stacks]
+
+
+def _axes_of(stack: Stack) -> Lengths:
+    z = (Axis("z", "space", "millimeter", stack.distance), len(stack.planes))
+    return [z] if stack.repetitions == 1 else [(Axis("t", "time"), stack.repetitions), z]
+
+
+def _array(ordered: Sequence[FrameFacts], leading: Lengths, more: Mapping[str, Any]) -> ArrayLayout:
+    first = ordered[0]
     lengths = tuple(length for _, length in leading)
     frames = {
-        (*_unravelled(number, lengths), 0, 0): FramePlace(one.held, one.index, first.form.bits)
+        (*_unravelled(number, lengths), 0, 0): FramePlace.of(first.form, one.held, one.index)
         for number, one in enumerate(ordered)
     }
     description = first.form.description
@@ -136,55 +173,6 @@ def _unravelled(number: int, lengths: Sequence[int]) -> tuple[int, ...]:
         number, place = divmod(number, length)
         index.append(place)
     return tuple(reversed(index))
-
-
-def _by_place(group: list[FrameFacts]) -> tuple[list[tuple[Axis, int]], list[FrameFacts], dict[str, Any]]:
-    """Leading axes, frames in order, and attributes of frames that have a place in the patient."""
-    normal = normal_of(group[0].orientation)
-    planes = _planes(group, normal)
-    heights = [height for height, _ in planes]
-    steps = [after - before for before, after in zip(heights, heights[1:], strict=False)]
-    mean = sum(steps) / len(steps) if steps else (group[0].thickness or 1.0)
-    uniform = all(abs(step - mean) <= _UNEVEN * abs(mean) for step in steps)
-    counts = {len(there) for _, there in planes}
-    z = Axis("z", "space", "millimeter", mean)
-    geometry = {
-        "image_orientation_patient": list(group[0].orientation),
-        "image_position_patient": list(planes[0][1][0].position),
-        "plane_positions": [round(height, 6) for height in heights],
-        "uniform": uniform,
-    }
-    if len(counts) > 1:
-        ordered = [one for _, there in planes for one in there]
-        return [(Axis("n"), len(ordered))], ordered, {key: geometry[key] for key in ("image_orientation_patient",)}
-    repetitions = counts.pop()
-    geometry["affine"] = _affine(group[0], planes[0][1][0].position, normal, mean)
-    if repetitions == 1:
-        return [(z, len(planes))], [there[0] for _, there in planes], geometry
-    ordered = [there[time] for time in range(repetitions) for _, there in planes]
-    return [(Axis("t", "time"), repetitions), (z, len(planes))], ordered, geometry
-
-
-def _planes(group: list[FrameFacts], normal: Vector) -> list[tuple[float, list[FrameFacts]]]:
-    """Frames by their place along the normal in mm, ascending; those of one place by their order."""
-    placed = sorted((sum(a * b for a, b in zip(one.position, normal, strict=True)), number) for number, one in enumerate(group))
-    planes: list[tuple[float, list[FrameFacts]]] = []
-    for height, number in placed:
-        if not planes or height - planes[-1][0] > _SAME_PLACE:
-            planes.append((height, []))
-        planes[-1][1].append(group[number])
-    for _, there in planes:
-        there.sort(key=lambda one: one.order)
-    return planes
-
-
-def _affine(frame: FrameFacts, position: Vector, normal: Vector, step: float) -> list[list[float]]:
-    """From indices (z, y, x, 1) to millimetres in LPS (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1)."""
-    down, across = frame.spacing if frame.spacing else (1.0, 1.0)
-    row, column = frame.orientation[:3], frame.orientation[3:]
-    return [[normal[axis] * step, column[axis] * down, row[axis] * across, position[axis]] for axis in range(3)] + [
-        [0.0, 0.0, 0.0, 1.0]
-    ]
 
 
 def _meaning(ordered: Sequence[FrameFacts]) -> dict[str, Any]:

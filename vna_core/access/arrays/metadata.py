@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from vna_core.access.arrays.layout import ArrayLayout, Axis
+from vna_core.access.decode_codecs import decoded_label
 
 OME_VERSION: Final = "0.5"
 CODEC: Final = "vna.dicom_frame"
@@ -38,6 +39,8 @@ def codecs(layout: ArrayLayout) -> list[dict[str, Any]]:
         endian = {} if description.bits_allocated == 8 else {"configuration": {"endian": "little"}}
         return [*chain, {"name": "bytes", **endian}]
     known = {name: getattr(description, name) for name in type(description).__dataclass_fields__}
+    if layout.form.samples is not None:
+        known["high_bit"] = layout.form.samples.high
     return [*chain, {"name": CODEC, "configuration": {"transfer_syntax_uid": layout.form.transfer_syntax_uid, **known}}]
 
 
@@ -59,12 +62,19 @@ def array_document(layout: ArrayLayout) -> dict[str, Any]:
 
 
 def dicom_attributes(layout: ArrayLayout) -> dict[str, Any]:
-    """What a reader must know of the pixels. No name, ID or date of a patient."""
+    """What a reader must know of the values that the array gives. No name, ID or date of a patient."""
     description = layout.form.description
+    values = decoded_label(layout.form.transfer_syntax_uid, description)
+    bits = {
+        "bits_stored": description.bits_stored,
+        "high_bit": description.bits_stored - 1,
+        "pixel_representation": description.pixel_representation,
+    }
     return {
         "transfer_syntax_uid": layout.form.transfer_syntax_uid,
-        "photometric_interpretation": description.photometric,
-        "bits_stored": description.bits_stored,
+        "photometric_interpretation": values.photometric,
+        "stored_photometric_interpretation": description.photometric,
+        **(bits if description.keyword == "PixelData" else {}),
         "spacing": {axis.name: axis.scale for axis in layout.axes if axis.unit == "millimeter"},
         **layout.attributes,
     }

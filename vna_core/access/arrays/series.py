@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
@@ -15,8 +15,9 @@ from vna_core.access.retrieve import Retriever
 from vna_core.access.view import CatalogueView
 from vna_core.archival_storage.copies import SMALL, neighbours
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import LimitExceeded, NotFound
-from vna_core.domain.instance import Location
+from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotFound
+from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.instance import HeldInstance, Location
 from vna_core.domain.octets import ByteRange
 
 METADATA: Final = "zarr.json"
@@ -80,38 +81,50 @@ class SeriesArrays:
         study: str,
         series: str,
         more: Mapping[str, str] = _NOTHING,
+        patient: PatientKey | None = None,
     ) -> SeriesArrays:
-        """The arrays of a series' current instances; `more` are attributes of the root group. Raises NotFound, LimitExceeded."""
+        """The arrays of a series' current instances; `more` are attributes of the root group.
+
+        Raises NotFound, LimitExceeded, and InvalidRequest when several patients have it and none is named.
+        """
         uids = {"study_instance_uid": study, "series_instance_uid": series, **more}
-        return cls._of(catalogue, retriever, uids, study, series, None)
+        return cls._of(retriever, uids, catalogue.headers(study=study, series=series), patient)
 
     @classmethod
     def of_instance(
-        cls, catalogue: Catalogue | CatalogueView, retriever: Retriever, study: str, series: str, sop: str
+        cls,
+        catalogue: Catalogue | CatalogueView,
+        retriever: Retriever,
+        study: str,
+        series: str,
+        sop: str,
+        patient: PatientKey | None = None,
     ) -> SeriesArrays:
-        """The arrays of one instance. Raises NotFound, LimitExceeded."""
+        """The arrays of one instance. Raises as `of_series`."""
         uids = {"study_instance_uid": study, "series_instance_uid": series, "sop_instance_uid": sop}
-        return cls._of(catalogue, retriever, uids, study, series, sop)
+        return cls._of(retriever, uids, catalogue.headers(study=study, series=series, sop=sop), patient)
 
     @classmethod
     def _of(
         cls,
-        catalogue: Catalogue | CatalogueView,
         retriever: Retriever,
         uids: Mapping[str, str],
-        study: str,
-        series: str,
-        sop: str | None,
+        headers: Iterable[tuple[HeldInstance, bytes]],
+        patient: PatientKey | None,
     ) -> SeriesArrays:
         instances: list[Instance] = []
         frames = 0
-        for held, header in catalogue.headers(study=study, series=series, sop=sop):
+        for held, header in headers:
+            if patient is not None and held.patient != patient:
+                continue
             frames += held.number_of_frames
             if frames > MOST_FRAMES:
                 raise LimitExceeded("The series has too many frames.", limit="arrays.frames", maximum=MOST_FRAMES)
             instance = instance_of(held, header)
             if instance is not None:
                 instances.append(instance)
+        if len({one.held.patient for one in instances}) > 1:
+            raise InvalidRequest("Several patients have a series under these UIDs: name the one whose images are meant.")
         if not instances:
             raise NotFound("Nothing with pixels is held under this UID.")
         return cls(pictures_of(instances), retriever, uids)
@@ -166,7 +179,11 @@ class SeriesArrays:
 
     def read_all(self, keys: Sequence[str]) -> list[memoryview]:
         """Keys of which `is_small` is true, in order; those of one of the `runs` by one range read. Raises as `read`."""
-        return self._retriever.single_frames([place.held for key in keys if (place := self.place(key)) is not None])
+        places = [place for key in keys if (place := self.place(key)) is not None]
+        frames = self._retriever.single_frames([place.held for place in places])
+        return [
+            frame if place.cells is None else place.cells.of_octets(frame) for place, frame in zip(places, frames, strict=True)
+        ]
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> bytes | None:
         """Octets under a key, or a part of them; a negative offset counts from the end. None when there are none.
@@ -195,7 +212,13 @@ class SeriesArrays:
             return _part(_realigned(self._retriever.range(place.held, whole), place), offset, length)
         start = max(0, whole.length + offset) if offset < 0 else min(offset, whole.length)
         taken = whole.length - start if length is None else min(length, whole.length - start)
-        return self._retriever.range(place.held, ByteRange(whole.offset + start, taken)) if taken else b""
+        if not taken:
+            return b""
+        if place.cells is None:
+            return self._retriever.range(place.held, ByteRange(whole.offset + start, taken))
+        before, width = start % (place.cells.allocated >> 3), place.cells.allocated >> 3
+        around = ByteRange(whole.offset + start - before, -(-(before + taken) // width) * width)
+        return bytes(place.cells.of_octets(self._retriever.range(place.held, around))[before : before + taken])
 
     def _range(self, place: FramePlace) -> ByteRange:
         return self._retriever.frame_range(place.held, place.index, place.bits)

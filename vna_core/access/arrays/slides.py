@@ -74,7 +74,7 @@ def _tiles(
             key = (layer if full else 0, *place) if layered else place
             if key in frames:
                 return None
-            frames[key] = FramePlace(part.held, index, part.form.bits)
+            frames[key] = FramePlace.of(part.form, part.held, index)
             number += 1
     return frames
 

@@ -18,6 +18,7 @@ from zarr.abc.codec import CodecPipeline
 from zarr.codecs import BytesCodec
 from zarr.core.buffer import NDBuffer
 from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.core.config import config
 from zarr.storage import StorePath
 
 from vna_core.access.arrays.zarr_store import ArchiveZarrStore
@@ -38,12 +39,11 @@ class FramePipeline(BatchedCodecPipeline):  # type: ignore[misc]
         chunks = list(batch_info)
         store = _store_of(chunks)
         if store is None or not self._is_plain:
-            await super().read(chunks, out, drop_axes)
+            await self._read_each(chunks, out, drop_axes)
             return
         together = {chunk[0].path: chunk for chunk in chunks if store.arrays.is_small(chunk[0].path)}
         rest = [chunk for chunk in chunks if chunk[0].path not in together]
-        if rest:
-            await super().read(rest, out, drop_axes)
+        await self._read_each(rest, out, drop_axes)
 
         def fill(runs: Sequence[Sequence[str]]) -> None:
             for keys in runs:
@@ -54,6 +54,22 @@ class FramePipeline(BatchedCodecPipeline):  # type: ignore[misc]
             fill([list(together)])  # a slice is there sooner than a thread
         else:
             await asyncio.gather(*(asyncio.to_thread(fill, runs) for runs in _shares(store, list(together))))
+
+    async def _read_each(self, chunks: Sequence[_Chunk], out: NDBuffer, drop_axes: tuple[int, ...]) -> None:
+        """As Zarr reads them, except that nothing goes on behind the back of a reader who got an error."""
+        read_as_zarr, waiting = super().read, iter(chunks)
+
+        async def read_waiting() -> None:
+            for chunk in waiting:
+                await read_as_zarr([chunk], out, drop_axes)
+
+        tasks = [asyncio.create_task(read_waiting()) for _ in range(min(len(chunks), config.get("async.concurrency")))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def _is_plain(self) -> bool:

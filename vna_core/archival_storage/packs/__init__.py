@@ -5,10 +5,12 @@
 
 from vna_core.archival_storage.packs.format import Pack, PackMember, member_name
 from vna_core.archival_storage.packs.reading import PackCheck, check_pack, read_pack
+from vna_core.archival_storage.packs.salvage import members_before_damage
 from vna_core.archival_storage.packs.volume import Volume, looked_at, volume_of, volume_order
 from vna_core.archival_storage.packs.writing import PackInput, PackWriter
 
 __all__ = [
+    "members_before_damage",
     "Pack",
     "PackCheck",
     "PackInput",

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vna_core.catalogue import Catalogue
 from vna_core.dicom.network.tls import Certificate
 from vna_core.domain.errors import ConfigurationError
+from vna_core.gateways.web.pieces import PIECES
 from vna_core.metering import Meter, Meters, Reading
 from vna_core.metering.metrics import (
     CORRECTIONS,
@@ -121,7 +122,9 @@ class Measured:
 
         async def sending(message: Message) -> None:
             nonlocal status, sent
-            if message["type"] == "http.response.start":
+            if message["type"] == PIECES:
+                sent += sum(map(len, message["pieces"]))
+            elif message["type"] == "http.response.start":
                 status = message["status"]
             else:
                 sent += len(message.get("body", b""))

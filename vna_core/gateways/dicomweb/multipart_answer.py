@@ -25,12 +25,10 @@ class MultipartAnswer:
         self.content_type = f'multipart/related; type="{media_type}"; boundary={self._boundary}'
 
     def _head(self, part: Part, first: bool) -> bytes:
-        lines = [f"{'' if first else chr(13) + chr(10)}--{self._boundary}", f"Content-Type: {part.media_type}"]
-        if part.size is not None:
-            lines.append(f"Content-Length: {part.size}")
-        if part.location:
-            lines.append(f"Content-Location: {part.location}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+        size = "" if part.size is None else f"\r\nContent-Length: {part.size}"
+        location = f"\r\nContent-Location: {part.location}" if part.location else ""
+        head = f"\r\n--{self._boundary}\r\nContent-Type: {part.media_type}{size}{location}\r\n\r\n"
+        return head[2 if first else 0 :].encode("latin-1", "replace")
 
     @property
     def _end(self) -> bytes:

@@ -86,6 +86,9 @@ class Retrieve:
         return [self._served(one, acceptable, profile) for one in held]
 
     def _served(self, held: HeldInstance, acceptable: Sequence[str], profile: EgressProfile | None) -> Served:
+        stored = held.transfer_syntax_uid
+        if profile is None and ("*" in acceptable or stored in acceptable):
+            return Served(held, stored, None, held.trailer_offset, True)
         egress = self._archive.egress
         allowed = egress.transfer_syntaxes(held, profile)
         if allowed:
@@ -93,7 +96,7 @@ class Retrieve:
         else:
             syntax = transfer_syntax_of(held, acceptable, self._archive.transcoder)
         size = egress.outgoing(held, profile).size(syntax)
-        return Served(held, syntax, profile, size, profile is None and syntax == held.transfer_syntax_uid)
+        return Served(held, syntax, profile, size, profile is None and syntax == stored)
 
     def part(self, held: HeldInstance, acceptable: Sequence[str], base: str) -> Part:
         """One instance as a part of a multipart answer. Raises UnsupportedMediaType."""

@@ -9,6 +9,7 @@ import struct
 from typing import Any, Final
 
 import httptools
+from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -16,7 +17,9 @@ from uvicorn.server import ServerState
 from vna_core.configuration import HttpSettings
 from vna_core.dicom.network.tls import Certificate, PeerNotTrusted
 from vna_core.dicom.network.tls.stream import shown
+from vna_core.gateways.web.body import Body
 from vna_core.gateways.web.door import Refused
+from vna_core.gateways.web.pieces import PIECES, Octets
 
 MAX_HEAD: Final = 1 << 18
 """Octets of a request's head."""
@@ -50,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._head_octets = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._answered: RequestResponseCycle | None = None
+        self._gathered: list[Octets] = []
         self._certificate: Certificate | None = None
         self._lingers = False
         self._is_lost = False
@@ -146,6 +150,7 @@ class Connection(HttpToolsProtocol):
         if self._is_answering:
             self._reset()
         elif not self.transport.is_closing():
+            self._send_gathered()
             self.send_400_response("Invalid HTTP request received.")
 
     def _reset(self) -> None:
@@ -165,18 +170,34 @@ class Connection(HttpToolsProtocol):
         self._answered = cycle
         cycle.transport = _Ending(self, cycle)  # type: ignore[assignment]
 
-        async def answered(*arguments: Any) -> None:
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+        scope["extensions"] = {PIECES: {}}
+
+        async def answered(scope: Scope, receive: Receive, _send: Send) -> None:
             try:
-                await app(*arguments)
+                await app(scope, receive, Body(cycle, self.gather))
             finally:
                 if cycle.response_started and not cycle.response_complete:
                     cycle.disconnected = True
+                    self._send_gathered()
                     self.transport.close()
                     self._see_sent(self.transport.get_write_buffer_size())
 
-        super()._start_asgi_task(cycle, answered)
+        super()._start_asgi_task(cycle, answered)  # type: ignore[arg-type]  # Starlette's names for uvicorn's types
+
+    def gather(self, octets: Octets) -> None:
+        """Send octets of an answer with all that is written before the loop goes on: by one call of the system, and in full segments."""
+        if not self._gathered:
+            self.loop.call_soon(self._send_gathered)
+        self._gathered.append(octets)
+
+    def _send_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered and not self.transport.is_closing():
+            self.transport.writelines(gathered)
 
     def on_response_complete(self) -> None:
+        self._send_gathered()
         if not self._lingers:
             super().on_response_complete()
         self._see_sent(self.transport.get_write_buffer_size())
@@ -201,6 +222,7 @@ class Connection(HttpToolsProtocol):
         A client that is still sending gets time to see the answer: a socket that is closed on unread octets is reset, and the
         answer is lost with it.
         """
+        self._send_gathered()
         if not cycle.more_body or self._lingers or not self.transport.can_write_eof() or self.transport.is_closing():
             self.transport.close()
             return
@@ -211,14 +233,14 @@ class Connection(HttpToolsProtocol):
 
 
 class _Ending:
-    """The transport as one answer sees it."""
+    """The transport as one answer sees it: what is written without a pause is sent together."""
 
     __slots__ = ("_connection", "_cycle", "is_closing", "write")
 
     def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
-        self.write = connection.transport.write
+        self.write = connection.gather
         self.is_closing = connection.transport.is_closing
 
     def close(self) -> None:

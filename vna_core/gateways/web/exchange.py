@@ -16,18 +16,19 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from vna_core.access.gate import Gate, Permit
 from vna_core.access.view import CatalogueView
 from vna_core.domain.access import ANONYMOUS, Action, Principal, PrincipalKind
 from vna_core.domain.errors import InvalidRequest, LimitExceeded
 from vna_core.gateways.web.host import base_of
+from vna_core.gateways.web.pieces import PIECES, Octets
 from vna_core.gateways.web.prompt import PromptWork
 from vna_core.gateways.web.segments import as_sent
 
 Headers = Mapping[str, str]
-Octets = bytes | memoryview
+_END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = "application/json"
@@ -36,8 +37,7 @@ BREAK_GLASS: Final = "break-glass"
 BATCH: Final = 1 << 21
 """Octets of an answer that are made in one go; as many again are read ahead."""
 _FIRST: Final = 1 << 18
-"""Octets that are made before the first are sent; each batch behind is twice as large, so that nobody waits long for the beginning.
-What is made in the loop is made in batches of this size: it is sent while the processor still has it in its cache."""
+"""Octets that are made before the first are sent; each batch behind is twice as large, so that nobody waits long for the beginning."""
 
 
 class ClientGone(Exception):
@@ -185,10 +185,12 @@ class Exchange:
     async def pieces(self, content: Sequence[Octets], media_type: str, status: int = 200, headers: Headers | None = None) -> None:
         """Answer with octets that are at hand in pieces: they go to the network as they are, without being joined before."""
         await self._begin(status, media_type, sum(map(len, content)), headers)
-        if self.method != "HEAD":
-            for piece in content[:-1]:
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" or not content else content[-1]})
+        if self.method == "HEAD" or not content:
+            await self._send(_END)
+            return
+        if len(content) > 1:
+            await self._send_pieces(content[:-1])
+        await self._send({"type": "http.response.body", "body": content[-1]})
 
     async def json(self, value: Any, status: int = 200, media_type: str = _JSON, headers: Headers | None = None) -> None:
         """Answer with a value as JSON."""
@@ -224,7 +226,7 @@ class Exchange:
                         await asyncio.sleep(0)  # others' turn, and the moment in which it is noticed that the client left
                         self._watch()
                         await self._batch(batch)
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._send(_END)
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -242,7 +244,7 @@ class Exchange:
                 if ahead is not None:
                     batch, ahead = await ahead, None
                 elif short and prompt.is_quick:
-                    batch = prompt.do(_next, pieces, _FIRST)
+                    batch = prompt.do(_next, pieces, least)
                 else:
                     batch = await self.blocking(_next, pieces, least)
                 if not batch:
@@ -269,10 +271,16 @@ class Exchange:
     async def _batch(self, batch: Sequence[Octets]) -> None:
         try:
             async with asyncio.timeout(self._pace.body_timeout):
-                for piece in batch:
-                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._send_pieces(batch)
         except TimeoutError:
             raise ClientGone from None
+
+    async def _send_pieces(self, pieces: Sequence[Octets]) -> None:
+        if PIECES in (self.scope.get("extensions") or ()):
+            await self._send({"type": PIECES, "pieces": pieces})
+            return
+        for piece in pieces:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     def _watch(self) -> None:
         """Have it noticed that the client leaves. Raises ClientGone once it has."""
