@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
@@ -24,6 +24,8 @@ _UNMOVED: Final = (InstanceState.INVENTORIED, InstanceState.FAILED, InstanceStat
 _GONE: Final = ("deleted-at-source", "gone-before-moved")
 _OF_LISTS: Final = ("no-instances", "count-differs", "answer-without-uid", "inventory-failed")
 """Reasons that the next list of a study's instances cures, or gives anew."""
+_Name = tuple[str, str, int]
+"""What an instance of a study is known by; see `_numbered`."""
 
 
 class Listing:
@@ -128,16 +130,11 @@ class Listing:
 
         Those without SOP Instance UID cannot be asked for: they are counted on the worklist.
         """
-        wanted = {
-            (identifier(one.series_instance_uid), identifier(one.sop_instance_uid)): one for one in found if one.sop_instance_uid
-        }
         nameless = sum(not one.sop_instance_uid for one in found)
         with self._database.transaction() as session:
             writing = Writing(self._statements, session, study.campaign, worker)
-            known = {
-                (identifier(one.series_instance_uid), identifier(one.sop_instance_uid)): one
-                for one in instances_of(session, study.pk)
-            }
+            known = _numbered(instances_of(session, study.pk))
+            wanted = _as_known([one for one in found if one.sop_instance_uid], known)
             unlisted = [one for key, one in known.items() if key not in wanted]
             gone = [one for one in unlisted if one.state is not InstanceState.DELETED_AT_SOURCE]
             new = [one for key, one in wanted.items() if key not in known]
@@ -307,6 +304,41 @@ class Listing:
             if not any(one.state is InstanceState.STORED for one in present):
                 writing.move_study(study.pk, StudyState.DELETED_AT_SOURCE, "inventory", f"inventory {inventory}")
             writing.close()
+
+
+def _uids(one: LedgerInstance | InventoriedInstance) -> tuple[str, str]:
+    return identifier(one.series_instance_uid), identifier(one.sop_instance_uid)
+
+
+def _numbered(known: Iterable[LedgerInstance]) -> dict[_Name, LedgerInstance]:
+    """Instances by their UIDs and a number, which is 0 but for the further files of a source that has several under one UID."""
+    numbered: dict[_Name, LedgerInstance] = {}
+    for one in known:
+        uids, number = _uids(one), 0
+        while (*uids, number) in numbered:
+            number += 1
+        numbered[*uids, number] = one
+    return numbered
+
+
+def _as_known(found: Iterable[InventoriedInstance], known: Mapping[_Name, LedgerInstance]) -> dict[_Name, InventoriedInstance]:
+    """What is listed, under the names of what is known of it. Digests tell files under one UID apart, and nothing else: the one file
+    under a UID is the one that was known, whichever digest it has now."""
+    listed: dict[tuple[str, str], dict[str, InventoriedInstance]] = {}
+    for one in found:
+        listed.setdefault(_uids(one), {})[one.digest] = one
+    named: dict[_Name, InventoriedInstance] = {}
+    for uids, files in listed.items():
+        if len(files) == 1 and (*uids, 1) not in known:
+            named[*uids, 0] = next(iter(files.values()))
+            continue
+        numbers: dict[int, str] = {}
+        while (before := known.get((*uids, len(numbers)))) is not None:
+            numbers[len(numbers)] = before.source_digest
+        same = {digest: number for number, digest in numbers.items() if digest in files}
+        free = iter(number for number in range(len(numbers) + len(files)) if number not in same.values())
+        named |= {(*uids, same[digest] if digest in same else next(free)): one for digest, one in files.items()}
+    return named
 
 
 def _another_patient(patient: str, study: ListedStudy) -> bool:

@@ -123,11 +123,11 @@ migration_instances = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     _short("proof"),
     _number("updated_at"),
-    Index("ix_migration_instances_of_study", "study_fk", "series_instance_uid", "sop_instance_uid", unique=True),
+    Index("ix_migration_instances_of_study", "study_fk", "series_instance_uid", "sop_instance_uid", "source_digest", unique=True),
     Index(None, "series_instance_uid"),
     Index(None, "sop_instance_uid"),
     sqlite_autoincrement=True,
-    comment="One row per instance that a source named. `received_sha256`: of the octets as received, empty until they were. "
+    comment="One row per instance that a source named, and per file where it named several under one UID by their digests. `received_sha256`: of the octets as received, empty until they were. "
     "`proof`: `digest` when they came back from every copy, `pixel` when a second retrieval had equal pixels too.",
 )
 

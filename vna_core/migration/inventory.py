@@ -306,7 +306,7 @@ class InventoryTaker:
     def _instances_of(self, study: LedgerStudy, inventory: Inventory) -> int | str:
         """How many instances of a study were listed; or what the source said instead, which is put on the worklist, since one
         damaged row of its database must not hold up all others. Raises PeerError: the source does not answer at all."""
-        found: Mapping[tuple[str, str], InventoriedInstance] = {}
+        found: Mapping[tuple[str, str, str], InventoriedInstance] = {}
         capped = False
         for attempt in range(_TRIES):
             try:
@@ -325,12 +325,15 @@ class InventoryTaker:
                 writing.except_("count-differs", study.pk, detail=f"the list was capped after {len(found)} instances")
         return len(found)
 
-    def _listed(self, study: str) -> tuple[Mapping[tuple[str, str], InventoriedInstance], bool]:
-        """The instances of a study as the source lists them, each once, and whether it has more than it lists."""
-        found: dict[tuple[str, str], InventoriedInstance] = {}
+    def _listed(self, study: str) -> tuple[Mapping[tuple[str, str, str], InventoriedInstance], bool]:
+        """The instances of a study as the source lists them, each once, and whether it has more than it lists.
+
+        Files under one UID that differ by the digest that the source names (of two persons, say) are two.
+        """
+        found: dict[tuple[str, str, str], InventoriedInstance] = {}
         try:
             for number, one in enumerate(self._adapter.inventory(study)):
-                found[one.series_instance_uid, one.sop_instance_uid or f"none {number}"] = one
+                found[one.series_instance_uid, one.sop_instance_uid or f"none {number}", one.digest] = one
         except AnswerCapped:
             return found, True
         return found, False

@@ -176,7 +176,7 @@ class StudyFetch:
             if attempt == TRIES - 1 and len(missing) <= _ONE_BY_ONE:
                 yield from ((series, (sop,)) for sop in sops)
             else:
-                yield series, tuple(sops)
+                yield series, tuple(dict.fromkeys(sops))
 
     def _ask(self, series: str | None, sops: tuple[str, ...]) -> str:
         self._deadline = Deadline(self._patience * (1 + len(sops or self._open) / 100))
@@ -225,18 +225,17 @@ class StudyFetch:
                 raise failure
 
     def _as_promised(self, received: ReceivedInstance) -> bool:
-        """Whether an instance has the digest that the source named; one that has not is closed, and noted."""
-        named = self._named.get(received.sop_instance_uid, ())
-        promised = next((one for one in named if one.source_digest), None)
-        if promised is None or _is(received, promised.source_digest):
+        """Whether an instance has a digest that the source named for its UID; one that has not is closed, and noted."""
+        promised = [one for one in self._named.get(received.sop_instance_uid, ()) if one.source_digest]
+        if not promised or any(_is(received, one.source_digest) for one in promised):
             return True
         received.octets.close()
         with self._lock:
-            self._bad_digests.add(promised.pk)
+            self._bad_digests.update(one.pk for one in promised)
         return False
 
     def _take(self, result: IngestResult, said: str, digest: str, size: int) -> None:
-        one = self._instance_of(result, said)
+        one = self._instance_of(result, said, digest)
         if one is None:
             if result.sop_instance_uid or said:
                 self._unexpected.setdefault(result.sop_instance_uid or said, digest)
@@ -267,8 +266,8 @@ class StudyFetch:
         end = self._ended[one.pk] = as_came(end)
         self._buffer.append(end)
 
-    def _instance_of(self, result: IngestResult, said: str) -> LedgerInstance | None:
-        """The inventory's entry for what came: by the UID stored or said, in its series, the first of several without an end.
+    def _instance_of(self, result: IngestResult, said: str, digest: str) -> LedgerInstance | None:
+        """The inventory's entry for what came: by the UID stored or said, in its series, by its digest, the first of several without an end.
 
         What was asked for by its UID and came with another one is that instance where it is of this study; else it is not.
         """
@@ -279,6 +278,12 @@ class StudyFetch:
                 named = [one for one in named if one.series_instance_uid == result.series_instance_uid] or [
                     one for one in named if one.pk not in self._ended
                 ]
+            if len(named) > 1:  # files under one UID: each has its own entry
+                named = (
+                    [one for one in named if one.source_digest == f"sha256:{digest}"]
+                    or [one for one in named if one.pk not in self._ended]
+                    or named
+                )
             if named:
                 return named[0]
         return None
@@ -292,7 +297,7 @@ class StudyFetch:
             held[key].append((version.original_sha256, version.original_size, version.source))
         for one in list(self._open.values()):
             found = held.get((self._study.study_instance_uid, one.series_instance_uid, one.sop_instance_uid))
-            if found is None or fetched_anew(one):
+            if found is None or fetched_anew(one) or self._shares_uid(one):
                 continue
             ours = next((known for known in found if known[2] == self._adapter.name), None)
             outcome = (Outcome.HELD if ours else Outcome.DUPLICATE).value
@@ -310,6 +315,10 @@ class StudyFetch:
             self._ended[one.pk] = end
             self._buffer.append(end)
         self._flush()
+
+    def _shares_uid(self, one: LedgerInstance) -> bool:
+        """Whether the source has several files under its UID: then nothing but the file itself says which of them is held."""
+        return sum(other.series_instance_uid == one.series_instance_uid for other in self._named[one.sop_instance_uid]) > 1
 
     def _flush(self) -> None:
         with self._lock:

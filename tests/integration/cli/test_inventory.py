@@ -151,3 +151,27 @@ def test_an_inventory_lists_for_a_source_that_is_not_asked(vna: Command, tmp_pat
         (series,) = one.InventoriedSeriesSequence
         assert series.Modality == "CT"
         assert {instance.SOPClassUID for instance in series.InventoriedInstancesSequence} == {known.SOPClassUID}
+
+
+def test_two_persons_under_one_uid_both_leave(vna: Command, tmp_path: Path) -> None:
+    data, out, other = tmp_path / "data", tmp_path / "out", tmp_path / "other"
+    octets = put(tmp_path / "in", range(1, 2))
+    image = pydicom.dcmread(io.BytesIO(octets[0]))
+    image.PatientID, image.PatientName = "ANOTHER", "Other^Person"
+    image.save_as(tmp_path / "in" / "other.dcm")
+    assert vna("ingest", str(tmp_path / "in"), data=data)[0] == 0
+    code, lines, error = vna("inventory", "write", "--out", str(out), data=data)
+    assert (code, lines[-1]["inventory"]["instances"]) == (0, SLICES + 1), error
+    source = f"file://{out}/inventory.dcm?root={data}/store"
+    for _ in range(2):  # the second finds everything done
+        code, lines, error = vna("migrate", "run", source, data=other)
+        assert code == 0, error
+        summary = lines[-1]["summary"]
+        assert summary["closes"] and summary["inventoried"] == SLICES + 1
+        assert (summary["held"] + summary["duplicate"], summary["conflict"]) == (SLICES, 1)
+    assert [vna("stats", data=one)[1][-1]["versions"] for one in (data, other)] == [SLICES + 1] * 2
+    persons = {str(pydicom.dcmread(path).PatientID) for path in (other / "store").rglob("*.dcm")}
+    assert persons == {"ANOTHER", str(pydicom.dcmread(io.BytesIO(octets[0])).PatientID)}
+    code, worklist, _ = vna("migrate", "exceptions", source, data=other)
+    reasons = {one["reason"] for one in worklist if "reason" in one}
+    assert "same-uid-other-content" in reasons and "count-differs" not in reasons, (code, worklist)

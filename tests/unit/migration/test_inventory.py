@@ -273,3 +273,25 @@ def test_a_row_that_no_question_survives_hides_nothing_beside_it(catalogue: Cata
     source.refuses = lambda query: False
     assert take(catalogue, source).studies == 40
     assert catalogue.ledger_reader.exceptions("c") == []
+
+
+LISTS = ["a", "ab", "b", "ab", "", "abc", "ca", "c", "b", "ba", ""]
+"""What is listed under one UID, one list after the other; a letter stands for a digest, nothing for a file without one."""
+
+
+def test_files_under_one_uid_are_told_apart_by_their_digests(catalogue: Catalogue) -> None:
+    take(catalogue, ListedSource([Study("1.1", instances=())]))
+    known: dict[int, str] = {}
+    for number, letters in enumerate(LISTS, 2):
+        digests = [f"sha256:{letter}" for letter in letters] or [""]
+        [study] = catalogue.ledger_reader.studies("c")
+        found = [InventoriedInstance("1.1", "1.1.1", "1.1.1.1", digest=one) for one in digests]
+        catalogue.listing.record_instances(study, number, found, "test")
+        rows = catalogue.ledger_reader.instances(study.pk)
+        listed = {one.pk: one.source_digest for one in rows if one.state is not InstanceState.DELETED_AT_SOURCE}
+        assert len(listed) == len(digests)
+        if len(known) > 1 or len(digests) > 1:  # one file under its UID is the same one, whatever its digest has become
+            assert {pk: digest for pk, digest in known.items() if digest in digests}.items() <= listed.items()
+        assert known.keys() <= {one.pk for one in rows}
+        known = {one.pk: one.source_digest for one in rows}
+    assert sorted(known.values()) == ["sha256:a", "sha256:b", "sha256:c"]

@@ -161,13 +161,13 @@ def _instances() -> None:
         sa.Column("proof", SHORT, server_default="", nullable=False),
         sa.Column("updated_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_migration_instances")),
-        comment="One row per instance that a source named. `received_sha256`: of the octets as received, empty until they were. `proof`: `digest` when they came back from every copy, `pixel` when a second retrieval had equal pixels too.",
+        comment="One row per instance that a source named, and per file where it named several under one UID by their digests. `received_sha256`: of the octets as received, empty until they were. `proof`: `digest` when they came back from every copy, `pixel` when a second retrieval had equal pixels too.",
         sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_migration_instances_of_study",
         "migration_instances",
-        ["study_fk", "series_instance_uid", "sop_instance_uid"],
+        ["study_fk", "series_instance_uid", "sop_instance_uid", "source_digest"],
         unique=True,
     )
     for column in ("series_instance_uid", "sop_instance_uid"):
