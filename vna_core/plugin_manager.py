@@ -13,6 +13,7 @@ import structlog
 from vna_core.configuration import StoreSettings
 from vna_core.domain.errors import ConfigurationError, PluginError
 from vna_core.domain.outcome import IngestResult
+from vna_core.plugin_members import REGISTRATIONS, checked_registration
 from vna_core.ports import hookspecs
 from vna_core.ports.dialect import Dialect
 from vna_core.ports.hookspecs import ENTRY_POINT_GROUP, PROJECT, JobEngineFactory, PacsFactory, StoreFactory
@@ -41,6 +42,7 @@ class Plugins:
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
+        self._registered: dict[str, list[Mapping[str, Any]]] = {hook: [] for hook in REGISTRATIONS}
         self.states: list[PluginState] = []
 
     def load(self) -> None:
@@ -58,7 +60,7 @@ class Plugins:
             self.states.append(PluginState(point.name, point.value, *told[point.dist], error))
 
     def register(self, plugin: object, name: str) -> None:
-        """Add a plugin that has no entry point. Raises PluginError when one of its hooks does not exist."""
+        """Add a plugin that has no entry point. Raises PluginError when a hook of it does not exist, or what it registers lacks a member."""
         self._register(plugin, name)
 
     def _register(self, plugin: object, name: str) -> None:
@@ -68,6 +70,17 @@ class Plugins:
         except pluggy.PluginValidationError as error:
             self._manager.unregister(plugin)
             raise PluginError(f"Plugin {name!r} implements a hook that does not exist: {error}", plugin=name) from error
+        try:
+            registered = {hook: self._asked(plugin, hook) for hook in REGISTRATIONS}
+        except BaseException:  # nothing of a broken plugin is used, its observers included
+            self._manager.unregister(plugin)
+            raise
+        for hook, found in registered.items():
+            self._registered[hook] += found
+
+    def _asked(self, plugin: object, hook: str) -> list[Mapping[str, Any]]:
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        return [checked_registration(hook, one.function()) for one in implementations if one.plugin is plugin]
 
     def storage_backends(self) -> Mapping[str, StoreFactory]:
         """Backend type to factory."""
@@ -91,7 +104,7 @@ class Plugins:
 
     def _merged(self, hook: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for registered in getattr(self._manager.hook, hook)():
+        for registered in self._registered[hook]:
             for name, factory in registered.items():
                 if name in found:
                     raise PluginError(f"Two plugins register {name!r} ({hook}); remove one of them.", name=name)

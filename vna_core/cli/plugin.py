@@ -59,15 +59,18 @@ def doctor(
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
-    """Try what a store promises: races, torn writes, ranges, listings, errors. Exit code 1 when something differs.
+    """Try what a store promises: races, torn writes, ranges, listings, errors. Exit code 1 when something differs, or a plugin is broken.
 
     Everything is written under `doctor/` in the store and removed afterwards. Objects of the archive are not touched. A store in whose
     place something else lies (its disk is not mounted) is refused, as by the archive itself.
     """
     console = Console(stderr=True, highlight=False)
+    settings = settings_of(data, config)
     loaded = Plugins()
     loaded.load()
-    settings = settings_of(data, config)
+    broken = [state for state in loaded.states if state.error]
+    for state in broken:
+        console.print(f"plugin {state.name} ({state.target}) is broken: {state.error}", soft_wrap=True)
     configured = sorted(configured_stores(settings))
     if store is not None and store not in configured:
         raise NotFound(f"No store {store!r} is configured. Configured: {', '.join(configured)}.", store=store)
@@ -88,7 +91,7 @@ def doctor(
             print_json({**asdict(diagnosis), "healthy": diagnosis.healthy})
         else:
             _print(diagnosis)
-    return 0 if all(diagnosis.healthy for diagnosis in found) else 1
+    return 0 if all(diagnosis.healthy for diagnosis in found) and not broken else 1
 
 
 @contextmanager

@@ -8,7 +8,9 @@ import typer
 
 from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, print_json
+from vna_core.configuration import LoggingSettings
 from vna_core.jobs.embedded import NAME as EMBEDDED
+from vna_core.logging_setup import set_up_logging
 from vna_core.plugin_manager import Plugins
 
 
@@ -19,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 def plugins(as_json: AsJson = False) -> int:
     """List plugins, what they register, and what is broken. Exit code 1 when one is broken."""
+    set_up_logging(LoggingSettings())  # on standard error: what is broken is logged, and must not stand in a document
     loaded = Plugins()
     loaded.load()
     backends, adapters = sorted(loaded.storage_backends()), sorted(loaded.pacs_adapters())

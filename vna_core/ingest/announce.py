@@ -41,4 +41,6 @@ def notify(result: IngestResult, observers: Iterable[Observer]) -> None:
         try:
             observer(result)
         except Exception:  # noqa: BLE001 - whatever an observer raises
-            _log.exception("observer-failed", observer=repr(observer))
+            kind = type(observer)  # not its representation, which is the plugin's too
+            named = (getattr(observer, "__module__", kind.__module__), getattr(observer, "__qualname__", kind.__qualname__))
+            _log.exception("observer-failed", observer=".".join(map(str, named)))

@@ -36,6 +36,30 @@ def register_storage_backends():
     return {"careless": CarelessStore.open, "locked": LockedStore.open}
 """
 
+NAMELESS = """
+from vna_core.ports.dialect import Markers
+from vna_core.ports.hookspecs import hookimpl
+
+class Nameless:
+    markers = Markers(tags=(0x00080016,))
+
+    def recognize(self, facts):
+        raise RuntimeError("a plugin's fault")
+
+@hookimpl
+def register_dialects():
+    return {"nameless": Nameless()}
+"""
+
+
+def plugin_in(site: Path, name: str, source: str) -> None:
+    """A module with its entry point, as an installer leaves it."""
+    (site / f"{name}.py").write_text(source)
+    metadata = site / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[vna.plugins]\n{name} = {name}\n")
+
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {
@@ -126,11 +150,7 @@ def test_a_kind_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_doctor_finds_what_differs_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "careless.py").write_text(CARELESS)
-    metadata = tmp_path / "careless-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: careless\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[vna.plugins]\ncareless = careless\n")
+    plugin_in(tmp_path, "careless", CARELESS)
     stores = ", ".join(f"{kind}: {{type: {kind}, options: {{path: {tmp_path / kind}}}}}" for kind in ("careless", "locked"))
     (tmp_path / "vna.yaml").write_text(f"data: {tmp_path / 'data'}\nstores: {{{stores}}}\n")
     careless, locked = (
@@ -188,3 +208,18 @@ def test_the_list_is_the_same_under_both_names(tmp_path: Path) -> None:
     one, other = (vna(*words, "--json", site=tmp_path, cwd=tmp_path) for words in (("plugins",), ("plugin", "list")))
     assert (one.returncode, one.stdout) == (other.returncode, other.stdout)
     assert "filesystem" in json.loads(one.stdout)["storage_backends"]
+
+
+def test_a_dialect_that_lacks_members_is_named_and_costs_no_image(tmp_path: Path) -> None:
+    plugin_in(tmp_path, "nameless", NAMELESS)
+    (tmp_path / "in.dcm").write_bytes(wheel_files()[0])
+    held = vna("ingest", "in.dcm", "--data", "data", site=tmp_path, cwd=tmp_path)
+    assert held.returncode == 0 and "1 held" in held.stdout, held.stdout
+    assert held.stderr.count("plugin-broken") == 1
+    listed = vna("plugin", "list", "--json", site=tmp_path, cwd=tmp_path)
+    assert listed.returncode == 1
+    told = {one["name"]: one["error"] for one in json.loads(listed.stdout)["plugins"]}
+    assert "has no derive_pixels, describe, index, name, vendor_page" in told["nameless"]
+    assert [name for name, error in told.items() if error] == ["nameless"]
+    doctor = vna("plugin", "doctor", "--data", "data", site=tmp_path, cwd=tmp_path)
+    assert doctor.returncode == 1 and "plugin nameless (nameless) is broken" in doctor.stderr and " 0 differ" in doctor.stdout

@@ -66,7 +66,8 @@ def processes(archive: ServedArchive, kind: str) -> list[int]:
 
 def kill(archive: ServedArchive, kind: str) -> None:
     for one in processes(archive, kind):
-        os.kill(one, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
+            os.kill(one, signal.SIGKILL)
 
 
 def uid(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import timeit
 from collections.abc import Iterable, Mapping
 
@@ -245,5 +246,7 @@ def test_asking_costs_next_to_nothing_when_no_marker_is_met() -> None:
     revised, parsed = read(instance(text(0x00080070, "LO", "Other") + many, tail=private))
     dialects = installed()
     assert recognize(revised, parsed, dialects) == ()
-    seconds = min(timeit.repeat(lambda: recognize(revised, parsed, dialects), number=200, repeat=7)) / 200
+    seconds = (
+        min(timeit.repeat(lambda: recognize(revised, parsed, dialects), number=200, repeat=7, timer=time.process_time)) / 200
+    )
     assert seconds < 45e-6, f"{seconds * 1e6:.1f} microseconds"

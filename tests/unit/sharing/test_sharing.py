@@ -74,14 +74,24 @@ class Shared:
         self.bench.close()
 
 
-@pytest.fixture
-def shared(new_catalogue: NewCatalogue) -> Iterator[Shared]:
-    settings, folder = new_catalogue()
+def opened(settings: Settings) -> Iterator[Shared]:
     with ExitStack() as closing:
-        archive = closing.enter_context(open_archive(Settings(data=folder, catalogue=settings)))
-        one = Shared(archive, settings.url)
+        one = Shared(closing.enter_context(open_archive(settings)), settings.catalogue.url)
         closing.callback(one.close)
         yield one
+
+
+@pytest.fixture
+def shared(new_catalogue: NewCatalogue) -> Iterator[Shared]:
+    """On SQLite and on PostgreSQL."""
+    catalogue, folder = new_catalogue()
+    yield from opened(Settings(data=folder, catalogue=catalogue))
+
+
+@pytest.fixture
+def shared_embedded(tmp_path: Path) -> Iterator[Shared]:
+    """On SQLite."""
+    yield from opened(Settings(data=tmp_path / "archive"))
 
 
 def outcomes(results: list[IngestResult | VnaError]) -> list[Outcome]:
@@ -121,9 +131,8 @@ def test_results_come_in_the_order_of_the_instances(shared: Shared) -> None:
     assert shared.archive.pipeline.budget.free == shared.archive.pipeline.budget.maximum, "the octets were given back"
 
 
-@pytest.mark.parametrize("room", ["given", *ROOMS, "answer"])
-def test_a_helper_that_is_killed_costs_nothing(shared: Shared, room: str) -> None:
-    helper = shared.help(room, "3")
+def offered_to_one_that_dies(shared: Shared, place: str) -> None:
+    helper = shared.help(place, "3")
     offered = [ct(number) for number in range(1, 7)]
     received = [shared.received(one) for one in offered]
     results = shared.idle().offer_all(received)
@@ -134,7 +143,17 @@ def test_a_helper_that_is_killed_costs_nothing(shared: Shared, room: str) -> Non
     assert shared.counted() == {"returned": 6}
 
 
-def test_octets_for_which_there_is_no_room_twice_stay_here(shared: Shared) -> None:
+@pytest.mark.parametrize("place", ["given", *ROOMS, "answer"])
+def test_a_helper_that_is_killed_anywhere_costs_nothing(shared_embedded: Shared, place: str) -> None:
+    offered_to_one_that_dies(shared_embedded, place)
+
+
+def test_a_helper_that_is_killed_behind_its_commit_costs_nothing(shared: Shared) -> None:
+    offered_to_one_that_dies(shared, "index")
+
+
+def test_octets_for_which_there_is_no_room_twice_stay_here(shared_embedded: Shared) -> None:
+    shared = shared_embedded
     shared.help()
     received = [shared.received(ct(number)) for number in range(1, 4)]
     budget = shared.archive.pipeline.budget
@@ -169,9 +188,9 @@ def test_files_of_memory_are_written_again_when_nobody_reads_them() -> None:
     assert not any(Path(f"/proc/self/fd/{one}").exists() for one in kept)
 
 
-def test_a_process_with_work_of_its_own_takes_nothing(shared: Shared, tmp_path: Path) -> None:
+def test_a_process_with_work_of_its_own_takes_nothing(shared_embedded: Shared) -> None:
     """Whoever took its line while it was idle stores the instances itself."""
-    stop = threading.Event()
+    shared, stop = shared_embedded, threading.Event()
     # The helper of this process; to be given something it must look like another one.
     helper = Helper(shared.bench, shared.archive.pipeline, shared.colleagues, stop)
     lines: list[object] = []
@@ -193,7 +212,8 @@ def test_a_process_with_work_of_its_own_takes_nothing(shared: Shared, tmp_path: 
         helper.end(30)
 
 
-def test_a_helper_that_is_told_to_stop_finishes_what_it_has(shared: Shared) -> None:
+def test_a_helper_that_is_told_to_stop_finishes_what_it_has(shared_embedded: Shared) -> None:
+    shared = shared_embedded
     helper = shared.help()
     received = [shared.received(ct(number)) for number in range(1, 9)]
     results: list[IngestResult | VnaError] = []

@@ -239,3 +239,4 @@ class Store:
             raise
         finally:
             request.drop()
+            offers.all_came()

@@ -45,11 +45,10 @@ def _recognized(asked: Sequence[Dialect], facts: InstanceFacts) -> tuple[tuple[D
     for dialect in asked:
         try:
             recognition = dialect.recognize(facts)
+            if recognition is not None and recognition.certainty >= CERTAIN_ENOUGH:
+                found.append((dialect, recognition))
         except Exception:  # noqa: BLE001 - a plugin's fault must not cost anybody an image
-            _log.exception("dialect-failed", dialect=dialect.name, call="recognize")
-            continue
-        if recognition is not None and recognition.certainty >= CERTAIN_ENOUGH:
-            found.append((dialect, recognition))
+            _failed(dialect, "recognize")
     return tuple(sorted(found, key=lambda one: -one[1].certainty))
 
 
@@ -73,8 +72,13 @@ def describe_dialects(
         try:
             _describe(dialect, recognition, facts, journal)
         except Exception:  # noqa: BLE001 - as above
-            _log.exception("dialect-failed", dialect=dialect.name, call="describe")
+            _failed(dialect, "describe")
     return recognized
+
+
+def _failed(dialect: Dialect, call: str) -> None:
+    """Into the log, by what needs nothing of the dialect: what fails there may be its own name."""
+    _log.exception("dialect-failed", dialect=f"{type(dialect).__module__}.{type(dialect).__qualname__}", call=call)
 
 
 def _describe(dialect: Dialect, recognition: Recognition, facts: InstanceFacts, journal: Journal) -> None:
@@ -103,11 +107,13 @@ def derived_pixels(
         assert facts is not None
         try:
             derived = dialect.derive_pixels(facts)
+            if derived is not None and not isinstance(derived, DerivedPixels):
+                raise TypeError("derive_pixels returned no DerivedPixels")
         except Malformed as error:
             journal.find("P20", f"Private pixels are kept but cannot be decoded: {error.message}")
             continue
         except Exception:  # noqa: BLE001 - as above
-            _log.exception("dialect-failed", dialect=dialect.name, call="derive_pixels")
+            _failed(dialect, "derive_pixels")
             continue
         if derived is not None:
             return derived

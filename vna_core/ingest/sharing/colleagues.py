@@ -41,8 +41,8 @@ class Colleagues:
         self._files = LentFiles()
         self._lock = threading.Lock()
         self._own = 0
-        self.at_once = 0 if bench is None else len(os.sched_getaffinity(0))
-        """How many groups are worth being stored at the same time, one for each processor."""
+        self.at_once = 0 if bench is None else len(os.sched_getaffinity(0)) + 1
+        """How many groups are worth being stored at the same time: one for each processor, and one that waits for the disk."""
 
     @contextlib.contextmanager
     def occupied(self) -> Iterator[None]:
