@@ -43,7 +43,7 @@ class HttpSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `tokens`.")
     port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(2, ge=1, le=64, description="Web processes.")
+    workers: int = Field(2, ge=1, le=64, description="Web processes; a machine with more than two processors bears more.")
     tokens: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field(
         default_factory=dict, description="Principal name to the SHA-256 (hex) of its bearer token. Empty: no authentication."
     )
@@ -96,7 +96,9 @@ class DimseSettings(Section):
     peers: dict[str, PeerSettings] = Field(
         default_factory=dict, description="AE title to node: move destinations, commitment requesters."
     )
-    processes: int = Field(2, ge=1, le=64, description="Accepting processes on the one port.")
+    processes: int = Field(
+        2, ge=1, le=64, description="Accepting processes on the one port; a machine with more than two processors bears more."
+    )
     max_associations: int = Field(100, ge=1, description="Associations at once, over all processes.")
     max_pdu: int = Field(262_144, ge=4096, le=16 << 20, description="Largest PDU we ask for, in octets.")
     association_timeout: float = Field(10.0, gt=0, description="Seconds a peer may take for the association request.")
