@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.arrays.array_samples import SERIES, STUDY, slice_of
@@ -117,6 +117,7 @@ def test_spacings_that_differ_by_their_last_digit_split_nothing(archive: SmallAr
     assert numbers(volume) == [1, 2, 3, 4]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(*[st.integers(-30, 30).map(lambda whole: whole / 10)] * 2), min_size=1, max_size=8), st.randoms())
 def test_what_is_alike_does_not_depend_on_the_order(vectors: list[tuple[float, ...]], chance: random.Random) -> None:
     shuffled = list(vectors)

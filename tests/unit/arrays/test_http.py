@@ -46,6 +46,14 @@ def test_a_remote_reader_opens_a_volume_by_its_url(web: Web) -> None:
     assert np.array_equal(volume[1], expected[1])
 
 
+def test_remote_values_have_nothing_of_the_unused_bits_in_them(web: Web) -> None:
+    store(web, slice_of(9, 9.0, BitsStored=12, HighBit=11))
+    host, port = web.address[:2]
+    volume = zarr.open_array(f"http://{host}:{port}{ROOT}/1/0", mode="r")
+    cells = np.arange(30, dtype="<i2").reshape(6, 5) + 9000
+    assert np.array_equal(volume[0], (cells << 4) >> 4)
+
+
 def test_ranges_and_heads_are_answered(client: httpx2.Client) -> None:
     key = f"{ROOT}/0/0/c/1/0/0"
     whole = client.get(key)

@@ -11,9 +11,6 @@ import numpy as np
 import pydicom
 import pytest
 import zarr
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays_of
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless, SecondaryCaptureImageStorage
 
 from tests.unit.arrays.array_samples import SERIES, STUDY, image
@@ -125,25 +122,33 @@ def test_any_part_of_a_frame_is_put_right(archive: SmallArchive, frames: int) ->
             assert arrays.read(f"0/0/c/{frames - 1}/0/0", start, length) == part
 
 
-@given(
-    st.sampled_from([8, 16, 32]).flatmap(lambda allocated: st.tuples(st.just(allocated), st.integers(1, allocated - 1))),
-    st.booleans(),
-    st.data(),
-)
-def test_samples_come_out_of_any_bits(widths: tuple[int, int], signed: bool, data: st.DataObject) -> None:
-    """Against arithmetic on single numbers."""
-    allocated, stored = widths
-    high = data.draw(st.integers(stored - 1, allocated - 1))
-    cells = data.draw(arrays_of.arrays(f"<u{allocated // 8}", 7))
-    bits = SampleBits.of(PixelDescription(1, 7, 1, allocated, stored, int(signed), "MONOCHROME2", 0), high)
-    assert bits is not None
+@pytest.mark.parametrize("allocated", [8, 16, 32])
+@pytest.mark.parametrize("signed", [False, True])
+def test_samples_come_out_of_any_bits(allocated: int, signed: bool) -> None:
+    """Every Bits Stored and High Bit there can be, against arithmetic on single numbers."""
+    for stored in range(1, allocated):
+        ends = [
+            0,
+            1,
+            (1 << stored - 1) - 1,
+            1 << stored - 1,
+            (1 << stored) - 1,
+            (1 << allocated) - 1,
+            (1 << allocated) - (1 << stored - 1),
+        ]
+        noise = [int(cell) for cell in GENERATOR.integers(0, 1 << allocated, 5)]
+        for high in range(stored - 1, allocated):
+            bits = SampleBits.of(PixelDescription(1, 1, 1, allocated, stored, int(signed), "MONOCHROME2", 0), high)
+            assert bits is not None
 
-    def sample(cell: int) -> int:
-        value = cell >> (high - stored + 1) & ((1 << stored) - 1)
-        return value - (1 << stored) if signed and value >> (stored - 1) else value
+            def sample(cell: int, stored: int = stored, high: int = high) -> int:
+                value = cell >> (high - stored + 1) & ((1 << stored) - 1)
+                return value - (1 << stored) if signed and value >> (stored - 1) else value
 
-    found = np.frombuffer(bits.of_octets(cells.tobytes()), f"<{'i' if signed else 'u'}{allocated // 8}")
-    assert found.tolist() == [sample(int(cell)) for cell in cells]
+            for cells in (*([cell] for cell in ends), noise):
+                octets = np.array(cells, f"<u{allocated // 8}").tobytes()
+                found = np.frombuffer(bits.of_octets(octets), f"<{'i' if signed else 'u'}{allocated // 8}")
+                assert found.tolist() == [sample(cell) for cell in cells]
 
 
 def colour(syntax: str, codestream: bytes, photometric: str) -> bytes:

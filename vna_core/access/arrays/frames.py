@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vna_core.access.arrays.header_values import Header, inside, integer, items, number, numbers, text, values
 from vna_core.access.arrays.sample_bits import SampleBits
-from vna_core.access.codec_names import NATIVE
+from vna_core.access.codec_names import NATIVE, RLE_LOSSLESS
 from vna_core.access.decode_codecs import PixelDescription
 from vna_core.domain.instance import HeldInstance
 
@@ -122,7 +122,8 @@ def _form(held: HeldInstance, header: Header) -> Form | None:
         return None
     native = held.transfer_syntax_uid in NATIVE
     plain = native and description.bits_allocated >= 8 and description.photometric != "YBR_FULL_422"
-    high = integer(header, "00280102", -1)
+    keeps_cells = native or held.transfer_syntax_uid == RLE_LOSSLESS  # the other codecs carry samples of a precision
+    high = integer(header, "00280102", -1) if keeps_cells else None
     return Form(description, held.transfer_syntax_uid, plain, SampleBits.of(description, high))
 
 

@@ -1,7 +1,7 @@
 """Samples without what lies in the bits that do not belong to them.
 
 Old images keep overlays in unused bits, and some devices neither clear these nor extend the sign into them (PS3.5 section 8.1.1). Nothing
-less than a look at every sample proves that a frame has none, so every frame that could have them is put right when it is read.
+less than a look at every sample proves that a frame has none, so every frame that could have them is looked at when it is read, and put right.
 """
 
 from __future__ import annotations
@@ -59,10 +59,19 @@ class SampleBits:
         samples >>= self.allocated - self.stored
         return samples
 
+    def are_in(self, cells: Samples) -> bool:
+        """Whether the cells are the samples already, as those of most images are."""
+        if self.high != self.stored - 1 or not cells.size:
+            return False
+        end = 1 << self.stored - self.is_signed
+        return bool(cells.max() < end) and (not self.is_signed or bool(cells.min() >= -end))
+
     def of_octets(self, octets: bytes | memoryview) -> memoryview:
-        """The same for cells in little-endian order; what follows the last whole one is left as it is."""
+        """The same for cells in little-endian order, without a copy where they are the samples; an incomplete last one is left as it is."""
         width = self.allocated >> 3
         whole = len(octets) // width * width
         cells = np.frombuffer(octets[:whole], f"<{'i' if self.is_signed else 'u'}{width}")
+        if self.are_in(cells):
+            return memoryview(octets)
         samples = self.of_cells(cells).view(np.uint8).data
         return samples if whole == len(octets) else memoryview(samples.tobytes() + octets[whole:])

@@ -124,7 +124,9 @@ class SeriesArrays:
             if instance is not None:
                 instances.append(instance)
         if len({one.held.patient for one in instances}) > 1:
-            raise InvalidRequest("Several patients have a series under these UIDs: name the one whose images are meant.")
+            raise InvalidRequest(
+                "Several patients have a series under these UIDs: name the one whose images are meant (`patient`, or --patient)."
+            )
         if not instances:
             raise NotFound("Nothing with pixels is held under this UID.")
         return cls(pictures_of(instances), retriever, uids)
