@@ -42,6 +42,11 @@ _DENIED: Final = frozenset(
         *("InvalidToken", "RequestTimeTooSkewed", "NotSignedUp", "401", "403", "Forbidden"),
     )
 )
+_ADVICE: Final = {
+    "RequestTimeTooSkewed": "the clock of this machine and the service's differ too much: set it by a time server",
+    "ExpiredToken": "the session's credentials have ended: renew them, and check the clock of this machine",
+}
+"""What to do about refusals that have one reason; an answer without a body (to HEAD) names none but its status."""
 _WRONG: Final = frozenset(
     (
         *("AuthorizationHeaderMalformed", "InvalidBucketName", "PermanentRedirect", "IllegalLocationConstraintException", "301"),
@@ -173,7 +178,8 @@ def _answered(error: ClientError, store: str, bucket: str, key: str) -> VnaError
         return StoreUnavailable(f"Store {store!r} answers {code or status}; try again later.", store=store)
     if code in _MISSING or status == 404:
         return ObjectMissing("The object is not in the store.", store=store, key=key)
-    refusal = f"Store {store!r}: bucket {bucket!r} refuses ({code or status}): check credentials, region and the bucket's policy."
+    advice = _ADVICE.get(code, "check credentials, region and the bucket's policy, and the clock of this machine")
+    refusal = f"Store {store!r}: bucket {bucket!r} refuses ({code or status}): {advice}."
     if code in _WRONG or status == 301:
         return ConfigurationError(refusal, store=store)
     if code in _DENIED or status in (401, 403):

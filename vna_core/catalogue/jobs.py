@@ -220,6 +220,15 @@ class Jobs:
         with self._database.session() as session:
             return {(row[0], row[1]): int(row[2]) for row in session.run(statement).fetchall()}
 
+    def failing(self) -> dict[str, float]:
+        """Of each kind of which there are jobs: seconds since the oldest open one was asked for whose last attempt failed; 0 without one."""
+        failed = (jobs.c.state == OPEN) & (jobs.c.error != "")
+        oldest = func.min(case((failed, jobs.c.created_at)))
+        now = _now()
+        with self._database.session() as session:
+            rows = session.run(select(jobs.c.kind, oldest).group_by(jobs.c.kind)).fetchall()
+        return {kind: 0.0 if since is None else max(0.0, (now - since) / 1e6) for kind, since in rows}
+
 
 def _is(kind: str, key: str) -> ColumnElement[bool]:
     return (jobs.c.kind == kind) & (jobs.c.key == to_stored(key))

@@ -102,6 +102,12 @@ HL7_MESSAGES: Final = Metric(
 )
 
 JOBS: Final = Metric("vna_jobs", Kind.READ, ("kind", "state"), "Jobs in the catalogue: open, or failed and left to people.")
+JOBS_FAILING: Final = Metric(
+    "vna_jobs_failing_seconds",
+    Kind.READ,
+    ("kind",),
+    "Time since the oldest of the open jobs of each kind was asked for whose last attempt failed: it is tried again, as long as it takes. 0: there is none.",
+)
 JOBS_ENDED: Final = Metric(
     "vna_jobs_ended_total",
     Kind.COUNTER,

@@ -26,6 +26,7 @@ from vna_core.metering.metrics import (
     HTTP_SECONDS,
     HTTP_SENT,
     JOBS,
+    JOBS_FAILING,
     METRICS,
     TLS_DAYS,
     Kind,
@@ -51,6 +52,8 @@ def _held(catalogue: Catalogue) -> Iterator[Reading]:
         metric, counts = one
         for labels, number in counts.items():
             yield Reading(metric, labels, [number])
+    for kind, seconds in catalogue.jobs.failing().items():
+        yield Reading(JOBS_FAILING, (kind,), [seconds])
 
 
 def _ages(certificates: Sequence[str]) -> Iterator[Reading]:
