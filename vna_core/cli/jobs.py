@@ -42,8 +42,11 @@ def list_(
     kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only jobs that wait for somebody to look at them.")] = False,
 ) -> None:
-    """List jobs."""
-    table = Table("job", "kind", "about", "state", "attempts", "worker", "free at", "progress", "error")
+    """List jobs, and below them what was wrong at the last attempt at each."""
+    table, errors = (
+        Table("job", "kind", "about", "state", "attempts", "worker", "free at", "progress"),
+        Table.grid(padding=(0, 1)),
+    )
     with archive_of(data, config) as archive:
         for job in _all(archive, kind, "failed" if failed else None):
             if as_json:
@@ -52,9 +55,14 @@ def list_(
                 state = "running" if job.worker and job.state == "open" else job.state
                 progress = " ".join(f"{name}={value}" for name, value in job.progress.items())
                 row = (str(job.pk), job.kind, job.key, state, str(job.attempts), job.worker)
-                table.add_row(*row, f"{job.free_at:%Y-%m-%d %H:%M:%S}", progress, job.error)
+                table.add_row(*row, f"{job.free_at:%Y-%m-%d %H:%M:%S}", progress)
+                if job.error:  # a sentence: among the columns it would be broken into a few letters a line
+                    errors.add_row(f"job {job.pk}:", job.error)
     if not as_json:
-        Console().print(table)
+        console = Console()
+        console.print(table)
+        if errors.row_count:
+            console.print(errors)
 
 
 @app.command("retry", epilog="Example:\n\n`vna jobs retry 17`")
