@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 
 import pytest
 
-from vna_core.ingest.sharing import Bench
+from vna_core.ingest.sharing import Bench, lines
 from vna_core.ingest.sharing.lines import MOST_DESCRIPTORS, MOST_OCTETS, LineBroken, receive, send
 
 
@@ -96,3 +97,30 @@ def test_a_message_has_bounds() -> None:
         message, descriptors = receive(there)
         assert message == b"message" and len(descriptors) == 1
         os.close(descriptors[0])
+
+
+def test_a_process_that_can_open_nothing_more_does_not_sit_down() -> None:
+    bench = Bench()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        assert bench.sit_down() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    own = bench.sit_down()
+    assert own is not None
+    own.close()
+    bench.close()
+
+
+def test_a_process_is_alive_as_long_as_it_gives_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "_BEAT", 0.01)
+    here, there = socket.socketpair()
+    with here, there:
+        with lines.signs_of_life(there):
+            assert receive(here) == (b"", []) and receive(here) == (b"", [])
+        send(there, b"the answer")
+        assert lines.answer(here) == b"the answer"
+        monkeypatch.setattr(lines, "SILENCE", 0.01)
+        with pytest.raises(LineBroken):
+            lines.answer(here)

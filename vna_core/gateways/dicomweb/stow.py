@@ -231,10 +231,10 @@ class Store:
             return await offers.outcomes()
         except (ClientGone, VnaError):
             # What was whole is held or quarantined and says so when asked; the cut part is kept, never acknowledged.
+            offers.all_came()
             rest = request.cut()
             if isinstance(rest, ReceivedInstance):
                 await offers.take([rest], cut_short=True)
-            offers.all_came()
             await offers.outcomes()
             raise
         finally:

@@ -95,19 +95,21 @@ class Offers:
 
     async def _until_there_is_room(self, octets: int) -> None:
         while self._parts and (self._parts >= PARTS_AT_ONCE or self._octets + octets > self._memory):
+            if not self._here and not self._elsewhere:
+                self._next(wanted=True)  # nothing else makes room
             self._room.clear()
             await self._room.wait()
         self._parts += 1
         self._octets += octets
 
-    def _next(self) -> None:
-        """Start what can be started."""
+    def _next(self, *, wanted: bool = False) -> None:
+        """Start what can be started; `wanted`: nothing waits for what is coming, as that waits for room."""
         while self._waiting:
             colleague = None
             if self._free and self._colleagues.any_idle:
                 if self._is_worth_giving:
                     colleague = self._colleagues.idle()
-                elif not self._all_came:
+                elif not (self._all_came or wanted):
                     return  # more is coming
             if colleague is None and (self._here >= GROUPS_HERE or (self._elsewhere and not self._free)):
                 return

@@ -39,7 +39,10 @@ class Bench:
 
     def sit_down(self) -> socket.socket | None:
         """Lay a line on the bench. Returns the end to listen at; None: there is no room now."""
-        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError:  # this process, or the system, has as many open as it may have
+            return None
         with theirs:
             for _ in range(2):
                 if self._lay(os.getpid(), theirs):
@@ -69,7 +72,7 @@ class Bench:
     def _lay(self, whose: int, line: socket.socket) -> bool:
         try:
             send_with(self._laying, _WHOSE.pack(whose), [line.fileno()], socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        except OSError:  # no room on the bench, or in the system for what lies on it
             return False
         return True
 

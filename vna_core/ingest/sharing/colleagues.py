@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import structlog
 
@@ -17,12 +16,9 @@ from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.ingest.sharing.bench import Bench
 from vna_core.ingest.sharing.forms import Result, Unreadable, instances_form, read_results
 from vna_core.ingest.sharing.lending import LentFiles
-from vna_core.ingest.sharing.lines import LineBroken, receive, send
+from vna_core.ingest.sharing.lines import SILENCE, LineBroken, answer, send
 from vna_core.metering import Meter
 from vna_core.metering.metrics import SHARED
-
-PATIENCE: Final = 120.0
-"""Seconds after which a process that has not answered is taken for dead."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +37,8 @@ class Colleagues:
         self._files = LentFiles()
         self._lock = threading.Lock()
         self._own = 0
-        self.at_once = 0 if bench is None else len(os.sched_getaffinity(0)) + 1
+        processors = len(os.sched_getaffinity(0))
+        self.at_once = 0 if bench is None or processors == 1 else processors + 1
         """How many groups are worth being stored at the same time: one for each processor, and one that waits for the disk."""
 
     @contextlib.contextmanager
@@ -86,6 +83,9 @@ class Colleague:
 
         Offering the same octets twice is safe: what the other process still stored is a duplicate here.
         """
+        if not received:
+            self._line.close()
+            return []
         results = self._there(received)
         self._meter.count(SHARED, "returned" if results is None else "taken", by=len(received))
         if results is None:
@@ -106,9 +106,9 @@ class Colleague:
                     lent.extend(map(self._files.lend, in_memory))
                     files = iter(lent)
                     descriptors = [one.octets.descriptor if one.octets.spooled else next(files) for one in received]
-                    line.settimeout(PATIENCE)
+                    line.settimeout(SILENCE)
                     send(line, instances_form(received), descriptors)
-                    results = read_results(receive(line)[0], len(received))
+                    results = read_results(answer(line), len(received))
                 finally:
                     for one in lent:  # written again only when the other process has said that it is done
                         self._files.take_back(one, is_free=results is not None)

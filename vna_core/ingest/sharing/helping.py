@@ -17,11 +17,14 @@ from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.ingest.receive import brought_to_memory
 from vna_core.ingest.sharing.bench import Bench
 from vna_core.ingest.sharing.colleagues import Colleagues
-from vna_core.ingest.sharing.forms import Result, Unreadable, read_instances, results_form
-from vna_core.ingest.sharing.lines import LineBroken, receive, send
+from vna_core.ingest.sharing.forms import Unreadable, read_instances, results_form
+from vna_core.ingest.sharing.lines import LineBroken, receive, send, signs_of_life
 
 _PAUSE: Final = 0.1
 """Seconds until it is looked again whether there is room on the bench, and nothing else to do."""
+
+_ANSWERED: Final = 2.0
+"""Seconds after which a process that does not take its results is left alone."""
 
 _log = structlog.get_logger(__name__)
 
@@ -59,20 +62,37 @@ class Helper:
             self._left = True
 
     def _help(self) -> None:
-        line = self._sit_down()
+        line: socket.socket | None = None
         while True:
-            while line is None:
-                if self._stop.wait(_PAUSE):
-                    return
-                line = self._sit_down()
-            following = None
-            with line:
-                given = self._given(line)
-                if given:
-                    results = self._results(given)
-                    following = self._sit_down()  # before the answer: whoever gets it looks for somebody idle
-                    self._answer(line, results)
-            line = following if following is not None else self._sit_down()
+            try:
+                line = line or self._sit_down()
+                if line is not None:
+                    line = self._round(line)
+                    continue
+            except Exception:
+                _log.exception("helping-failed")  # whoever gave them sees that the line is broken
+                line = None
+                self._get_up()
+            if self._stop.wait(_PAUSE):
+                return
+
+    def _round(self, line: socket.socket) -> socket.socket | None:
+        """Wait at a line for instances and do what is to be done. The next line, if this process sat down again."""
+        following = None
+        with line:
+            given = self._given(line)
+            if given:
+                results = self._results(line, given)
+                following = self._sit_down()  # before the answer: whoever gets it looks for somebody idle
+                self._answer(line, results)
+        return following
+
+    def _get_up(self) -> None:
+        """Nobody listens where this process sat."""
+        with self._lock:
+            if self._listening is not None:
+                self._listening.close()
+                self._listening = None
 
     def _sit_down(self) -> socket.socket | None:
         with self._lock:
@@ -91,27 +111,40 @@ class Helper:
             self._listening = None
         if not self._stop.is_set() and not self._colleagues.is_occupied:
             try:
-                return [self._brought(*one) for one in read_instances(form, descriptors)]
+                listed = read_instances(form, descriptors)
             except Unreadable as error:
                 _log.error("instances-unreadable", message=str(error))
+            else:
+                return self._brought(listed)
         for one in descriptors:
             os.close(one)
         return []
 
-    def _brought(self, received: ReceivedInstance, spooled: bool) -> ReceivedInstance:
-        """The same with its octets in memory, unless there are too many."""
-        return received if spooled else replace(received, octets=brought_to_memory(received.octets, self._pipeline.budget))
-
-    def _results(self, given: Sequence[ReceivedInstance]) -> list[Result]:
+    def _brought(self, listed: Sequence[tuple[ReceivedInstance, bool]]) -> list[ReceivedInstance]:
+        """The same with their octets in memory, but for those that are too many; all are closed where that fails."""
+        budget = self._pipeline.budget
+        given: list[ReceivedInstance] = []
         try:
-            return self._pipeline.offer_all(given)
-        except Exception:  # noqa: BLE001 - whoever gave them meets the same, and tells the sender
-            _log.exception("offering-failed")
-            return []
+            for one, spooled in listed:
+                given.append(one if spooled else replace(one, octets=brought_to_memory(one.octets, budget)))
+        except BaseException:
+            for one in (*given, *(one for one, _ in listed[len(given) :])):
+                one.octets.close()
+            raise
+        return given
 
-    def _answer(self, line: socket.socket, results: Sequence[Result]) -> None:
-        with self._lock:
-            if self._left:  # the archive is being closed: what failed because of that is no result
-                return
-            with contextlib.suppress(LineBroken):  # whose they were is gone, and its sender with it
-                send(line, results_form(results))
+    def _results(self, line: socket.socket, given: Sequence[ReceivedInstance]) -> bytes:
+        """The form of what became of them."""
+        try:
+            with signs_of_life(line):
+                return results_form(self._pipeline.offer_all(given))
+        except Exception:  # whoever gave them meets the same, and tells the sender
+            _log.exception("offering-failed")
+            return results_form([])
+
+    def _answer(self, line: socket.socket, results: bytes) -> None:
+        if self._left:  # the archive is being closed: what failed because of that is no result
+            return
+        line.settimeout(_ANSWERED)
+        with contextlib.suppress(LineBroken):  # whose they were is gone, and its sender with it
+            send(line, results)

@@ -1,11 +1,16 @@
-"""Messages on a line between two processes of one run: a length, octets, and descriptors that go with them."""
+"""Messages on a line between two processes of one run: a length, octets, and descriptors that go with them.
+
+A message without octets is a sign of life.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vna_core.ingest.sharing.descriptors import receive_with, send_with
@@ -13,6 +18,9 @@ from vna_core.ingest.sharing.descriptors import receive_with, send_with
 MOST_OCTETS: Final = 64 << 20
 """Octets of a message. What is told of an instance takes about a kilobyte."""
 MOST_DESCRIPTORS: Final = 64
+SILENCE: Final = 10.0
+"""Seconds without a sign of life after which a process is taken for dead."""
+_BEAT: Final = 1.0
 _LENGTH: Final = struct.Struct("!I")
 
 
@@ -45,6 +53,37 @@ def receive(line: socket.socket) -> tuple[bytes, list[int]]:
         for one in descriptors:
             os.close(one)
         raise LineBroken(str(error)) from error
+
+
+@contextlib.contextmanager
+def signs_of_life(line: socket.socket) -> Iterator[None]:
+    """Tell the other end that this process lives, as long as the block runs; nothing else may be sent there meanwhile."""
+    done = threading.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(LineBroken):  # nobody listens: that is seen at the answer
+            while not done.wait(_BEAT):
+                send(line, b"")
+
+    line.settimeout(_BEAT)
+    telling = threading.Thread(target=tell, name="signs-of-life", daemon=True)
+    telling.start()
+    try:
+        yield
+    finally:
+        done.set()
+        telling.join()
+
+
+def answer(line: socket.socket) -> bytes:
+    """The next message that is more than a sign of life. Raises LineBroken, also where the other process is silent for too long."""
+    line.settimeout(SILENCE)
+    while True:
+        message, descriptors = receive(line)
+        for one in descriptors:
+            os.close(one)
+        if message:
+            return message
 
 
 def _exactly(line: socket.socket, count: int) -> bytearray:
