@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -111,13 +112,13 @@ def hidden(held: bytes, other: bytes) -> bytes:
 def document(title: str) -> bytes:
     """An encapsulated document, which never has pixels."""
     extra = text(0x00080060, "CS", "DOC") + text(0x00100010, "PN", "DOE^JANE") + text(0x00100020, "LO", "0042")
-    content = text(0x00420010, "ST", title) + element(0x00420011, "OB", b"%PDF-1.4 " + title.encode() * 3)
+    content = text(0x00420010, "ST", title) + element(0x00420011, "OB", b"%PDF-1.4  " + title.encode() * 3)
     return file(identification(study="1.2.3.1", series="1.2.3.2", sop=SOP, extra=extra) + content, sop_instance=SOP)
 
 
 FORGED = {
     "hidden behind the group length": (CUT, hidden(CUT, CUT_AND_RENAMED)),
-    "hidden behind that of a document": (document("TRUE"), hidden(document("TRUE"), document("FALSE"))),
+    "hidden behind that of a document": (document("TRUE"), hidden(document("TRUE"), document("UNTRUE"))),
     "a document with pixels behind it": (document("TRUE"), document("TRUE") + PIXELS),
     "an element of lower tag before the pixels": (CUT, CUT + text(0x00100040, "CS", "M") + PIXELS),
     "a lower tag among those before the pixels": (CUT, CUT + text(0x00400007, "LO", "A") + text(0x00400002, "DA", "") + PIXELS),
@@ -214,6 +215,15 @@ def test_a_rule_that_files_it_elsewhere_takes_the_relation_along(archive: Archiv
     assert {one.patient.issuer for one in archive.catalogue.versions(SOP)} == {"HOSPITAL"}
     assert current(archive) == WHOLE
     prove_rebuilt(archive, new_catalogue("moved"))
+
+
+def test_under_different_patients_neither_stands_in_the_place_of_the_other(archive: Archive) -> None:
+    offer(archive, CUT, replace(NORTH, issuer="A"))
+    offer(archive, WHOLE, replace(NORTH, issuer="B"))
+    held = archive.catalogue.versions(SOP)
+    assert [one.current for one in held] == [True, True]
+    told = [archive.catalogue.explanation(one.pk) for one in held]
+    assert [(one.standing, one.cut_copies, one.whole_copies) for one in told] == [("", (), ())] * 2
 
 
 def test_it_goes_and_comes_back_as_it_was(archive: Archive) -> None:
