@@ -13,8 +13,8 @@ from vna_core.domain.migration import InstanceState
 from vna_core.domain.outcome import Outcome
 
 SAME: Final = "fetched once more: the same octets"
-OTHER: Final = "fetched once more: other octets, kept beside the first, which stays current"
-HELD: Final = "fetched once more: other octets, which are held already; the first stay current"
+OTHER: Final = "fetched once more: other octets, kept beside the first; `vna conflicts` says which is current"
+HELD: Final = "fetched once more: other octets, which are held already; `vna conflicts` says which is current"
 _ANEW: Final = "fetch-again"
 _OF_INSTANCES: Final = ("content-differs", "pixels-differ")
 
