@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from typing import Final
 
-from vna_core.dicom.container import PREFIX_SEARCH, length_before_data_set
+from vna_core.dicom.broken_off import broken_off, data_set_of
 from vna_core.domain.errors import StorageError, Unarchivable
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.outcome import HELD_IS_CUT, NEW_IS_CUT
+
+_LONGEST_HEADER: Final = 1 << 25
+"""Octets of a data set before its pixels that are looked at; headers of large multi-frame images have a few million."""
+_LONGEST_META: Final = 1 << 16
+"""Octets in which the File Meta Information has to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,40 +83,38 @@ def classify(held: ComparedObject, new: ComparedObject) -> str:
 
 
 def is_cut_copy(cut: ComparedObject, whole: ComparedObject) -> bool:
-    """Whether `cut` ends before its pixels and `whole` goes on: as received, its data set is how the other one begins."""
+    """Whether `cut` ends before its pixels and `whole` goes on to them: as received, its data set is how the other one begins.
+
+    Nothing is proof where either is longer before its pixels than `_LONGEST_HEADER`.
+    """
     if cut.pixel_data is not None or whole.pixel_data is None:
         return False
-    return _begins_with(_data_set(whole.original()), _data_set(cut.original()))
+    received = bytearray()
+    _read_on(cut.original(), received, _LONGEST_HEADER + 1)
+    short = broken_off(bytes(received)) if len(received) <= _LONGEST_HEADER else None
+    if short is None:
+        return False
+    received, original = bytearray(), whole.original()
+    _read_on(original, received, _LONGEST_META)
+    found = data_set_of(bytes(received))
+    if found is None:
+        return False
+    begin, declared = found
+    if short.transfer_syntax_uid and declared:
+        same_syntax = short.transfer_syntax_uid == declared
+    else:  # one of them was sent without File Meta Information
+        same_syntax = cut.transfer_syntax_uid == whole.transfer_syntax_uid
+    _read_on(original, received, begin + len(short.data_set))
+    if not same_syntax or not received.startswith(short.data_set, begin):
+        return False
+    _read_on(original, received, begin + _LONGEST_HEADER)
+    return short.is_continued_by(bytes(memoryview(received)[begin:]))
 
 
-def _data_set(original: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """Octets as received without preamble and File Meta Information, so that a file and what was sent are the same."""
-    beginning = b""
-    for piece in original:
-        beginning += piece
-        if len(beginning) >= PREFIX_SEARCH:
-            break
-    skip = length_before_data_set(beginning)
-    for piece in chain((beginning,), original):
-        if skip < len(piece):
-            yield memoryview(piece)[skip:]
-        skip = max(0, skip - len(piece))
-
-
-def _begins_with(long: Iterator[bytes | memoryview], short: Iterator[bytes | memoryview]) -> bool:
-    """Whether a stream begins with all of another one, which is not empty, and goes on."""
-    a, b, compared = memoryview(b""), memoryview(b""), 0
-    while True:
-        if not b:
-            b = memoryview(next(short, b""))
-        if not a:
-            a = memoryview(next(long, b""))
-        if not a or not b:
-            return bool(a) and not b and compared > 0
-        size = min(len(a), len(b))
-        if a[:size] != b[:size]:
-            return False
-        a, b, compared = a[size:], b[size:], compared + size
+def _read_on(pieces: Iterator[bytes | memoryview], into: bytearray, size: int) -> None:
+    """Append pieces until there are so many octets, or no more."""
+    while len(into) < size and (piece := next(pieces, None)) is not None:
+        into += piece
 
 
 def _same_pixels(held: ComparedObject, new: ComparedObject) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select, update
 
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.migration_decoding import STUDY, instances_of, study_of
+from vna_core.catalogue.migration_ledger import compared_anew
 from vna_core.catalogue.migration_modalities import as_inventoried, as_told
 from vna_core.catalogue.migration_rows import Difference, InstanceEnd, LedgerInstance, LedgerStudy, ListedStudy
 from vna_core.catalogue.migration_telling import telling
@@ -139,7 +140,7 @@ class Listing:
             gone = [one for one in unlisted if one.state is not InstanceState.DELETED_AT_SOURCE]
             new = [one for key, one in wanted.items() if key not in known]
             back = [known[key] for key in wanted if key in known and known[key].state is InstanceState.DELETED_AT_SOURCE]
-            kept = len(gone) if not wanted and any(one.state in _UNMOVED for one in gone) else 0
+            kept = len(gone) if not wanted and any(_is_unmoved(one) for one in gone) else 0
             gone = [] if kept else gone  # an empty list is no word about each: what is not held is asked for all the same
             self._insert_instances(session, writing, study.pk, inventory, new)
             self._mark_removed(session, writing, study, inventory, gone)
@@ -201,7 +202,7 @@ class Listing:
     ) -> None:
         if not gone:
             return
-        held = [one for one in gone if one.state is InstanceState.STORED]
+        held = [one for one in gone if _is_held(one)]
         for one in gone:
             writing.note(study.pk, one.pk, one.state.value, InstanceState.DELETED_AT_SOURCE.value, "inventory", one.outcome)
             writing.count("instance", one.state.value, one.outcome, -1, -one.received_size)
@@ -217,7 +218,7 @@ class Listing:
             writing.except_(
                 "deleted-at-source", study.pk, detail=f"{len(held)} instances", sample=held[0].stored_sop_instance_uid
             )
-        lost = [one for one in gone if one.state in _UNMOVED]
+        lost = [one for one in gone if _is_unmoved(one)]
         if lost:
             writing.except_("gone-before-moved", study.pk, detail=f"{len(lost)} instances", sample=lost[0].sop_instance_uid)
 
@@ -301,9 +302,18 @@ class Listing:
                 writing.except_("gone-before-moved", study.pk, detail="gone before its instances were listed")
             if accepted_by:
                 writing.accept(study.pk, "gone-before-moved", accepted_by, "--accept-deletions")
-            if not any(one.state is InstanceState.STORED for one in present):
+            if not any(_is_held(one) for one in present):
                 writing.move_study(study.pk, StudyState.DELETED_AT_SOURCE, "inventory", f"inventory {inventory}")
             writing.close()
+
+
+def _is_held(one: LedgerInstance) -> bool:
+    """Whether the archive has an instance, also while it waits to be fetched once more."""
+    return one.state is InstanceState.STORED or compared_anew(one)
+
+
+def _is_unmoved(one: LedgerInstance) -> bool:
+    return one.state in _UNMOVED and not _is_held(one)
 
 
 def _uids(one: LedgerInstance | InventoriedInstance) -> tuple[str, str]:

@@ -165,15 +165,22 @@ class Writing:
         }
         self.session.execute(self._statements.exception.sql, self._statements.exception.arrange(values))
 
-    def solve(self, study: int, reasons: Sequence[str], rule: str, instance: int | None = None) -> None:
-        """Take from the worklist what a later transition has cured."""
+    def solve(
+        self,
+        study: int,
+        reasons: Sequence[str],
+        rule: str,
+        instance: int | None = None,
+        states: Sequence[str] = ("open", "retried"),
+    ) -> None:
+        """Take from the worklist what a later transition has cured, where it stands there in one of these states."""
         exceptions = migration_exceptions.c
         of_study = (exceptions.campaign == self._campaign) & (exceptions.study_fk == study) & exceptions.reason.in_(list(reasons))
         if instance is not None:
             of_study &= exceptions.instance_fk == instance
         self.session.run(
             update(migration_exceptions)
-            .where(of_study, exceptions.state.in_(("open", "retried")))
+            .where(of_study, exceptions.state.in_(list(states)))
             .values(state="solved", closed_at=self.at, closed_by=self._worker, note=to_stored(rule))
         )
 

@@ -46,13 +46,18 @@ class Explanation:
 
     @property
     def cut_copies(self) -> tuple[HeldInstance, ...]:
-        """Versions that end before their pixels and begin as this one does."""
-        return tuple(one for one in self.versions if (one.pk, self.held.pk) in self.cut)
+        """Versions in the same place that end before their pixels and begin as this one does."""
+        return tuple(one for one in self._beside if (one.pk, self.held.pk) in self.cut)
 
     @property
     def whole_copies(self) -> tuple[HeldInstance, ...]:
-        """Versions of which this one is a cut copy."""
-        return tuple(one for one in self.versions if (self.held.pk, one.pk) in self.cut)
+        """Versions in the same place of which this one is a cut copy."""
+        return tuple(one for one in self._beside if (self.held.pk, one.pk) in self.cut)
+
+    @property
+    def _beside(self) -> Iterator[HeldInstance]:
+        """Versions under the same patient, study and series: elsewhere each has its own current one."""
+        return (one for one in self.versions if one.place == self.held.place)
 
     @property
     def standing(self) -> str:

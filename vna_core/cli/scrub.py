@@ -49,7 +49,7 @@ def scrub(
         fraction = Fraction(checked_share(share))
     except ValueError as error:
         raise InvalidRequest(f"--share {share!r}: {error}.") from error
-    stop = None if findings else stopped_by_signal()
+    stop = None if findings else stopped_by_signal(second_ends=True)
     with archive_of(data, config) as archive:
         report = None if stop is None else _scrubbed(archive, fraction, rate, stop)
         found = list(_findings(archive))

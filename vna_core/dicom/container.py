@@ -28,8 +28,6 @@ _LENGTH_LITTLE: Final = Struct("<I").unpack_from
 _LENGTH_BIG: Final = Struct(">I").unpack_from
 _ZEROS: Final = bytes(128)
 _META_TEXT_LIMIT: Final = 1024
-_AFTER_GROUP_LENGTH: Final = 144
-"""Octets of preamble, prefix and the element (0002,0000), which comes first (PS3.10 table 7.1-1)."""
 
 
 @dataclass(slots=True)
@@ -76,19 +74,6 @@ def open_container(buffer: Buffer, *, declared: bool = False) -> Container:
             container.notes.append(Note("F24", 0, "preamble is not zero"))
         return _walk_meta(container, size)
     return _odd_container(buffer, size, declared)
-
-
-def length_before_data_set(beginning: bytes) -> int:
-    """Octets of preamble and File Meta Information, by its group length; 0 where it has none, as in a bare data set.
-
-    Parameters
-    ----------
-    beginning
-        The first `PREFIX_SEARCH` octets, or all there are.
-    """
-    if beginning[128:132] != b"DICM" or beginning[132:138] != b"\x02\x00\x00\x00UL" or len(beginning) < _AFTER_GROUP_LENGTH:
-        return 0
-    return int(_AFTER_GROUP_LENGTH + _LENGTH_LITTLE(beginning, _AFTER_GROUP_LENGTH - 4)[0])
 
 
 def _meta_follows(buffer: Buffer, offset: int) -> bool:

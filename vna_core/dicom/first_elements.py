@@ -93,7 +93,7 @@ def _walk(
         if header.tag > last:
             return found, True
         if header.length == UNDEFINED:
-            after = _behind_undefined(buffer, header.start, explicit, little)
+            after = behind_undefined(buffer, header.start, explicit, little)
             if after is None:
                 return found, False
             position = after
@@ -108,7 +108,7 @@ def _walk(
     return found, False
 
 
-def _behind_undefined(buffer: bytes, position: int, explicit: bool, little: bool) -> int | None:
+def behind_undefined(buffer: bytes, position: int, explicit: bool, little: bool) -> int | None:
     """First octet behind a sequence of undefined length; None when it does not end in the octets."""
     order = "little" if little else "big"
     item, end = ITEM_OCTETS[little], DELIMITER_OCTETS[little]

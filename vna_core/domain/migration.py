@@ -129,8 +129,8 @@ _REASONS: Final = (
     Reason(
         "source-unavailable",
         ErrorClass.HOLD,
-        "The source or the network to it does not answer.",
-        "Nothing: it is asked again. If it stays so, check address, title and the source itself.",
+        "The source or the network to it does not answer, or the source refuses us altogether.",
+        "Nothing: it is asked again. If it stays so, check address, title, password and the source itself.",
     ),
     Reason(
         "archive-unavailable",
@@ -232,7 +232,7 @@ _REASONS: Final = (
         "inventory-failed",
         ErrorClass.REFETCH,
         "The source refused or broke off the list of the study's instances, in every try, and answered other questions.",
-        "The next inventory and `vna migrate retry` ask again. Open the study in the old PACS: its row usually is damaged.",
+        "Open the study in the old PACS: its row usually is damaged. The next inventory asks again; `vna migrate retry` only where none listed it.",
     ),
     Reason(
         "answer-without-uid",

@@ -13,7 +13,8 @@ from vna_core.domain.migration import InstanceState
 from vna_core.domain.outcome import Outcome
 
 SAME: Final = "fetched once more: the same octets"
-OTHER: Final = "fetched once more: other octets, kept beside the first, which stays current"
+OTHER: Final = "fetched once more: other octets, kept beside the first; `vna conflicts` says which is current"
+HELD: Final = "fetched once more: other octets, which are held already; `vna conflicts` says which is current"
 _ANEW: Final = "fetch-again"
 _OF_INSTANCES: Final = ("content-differs", "pixels-differ")
 
@@ -47,9 +48,10 @@ def as_came(end: InstanceEnd) -> InstanceEnd:
     one = end.instance
     if not compared_anew(one):
         return end
-    if end.received_sha256 == one.received_sha256 or end.outcome == Outcome.DUPLICATE.value:
+    known, duplicate = one.received_sha256, end.outcome == Outcome.DUPLICATE.value
+    if end.received_sha256 == known or (duplicate and not known):
         return replace(end, outcome=one.outcome or end.outcome, detail=SAME, rule=_ANEW)
-    return replace(end, detail=OTHER, rule=_ANEW)
+    return replace(end, detail=HELD if duplicate else OTHER, rule=_ANEW)
 
 
 def as_left(lost: InstanceEnd) -> InstanceEnd:
@@ -67,10 +69,10 @@ def settle(writing: Writing, study: int, came: Iterable[InstanceEnd], left: Iter
     kept = [end for end in left if compared_anew(end.instance)]
     if not anew and not kept:
         return
-    other = sum(end.detail == OTHER for end in anew)
+    other = sum(end.detail != SAME for end in anew)
     told = f"fetched once more: {other} of {len(anew) + len(kept)} with other octets, {len(kept)} not delivered"
     if other and not kept:
-        writing.solve(study, ("source-changed",), told)
+        writing.solve(study, ("source-changed",), told, states=("retried",))
     else:
         writing.reopen(study, ("source-changed",), told)
     for end in anew:

@@ -14,7 +14,7 @@ import structlog
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_rows import LedgerStudy
 from vna_core.catalogue.migration_throttle import Slot
-from vna_core.domain.errors import LeaseLost, PeerError, PeerUnavailable, VnaError
+from vna_core.domain.errors import LeaseLost, PeerError, VnaError
 from vna_core.domain.jobs import NORMAL, Again, Job
 from vna_core.domain.migration import StudyState
 from vna_core.domain.outcome import IngestResult
@@ -174,7 +174,7 @@ class MigrationWorker:
         if campaign.name not in self._adapters and not asked and (wait := throttle.silence(campaign.name)):
             return Again(max(0.5, wait))
         try:
-            adapter, bears = self._adapter(campaign)
+            adapter, bears, answered = self._adapter(campaign)
         except PeerError as error:
             return self._held(study, error)
         most = options.concurrency or bears
@@ -185,7 +185,7 @@ class MigrationWorker:
         if wait and not asked:
             throttle.forget(slot)
             return Again(min(wait, _LONGEST_WAIT))
-        return self._move(study, adapter, options, slot, most, running)
+        return self._move(study, adapter, options, slot, most, running, answered)
 
     def _move(
         self,
@@ -195,13 +195,18 @@ class MigrationWorker:
         slot: Slot,
         most: int,
         running: Running,
+        answered: bool,
     ) -> Again | None:
         ledger, throttle = self._catalogue.ledger, self._catalogue.throttle
+        fetch: StudyFetch | None = None
         result: StudyResult | None = None
         failure: VnaError | None = None
         try:
-            if not self._list_instances(study, adapter):
-                return None
+            if not self._knows_instances(study):
+                known = self._list_instances(study, adapter)
+                answered = True
+                if not known:
+                    return None
             ledger.move(study, StudyState.RETRIEVING, self.worker, "slot")
             fetch = StudyFetch(
                 study,
@@ -215,7 +220,7 @@ class MigrationWorker:
             )
             result = fetch.run()
             self.held_up.over()
-            self._recovered(study)
+            self._recovered(study, answered or fetch.answered)
         except LeaseLost:
             raise
         except VnaError as error:
@@ -225,21 +230,23 @@ class MigrationWorker:
             fetched = result.fetched if result else 0
             seconds = result.seconds if result else {}
             failed = isinstance(failure, PeerError) or bool(result and result.failed_calls)
-            throttle.release(slot, most, fetched, seconds, failed, not isinstance(failure, PeerUnavailable))
+            answered = answered or (fetch is not None and fetch.answered)
+            throttle.release(slot, most, fetched, seconds, failed, answered and not isinstance(failure, PeerError))
         return None
 
     def _held(self, study: LedgerStudy, error: VnaError) -> Again:
         """The study waits in the queue, and the worklist says why: one entry for the campaign.
 
         Raises the error, so that it is told, but where what it tells has been told already: a source that is silent or an archive that
-        can take nothing fails every study alike.
+        can take nothing fails every study alike. A source that answers with a refusal when it is only greeted (a wrong password, a
+        service that is down behind its proxy) fails them so, too.
         """
         told, wait = False, 0.0
         try:
-            if isinstance(error, PeerUnavailable):
+            if isinstance(error, PeerError):
                 told = self._catalogue.throttle.silent(study.campaign)
                 wait = self._catalogue.throttle.silence(study.campaign)
-            elif not isinstance(error, PeerError):
+            else:
                 told = self.held_up.note(error)
                 wait = self.held_up.seconds
             reason = "source-unavailable" if isinstance(error, PeerError) else "archive-unavailable"
@@ -253,14 +260,17 @@ class MigrationWorker:
             raise error
         return Again(max(0.5, wait))
 
+    def _knows_instances(self, study: LedgerStudy) -> bool:
+        """Whether an inventory has named the instances of a study already, or none was ever taken."""
+        if study.instances or self._catalogue.ledger_reader.instances(study.pk):
+            return True
+        return self._catalogue.inventories.newest(study.campaign) is None
+
     def _list_instances(self, study: LedgerStudy, adapter: PacsAdapter) -> bool:
         """Ask for the instances of a study that is wanted before the inventory has come to it, or has been told them; whether
         they are known then. Raises PeerError: the source does not answer at all."""
-        if study.instances or self._catalogue.ledger_reader.instances(study.pk):
-            return True
         newest = self._catalogue.inventories.newest(study.campaign)
-        if newest is None:
-            return True
+        assert newest is not None
         try:
             found = list(adapter.inventory(study.study_instance_uid))
         except PeerError as error:
@@ -273,18 +283,18 @@ class MigrationWorker:
         self._catalogue.ledger.move(study, StudyState.QUEUED, self.worker, "asked for")
         return True
 
-    def _recovered(self, study: LedgerStudy) -> None:
-        if any(
-            self._catalogue.ledger_reader.exceptions(study.campaign, reason=reason, limit=1)
-            for reason in ("source-unavailable", "archive-unavailable")
-        ):
+    def _recovered(self, study: LedgerStudy, answered: bool) -> None:
+        reasons = ("source-unavailable", "archive-unavailable") if answered else ("archive-unavailable",)
+        if any(self._catalogue.ledger_reader.exceptions(study.campaign, reason=reason, limit=1) for reason in reasons):
             with self._catalogue.ledger.writing(study.campaign, self.worker) as writing:
-                writing.solve(0, ("source-unavailable", "archive-unavailable"), "fetch")
+                writing.solve(0, reasons, "fetch")
 
-    def _adapter(self, campaign: Campaign) -> tuple[PacsAdapter, int]:
-        """The campaign's adapter, and how many retrievals at once the source bears. Raises PeerUnavailable, PeerError."""
+    def _adapter(self, campaign: Campaign) -> tuple[PacsAdapter, int, bool]:
+        """The campaign's adapter, how many retrievals at once the source bears, and whether it was asked that just now. Raises
+        PeerUnavailable, PeerError."""
         with self._lock:
-            if campaign.name not in self._adapters:
+            new = campaign.name not in self._adapters
+            if new:
                 adapter = self._open_source(campaign)
                 try:
                     bears = adapter.probe().concurrency
@@ -292,7 +302,7 @@ class MigrationWorker:
                     adapter.close()
                     raise
                 self._adapters[campaign.name] = (adapter, bears)
-            return self._adapters[campaign.name]
+            return (*self._adapters[campaign.name], new)
 
 
 def _go_on(running: Running) -> None:

@@ -81,6 +81,11 @@ class StudyFetch:
         Called for every instance that came; raises what ends the work (a lost lease).
     patience
         Seconds without an answer after which a retrieval is given up.
+
+    Attributes
+    ----------
+    answered
+        The source delivered something, or ended a retrieval by itself: it is there.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class StudyFetch:
         self._result = StudyResult(StudyState.RETRIEVING)
         self._deadline = Deadline()
         self._clock = DeliveryClock()
+        self.answered = False
 
     def run(self) -> StudyResult:
         """Fetch what has no end yet.
@@ -161,6 +167,7 @@ class StudyFetch:
                 self._result.failed_calls += 1
                 _log.warning("fetch-failed", study_instance_uid=self._study.study_instance_uid, code=error.code)
                 reason = error.message
+            self.answered = True
         return reason
 
     def _questions(
@@ -192,6 +199,7 @@ class StudyFetch:
 
     def _deliver(self, handover: Handover, received: ReceivedInstance) -> None:
         """One instance came. Raises what ends the work, also what the archive could not take of earlier ones."""
+        self.answered = True
         with self._clock.delivery():
             try:
                 self._beat()

@@ -40,11 +40,16 @@ from vna_core.stewardship.taking_up import FoundObject, Taken, TakingUp
 REPAIRED: Final = "repaired"
 ADOPTED: Final = "adopted"
 LISTED: Final = "listed"
-"""An orphan that was left as it is."""
+"""An orphan that was left as it is, or a damaged pack that waits for something."""
 LOST: Final = "lost"
 """No good copy was found anywhere."""
 FAILED: Final = "failed"
 """A good copy is there, but it could not be put in its place now."""
+
+_KEPT: Final = (
+    "nothing is read from it, and it stays while it holds what is under a hold or was deleted and may be taken back, or while another "
+    "object of its series cannot be read"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -210,8 +215,11 @@ class Repairing:
         if not given and not packs.listed(key=finding.key) and not packs.is_left_over(store.name, finding.key):
             return ended(LOST, "no good copy is left in the configured stores, and what lay in it is not known")
         if packs.fate_of(store.name, finding.key, 0) is not Leftover.FREE:
-            for place in packs.places_in(finding.key):
+            places = packs.places_in(finding.key)
+            for place in places:
                 ask_for_compaction(self._catalogue, place)
+            if not places:
+                return ended(LISTED, f"no whole copy is left; {_KEPT}{found}")
             return ended(LISTED, f"no whole copy is left; what is read from it is packed anew (job {COMPACT}){found}")
         self._after_step("given back")
         for name in self._stores:  # nothing of it is read from any of them

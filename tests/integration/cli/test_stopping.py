@@ -49,6 +49,33 @@ def test_a_main_thread_that_sleeps_in_the_kernel_keeps_no_signal_from_being_hear
             process.kill()
 
 
+_HANGING = """
+import os
+from vna_core.cli.stopping import stopped_by_signal
+
+stop = stopped_by_signal(second_ends=True)
+os.write(1, b"asleep ")
+stop.wait()
+os.write(1, b"stopped")
+reading, writing = os.pipe()
+os.read(reading, 1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_what_hangs_after_the_first(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", _HANGING], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.read(7) == b"asleep "
+            process.send_signal(number)
+            assert process.stdout.read(7) == b"stopped"
+            process.send_signal(number)
+            assert process.wait(60) == 128 + number
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_scrub_that_is_stopped_says_so_and_goes_on_where_it_was(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.migration.listed_source import ListedSource, Study
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_inventories import COMPLETE, Inventory
-from vna_core.catalogue.migration_rows import InstanceEnd
+from vna_core.catalogue.migration_rows import InstanceEnd, LedgerStudy
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.errors import InventoryShrank
 from vna_core.domain.migration import AWAITED, InstanceState, StudyState
@@ -161,3 +161,30 @@ def test_what_was_fetched_is_counted_for_the_campaign_that_it_was_fetched_for(ca
     for one in catalogue.ledger_reader.instances(first.pk):  # what was asked for and did not come was not fetched
         catalogue.ledger.end_instances(first, [InstanceEnd(one, InstanceState.MISSING)], "test")
     assert report(catalogue).fetched == 2
+
+
+def test_what_is_held_and_waits_to_be_fetched_once_more_is_no_loss_when_the_source_removes_it(catalogue: Catalogue) -> None:
+    source = source_of(3)
+    take(catalogue, source)
+    (study,) = (one for one in catalogue.ledger_reader.studies("c") if one.study_instance_uid == "1.2")
+    hold(catalogue, study)
+    with catalogue.ledger.writing("c", "w") as writing:
+        writing.except_("source-changed", study.pk)
+    catalogue.ledger.retry("c", catalogue.ledger_reader.exceptions("c"), "me")
+    assert {one.state for one in catalogue.ledger_reader.instances(study.pk)} == {InstanceState.INVENTORIED}
+    source.studies = source.studies[:2]
+    take(catalogue, source, "me")
+    assert worklist(catalogue) == [("deleted-at-source", "1.2")]
+    assert worklist(catalogue, "accepted") == []
+    assert catalogue.ledger_reader.study(study.pk).state is not StudyState.DELETED_AT_SOURCE
+
+
+def hold(catalogue: Catalogue, study: LedgerStudy) -> None:
+    """Have a study stored."""
+    for state in (StudyState.QUEUED, StudyState.RETRIEVING, StudyState.STORED):
+        catalogue.ledger.move(study, state, "w", "test")
+    ends = [
+        InstanceEnd(one, InstanceState.STORED, "held", "", f"{one.pk:064}", 100, one.sop_instance_uid)
+        for one in catalogue.ledger_reader.instances(study.pk)
+    ]
+    catalogue.ledger.end_instances(study, ends, "w")

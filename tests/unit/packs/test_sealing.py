@@ -24,6 +24,7 @@ from vna_core.domain.outcome import Outcome
 from vna_core.domain.stewardship import Extent
 from vna_core.stewardship.deletion import PURGE, Deleting
 from vna_core.stewardship.pack_jobs import COMPACT
+from vna_core.stewardship.repair import LISTED, Repairing
 from vna_core.stewardship.scrub import Scrub
 from vna_storage_filesystem.store import FilesystemStore
 
@@ -324,6 +325,23 @@ def test_a_purged_member_leaves_its_pack_and_a_series_that_is_purged_whole_leave
     keeper(archive).remove_leftovers()
     assert deleting.purge("me", timedelta(0)).purged == [part.id]
     assert not [key for key in pack_keys(archive) if b"1.2.3.2.1." in archive.landing.read(key)]
+
+
+def test_a_repair_says_what_a_damaged_pack_waits_for_from_which_nothing_is_read(archive: Archive) -> None:
+    seal_all(archive)
+    keeper(archive).remove_leftovers()
+    deleting = Deleting(archive.stores, archive.landing, archive.catalogue)
+    deleting.delete(Extent.INSTANCE, "1.2.3.2.1", "x", "me")
+    deleting.purge("me", timedelta(0))
+    deleting.set_hold(Extent.SERIES, "1.2.3.2", "case", "lawyer")
+    old = archive.catalogue.instances(series="1.2.3.2")[0].locations[0]
+    flip(archive.settings.data / "store" / old.key, old.offset - 1)  # between the members
+    Scrub(archive.stores, archive.catalogue).run()
+    compact_all(archive)
+    assert archive.catalogue.packs.places_in(old.key) == []
+    [repair] = [one for one in Repairing(archive.stores, archive.catalogue).run().repairs if one.key == old.key]
+    assert repair.outcome == LISTED and "under a hold" in repair.detail and COMPACT not in repair.detail
+    assert old.key in pack_keys(archive)
 
 
 def test_a_hold_keeps_a_purge_that_has_begun_from_taking_more_out_of_packs(archive: Archive) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.unit.normalize.handmade import element, file, identification
 from tests.unit.packs.archives import compact_all, keeper, prove, prove_rebuilt, seal_all
-from tests.unit.stewardship.held_archive import NORTH, SOUTH, Place, instance, offer, rebuilt_fingerprint, worker
+from tests.unit.stewardship.held_archive import NORTH, SOUTH, Place, instance, offer, rebuilt_fingerprint, text, worker
 from vna_core.archival_storage.keys import is_pack
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.catalogue import Scope
@@ -96,6 +98,60 @@ def test_what_is_no_copy_of_it_takes_no_place(archive: Archive) -> None:
     assert [one.version for one in archive.catalogue.versions(SOP) if one.current] == [3]
 
 
+PIXELS = WHOLE[len(CUT) :]
+DATA_SET = WHOLE.index(b"\x08\x00\x16\x00UI")
+
+
+def hidden(held: bytes, other: bytes) -> bytes:
+    """Another object whose Pixel Data hold the data set of a held one, and whose group length says that the data set is there."""
+    octets = bytearray(other + element(0x7FE00010, "OW", held[DATA_SET:] + bytes(4)))
+    octets[140:144] = (octets.rindex(held[DATA_SET:]) - 144).to_bytes(4, "little")
+    return bytes(octets)
+
+
+def document(title: str) -> bytes:
+    """An encapsulated document, which never has pixels."""
+    extra = text(0x00080060, "CS", "DOC") + text(0x00100010, "PN", "DOE^JANE") + text(0x00100020, "LO", "0042")
+    content = text(0x00420010, "ST", title) + element(0x00420011, "OB", b"%PDF-1.4  " + title.encode() * 3)
+    return file(identification(study="1.2.3.1", series="1.2.3.2", sop=SOP, extra=extra) + content, sop_instance=SOP)
+
+
+FORGED = {
+    "hidden behind the group length": (CUT, hidden(CUT, CUT_AND_RENAMED)),
+    "hidden behind that of a document": (document("TRUE"), hidden(document("TRUE"), document("UNTRUE"))),
+    "a document with pixels behind it": (document("TRUE"), document("TRUE") + PIXELS),
+    "an element of lower tag before the pixels": (CUT, CUT + text(0x00100040, "CS", "M") + PIXELS),
+    "a lower tag among those before the pixels": (CUT, CUT + text(0x00400007, "LO", "A") + text(0x00400002, "DA", "") + PIXELS),
+    "another transfer syntax": (CUT, WHOLE.replace(EXPLICIT.encode() + b"\0", b"1.2.840.10008.1.2\0\0\0")),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_what_can_be_read_in_another_way_proves_nothing(
+    case: str, archive: Archive, new_catalogue: Callable[[str], Place]
+) -> None:
+    held, forged = FORGED[case]
+    assert offer(archive, held, NORTH).outcome is Outcome.HELD
+    assert offer(archive, forged, SOUTH).outcome is Outcome.CONFLICT
+    assert current(archive) == held
+    assert all("cut" not in one.classification for one in archive.catalogue.conflicts())
+    prove_rebuilt(archive, new_catalogue("anew"))
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_sequences_may_stand_between_the_cut_and_the_pixels(undefined: bool, archive: Archive) -> None:
+    inside, end = text(0x00400007, "LO", "CHEST"), bytes.fromhex("feffdde000000000")
+    if undefined:
+        item = bytes.fromhex("feff00e0ffffffff") + inside + bytes.fromhex("feff0de000000000")
+        requested = element(0x00400275, "SQ", item + end, length=0xFFFFFFFF)
+    else:
+        item = bytes.fromhex("feff00e0") + len(inside).to_bytes(4, "little") + inside
+        requested = element(0x00400275, "SQ", item)
+    offer(archive, CUT, NORTH)
+    offer(archive, CUT + requested + PIXELS, NORTH)
+    assert current(archive) == CUT + requested + PIXELS
+
+
 def test_a_file_and_what_is_sent_without_a_header_are_the_same(archive: Archive) -> None:
     offer(archive, CUT, SOUTH)
     beginning = WHOLE.index(b"\x08\x00\x16\x00UI")
@@ -159,6 +215,15 @@ def test_a_rule_that_files_it_elsewhere_takes_the_relation_along(archive: Archiv
     assert {one.patient.issuer for one in archive.catalogue.versions(SOP)} == {"HOSPITAL"}
     assert current(archive) == WHOLE
     prove_rebuilt(archive, new_catalogue("moved"))
+
+
+def test_under_different_patients_neither_stands_in_the_place_of_the_other(archive: Archive) -> None:
+    offer(archive, CUT, replace(NORTH, issuer="A"))
+    offer(archive, WHOLE, replace(NORTH, issuer="B"))
+    held = archive.catalogue.versions(SOP)
+    assert [one.current for one in held] == [True, True]
+    told = [archive.catalogue.explanation(one.pk) for one in held]
+    assert [(one.standing, one.cut_copies, one.whole_copies) for one in told] == [("", (), ())] * 2
 
 
 def test_it_goes_and_comes_back_as_it_was(archive: Archive) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from vna_core.dicom.broken_off import IMAGE_CONTENT
 from vna_core.dicom.codestream_header import YBR
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.ingest.normalize.engine import Journal
@@ -24,15 +25,13 @@ from vna_core.ingest.normalize.pixel_image import (
 )
 
 _PALETTE: Final = 0x00281101
-_PIXELS: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009, 0x00287FE0, 0x56000020)
-"""Pixel Data, Float and Double Float Pixel Data, Pixel Data Provider URL (PS3.3 C.7.6.3); Spectroscopy Data (C.8.14.1)."""
 _SHAPES: Final = ((1, 8), (1, 16), (3, 8), (1, 32), (3, 16), (1, 64))
 """Samples and bits that native pixel data may be of; each pair takes another number of octets."""
 
 
 def note_missing_pixels(revised: RevisedDataSet, journal: Journal) -> None:
     """P34: an image's rows and columns, and neither pixels nor the address of any: what was cut right before them looks like this."""
-    if any(revised.find(tag) is not None for tag in _PIXELS):
+    if any(revised.find(tag) is not None for tag in IMAGE_CONTENT):
         return
     rows, columns = (revised.find(tag) for tag in (ROWS, COLUMNS))
     if rows is not None and columns is not None and any(revised.value(rows)) and any(revised.value(columns)):
