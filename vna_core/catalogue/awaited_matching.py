@@ -11,15 +11,15 @@ from typing import Final, assert_never
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from vna_core.catalogue import patterns
 from vna_core.catalogue.awaited_rows import KNOWN, OF_PATIENT, OF_STUDY, PATIENT_ID, SERIES, SOP
 from vna_core.catalogue.matching import MATCHABLE, PATIENT_NAME, RANKS, comparable, name_patterns
 from vna_core.catalogue.migration_telling import SEVERAL_GROUPS
-from vna_core.catalogue.patterns import after
 from vna_core.catalogue.schema_migration import migration_instances, migration_studies
 from vna_core.catalogue.sequence_matching import is_matched
 from vna_core.catalogue.stored_text import significant, to_stored
 from vna_core.catalogue.value_checks import Attributes, Check, check_of
+from vna_core.dicom import patterns
+from vna_core.dicom.patterns import after
 from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, OfValues, Wildcard
 
 TagCheck = tuple[int, Check]

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
-from vna_core.catalogue import patterns, person_names
-from vna_core.catalogue.patterns import Pattern
+from vna_core.catalogue import person_names
 from vna_core.catalogue.schema import MULTIPLE
 from vna_core.catalogue.stored_text import from_stored, identifier, significant, to_stored
+from vna_core.dicom import patterns
+from vna_core.dicom.patterns import Pattern
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import INDEXED, IndexedAttribute
 from vna_core.domain.query import Between, Empty, Equals, Level, OfValues, Wildcard

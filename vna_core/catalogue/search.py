@@ -22,9 +22,9 @@ from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.matching import CONDITION_LIMIT, MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
 from vna_core.catalogue.parents import PHONETIC_CODE, SUFFIX_OF_ID, SUFFIX_OF_NAME
-from vna_core.catalogue.patterns import Pattern, after
 from vna_core.catalogue.schema import instances, patients, series, studies
 from vna_core.catalogue.sequence_matching import CANDIDATES, SequenceMatching, SequenceReader, apart, is_matched, number_of_keys
+from vna_core.dicom.patterns import Pattern, after
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey

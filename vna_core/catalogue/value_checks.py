@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
-from vna_core.catalogue import patterns, person_names
+from vna_core.catalogue import person_names
 from vna_core.catalogue.matching import PATIENT_NAME, comparable, name_check, name_patterns
-from vna_core.catalogue.patterns import Pattern
 from vna_core.catalogue.stored_text import significant, to_stored
+from vna_core.dicom import patterns
+from vna_core.dicom.patterns import Pattern
 from vna_core.domain.indexed_attributes import IndexedAttribute
 from vna_core.domain.query import Between, Empty, Equals, OfValues, Wildcard
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any, Final, assert_never
 
+from vna_core.dicom import patterns
 from vna_core.dicom.dictionary import vr_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, OfValues, Query, Wildcard
@@ -127,7 +127,8 @@ def _fulfils(values: tuple[str, ...], condition: OfValues) -> bool:
             return any(_within(value, condition) for value in values if value)
         case Wildcard():
             pattern = _pattern(condition.pattern, name)
-            return not condition.pattern.strip("*") or any(pattern.fullmatch(value) is not None for value in values)
+            forms = {*map(str.casefold, values), *(_folded(value, name) for value in values)} if name else values
+            return pattern.universal or any(pattern.matches(form) for form in forms)
         case Equals():
             wanted = {_folded(value, name) for value in condition.values}
             return wanted <= {""} or any(_folded(value, name) in wanted for value in values)
@@ -148,9 +149,9 @@ def _folded(value: str, name: bool) -> str:
 
 
 @lru_cache(maxsize=256)
-def _pattern(text: str, name: bool) -> re.Pattern[str]:
-    inner = "".join(".*" if one == "*" else "." if one == "?" else re.escape(one) for one in text)
-    return re.compile(inner + (r"\^*" if name else ""), re.DOTALL | (re.IGNORECASE if name else 0))
+def _pattern(text: str, name: bool) -> patterns.Pattern:
+    pattern = patterns.parse(text)
+    return pattern.mapped(str.casefold).without_end("^ ") if name else pattern
 
 
 def _text(value: object) -> str:

@@ -79,9 +79,11 @@ def padding(vr: str) -> bytes:
 
 
 def literal_element(tag: int, vr: str, value: bytes) -> bytes:
-    """A whole element, its value padded to an even length."""
+    """A whole element, its value padded to an even length; one too long for the 16-bit length is UN (PS3.5 section 6.2.2)."""
     if len(value) & 1:
         value += padding(vr)
+    if vr in _SHORT_NAMES and len(value) > SHORT_MAXIMUM:
+        vr = "UN"
     return header(tag, vr, len(value)) + value
 
 

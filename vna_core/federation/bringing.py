@@ -27,7 +27,7 @@ from vna_core.federation.locating import InstanceKey, Located, Locator, key_of
 from vna_core.federation.members import LOCAL, MemberReport, Members, may_ask
 from vna_core.federation.memory import Brought as Span
 from vna_core.federation.memory import Memory
-from vna_core.federation.owners import Owners
+from vna_core.federation.owners import NOTHING_SHARED, Owners, Ownership
 from vna_core.federation.passing import PassingOn
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
@@ -52,8 +52,8 @@ class Retrieval:
         Where it is noted what was given out.
     fetcher
         Brings it.
-    strangers
-        What members hold under several patients: it comes from one of them, as a UID does not say whose is meant.
+    owned
+        What of it members hold under several patients, and of what that could not be found out.
     begun
         What is being brought already; None: nothing. It is to be read to its end, or closed.
     """
@@ -64,12 +64,17 @@ class Retrieval:
     notes: AccessNotes
     fetcher: Fetcher
     begun: Gathering | None = None
-    strangers: frozenset[InstanceKey] = frozenset()
+    owned: Ownership = NOTHING_SHARED
 
     def close(self) -> None:
         """Nothing more is wanted. May be called twice."""
         if self.begun is not None:
             self.begun.close()
+
+    @property
+    def strangers(self) -> frozenset[InstanceKey]:
+        """What members hold under several patients: it comes from one of them."""
+        return self.owned.strangers
 
     @property
     def silent(self) -> tuple[MemberReport, ...]:
@@ -85,6 +90,11 @@ class Retrieval:
             said.append(
                 f"{len(self.strangers)} of {len(self.outcome.wanted)} instances have the UIDs of another patient's, and come from one archive alone: "
                 f"ask each for its own ({names})."
+            )
+        if self.owned.unproved:
+            said.append(
+                f"It could not be proved that {len(self.owned.unproved)} of {len(self.outcome.wanted)} instances are one patient's: several hold their UIDs, and "
+                f"not all said whose they are ({', '.join(self.owned.unheard)}). Compare the patient, or ask each archive for its own."
             )
         return said
 
@@ -194,12 +204,12 @@ class Bringing:
             outcome.wanted = wanted(located)
             if not outcome.wanted:
                 permit.catalogue.notes.missed(study)
-            strangers = self._owners(located, scope) & outcome.wanted if self._owners is not None else frozenset[InstanceKey]()
+            owned = self._owners(located, scope).of(outcome.wanted) if self._owners is not None else NOTHING_SHARED
         except BaseException:
             if early.begun is not None:
                 early.begun.close()
             raise
-        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun, strangers)
+        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun, owned)
 
     def instances(self, retrieval: Retrieval, destination: str = "") -> Iterator[HeldInstance]:
         """The instances as they are at hand, each taken in. Read to its end, `retrieval.outcome` tells what is missing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vna_core.catalogue.data_set_checks import item_check
 from vna_core.catalogue.sequence_matching import is_matched
 from vna_core.dicom.answers import matches
 from vna_core.domain.query import Condition, Empty, InSequence, Query
@@ -30,10 +31,13 @@ class LeftOut:
 
     @classmethod
     def of(cls, query: Query) -> LeftOut:
-        """What of a question is not asked."""
+        """What of a question is not asked. Raises InvalidRequest for keys that are not matched here either: of any length they cost time."""
         left_out = tuple(one for one in query.conditions if isinstance(one, Empty | InSequence))
         asked: tuple[Condition, ...] = tuple(one for one in query.conditions if not isinstance(one, Empty | InSequence))
-        below = {one.tag for one in left_out if isinstance(one, InSequence) and not is_matched(one, query.level)}
+        inside = [one for one in left_out if isinstance(one, InSequence)]
+        for one in inside:
+            item_check(one)
+        below = {one.tag for one in inside if not is_matched(one, query.level)}
         return cls(Query(query.level, asked), left_out, below)
 
     @property

@@ -101,6 +101,17 @@ def test_an_item_goes_back_with_the_keys_that_were_asked_for() -> None:
     assert [below.values for below in item.items[PROTOCOL]] == [{CODE: ("C1",)}, {CODE: ()}]
 
 
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
+@pytest.mark.parametrize("length", [65_534, 65_535, 65_536, 200_000])
+def test_a_value_too_long_for_its_representation_goes_back_whole(syntax: str, length: int) -> None:
+    octets = encode_identifier({}, syntax, {REQUEST: [item_of({"00400009": {"vr": "SH", "Value": ["S" * length]}})]})
+    (item,) = decode_identifier(octets, syntax).items[REQUEST]
+    assert item.values == {STEP: ("S" * length,)}
+    (independent,) = dcmread(BytesIO(octets), force=True).RequestAttributesSequence
+    is_unknown = syntax == EXPLICIT and length > 65_534
+    assert ("UN" if is_unknown else "SH" if syntax == EXPLICIT else None) == independent.get_item(STEP).VR
+
+
 values = st.one_of(
     st.none(), st.text(max_size=8), st.integers(), st.dictionaries(st.sampled_from(["00080100", "00091010"]), st.text(max_size=4))
 )

@@ -17,8 +17,8 @@ from pydicom import Dataset, dcmread
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
-from vna_core.domain.errors import PeerUnavailable
-from vna_core.domain.query import Empty, Equals, InSequence, Level, Query
+from vna_core.domain.errors import InvalidRequest, PeerUnavailable
+from vna_core.domain.query import Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
 from vna_core.federation.rows import text
@@ -98,6 +98,19 @@ def test_members_are_not_asked_for_what_is_in_a_sequence_and_that_is_told(house:
     assert set(outcomes(answer).values()) == {"answered"}
     below = Query(Level.STUDY, (InSequence(0x00400275, (Equals(0x00400009, ("S1",)),)),))
     assert ask(house, below).unmatched == (0x00400275,)
+
+
+def test_nobody_is_asked_with_a_key_that_is_not_matched_here(house: Federation) -> None:
+    house.put("alpha", with_code(study(3)[0], "P1"))
+    for length, allowed in ((256, True), (257, False)):
+        key = ("*?" * 128 + "*")[:length]
+        query = Query(Level.STUDY, (InSequence(0x00081032, (Wildcard(0x00080100, key),)),))
+        if allowed:
+            assert found(ask(house, query)) == []
+        else:
+            with pytest.raises(InvalidRequest):
+                ask(house, query)
+    assert house.pacs["alpha"].calls.count("find") == 1
 
 
 def test_what_several_hold_is_one_row_with_the_counts_of_the_union(house: Federation) -> None:

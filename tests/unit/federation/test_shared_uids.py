@@ -12,6 +12,7 @@ from tests.unit.federation.federated_members import Federation, federation, uid
 from tests.unit.federation.test_bringing import Asking
 from tests.unit.ingest.ct_samples import ct
 from vna_core.dicom.answers import row_of
+from vna_core.domain.errors import PeerError
 from vna_core.domain.query import Level, Query
 from vna_core.federation.bringing import Bringing
 from vna_core.federation.members import LOCAL
@@ -141,6 +142,45 @@ def test_copies_of_one_patient_are_no_strangers_and_members_are_asked_once_for_a
     assert [house.pacs[name].calls.count("find") for name in ("alpha", "beta")] == [1, 1]
     asking.bringing.begin(asking.permit, uid(2))
     assert [house.pacs[name].calls.count("find") for name in ("alpha", "beta")] == [1, 1], "what nobody shares is not asked about"
+
+
+def silenced(house: Federation, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beta lists what it holds, and does not say under whom."""
+
+    def failing(*arguments: object, **named: object) -> Iterator[object]:
+        if how == "fails":
+            raise PeerError("It is busy.")
+        return iter(())
+
+    if how == "may not be asked":
+        (beta,) = [one for one in house.members if one.name == "beta"]
+        monkeypatch.setattr(beta, "settings", beta.settings.model_copy(update={"allow": ("retrieve",)}))
+    else:
+        monkeypatch.setattr(house.pacs["beta"], "find", failing)
+
+
+@pytest.mark.parametrize("how", ["fails", "may not be asked", "answers nothing"])
+def test_what_could_not_be_proved_to_be_one_patients_is_told(
+    house: Federation, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, patient in (("alpha", "4711"), ("beta", "0815")):
+        house.put(name, instance(1, 1, len(name), PatientID=patient))
+    house.put("alpha", instance(1, 2, 5))
+    asking = Asking(house)
+    asking.bringing = with_owners(house, FederatedQuery(house.members, house.settings))
+    with monkeypatch.context() as patched:
+        silenced(house, how, patched)
+        retrieval = asking.bringing.begin(asking.permit, uid(1), f"{uid(1)}.1")
+        assert not retrieval.strangers and retrieval.owned.unheard == ("beta",)
+        assert "could not be proved that 1 of 1 instances are one patient's" in retrieval.unheard[-1]
+        assert not asking.bringing.begin(asking.permit, uid(1), f"{uid(1)}.2").unheard, "nothing is said of what is unambiguous"
+    if how == "fails":
+        assert asking.bringing.begin(asking.permit, uid(1)).strangers, "whoever was silent is asked again, and believed at once"
+    silenced(house, how, monkeypatch)
+    asking.bringing = with_owners(house, FederatedQuery(house.members, house.settings))
+    arriving = asking(1)
+    assert len(list(arriving.instances(lambda: None))) == arriving.total == 2, "it is told, and nothing is refused"
+    assert arriving.missing() == ([], "Not proved to be one patient's: unheard beta")
 
 
 def with_owners(house: Federation, query: FederatedQuery) -> Bringing:

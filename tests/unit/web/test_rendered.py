@@ -214,6 +214,17 @@ def test_a_broken_image_before_the_first_picture_is_told_in_the_head(client: htt
     assert [one.kind for one in parts(answer)] == ["image/jpeg"]
 
 
+def test_a_series_of_broken_images_is_given_up_after_some_in_a_row(client: httpx2.Client, web: Web) -> None:
+    with web.client() as sender:
+        assert store(sender, [filed(phantoms.ct(1, 32, 32), "1.2.77.10", "1", "1")]).status_code == 200
+        for number in range(1, 21):
+            assert store(sender, [broken("1.2.77.10", "2", str(number))]).status_code == 200, number
+    assert client.get(f"{study('1.2.77.10')}/series/1.2.77.10.2/rendered").status_code == 500
+    shown = parts(client.get(f"{study('1.2.77.10')}/rendered"))
+    assert [one.kind for one in shown] == ["image/jpeg", *["application/json"] * 16]
+    assert ["ended" in json.loads(one.octets) for one in shown[1:]] == [False] * 15 + [True]
+
+
 def test_where_nothing_can_be_shown_the_answer_is_an_error(client: httpx2.Client) -> None:
     for step in ("/rendered", "/thumbnail", f"/series/{DOCUMENTS}.1/rendered"):
         answer = client.get(study(DOCUMENTS) + step)

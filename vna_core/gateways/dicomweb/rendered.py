@@ -30,6 +30,8 @@ from vna_core.gateways.web.exchange import Exchange
 THUMBNAIL: Final = 128
 """Longest side of a thumbnail in pixels, unless asked for otherwise."""
 _JSON: Final = "application/json"
+_BROKEN_IN_A_ROW: Final = 16
+"""Images one after the other that cannot be rendered, after which no more are tried: each may hold a decoder for `decode.timeout` seconds."""
 _KINDS: Final = 4
 """Kinds of objects that are named among what is left out."""
 
@@ -76,9 +78,8 @@ class Rendered:
         rendering = rendering_of(exchange)
         path = asked_for(exchange)
         is_one = "instance" in path and "frames" not in path
-        shown = await when_recalled(self._archive, partial(exchange.blocking, self._shown, exchange.catalogue, path))
-        if is_one and forms[0].packaging is not Packaging.MULTIPART:
-            shown = replace(shown, images=[(held, numbers[:1]) for held, numbers in shown.images])
+        first_alone = is_one and forms[0].packaging is not Packaging.MULTIPART
+        shown = await when_recalled(self._archive, partial(exchange.blocking, self._shown, exchange.catalogue, path, first_alone))
         default = Packaging.SINGLE if "instance" in path and shown.number == 1 else Packaging.MULTIPART
         media_type, packaging = chosen(forms, default, shown.number)
         warn(exchange, [*left_out(shown), *ignored(exchange)])
@@ -88,13 +89,13 @@ class Rendered:
         else:
             await self._send(exchange, shown, rendering)
 
-    def _shown(self, catalogue: CatalogueView, path: dict[str, Any]) -> _Shown:
+    def _shown(self, catalogue: CatalogueView, path: dict[str, Any], first_alone: bool) -> _Shown:
         """What is at a path. Raises NotFound, UnsupportedMediaType, LimitExceeded, RecallPending."""
         found = held_under(catalogue, path)
         if "instance" in path:
             found = found[:1]
         can = self._archive.renderer.can
-        images = [(held, _numbers(held, path)) for held in found if can(held)]
+        images = [(held, _numbers(held, path)[: 1 if first_alone else None]) for held in found if can(held)]
         shown = _Shown(images, [held for held in found if not can(held)])
         shown.check()
         self._archive.availability.ensure([held for held, _ in images])
@@ -105,7 +106,9 @@ class Rendered:
         pictures = self._archive.renderer.pictures(shown.images, self._archive.retriever, rendering)
         try:
             first, broken = await exchange.blocking(_first, pictures)
-            warn(exchange, [f"An image could not be rendered and is left out: {one.error}" for one in broken])
+            warn(exchange, [f"An image could not be rendered and is left out: {one.error}" for one in broken[:_KINDS]])
+            if len(broken) > _KINDS:
+                warn(exchange, [f"{len(broken)} images could not be rendered and are left out, those named here among them."])
             answer = MultipartAnswer(rendering.media_type)
             parts = _parts(chain((first,), pictures), rendering.media_type, exchange.base + self._archive.root)
             await exchange.stream(answer.body(parts), answer.content_type, None)
@@ -159,13 +162,14 @@ def _numbers(held: HeldInstance, path: dict[str, Any]) -> Sequence[int]:
 
 
 def _first(pictures: Generator[Picture, None, None]) -> tuple[Picture, list[Picture]]:
-    """The first picture that could be made, and those before it that could not. Raises the error of the first when there is none at all."""
+    """The first picture that could be made, and those before it that could not. Raises the error of the first when there is none among so many as are tried."""
     broken: list[Picture] = []
     for one in pictures:
         if one.error is None:
             return one, broken
-        if len(broken) < _KINDS:
-            broken.append(one)
+        broken.append(one)
+        if len(broken) == _BROKEN_IN_A_ROW:
+            break
     assert broken[0].error is not None, "there is something to show"
     raise broken[0].error
 
@@ -173,15 +177,22 @@ def _first(pictures: Generator[Picture, None, None]) -> tuple[Picture, list[Pict
 def _parts(pictures: Iterator[Picture], media_type: str, base: str) -> Iterator[Part]:
     """Pictures as parts, each with where it alone can be had; the error of one that could not be made in its place."""
     selectors = Selectors()
-    held, selector = None, ""
+    held, selector, in_a_row = None, "", 0
     for one in pictures:
+        in_a_row = 0 if one.error is None else in_a_row + 1
+        ends = in_a_row == _BROKEN_IN_A_ROW
         if one.held is not held:
             held, selector = one.held, selectors.of_held(one.held)
         frame = f"/frames/{one.frame}" if one.held.number_of_frames > 1 else ""
         octets, kind = one.octets, media_type
         if one.error is not None:
-            octets, kind = json.dumps(one.error.as_dict()).encode(), _JSON
+            said = one.error.as_dict() | (
+                {"ended": "So many in a row could not be rendered that no more were tried."} if ends else {}
+            )
+            octets, kind = json.dumps(said).encode(), _JSON
         yield Part(kind, len(octets), partial(iter, (octets,)), f"{instance_url(base, one.held)}{frame}/rendered{selector}")
+        if ends:
+            return
 
 
 def left_out(shown: _Shown) -> list[str]:

@@ -193,5 +193,8 @@ def _comment(retrievals: Sequence[Retrieval]) -> str:
         return silent(list(reports.values()))
     if any(one.strangers for one in retrievals):
         return "Several patients have these UIDs: ask each archive for its own."
+    unheard = sorted({name for one in retrievals for name in one.owned.unheard})
+    if unheard:
+        return f"Not proved to be one patient's: unheard {', '.join(unheard)}"
     reasons = sorted({f"{name}: {why}" for one in retrievals for name, why in one.outcome.reasons.items() if one.outcome.missing})
     return "; ".join(reasons)
