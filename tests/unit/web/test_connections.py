@@ -269,6 +269,15 @@ def test_work_that_waited_long_sends_what_follows_to_threads_for_a_while(busy: f
     assert work.prompt.is_quick
 
 
+def test_a_disk_that_is_slow_is_noticed_however_busy_the_loop_is_between_its_reads() -> None:
+    work = Work()
+    work.do(busy=0.001)
+    work.busy += 0.06
+    work.now += 0.06
+    work.do(waits=0.05)
+    assert not work.prompt.is_quick
+
+
 def test_what_took_long_has_waited_where_the_system_does_not_tell() -> None:
     work = Work(is_told=False)
     work.do(busy=0.1)

@@ -34,9 +34,9 @@ class PromptWork:
     clock
         Seconds.
     busy
-        Seconds that the calling thread was busy, from any beginning. It is asked only when work took long: what was counted since it was
-        asked before is taken to be of this work, so that quick work costs no question. Without end: nothing is known, and what took
-        long has waited.
+        Seconds that the calling thread was busy, from any beginning. It is asked before a piece of work unless it was within `PATIENCE`,
+        and when one took long: so quick work one after the other costs no question, and hardly anything that was done before is taken to
+        be of this work. Without end: nothing is known, and what took long has waited.
     """
 
     PATIENCE: Final = 0.005
@@ -49,6 +49,7 @@ class PromptWork:
         self._clock = clock
         self._busy = busy
         self._busy_before = 0.0
+        self._asked = -inf
         self._not_before = 0.0
         self._pause = self.PAUSE
 
@@ -59,17 +60,19 @@ class PromptWork:
     def do(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """The result of the call, made here and timed."""
         begin = self._clock()
+        if begin - self._asked > self.PATIENCE:
+            self._busy_before, self._asked = self._busy(), begin
         try:
             return call(*arguments)
         finally:
             end = self._clock()
             if end - begin <= self.PATIENCE:
                 self._pause = self.PAUSE
-            elif self._has_waited(end - begin):
+            elif self._has_waited(end - begin, end):
                 self._not_before = end + self._pause
                 self._pause = min(2 * self._pause, self.LONGEST_PAUSE)
 
-    def _has_waited(self, seconds: float) -> bool:
-        before, self._busy_before = self._busy_before, self._busy()
+    def _has_waited(self, seconds: float, now: float) -> bool:
+        before, self._busy_before, self._asked = self._busy_before, self._busy(), now
         was_busy = 0.0 if self._busy_before == inf else self._busy_before - before
         return seconds - was_busy > self.PATIENCE
