@@ -35,7 +35,7 @@ _MODULES: Final = (
     "vna_core.bootstrap_jobs",
 )
 
-_GRACE: Final = 3.0
+_GRACE: Final = 1.5
 """Seconds that work for another process may take to end after the stop; it is done there otherwise."""
 
 

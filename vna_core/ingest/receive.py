@@ -42,16 +42,20 @@ class ByteBudget:
         self._taken = 0
         self._lock = threading.Lock()
 
-    def take(self, amount: int) -> None:
-        """Reserve octets. Raises OutOfResources at once when they are not there."""
+    def take(self, amount: int, *, leaving: int = 0) -> None:
+        """Reserve octets, and leave some free. Raises OutOfResources at once when they are not there."""
         with self._lock:
-            if self._taken + amount > self.maximum:
+            if self._taken + amount > self.maximum - leaving:
                 raise OutOfResources(
                     "Too much is being received at once (ingest.memory_budget): send again later.",
                     limit="ingest.memory_budget",
                     maximum=self.maximum,
                 )
             self._taken += amount
+
+    def take_for_help(self, amount: int) -> None:
+        """Reserve octets for what can be done without them: a quarter of the budget is left to what arrives. Raises OutOfResources."""
+        self.take(amount, leaving=self.maximum // 4)
 
     @property
     def free(self) -> int:
@@ -194,9 +198,9 @@ class Reception:
 
 
 def brought_to_memory(octets: Octets, budget: ByteBudget) -> Octets:
-    """Octets of a file in memory, where the budget has room for them; the file is closed then. Otherwise the octets as they are."""
+    """Octets of a file in memory, where the budget has room to spare for them; the file is closed then. Otherwise the octets as they are."""
     try:
-        budget.take(octets.size)
+        budget.take_for_help(octets.size)
     except OutOfResources:
         return octets
     brought = _BudgetedOctets(octets.size, octets.digest)

@@ -118,3 +118,13 @@ def test_a_source_without_an_issuer_gets_that_of_the_settings(tmp_path: Path) ->
     for source, issuer in ((SOURCE, "HOSPITAL"), (Source("dimse", "X", "", "RADIOLOGY"), "RADIOLOGY")):
         with Reception(source, limits, tmp_path, ByteBudget(MIB)) as receiving:
             assert receiving.finish().source.issuer == issuer
+
+
+def test_what_can_do_without_leaves_a_quarter_of_the_budget_to_what_arrives() -> None:
+    budget = ByteBudget(8 * MIB)
+    budget.take(MIB)
+    with pytest.raises(OutOfResources):
+        budget.take_for_help(5 * MIB + 1)
+    budget.take_for_help(5 * MIB)
+    budget.take(2 * MIB)
+    assert budget.free == 0

@@ -79,7 +79,7 @@ def test_octets_for_which_there_is_no_room_twice_stay_here(shared_embedded: Shar
     shared.help()
     received = [shared.received(ct(number)) for number in range(1, 4)]
     budget = shared.archive.pipeline.budget
-    taken = budget.free
+    taken = budget.free - budget.maximum // 4
     budget.take(taken)
     results = shared.idle().offer_all(received)
     budget.give_back(taken)

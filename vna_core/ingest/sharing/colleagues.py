@@ -101,7 +101,7 @@ class Colleague:
         copied = sum(one.size for one in in_memory)
         try:
             with self._line as line:
-                self._pipeline.budget.take(copied)
+                self._pipeline.budget.take_for_help(copied)
                 try:
                     lent.extend(map(self._files.lend, in_memory))
                     files = iter(lent)
