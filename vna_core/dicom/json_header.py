@@ -91,6 +91,7 @@ def _plain(tag: int, vr: str, raw: bytes, character_sets: tuple[str, ...]) -> st
     if vr in _BINARY:
         if not raw:
             return _opening(tag, vr) + "}"
+        raw += b"\0" * (len(raw) & 1)  # as the value is stored (PS3.5 section 6.2), so that a rebuild tells the same
         return f'{_opening(tag, vr)},"InlineBinary":"{b64encode(raw).decode("ascii")}"}}'
     values = _value(raw, vr, character_sets)
     return f'{_opening(tag, vr)},"Value":[{values}]}}' if values else _opening(tag, vr) + "}"

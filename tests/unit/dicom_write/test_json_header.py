@@ -90,6 +90,11 @@ def test_binary_is_inline_up_to_64_octets(length: int, member: str) -> None:
     assert list(of_octets(octets)["00091010"]) == ["vr", member]
 
 
+def test_binary_of_an_odd_length_is_told_as_it_is_stored() -> None:
+    octets = b"\x09\x00\x10\x10OB\0\0" + struct.pack("<I", 3) + b"abc"
+    assert of_octets(octets)["00091010"]["InlineBinary"] == "YWJjAA=="
+
+
 def test_pixel_data_is_always_a_reference() -> None:
     octets = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", 2) + bytes(2)
     assert of_octets(octets)["7FE00010"] == {"vr": "OW", "BulkDataURI": "@/bulkdata/7FE00010"}
