@@ -14,7 +14,7 @@ import structlog
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_rows import LedgerStudy
 from vna_core.catalogue.migration_throttle import Slot
-from vna_core.domain.errors import LeaseLost, PeerError, VnaError
+from vna_core.domain.errors import LeaseLost, PeerError, PeerUnavailable, VnaError
 from vna_core.domain.jobs import NORMAL, Again, Job
 from vna_core.domain.migration import StudyState
 from vna_core.domain.outcome import IngestResult
@@ -176,7 +176,7 @@ class MigrationWorker:
         try:
             adapter, bears, answered = self._adapter(campaign)
         except PeerError as error:
-            return self._held(study, error)
+            return self._held(study, error, asked)
         most = options.concurrency or bears
         slot = throttle.acquire(campaign.name, job, most, asked=asked)
         if slot is None:
@@ -185,7 +185,7 @@ class MigrationWorker:
         if wait and not asked:
             throttle.forget(slot)
             return Again(min(wait, _LONGEST_WAIT))
-        return self._move(study, adapter, options, slot, most, running, answered)
+        return self._move(study, adapter, options, slot, most, running, answered, asked)
 
     def _move(
         self,
@@ -196,6 +196,7 @@ class MigrationWorker:
         most: int,
         running: Running,
         answered: bool,
+        asked: bool,
     ) -> Again | None:
         ledger, throttle = self._catalogue.ledger, self._catalogue.throttle
         fetch: StudyFetch | None = None
@@ -225,7 +226,7 @@ class MigrationWorker:
             raise
         except VnaError as error:
             failure = error
-            return self._held(study, error)
+            return self._held(study, error, asked)
         finally:
             fetched = result.fetched if result else 0
             seconds = result.seconds if result else {}
@@ -234,12 +235,12 @@ class MigrationWorker:
             throttle.release(slot, most, fetched, seconds, failed, answered and not isinstance(failure, PeerError))
         return None
 
-    def _held(self, study: LedgerStudy, error: VnaError) -> Again:
+    def _held(self, study: LedgerStudy, error: VnaError, asked: bool) -> Again:
         """The study waits in the queue, and the worklist says why: one entry for the campaign.
 
         Raises the error, so that it is told, but where what it tells has been told already: a source that is silent or an archive that
         can take nothing fails every study alike. A source that answers with a refusal when it is only greeted (a wrong password, a
-        service that is down behind its proxy) fails them so, too.
+        service that is down behind its proxy) fails them so, too. Whoever waits for a study that was `asked` for hears it by the job.
         """
         told, wait = False, 0.0
         try:
@@ -256,8 +257,10 @@ class MigrationWorker:
         except VnaError as second:
             error.add_note(f"The ledger could not be told either ({second.code}).")
             raise error from second
-        if not told:
+        if not told or (asked and error.transient):
             raise error
+        if asked:
+            raise PeerUnavailable(error.message) from error  # the job is tried again, however often
         return Again(max(0.5, wait))
 
     def _knows_instances(self, study: LedgerStudy) -> bool:
