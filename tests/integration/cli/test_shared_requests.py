@@ -31,10 +31,18 @@ Between = Callable[[], object]
 
 
 def store(archive: ServedArchive, parts: list[bytes], between: Between = lambda: None) -> tuple[int, dict[str, Any]]:
-    """Status and answer; `between` is called when half of the body is sent."""
+    """Status and answer; `between` is called when half of the body is sent to a process that has taken the connection.
+
+    Half of a body fits into the buffers of a connection that nobody has taken yet: one process could be killed then, and
+    the next take the request whole.
+    """
     body = multipart(parts)
     connection = http.client.HTTPConnection("127.0.0.1", archive.http_port, timeout=120)
     with contextlib.closing(connection):
+        connection.request("GET", "/healthz")
+        taken = connection.getresponse()
+        taken.read()
+        assert (taken.status, taken.will_close) == (200, False)
         connection.putrequest("POST", "/dicom-web/studies")
         connection.putheader("Content-Type", CONTENT_TYPE)
         connection.putheader("Content-Length", str(len(body)))
