@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,19 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.processes import free_port
+
 TUTORIALS = sorted((Path(__file__).resolve().parents[2] / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.mark.slow
@@ -35,7 +25,7 @@ def free_ports(count: int) -> list[int]:
 def test_every_block_of_a_tutorial_succeeds(tutorial: Path, tmp_path: Path) -> None:
     blocks = BLOCK.findall(tutorial.read_text(encoding="utf-8"))
     assert blocks, "the tutorial has no block to run"
-    web, dimse = free_ports(2)
+    web, dimse = free_port(), free_port()
     text = "\n".join(blocks).replace("8042", str(web)).replace("4242", str(dimse))
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + text
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VNA_")}

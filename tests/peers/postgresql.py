@@ -6,7 +6,6 @@ import glob
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+
+from tests.peers.processes import free_port
 
 
 class PostgresqlNotInstalled(RuntimeError):
@@ -84,7 +85,7 @@ def postgresql() -> Iterator[PostgresqlServer]:
             "--locale=C.UTF-8",
             "--no-sync",
         )
-        port = _free_port()
+        port = free_port()
         # What it has committed outlives its own end, not that of the machine: nothing here needs more.
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200 -c fsync=off"
 
@@ -99,9 +100,3 @@ def postgresql() -> Iterator[PostgresqlServer]:
             control("stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -14,10 +15,23 @@ from pathlib import Path
 
 import pytest
 
+_SYSTEMS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_TURNS = itertools.count(os.getpid() * 769)
+"""Where this process goes on looking: each begins at another place, and gives no port twice before it has given all of them."""
+
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
+    """A TCP port of 127.0.0.1 that nobody listens on, below those that the system gives to whoever asks for any.
+
+    Other tests connect and listen before the peer binds its port, or while a test wants nobody to listen there. A port that the
+    system has just given would be one that it may give to them as well.
+    """
+    ports = range(10_240, int(_SYSTEMS.read_text().split()[0]))
+    for turn in itertools.islice(_TURNS, len(ports)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", ports[turn % len(ports)]))
+            return int(probe.getsockname()[1])
+    with socket.socket() as probe:  # a machine whose system gives nearly all of them
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 

@@ -99,11 +99,12 @@ def test_what_dimse_processes_take_is_in_every_web_processs_answer(archive: Serv
 def test_killed_processes_lose_no_count_and_their_successors_go_on(archive: ServedArchive, tmp_path: Path) -> None:
     before = Scraped(archive)
     held = before.value("vna_instances_total", kind="dimse", outcome="held")
-    for number, child in enumerate(dimse_children(archive), 1):
+    children, names = dimse_children(archive), {"dimse-1", "dimse-2"}
+    assert len(children) == len(names)
+    for child in children:
         os.kill(child, signal.SIGKILL)
-        name = f"dimse-{number}"
-        until(archive, lambda one, name=name: one.value("vna_process_starts_total", process=name) == 2)
-    until(archive, lambda one: {"dimse-1", "dimse-2"} <= one.processes())
+    until(archive, lambda one: all(one.value("vna_process_starts_total", process=name) == 2 for name in names))
+    until(archive, lambda one: names <= one.processes())
     assert Scraped(archive).value("vna_instances_total", kind="dimse", outcome="held") == held
     send(archive, tmp_path, 2, 4)
     after = until(archive, lambda one: one.value("vna_instances_total", kind="dimse", outcome="held") == held + 4)

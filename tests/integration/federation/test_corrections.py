@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
+from tests.peers.processes import free_port
 from tests.unit.ingest.ct_samples import ct
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.bootstrap_federation import correction_sender
@@ -87,7 +88,6 @@ class Hospital:
     hub: Archive
     ours: Archive
     foreign: Archive
-    gone: socket.socket
     web: int
 
     def identity(self) -> PatientIdentity:
@@ -124,10 +124,9 @@ def settings(folder: Path, **changes: Any) -> Settings:
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     folder = tmp_path_factory.mktemp("corrections")
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64)) for _ in range(6)]
-        hub_web, ours_web, foreign_web, dimse, mllp, gone = sockets
-        ports = [one.getsockname()[1] for one in sockets]
-        gone.close()
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64)) for _ in range(5)]
+        hub_web, ours_web, foreign_web, dimse, mllp = sockets
+        ports = [*(one.getsockname()[1] for one in sockets), free_port()]
         members = {
             "ours": {"url": "dicomweb+http://127.0.0.1:1/x", "corrections": {"all": f"vna+http://127.0.0.1:{ports[1]}"}},
             "foreign": {
@@ -163,7 +162,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
         for archive in (hub, ours, foreign):
             for number in range(1, 6):
                 put(archive, *images(number))
-        yield Hospital(hub, ours, foreign, gone, ports[0])
+        yield Hospital(hub, ours, foreign, ports[0])
 
 
 def merges(archive: Archive) -> set[tuple[PatientKey, PatientKey, LinkOrigin]]:

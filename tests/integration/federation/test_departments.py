@@ -15,7 +15,7 @@ import pytest
 from dicomweb_client.api import DICOMwebClient
 
 from tests.peers.archive import ServedArchive, served_archive, vna
-from tests.peers.processes import free_port, program, running
+from tests.peers.processes import free_port, program, running, wait_for_listener
 from vna_core.testing import phantoms
 from vna_core.testing.fill import fill
 
@@ -89,7 +89,8 @@ def test_images_of_another_department_arrive_by(client: str, house: House, tmp_p
     address = ["127.0.0.1", str(house.hub.dimse_port)]
     if client == "movescu":
         scp = [program("storescp"), "-od", str(tmp_path), str(house.store_port)]
-        with running(scp, tmp_path / "storescp.log"):
+        with running(scp, tmp_path / "storescp.log") as process:
+            wait_for_listener(house.store_port, process)
             command = [program("movescu"), "-v", "-S", "-aec", "FEDERATED", "-aem", "STORESCP", *keys, *address]
             subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     else:

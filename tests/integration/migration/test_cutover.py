@@ -62,7 +62,7 @@ def study(number: int) -> str:
 
 def _until(look: Callable[[], Any], wanted: Any) -> Any:
     """What is seen, looked for again until it is what is wanted: running servers follow a switch within seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (seen := look()) != wanted and time.monotonic() < deadline:
         time.sleep(0.2)
     return seen

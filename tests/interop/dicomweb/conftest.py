@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import httpx2
 import pydicom
 import pytest
 
+from tests.peers.processes import free_port, running, wait_for_listener
 from vna_core.bootstrap import open_archive
 from vna_core.configuration import Settings
 from vna_core.gateways.dicomweb.app import create_app
@@ -55,12 +54,6 @@ def archive_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     archive.close()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
 def orthanc_url(tmp_path_factory: pytest.TempPathFactory, archive_url: str) -> Iterator[str]:
     """Address of an Orthanc that knows the archive as DICOMweb server ``archive``."""
@@ -69,7 +62,7 @@ def orthanc_url(tmp_path_factory: pytest.TempPathFactory, archive_url: str) -> I
     if program is None or not plugin.exists():
         pytest.skip("Orthanc with its DICOMweb plugin is not installed")
     folder = tmp_path_factory.mktemp("orthanc")
-    port = _free_port()
+    port = free_port()
     configuration = {
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
@@ -82,16 +75,8 @@ def orthanc_url(tmp_path_factory: pytest.TempPathFactory, archive_url: str) -> I
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Servers": {"archive": [f"{archive_url}/dicom-web/"]}},
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
-    process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(100):
-            try:
-                if httpx2.get(f"{url}/system").status_code == 200:
-                    break
-            except httpx2.TransportError:
-                time.sleep(0.1)
+    with running([program, str(folder / "orthanc.json")], folder / "orthanc.log") as process:
+        wait_for_listener(port, process)
+        url = f"http://127.0.0.1:{port}"
+        assert httpx2.get(f"{url}/system", timeout=60).status_code == 200
         yield url
-    finally:
-        process.terminate()
-        process.wait()

@@ -153,7 +153,7 @@ def test_a_silent_peer_is_given_up() -> None:
     begin = time.monotonic()
     with pytest.raises(ConnectionLost):
         association.receive()
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 60
 
 
 def test_a_peer_that_stops_inside_a_message_is_given_up() -> None:

@@ -248,10 +248,13 @@ def test_patients_are_those_of_all_archives_each_once_and_strangers_do_not_disag
     ],
 )
 def test_a_member_in_trouble_is_named_and_the_others_are_whole(tmp_path: Path, faults: PacsFaults, outcome: str) -> None:
-    with federation(tmp_path, NAMES, deadline=1.0) as house:
+    with federation(tmp_path, NAMES, deadline=60.0) as house:
         for number, name in enumerate(NAMES):
             house.put(name, *study(2 * number + 1), *study(2 * number + 2))
         house.pacs["beta"].faults = faults
+        if faults.hangs:  # whoever does not may be as slow as the machine is
+            beta = next(one for one in house.members if one.name == "beta")
+            beta.settings = beta.settings.model_copy(update={"deadline": 0.3})
         answer = ask(house)
         assert set(found(answer)) >= {uid(1), uid(2), uid(5), uid(6)}
         assert outcomes(answer)["beta"] == outcome
@@ -316,7 +319,7 @@ def test_eight_members_with_every_kind_of_trouble_are_answered_on_time(tmp_path:
         "m5": PacsFaults(hangs=True, deaf=True),
         "m6": PacsFaults(delay=0.1),
     }
-    with federation(tmp_path, names, deadline=2.0) as house:
+    with federation(tmp_path, names, deadline=5.0) as house:
         for number, name in enumerate(names):
             house.put(name, *study(number + 1), *study(50, range(number, number + 2), IssuerOfPatientID="CITY"))
             house.pacs[name].faults = faults.get(name, PacsFaults())
