@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from vna_core.bootstrap import Archive
 from vna_core.cli.console import Console, Table
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, account, archive_of, print_json
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.stewardship.calendar import length_of
 from vna_core.stewardship.deletion import Deleting
@@ -26,7 +25,7 @@ Id = Annotated[str, typer.Argument(help="Deletion, as `vna delete list` shows it
 
 def whoever(by: str) -> str:
     """Who is named, or the account that runs the command."""
-    return by or getpass.getuser()
+    return by or account()
 
 
 def deleting_of(archive: Archive) -> Deleting:

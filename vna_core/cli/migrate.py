@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +18,7 @@ from vna_core.catalogue import Campaign
 from vna_core.cli.console import Console
 from vna_core.cli.migrate_helpers import ForkedHelpers, processors
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
-from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_for, archive_of, print_json, settings_of
+from vna_core.cli.options import AsJson, Config, Data, SourceName, account, archive_for, archive_of, print_json, settings_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import SWITCHED_FROM, StudyState
@@ -178,7 +177,7 @@ def run(
                     fresh=not no_inventory,
                     thorough=not quick,
                     listing=listing,
-                    deletions_accepted_by=getpass.getuser() if accept_deletions else "",
+                    deletions_accepted_by=account() if accept_deletions else "",
                     priorities=first,
                 )
             report = replace(
@@ -213,7 +212,7 @@ def plan(
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "planned")
         archive.catalogue.campaigns.save(campaign)
         with _shown(console, as_json) as shown, listing_of(archive, inventory) as listing:
-            accepted_by = getpass.getuser() if accept_deletions else ""
+            accepted_by = account() if accept_deletions else ""
             planning = runner(archive, campaign, shown)
             planning.plan(concurrency, thorough=not quick, listing=listing, deletions_accepted_by=accepted_by, priorities=listed)
         taken = archive.catalogue.inventories.newest(campaign.name)

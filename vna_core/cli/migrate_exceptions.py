@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name
 from vna_core.catalogue.migration_rows import ExceptionEntry
 from vna_core.cli.console import Console, Table
-from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
+from vna_core.cli.options import AsJson, Config, Data, SourceName, account, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import REASONS
@@ -139,7 +138,7 @@ def retry(
     with archive_of(data, config) as archive:
         campaign = loaded(archive.catalogue, campaign_name(source))
         chosen = _chosen(archive, campaign.name, numbers, reason)
-        retried = archive.catalogue.ledger.retry(campaign.name, chosen, getpass.getuser())
+        retried = archive.catalogue.ledger.retry(campaign.name, chosen, account())
         if campaign.state in ("running", "complete", "incomplete") and retried.studies:
             archive.catalogue.campaigns.set_state(campaign.name, "running")
             archive.catalogue.jobs.add(FEED, campaign.name, priority=URGENT)
@@ -163,7 +162,7 @@ def resolve(
     reason: Reason = None,
 ) -> None:
     """Accept exceptions: an instance that cannot be moved leaves the sums, under your name and with your note."""
-    by = getpass.getuser()
+    by = account()
     with archive_of(data, config) as archive:
         reader, ledger = archive.catalogue.ledger_reader, archive.catalogue.ledger
         campaign = loaded(archive.catalogue, campaign_name(source)).name

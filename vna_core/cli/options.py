@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -56,6 +57,14 @@ def archive_for(settings: Settings, processes: int = 1, reading: bool = False) -
 def operator() -> Principal:
     """Whoever runs commands on the archive's own data folder."""
     return Principal(PrincipalKind.LOCAL, f"uid {os.getuid()}")
+
+
+def account() -> str:
+    """Login name of whoever runs the command; the number where the system knows no name for it, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # KeyError up to Python 3.12
+        return operator().name
 
 
 def print_json(document: object) -> None:
