@@ -24,10 +24,11 @@ from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_for, 
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import SWITCHED_FROM, StudyState
-from vna_core.migration.campaign import CampaignRunner, loaded, resume_study
-from vna_core.migration.handlers import FEED, CampaignOptions
+from vna_core.migration.campaign import CampaignRunner, loaded, looked_at, resume_study
+from vna_core.migration.handlers import CampaignOptions
 from vna_core.migration.priorities import Priorities
 from vna_core.migration.report import summary_of
+from vna_core.migration.study_jobs import FEED
 from vna_core.migration.windows import Windows
 from vna_core.ports.pacs import PacsAdapter
 
@@ -253,8 +254,9 @@ def status(
     """How campaigns stand."""
     with archive_of(data, config) as archive:
         catalogue = archive.catalogue
-        named = [loaded(catalogue, campaign_name(source))] if source else catalogue.campaigns.listed()
-        for campaign in named:
+        names = [campaign_name(source)] if source else [one.name for one in catalogue.campaigns.listed()]
+        for name in names:
+            campaign = looked_at(catalogue, name, worker_name())
             report, load = summary_of(catalogue, campaign.name), catalogue.throttle.load(campaign.name)
             states = {one.state: one.number for one in catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
             if as_json:
