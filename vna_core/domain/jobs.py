@@ -39,6 +39,8 @@ class Job:
         How often it was asked for: a job asked for again while it runs is done once more.
     waited_for
         The store without which the attempt before failed; empty: it did not fail for want of a store.
+    deaths
+        How often in a row whoever had taken it was not heard of again.
     """
 
     pk: int
@@ -50,6 +52,7 @@ class Job:
     fence: int = 1
     asked: int = 1
     waited_for: str = ""
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
