@@ -51,7 +51,7 @@ def ingest(
     console = Console(stderr=True)
     with archive_of(data, config) as archive, _progress(console) as progress:
         task = progress.add_task("offering", total=None)
-        patience = Patience(wait, lambda error: progress.console.print(f"waiting: {error.message}", markup=False))
+        patience = Patience(wait, lambda error: progress.console.print(f"waiting: {error.message}"))
         offering = Offering(archive.pipeline, issuer, patience)
         for number, (item, result) in enumerate(offering.results(offered_files(paths)), 1):
             counts[result.outcome.value] += 1
@@ -63,7 +63,7 @@ def ingest(
                 print_json(_line(item, result))
             elif not result.outcome.acknowledged:
                 reason = result.error.message if result.error is not None else ""
-                progress.console.print(f"{result.outcome.value}: {item.path}: {reason}", markup=False)
+                progress.console.print(f"{result.outcome.value}: {item.path}: {reason}")
     summary: dict[str, Any] = {
         "offered": sum(counts.values()),
         **{one.value: counts[one.value] for one in Outcome},
@@ -71,9 +71,7 @@ def ingest(
     }
     if patience.over is not None:
         summary["stopped"] = patience.over.as_dict()
-        console.print(
-            f"Stopped: {patience.over.message} What was not offered is still to be offered: call this again.", markup=False
-        )
+        console.print(f"Stopped: {patience.over.message} What was not offered is still to be offered: call this again.")
     if as_json:
         print_json({"summary": summary})
     else:
