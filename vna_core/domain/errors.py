@@ -40,6 +40,7 @@
     │   ├── NotAskedFor             it delivered an instance that was not asked for
     │   ├── FetchPending            what was asked for is being fetched from it: ask again later; transient
     │   ├── FetchIncomplete         it did not deliver all that was asked for
+    │   ├── PeerRefused             it answers, and lets us not in: credentials, rights
     │   ├── InventoryShrank         it lists so much less than before that this is not believed
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
@@ -350,6 +351,12 @@ class InventoryShrank(PeerError):
     of those ``known``."""
 
     code = "inventory-shrank"
+
+
+class PeerRefused(PeerError):
+    """Another archive answers and lets us not in: a token, a password or a right. It passes when somebody mends it."""
+
+    code = "peer-refused"
 
 
 class PeerUnavailable(PeerError):
