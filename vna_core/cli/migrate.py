@@ -14,8 +14,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from vna_core.bootstrap import Archive, configured_stores
-from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
+from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source, plugins_for
 from vna_core.catalogue import Campaign
+from vna_core.cli.commands import importing
 from vna_core.cli.console import Console
 from vna_core.cli.migrate_helpers import ForkedHelpers, processors
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
@@ -162,9 +163,11 @@ def run(
     """Inventory a source, pull what is missing, compare, and report."""
     shown, first = ShownProgress(Console(stderr=True), as_json), None if priority is None else Priorities.read(priority)
     settings, helping = settings_of(data, config), processes or processors()
+    with importing():
+        plugins = plugins_for(settings, source)
     with (
-        contextlib.closing(ForkedHelpers(settings, helping, shown.told)) as helpers,
-        archive_for(settings, helping) as archive,
+        contextlib.closing(ForkedHelpers(settings, helping, shown.told, plugins)) as helpers,
+        archive_for(settings, helping, plugins=plugins) as archive,
     ):
         helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
