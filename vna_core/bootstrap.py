@@ -197,7 +197,9 @@ def _catalogue_and_stores(settings: Settings, plugins: Plugins, reading: bool) -
         raise
 
 
-def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None = None, reading: bool = False) -> Archive:
+def open_archive(
+    settings: Settings, *, processes: int = 1, meter: Meter | None = None, reading: bool = False, plugins: Plugins | None = None
+) -> Archive:
     """Open the archive that the settings describe.
 
     Parameters
@@ -208,6 +210,8 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
         Counts what this process does; one of its own when not given.
     reading
         What is held is only to be read: a data folder will do whose disk is mounted read-only.
+    plugins
+        Those that are loaded already; loaded here when not given.
 
     Raises
     ------
@@ -220,8 +224,9 @@ def open_archive(settings: Settings, *, processes: int = 1, meter: Meter | None 
     """
     site, placement = SiteRules.of(settings), PlacementPolicy.of(settings)
     meter = meter or Meter.alone()
-    plugins = Plugins()
-    plugins.load()
+    if plugins is None:
+        plugins = Plugins()
+        plugins.load()
     catalogue, stores = _catalogue_and_stores(settings, plugins, reading)
     landing = stores[settings.landing]
     abilities = landing.abilities()

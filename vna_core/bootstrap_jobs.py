@@ -18,6 +18,7 @@ from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.jobs.embedded import NAME as EMBEDDED
 from vna_core.ports.hookspecs import JobEngineFactory
 from vna_core.ports.jobs import Handler, JobEngine, Work
+from vna_core.stewardship.counting_stores import STORE_COUNT, StoreCounting
 from vna_core.stewardship.duties import Duties
 from vna_core.stewardship.holding import HOLD_COPIES, HoldingCopies
 from vna_core.stewardship.pack_jobs import ensure_pack_jobs, pack_handlers
@@ -35,6 +36,7 @@ def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handl
         PLACE: Placer(stores, catalogue, policy, removal_delay=settings.packs.removal_delay),
         SCAN: PlacementScan(catalogue, policy),
         SWEEP: PlacementSweep(stores, catalogue, settings.placement.sweep),
+        STORE_COUNT: StoreCounting(catalogue, bool(policy.digest)),
         **_duties(archive).handlers(),
         HOLD_COPIES: HoldingCopies(stores, catalogue),
         PLACE_QUARANTINE: QuarantinePlacer(stores, catalogue, settings.placement.quarantine),
@@ -55,6 +57,7 @@ def ensure_periodic_jobs(archive: Archive) -> None:
         archive.catalogue.jobs.ensure(AWAITED_REJECTIONS, "", priority=BACKGROUND)
     if archive.settings.placement.quarantine:
         archive.catalogue.jobs.ensure(PLACE_QUARANTINE, "", priority=BACKGROUND)
+    archive.catalogue.jobs.ensure(STORE_COUNT, "", priority=BACKGROUND)
     ensure_pack_jobs(archive.catalogue, archive.settings.packs)
     _duties(archive).ensure()
 

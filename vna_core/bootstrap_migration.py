@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from vna_core.bootstrap import Archive, open_source, source_settings
 from vna_core.catalogue import Campaign
+from vna_core.configuration import Settings
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.outcome import IngestResult
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
 from vna_core.migration.windows import Windows
+from vna_core.plugin_manager import Plugins
 from vna_core.ports.pacs import PacsAdapter
 from vna_core.ports.pacs_options import without_secrets
 
@@ -33,6 +35,17 @@ def campaign_name(source: str) -> str:
     if secret:
         raise InvalidRequest("A secret does not belong on the command line: give the source a name under `sources:`.")
     return without_secrets(source)
+
+
+def plugins_for(settings: Settings, source: str) -> Plugins:
+    """The plugins, with all that the adapter of a source loads: a process that is forked afterwards has it. Nothing is connected.
+
+    Raises ConfigurationError, and InvalidRequest as `campaign_name` does.
+    """
+    name, plugins = campaign_name(source), Plugins()
+    plugins.load()
+    open_source(settings, plugins, source, name).close()
+    return plugins
 
 
 def open_campaign_source(archive: Archive, campaign: Campaign) -> PacsAdapter:

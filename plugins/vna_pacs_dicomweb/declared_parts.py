@@ -10,6 +10,7 @@ from typing import Final
 
 from vna_core.dicom.multipart import HEADER_LIMIT, check_boundary, header_fields
 from vna_core.dicom.network.web_client import Answer
+from vna_core.domain.numbers import whole_number
 
 _LINE_END: Final = b"\r\n"
 
@@ -74,6 +75,5 @@ class DeclaredParts:
         """The length that a whole header block tells, where it is one to be read in one go; else 0."""
         if not head.endswith(_LINE_END * 2) or self._delimiter in _LINE_END + head:
             return 0
-        told = header_fields(head).get("content-length", "")
-        size = int(told) if told.isascii() and told.isdigit() and len(told) < 20 else 0
+        size = whole_number(header_fields(head).get("content-length", "")) or 0
         return size if size <= self._longest else 0

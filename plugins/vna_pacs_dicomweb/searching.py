@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Final, assert_never
+from typing import Final
 from urllib.parse import quote
 
-from vna_core.dicom.answers import contradicts, not_asked, row_of, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, row_of, single_questions
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, PeerError
-from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
+from vna_core.domain.query import Equals, Level, Query, Wildcard
 from vna_core.ports.pacs import DicomJson
 
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
@@ -145,25 +145,11 @@ def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple
         conditions.remove(known)
         path += f"/{name}/{quote(known.values[0], safe='')}"
     path += {Level.STUDY: "/studies", Level.SERIES: "/series", Level.IMAGE: "/instances"}[query.level]
-    parameters = [(f"{one.tag:08X}", _value(one)) for one in conditions]
+    parameters = [(f"{one.tag:08X}", ",".join(asked_values(one))) for one in conditions]
     if any(isinstance(one, Wildcard) and one.fuzzy for one in conditions):
         parameters.append(("fuzzymatching", "true"))
     parameters += [("includefield", f"{tag:08X}") for tag in attributes]
     return path, parameters
-
-
-def _value(one: Condition) -> str:
-    match one:
-        case Equals():
-            return ",".join(one.values)
-        case Between():
-            return f"{one.low}-{one.high}"
-        case Wildcard():
-            return one.pattern
-        case Empty() | InSequence():
-            raise not_asked(one)
-        case _:
-            assert_never(one)
 
 
 def _in_parts(query: Query) -> Iterator[Query]:

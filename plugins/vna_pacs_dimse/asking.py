@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final, assert_never
+from typing import Final
 
-from vna_core.dicom.answers import contradicts, not_asked, row_of, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, row_of, single_questions
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
@@ -15,7 +15,7 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, InvalidRequest, NotOffered, PeerError, PeerUnavailable
-from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
+from vna_core.domain.query import Equals, Level, Query
 from vna_core.ports.pacs import DicomJson
 from vna_pacs_dimse.connection import PENDING, Peer
 from vna_pacs_dimse.transfer_syntaxes import IDENTIFIERS
@@ -87,7 +87,7 @@ def _asked(
     peer: Peer, association: Association, question: Query, attributes: tuple[int, ...], deadline: Deadline | None
 ) -> Iterator[DicomJson]:
     keys: dict[int, tuple[str, ...]] = dict.fromkeys((*RETURN[question.level], *attributes), ())
-    keys |= {one.tag: _value(one) for one in question.conditions}
+    keys |= {one.tag: asked_values(one) for one in question.conditions}
     for answered in ask(peer, association, question.level, keys, deadline):
         yield encode_attributes(answered.values)
 
@@ -153,20 +153,6 @@ def _cancel(association: Association, context: int) -> None:
             answer = association.receive(None, _PATIENCE_AFTER_CANCEL)
             if commands.number(answer.command, commands.STATUS, 0xC000) not in PENDING:
                 return
-
-
-def _value(one: Condition) -> tuple[str, ...]:
-    match one:
-        case Equals():
-            return one.values
-        case Between():
-            return (f"{one.low}-{one.high}",)
-        case Wildcard():
-            return (one.pattern,)
-        case Empty() | InSequence():
-            raise not_asked(one)
-        case _:
-            assert_never(one)
 
 
 def _in_parts(query: Query) -> Iterator[Query]:

@@ -15,6 +15,7 @@ from typing import Final
 from vna_core.dicom.network.identifier import Identifier
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import PeerError
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Level
 from vna_core.ports.pacs import InventoriedInstance
 from vna_pacs_dimse.asking import CLASS, MODALITY, RETURN, SERIES, SOP, STUDY, ask, asking
@@ -117,6 +118,6 @@ class Inventories:
 
 
 def _told(answer: Identifier) -> WholeStudy:
-    number = answer.first(NUMBER_OF_INSTANCES).strip()
+    number = whole_number(answer.first(NUMBER_OF_INSTANCES).strip())
     classes = tuple(dict.fromkeys(one for one in answer.values.get(CLASSES_IN_STUDY, ()) if one))
-    return WholeStudy(classes, int(number) if number.isascii() and number.isdigit() else 0)
+    return WholeStudy(classes, number or 0)

@@ -11,6 +11,7 @@ from vna_core.dicom.network.web_client import WebClient
 from vna_core.dicom.network.web_source import WebSource, WebSourceOptions
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotFound, PeerError
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Level, Query
 from vna_core.ports.pacs import (
@@ -146,4 +147,5 @@ class OrthancAdapter(PacsAdapter):
 
 
 def _count(value: object) -> int:
-    return int(str(value)) if str(value).isdigit() else -1
+    number = whole_number(str(value))
+    return -1 if number is None else number

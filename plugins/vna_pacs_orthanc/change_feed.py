@@ -9,6 +9,7 @@ from typing import Any, Final
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import InvalidRequest, NotFound, PeerError
+from vna_core.domain.numbers import whole_number
 from vna_core.ports.pacs import Change, ChangeKind
 
 _KINDS: Final = {
@@ -27,9 +28,9 @@ _REMEMBERED: Final = 4096
 
 def changes_behind(client: WebClient, since: str, deadline: Deadline | None) -> Iterator[Change]:
     """Changes behind a cursor, oldest first; neighbours that tell the same about the same study are told once."""
-    if since and not since.isdigit():
+    cursor = whole_number(since or "0")
+    if cursor is None:
         raise InvalidRequest("The cursor is none of this source's.")
-    cursor = int(since or 0)
     studies = _Studies(client, deadline)
     while True:
         page = client.document("/changes", {"since": str(cursor), "limit": str(_PAGE)}, deadline=deadline)

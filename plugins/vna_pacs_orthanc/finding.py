@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
-from vna_core.dicom.answers import contradicts, not_asked, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, single_questions
 from vna_core.dicom.dictionary import keyword_of, tag_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotFound, PeerError
-from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
+from vna_core.domain.query import Condition, Equals, Level, Query
 from vna_core.ports.pacs import DicomJson
 
 _NAMES: Final = {Level.PATIENT: "Patient", Level.STUDY: "Study", Level.SERIES: "Series", Level.IMAGE: "Instance"}
@@ -96,7 +96,7 @@ class Finder:
             "Level": _NAMES[level],
             "Expand": True,
             "CaseSensitive": False,
-            "Query": {keyword_of(one.tag) or f"{one.tag:08x}": _value(one) for one in conditions},
+            "Query": {keyword_of(one.tag) or f"{one.tag:08x}": "\\".join(asked_values(one)) for one in conditions},
             "Limit": self._page,
         }
         since = 0
@@ -131,20 +131,6 @@ class Finder:
             found = self._client.document(path, deadline=deadline)
             parents[path] = found if isinstance(found, dict) else {}
         return parents[path]
-
-
-def _value(one: Condition) -> str:
-    match one:
-        case Equals():
-            return "\\".join(one.values)
-        case Between():
-            return f"{one.low}-{one.high}"
-        case Wildcard():
-            return one.pattern
-        case Empty() | InSequence():
-            raise not_asked(one)
-        case _:
-            assert_never(one)
 
 
 def _children(series: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,8 @@ from vna_core.domain.octets import Octets, ReceivedInstance, Source
 from vna_core.domain.outcome import Outcome
 from vna_core.jobs import LedgerWork
 from vna_core.migration.campaign import CampaignRunner
-from vna_core.migration.handlers import STUDY, CampaignOptions, MigrationWorker, job_key
+from vna_core.migration.handlers import CampaignOptions, MigrationWorker
+from vna_core.migration.study_jobs import STUDY, job_key
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 from vna_core.testing import phantoms
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.numbers import whole_number
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
 _DIGITS: Final = 9
@@ -39,12 +40,13 @@ class Choice:
     @classmethod
     def of(cls, version: str | None = None, study: str | None = None, sha256: str | None = None) -> Choice:
         """From text as people and programs give it. Raises InvalidRequest."""
-        if version is not None and not (version.isascii() and version.isdigit() and len(version) <= _DIGITS):
+        number = None if version is None else whole_number(version, _DIGITS)
+        if version is not None and number is None:
             raise InvalidRequest("A version is a whole number.", parameter="version")
         digest = None if sha256 is None else sha256.lower()
         if digest is not None and not _DIGEST.fullmatch(digest):
             raise InvalidRequest("A SHA-256 is 64 hexadecimal digits; its first 8 or more will do.", parameter="sha256")
-        return cls(None if version is None else int(version), study, digest)
+        return cls(number, study, digest)
 
     @property
     def is_of_any_version(self) -> bool:

@@ -18,6 +18,7 @@ from vna_core.access import decode_codecs, render_pixels, transcode_header
 from vna_core.access.codec_names import ENCODABLE
 from vna_core.access.decode_codecs import PixelDescription
 from vna_core.access.render_request import Rendering
+from vna_core.access.sample_bits import high_bit_of
 from vna_core.domain.errors import DecodeError, VnaError
 
 Answer = tuple[dict[str, Any], list[bytes]]
@@ -27,8 +28,11 @@ def _render(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Ans
     """An image file of one frame: header octets and codestream in, PNG or JPEG out."""
     data_set = transcode_header.read_shared(blobs[0])
     description = transcode_header.describe(data_set)
-    frame, description = decode_codecs.decode(str(job["transfer_syntax_uid"]), blobs[1], description, max_pixels)
-    return {}, [render_pixels.render(data_set, frame, description, Rendering(**job["rendering"]))]
+    syntax = str(job["transfer_syntax_uid"])
+    frame, description = decode_codecs.decode(syntax, blobs[1], description, max_pixels)
+    told = data_set.get("HighBit")
+    high_bit = high_bit_of(syntax, told if isinstance(told, int) else None)
+    return {}, [render_pixels.render(data_set, frame, description, Rendering(**job["rendering"]), high_bit)]
 
 
 def _header(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Answer:

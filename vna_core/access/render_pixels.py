@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -13,11 +14,15 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 
 from vna_core.access.decode_codecs import Frame, PixelDescription
 from vna_core.access.render_request import Rendering
+from vna_core.access.sample_bits import SampleBits
 from vna_core.domain.errors import DecodeError
 
 
-def render(data_set: Dataset, frame: Frame, description: PixelDescription, rendering: Rendering) -> bytes:
-    """One frame as a PNG or JPEG file with 8 bits a sample."""
+def render(
+    data_set: Dataset, frame: Frame, description: PixelDescription, rendering: Rendering, high_bit: int | None = None
+) -> bytes:
+    """One frame as a PNG or JPEG file with 8 bits a sample. `high_bit`: see `SampleBits.of`."""
+    frame = _samples(frame, description, high_bit)
     if description.samples == 1 and description.photometric != "PALETTE COLOR":
         picture = _grey(data_set, frame, description, rendering)
     else:
@@ -58,8 +63,6 @@ def _grey(data_set: Dataset, frame: Frame, description: PixelDescription, render
         picture = frame.astype(np.uint8) * 255
         return 255 - picture if description.photometric == "MONOCHROME1" else picture
     scope = _frame_scope(data_set, rendering.frame)
-    if frame.dtype.kind in "iu":
-        frame = _mask(frame, description)
     padding = frame == scope_padding(data_set, frame)
     values = np.asarray(apply_modality_lut(frame, scope), np.float64)
     if rendering.window is not None:
@@ -78,10 +81,12 @@ def scope_padding(data_set: Dataset, frame: Frame) -> Any:
     return float("nan") if value is None or isinstance(value, (bytes, MultiValue)) else int(value)
 
 
-def _mask(frame: Frame, description: PixelDescription) -> Frame:
-    """Samples without what lies in the unused bits (overlays of old images)."""
-    spare = frame.dtype.itemsize * 8 - description.bits_stored
-    return (frame << spare) >> spare if 0 < spare < frame.dtype.itemsize * 8 else frame
+def _samples(frame: Frame, description: PixelDescription, high_bit: int | None) -> Frame:
+    """Samples without what lies in the bits beside them (overlays of old images)."""
+    if frame.dtype.kind not in "iu" or description.bits_allocated < 8:
+        return frame
+    bits = SampleBits.of(replace(description, bits_allocated=8 * frame.dtype.itemsize), high_bit)
+    return frame if bits is None or bits.are_in(frame) else bits.of_cells(frame)
 
 
 def _own_window(values: Frame, scope: Dataset, padding: Frame) -> tuple[Frame, float, float]:

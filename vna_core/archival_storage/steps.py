@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vna_core.archival_storage.keys import digest_of_content, is_pack
 from vna_core.archival_storage.placement import PlacementPolicy, best_copy
-from vna_core.domain.placement import COLD, OK, HeldCopy, PlacedInstance, Verdict, WantedCopy
+from vna_core.domain.placement import COLD, OK, HeldCopy, MissingCopies, PlacedInstance, Verdict, WantedCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class SeriesSteps:
         When the answer may change by time alone, in microseconds since 1970; 0: never.
     without_source
         Versions that lack a copy and have none that could be copied.
+    missing
+        Copies of versions that are not there, or not locked as they must be, by store.
     """
 
     copies: tuple[CopyStep, ...] = ()
@@ -78,6 +80,7 @@ class SeriesSteps:
     met: bool = True
     due: int = 0
     without_source: tuple[str, ...] = field(default=())
+    missing: tuple[MissingCopies, ...] = ()
 
 
 def steps_of(policy: PlacementPolicy, instances: Sequence[PlacedInstance], now: int) -> SeriesSteps:
@@ -108,7 +111,17 @@ def steps_of(policy: PlacementPolicy, instances: Sequence[PlacedInstance], now: 
         all(verdict.met for _, verdict in verdicts),
         min((verdict.due for _, verdict in verdicts if verdict.due), default=0),
         tuple(lost),
+        _missing(verdicts),
     )
+
+
+def _missing(verdicts: Iterable[tuple[PlacedInstance, Verdict]]) -> tuple[MissingCopies, ...]:
+    found: dict[str, tuple[int, int]] = {}
+    for one, verdict in verdicts:
+        for wanted in verdict.missing:
+            copies, octets = found.get(wanted.store, (0, 0))
+            found[wanted.store] = (copies + 1, octets + one.size)
+    return tuple(MissingCopies(store, *counted) for store, counted in sorted(found.items()))
 
 
 def _copied(one: PlacedInstance, wanted: WantedCopy, sizes: dict[tuple[str, str], int]) -> CopyStep | None:

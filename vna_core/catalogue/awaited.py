@@ -40,6 +40,7 @@ from vna_core.domain.departments import Departments
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Condition, Equals, Level, Query
 
@@ -321,7 +322,7 @@ def _counted(level: Level, held: Mapping[int, tuple[str, ...]], parts: Sequence[
 
 
 def _offset_of(cursor: str) -> int:
-    text = cursor.removeprefix(_CURSOR)
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
+    offset = whole_number(cursor.removeprefix(_CURSOR), 11)
+    if offset is None:
         raise InvalidRequest("The cursor is not one this archive gave out.")
-    return int(text)
+    return offset

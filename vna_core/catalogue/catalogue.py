@@ -49,6 +49,7 @@ from vna_core.catalogue.search import Answer, Search
 from vna_core.catalogue.source_headers import SourceHeader, source_headers
 from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.store_identities import StoreIdentities
+from vna_core.catalogue.store_sums import StoreSums
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
@@ -100,6 +101,8 @@ class Catalogue:
         Jobs that are asked for whenever versions are added or replaced.
     placements
         Copies as placement makes, moves and drops them, and the ledger of it.
+    store_sums
+        What each store holds and lacks, in numbers.
     store_identities
         By which identity each store is known.
     availabilities
@@ -145,6 +148,7 @@ class Catalogue:
         self.generations = Generations(database, self.follow_ups, departments)
         self.packs = Packs(database, self.follow_ups)
         self.placements = Placements(database)
+        self.store_sums = StoreSums(database)
         self.store_identities = StoreIdentities(database)
         self.availabilities = Availabilities(database)
         self.labelling = Labelling(database, self.follow_ups, departments)

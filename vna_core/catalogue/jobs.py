@@ -20,6 +20,7 @@ from vna_core.domain.errors import LeaseLost, NotFound
 from vna_core.domain.jobs import NORMAL, Job
 
 _ERROR_LENGTH = 500
+_PIECE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class Jobs:
             jobs.c.attempts,
             jobs.c.fence,
             jobs.c.asked,
+            _deaths(),
         )
         free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= now)
         wanted = select(*columns).where(free).order_by(jobs.c.priority, jobs.c.pk).limit(limit)
@@ -130,12 +132,13 @@ class Jobs:
                         free_at=now + round(lease * 1e6),
                         fence=jobs.c.fence + 1,
                         attempts=jobs.c.attempts + 1,
+                        deaths=_deaths(),
                         worker=to_stored(worker),
                     )
                 )
         return [
-            Job(pk, kind, from_stored(key), json.loads(payload), priority, attempts + 1, fence + 1, asked)
-            for pk, kind, key, payload, priority, attempts, fence, asked in rows
+            Job(pk, kind, from_stored(key), json.loads(payload), priority, attempts + 1, fence + 1, asked, deaths)
+            for pk, kind, key, payload, priority, attempts, fence, asked, deaths in rows
         ]
 
     def renew(self, job: Job, lease: float, progress: Mapping[str, Any] | None = None) -> None:
@@ -152,11 +155,11 @@ class Jobs:
         with self._database.transaction() as session:
             gone = session.run(delete(jobs).where(_held(job), jobs.c.asked == job.asked)).rowcount
             if not gone:
-                session.run(_freed(job, 0.0).values(attempts=0, error="", progress=""))
+                session.run(_freed(job, 0.0).values(attempts=0, deaths=0, error="", progress=""))
 
     def later(self, job: Job, delay: float, error: str = "") -> None:
         """Have a job done again after `delay` seconds: it failed with `error`, or went well so far. A lost lease changes nothing."""
-        values: dict[str, Any] = {"error": to_stored(error[:_ERROR_LENGTH])}
+        values: dict[str, Any] = {"error": to_stored(error[:_ERROR_LENGTH]), "deaths": 0}
         if not error:
             values["attempts"] = 0
         with self._database.transaction() as session:
@@ -179,11 +182,17 @@ class Jobs:
     def reopen(self, pk: int) -> None:
         """Have a job taken as soon as possible, failed or waiting. Raises NotFound."""
         with self._database.transaction() as session:
-            changed = session.run(
-                update(jobs).where(jobs.c.pk == pk).values(state=OPEN, free_at=0, attempts=0, fence=jobs.c.fence + 1, error="")
-            ).rowcount
+            anew = {"state": OPEN, "free_at": 0, "attempts": 0, "deaths": 0, "worker": "", "error": ""}
+            changed = session.run(update(jobs).where(jobs.c.pk == pk).values(**anew, fence=jobs.c.fence + 1)).rowcount
         if not changed:
             raise NotFound("There is no such job.", pk=pk)
+
+    def free(self, pk: int, worker: str) -> None:
+        """Have the job of a worker that is known to be dead taken at once, not when its lease ends."""
+        of_worker = (jobs.c.pk == pk) & (jobs.c.worker == to_stored(worker))
+        freed = {"free_at": 0, "worker": "", "fence": jobs.c.fence + 1, "deaths": jobs.c.deaths + 1}
+        with self._database.transaction() as session:
+            session.run(update(jobs).where(of_worker, jobs.c.state == OPEN).values(**freed))
 
     def cancel(self, pk: int) -> None:
         """Forget a job; a worker that has it finishes what it does without effect on the ledger. Raises NotFound."""
@@ -214,6 +223,16 @@ class Jobs:
             row = session.run(select(*columns).where(_is(kind, key))).fetchone()
         return None if row is None else _listed(row)
 
+    def known(self, kind: str, keys: Sequence[str]) -> set[str]:
+        """Which of these keys there is a job of this kind for, whatever its state."""
+        found: set[str] = set()
+        with self._database.session() as session:
+            for at in range(0, len(keys), _PIECE):
+                wanted = [to_stored(key) for key in keys[at : at + _PIECE]]
+                rows = session.run(select(jobs.c.key).where(jobs.c.kind == kind, jobs.c.key.in_(wanted))).fetchall()
+                found |= {from_stored(row[0]) for row in rows}
+        return found
+
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs of each kind are in each state."""
         statement = select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
@@ -242,6 +261,11 @@ def _freed(job: Job, delay: float) -> Any:
     return update(jobs).where(_held(job)).values(free_at=_now() + round(delay * 1e6), worker="")
 
 
+def _deaths() -> Any:
+    """How often in a row a job was taken by somebody who was not heard of again: whoever ends an attempt leaves no name."""
+    return case((jobs.c.worker != "", jobs.c.deaths + 1), else_=jobs.c.deaths)
+
+
 def _row(kind: str, key: str, payload: Mapping[str, Any], priority: int, free_at: int) -> dict[str, Any]:
     return {
         "kind": kind,
@@ -268,6 +292,7 @@ def asking(
             "priority": least(jobs.c.priority, new.priority),
             "free_at": _moment(jobs.c, new, least, greatest, postpone),
             "attempts": 0,
+            "deaths": case((jobs.c.state == FAILED, 0), else_=jobs.c.deaths),
             "state": OPEN,
             "error": "",
             "asked": jobs.c.asked + 1,

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_decoding import OPEN_STATES, instances_of
 from vna_core.catalogue.migration_rows import ExceptionEntry, InstanceEnd, LedgerInstance, LedgerStudy, Retried
 from vna_core.catalogue.migration_writing import Statements, Writing, now
+from vna_core.catalogue.schema_jobs import FAILED, jobs
 from vna_core.catalogue.schema_migration import migration_exceptions, migration_studies
-from vna_core.catalogue.stored_text import identifier, to_stored
-from vna_core.domain.migration import REFETCHED, InstanceState, StudyState
+from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+from vna_core.domain.migration import GIVEN_UP, REFETCHED, InstanceState, StudyState
 
 COPY_DAMAGED: Final = "copy damaged"
 """Detail of an instance whose stored copy does not give back the octets as received any more."""
@@ -139,7 +140,7 @@ class Ledger:
             with self.writing(campaign, by) as writing:
                 known = instances_of(writing.session, study) if study else []
                 wanted = {entry.pk: [one for one in known if _is_wanted(one, entry)] for entry in about}
-                moved = [entry.pk for entry in about if study and (wanted[entry.pk] or not known)]
+                moved = [entry.pk for entry in about if study and (wanted[entry.pk] or not known or entry.reason == GIVEN_UP)]
                 if not moved:
                     continue
                 again = {one.pk: one for found in wanted.values() for one in found if one.state in _ENDED and not _damaged(one)}
@@ -149,6 +150,23 @@ class Ledger:
             asked += moved
             studies += 1
         return Retried(tuple(asked), tuple(one.pk for one in entries if one.pk not in set(asked)), studies)
+
+    def give_up(self, campaign: str, study: int, kind: str, key: str, worker: str, detail: str) -> bool:
+        """Put a study that waits, or was being moved, on the worklist, for its job failed or is not there; whether it was.
+
+        A failed job is forgotten with it: who retries asks for a new one. Nothing happens where the job is open (again).
+        """
+        this = (jobs.c.kind == kind) & (jobs.c.key == to_stored(key))
+        with self.writing(campaign, worker) as writing:
+            writing.session.run(delete(jobs).where(this, jobs.c.state == FAILED))
+            if writing.session.run(select(jobs.c.pk).where(this)).fetchone() is not None:
+                return False
+            waits = (StudyState.QUEUED, StudyState.RETRIEVING)
+            if not writing.move_study(study, StudyState.PARTIAL, GIVEN_UP, detail, only_from=waits):
+                return False
+            uid = writing.session.run(select(migration_studies.c.study_instance_uid).where(migration_studies.c.pk == study))
+            writing.except_(GIVEN_UP, study, detail=detail, sample=from_stored(uid.fetchone()[0]))
+        return True
 
     def exclude(self, study: LedgerStudy, instances: Sequence[LedgerInstance], by: str, note: str) -> None:
         """Accept that instances cannot be moved: they leave the sums, and the study is whole without them."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, literal_column, select, update
 
 from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
@@ -20,8 +20,9 @@ from vna_core.catalogue.pack_switch import forget_copy
 from vna_core.catalogue.placed import placed_instances, series_keys
 from vna_core.catalogue.schema import instances, locations, series, studies
 from vna_core.catalogue.schema_placement import known_stores, object_terms, placement_scans, placements, study_accesses
+from vna_core.catalogue.store_sums import note_missing
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
-from vna_core.domain.placement import COLD, LEAVING, OK, PlacedInstance
+from vna_core.domain.placement import COLD, LEAVING, OK, MissingCopies, PlacedInstance
 
 
 def _now() -> int:
@@ -164,13 +165,14 @@ class Placements:
 
     # -- the ledger -------------------------------------------------------------------------------------------------------
 
-    def evaluated(self, series_pk: int, policy: str, met: bool, due: int) -> None:
-        """Note what a policy said about a series."""
+    def evaluated(self, series_pk: int, policy: str, met: bool, due: int, missing: Sequence[MissingCopies] = ()) -> None:
+        """Note what a policy said about a series, and which copies it has not."""
         values = {"policy": policy, "met": int(met), "evaluated_at": _now(), "due_at": due}
         this = placements.c.series_fk == series_pk
         with self._database.transaction() as session:
             if not session.run(update(placements).where(this).values(**values)).rowcount:
                 session.run(insert(placements).values(series_fk=series_pk, **values))
+            note_missing(session, series_pk, missing)
 
     def due(self, limit: int = 1000) -> list[int]:
         """Series about which the policy must be asked again by now, the longest due first."""
@@ -198,7 +200,8 @@ class Placements:
     def usage(self) -> list[Usage]:
         """Copies and octets by store, tier and state. Reads every copy."""
         same_object = (object_terms.c.store == locations.c.store) & (object_terms.c.key == locations.c.key)
-        tier = func.coalesce(object_terms.c.tier, "")
+        # not a parameter, which PostgreSQL takes for another one in the list of columns and in what they are grouped by
+        tier = func.coalesce(object_terms.c.tier, literal_column("''"))
         columns = (locations.c.store, tier, locations.c.state)
         statement = (
             select(*columns, func.count(), func.sum(locations.c.length))

@@ -24,6 +24,7 @@ jobs = Table(
     Column("free_at", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("deaths", Integer, nullable=False, server_default="0"),
     Column("asked", BigInteger, nullable=False, server_default="1"),
     Column("worker", TEXT, nullable=False, server_default=""),
     Column("error", TEXT, nullable=False, server_default=""),
@@ -32,5 +33,5 @@ jobs = Table(
     Index(None, "state", "kind", "priority", "pk"),
     sqlite_autoincrement=True,
     comment="What is to be done, once per kind and key. Free to be taken from `free_at` (microseconds since 1970, UTC) on: "
-    "a lease moves it ahead, and so does a pause.",
+    "a lease moves it ahead, and so does a pause. `deaths`: how often in a row its worker was not heard of again.",
 )

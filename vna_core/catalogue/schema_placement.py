@@ -64,6 +64,31 @@ known_stores = Table(
     "itself, where it was seen if `marked`.",
 )
 
+missing_copies = Table(
+    "missing_copies",
+    metadata,
+    Column("series_fk", PK, primary_key=True, autoincrement=False),
+    Column("store", TEXT, primary_key=True),
+    Column("copies", BigInteger, nullable=False),
+    Column("octets", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+    comment="Copies that the policy asked for when it was last asked about a series, and that are not there or not locked as it says. "
+    "Series that have all have no row.",
+)
+
+store_counts = Table(
+    "store_counts",
+    metadata,
+    Column("store", TEXT, primary_key=True),
+    Column("state", SHORT, primary_key=True),
+    Column("copies", BigInteger, nullable=False),
+    Column("octets", BigInteger, nullable=False),
+    Column("counted_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+    comment="Copies of versions by store and state, as they were counted last; an empty state says that all were.",
+)
+
 quarantine_copies = Table(
     "quarantine_copies",
     metadata,

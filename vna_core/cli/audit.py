@@ -82,7 +82,7 @@ def verify(data: Data = None, config: Config = None, as_json: AsJson = False) ->
     else:
         Console().print(f"{report.records:,} records, {report.anchors:,} anchors compared, {len(report.findings)} findings")
         for one in report.findings:
-            Console().print(f"{one.kind}: record {one.number} in {one.where}", markup=False)
+            Console().print(f"{one.kind}: record {one.number} in {one.where}")
     return 1 if report.findings else 0
 
 

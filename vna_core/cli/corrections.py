@@ -72,7 +72,7 @@ def show(correction: Id, data: Data = None, config: Config = None, as_json: AsJs
         print_json(correction_json(found, told))
         return
     origin = f", from {found.origin}" if found.origin else ""
-    Console().print(f"{_what(found)}: {found.reason} (by {found.made_by}{origin}, {found.made_at:%Y-%m-%d %H:%M})", markup=False)
+    Console().print(f"{_what(found)}: {found.reason} (by {found.made_by}{origin}, {found.made_at:%Y-%m-%d %H:%M})")
     _print(told)
 
 
@@ -112,7 +112,7 @@ def send(member: OfMember = "", data: Data = None, config: Config = None, as_jso
                 try:
                     sender.send(name)
                 except PeerUnavailable as error:
-                    console.print(f"{name}: {error.message}", style="yellow", markup=False)
+                    console.print(f"{name}: {error.message}", style="yellow")
         counts = {key: number for key, number in ledger.counts().items() if member in ("", key[0])}
     table = Table("member", "state", "corrections")
     for (name, state), number in sorted(counts.items()):

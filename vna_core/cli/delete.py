@@ -48,10 +48,8 @@ def _delete(level: Extent, uid: str, reason: str, by: str, archive: Archive, as_
         print_json(deletion_json(deletion))
         return
     console = Console()
-    console.print(f"{deletion.id}: {deletion.versions} versions hidden, {deletion.size:,} octets", markup=False)
-    console.print(
-        f"`vna undelete {deletion.id}` takes it back, until it is purged ({grace} from now at the earliest).", markup=False
-    )
+    console.print(f"{deletion.id}: {deletion.versions} versions hidden, {deletion.size:,} octets")
+    console.print(f"`vna undelete {deletion.id}` takes it back, until it is purged ({grace} from now at the earliest).")
 
 
 _REFUSED = "Refused while a hold is on any of it."
@@ -115,7 +113,7 @@ def undelete(deletion: Id, by: By = "", data: Data = None, config: Config = None
     if as_json:
         print_json(deletion_json(done))
     else:
-        Console().print(f"{done.id}: {done.versions} versions are held again", markup=False)
+        Console().print(f"{done.id}: {done.versions} versions are held again")
 
 
 def purge(
@@ -140,7 +138,7 @@ def purge(
         out = Console()
         out.print(f"{len(report.purged)} deletions purged, {report.objects} objects removed")
         for one, hold in report.held.items():
-            out.print(f"{one}: under hold {hold}", markup=False)
+            out.print(f"{one}: under hold {hold}")
         for left in report.left:
-            out.print(f"{left.deletion}: {left.key}: {left.why}", markup=False)
+            out.print(f"{left.deletion}: {left.key}: {left.why}")
     return 3 if report.left else 0

@@ -73,7 +73,7 @@ def who(
         print_json(document)
         return
     console = Console()
-    console.print(f"{principal}: {document['department'] or 'no department'}", markup=False)
+    console.print(f"{principal}: {document['department'] or 'no department'}")
     table = Table("action", "where")
     for action, where in scopes.items():
         table.add_row(action, _sentence(where))

@@ -99,16 +99,14 @@ def _print(console: Console, one: dict[str, Any]) -> None:
     console.print(Text.assemble((shown(one["sop_instance_uid"]), "bold"), version), highlight=False)
     if one["standing"]:
         console.print(one["standing"], highlight=False)
-    console.print(f"in study {one['study_instance_uid']}, series {one['series_instance_uid']}", highlight=False, markup=False)
-    console.print(
-        f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False, markup=False
-    )
+    console.print(f"in study {one['study_instance_uid']}, series {one['series_instance_uid']}", highlight=False)
+    console.print(f"received {one['received_at']} from {source['kind']} {source['name']} {source['address']}", highlight=False)
     console.print(f"as received: {one['original_size']:,} octets, SHA-256 {one['original_sha256']}", highlight=False)
-    console.print(f"normalized by rule set {one['rule_set']}", highlight=False, markup=False)
+    console.print(f"normalized by rule set {one['rule_set']}", highlight=False)
     for made in one["objects"]:
         how = f"by run {made['run']} at {made['at']}" if made["run"] else "on arrival"
         current = " (current)" if made["current"] else ""
-        console.print(f"object {made['generation']} {how}, rule set {made['rule_set']}{current}", highlight=False, markup=False)
+        console.print(f"object {made['generation']} {how}, rule set {made['rule_set']}{current}", highlight=False)
     if not one["transformations"]:
         console.print("nothing was changed")
     else:
@@ -128,7 +126,7 @@ def _print(console: Console, one: dict[str, Any]) -> None:
             table.add_row(*("" if cell is None else str(cell).replace("[", r"\[") for cell in cells))
         console.print(table)
         for rule in rules:
-            console.print(f"{rule}: {evidence_of(rule)}", markup=False, highlight=False)
+            console.print(f"{rule}: {evidence_of(rule)}", highlight=False)
     if "elements" in one:
         table = Table("element", "VR", "as received", "canonical")
         for element in one["elements"]:
@@ -138,4 +136,4 @@ def _print(console: Console, one: dict[str, Any]) -> None:
             table.add_row(*(cell.replace("[", r"\[") for cell in (name, " to ".join(forms), *values)))
         console.print(table)
     for warning in one["warnings"]:
-        console.print(f"warning {warning['rule']} {warning['tag']}: {warning['message']}", markup=False)
+        console.print(f"warning {warning['rule']} {warning['tag']}: {warning['message']}")

@@ -145,7 +145,7 @@ def find(
         federation.close()
     if answer.unmatched:
         names = ", ".join(f"{tag:08X}" for tag in answer.unmatched)
-        console.print(f"Not matched by every member, so rows may be too many: {names}", style="yellow", markup=False)
+        console.print(f"Not matched by every member, so rows may be too many: {names}", style="yellow")
     for row in answer.rows:
         if as_json:
             print_json(described(row, archive.settings.federation.aet))
@@ -160,5 +160,5 @@ def find(
         if as_json:
             print_json({"member": report.as_dict()})
         elif not report.outcome.is_whole:
-            console.print(f"The member {report.sentence}.", style="yellow", markup=False)
+            console.print(f"The member {report.sentence}.", style="yellow")
     return INCOMPLETE if answer.missing else 0

@@ -101,7 +101,7 @@ def _write(taken: _Taken, found: Sequence[HeldInstance], output: Path, all_versi
             if len(found) == 1:
                 raise
             line = {"outcome": "failed", "error": error.as_dict()}
-            console.print(f"{held.sop_instance_uid}: {error.message} [{error.code}]", markup=False, highlight=False)
+            console.print(f"{held.sop_instance_uid}: {error.message} [{error.code}]", highlight=False)
         counts[str(line["outcome"])] += 1
         if as_json:
             print_json(line | _identified(held))
@@ -109,7 +109,6 @@ def _write(taken: _Taken, found: Sequence[HeldInstance], output: Path, all_versi
         f"{counts['written']} written to {output}"
         + (f", {counts['there-already']} were there already" if counts["there-already"] else "")
         + (f", {counts['failed']} could not be read" if counts["failed"] else ""),
-        markup=False,
     )
     return 3 if counts["failed"] else 0
 

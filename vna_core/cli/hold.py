@@ -42,7 +42,7 @@ def set_(
     if as_json:
         print_json(hold_json(hold))
     else:
-        Console().print(f"hold {hold.id} is set", markup=False)
+        Console().print(f"hold {hold.id} is set")
 
 
 @app.command("release", epilog="Example:\n\n`vna hold release 20260102T030405678901-0a1b2c3d`")
@@ -59,7 +59,7 @@ def release(
     if as_json:
         print_json(hold_json(released))
     else:
-        Console().print(f"hold {released.id} is released", markup=False)
+        Console().print(f"hold {released.id} is released")
 
 
 @app.command("list", epilog="Examples:\n\n`vna hold list`\n\n`vna hold list --all --json`")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vna_core.cli.commands import importing
 from vna_core.cli.console import Console
 from vna_core.cli.ingest_helpers import IngestHelpers
 from vna_core.cli.offering import Offering
@@ -19,6 +20,7 @@ from vna_core.cli.ordered import processors
 from vna_core.cli.patience import Patience
 from vna_core.dicom.offered_files import OfferedFile, offered_files
 from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.plugin_manager import Plugins
 
 EPILOG = """
 Examples:
@@ -54,15 +56,17 @@ def ingest(
     counts: Counter[str] = Counter()
     octets = 0
     console = Console(stderr=True)
-    settings = settings_of(data, config)
+    settings, plugins = settings_of(data, config), Plugins()
+    with importing():
+        plugins.load()
     with (
-        contextlib.closing(IngestHelpers(settings, processes or processors())) as helpers,
-        archive_for(settings, helpers.sharing) as archive,
+        contextlib.closing(IngestHelpers(settings, processes or processors(), plugins)) as helpers,
+        archive_for(settings, helpers.sharing, plugins=plugins) as archive,
         contextlib.closing(helpers.colleagues(archive)) as colleagues,
         _progress(console) as progress,
     ):
         task = progress.add_task("offering", total=None)
-        patience = Patience(wait, lambda error: progress.console.print(f"waiting: {error.message}", markup=False))
+        patience = Patience(wait, lambda error: progress.console.print(f"waiting: {error.message}"))
         offering = Offering(archive.pipeline, issuer, patience, colleagues)
         for number, (item, result) in enumerate(offering.results(helpers.called_for(offered_files(paths))), 1):
             counts[result.outcome.value] += 1
@@ -74,7 +78,7 @@ def ingest(
                 print_json(_line(item, result))
             elif not result.outcome.acknowledged:
                 reason = result.error.message if result.error is not None else ""
-                progress.console.print(f"{result.outcome.value}: {item.path}: {reason}", markup=False)
+                progress.console.print(f"{result.outcome.value}: {item.path}: {reason}")
     summary: dict[str, Any] = {
         "offered": sum(counts.values()),
         **{one.value: counts[one.value] for one in Outcome},
@@ -82,9 +86,7 @@ def ingest(
     }
     if patience.over is not None:
         summary["stopped"] = patience.over.as_dict()
-        console.print(
-            f"Stopped: {patience.over.message} What was not offered is still to be offered: call this again.", markup=False
-        )
+        console.print(f"Stopped: {patience.over.message} What was not offered is still to be offered: call this again.")
     if as_json:
         print_json({"summary": summary})
     else:

@@ -21,6 +21,7 @@ from vna_core.configuration import Settings
 from vna_core.dicom.offered_files import OfferedFile
 from vna_core.domain.errors import VnaError
 from vna_core.ingest.sharing import Bench, Colleagues, Helper
+from vna_core.plugin_manager import Plugins
 
 _NAME: Final = "vna-ingest"
 
@@ -35,14 +36,17 @@ class IngestHelpers:
     processes
         How many take items through the rooms at once. One alone is the calling process; where there are more, it leaves that to them.
 
+    plugins
+        Loaded already, so that none loads them again.
+
     Attributes
     ----------
     sharing
         How many processes share the memory budget.
     """
 
-    def __init__(self, settings: Settings, processes: int) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, processes: int, plugins: Plugins) -> None:
+        self._settings, self._plugins = settings, plugins
         number = processes if processes > 1 else 0
         self.sharing = number + 1
         self._bench = Bench()
@@ -78,7 +82,7 @@ class IngestHelpers:
         if not orders.readline():
             return
         try:
-            archive = open_archive(self._settings, processes=self.sharing)
+            archive = open_archive(self._settings, processes=self.sharing, plugins=self._plugins)
         except VnaError as error:
             _log.warning("process-cannot-help", code=error.code, message=error.message)
             return

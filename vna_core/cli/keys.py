@@ -24,7 +24,7 @@ def make(path: Annotated[Path, typer.Argument(help="Key file; made when missing.
     if as_json:
         print_json({"path": str(path), "master_key": key_id})
     else:
-        Console().print(f"{path}: key {key_id} is the current one now", markup=False, highlight=False)
+        Console().print(f"{path}: key {key_id} is the current one now", highlight=False)
 
 
 @app.command("list", epilog="Example:\n\n`vna keys list --json`")

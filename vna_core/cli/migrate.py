@@ -14,8 +14,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from vna_core.bootstrap import Archive, configured_stores
-from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source
+from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source, plugins_for
 from vna_core.catalogue import Campaign
+from vna_core.cli.commands import importing
 from vna_core.cli.console import Console
 from vna_core.cli.migrate_helpers import ForkedHelpers
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
@@ -24,10 +25,11 @@ from vna_core.cli.ordered import processors
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import SWITCHED_FROM, StudyState
-from vna_core.migration.campaign import CampaignRunner, loaded, resume_study
-from vna_core.migration.handlers import FEED, CampaignOptions
+from vna_core.migration.campaign import CampaignRunner, loaded, looked_at, resume_study
+from vna_core.migration.handlers import CampaignOptions
 from vna_core.migration.priorities import Priorities
 from vna_core.migration.report import summary_of
+from vna_core.migration.study_jobs import FEED
 from vna_core.migration.windows import Windows
 from vna_core.ports.pacs import PacsAdapter
 
@@ -158,9 +160,11 @@ def run(
     """Inventory a source, pull what is missing, compare, and report."""
     shown, first = ShownProgress(Console(stderr=True), as_json), None if priority is None else Priorities.read(priority)
     settings, helping = settings_of(data, config), processes or processors()
+    with importing():
+        plugins = plugins_for(settings, source)
     with (
-        contextlib.closing(ForkedHelpers(settings, helping, shown.told)) as helpers,
-        archive_for(settings, helping) as archive,
+        contextlib.closing(ForkedHelpers(settings, helping, shown.told, plugins)) as helpers,
+        archive_for(settings, helping, plugins=plugins) as archive,
     ):
         helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
@@ -247,8 +251,9 @@ def status(
     """How campaigns stand."""
     with archive_of(data, config) as archive:
         catalogue = archive.catalogue
-        named = [loaded(catalogue, campaign_name(source))] if source else catalogue.campaigns.listed()
-        for campaign in named:
+        names = [campaign_name(source)] if source else [one.name for one in catalogue.campaigns.listed()]
+        for name in names:
+            campaign = looked_at(catalogue, name, worker_name())
             report, load = summary_of(catalogue, campaign.name), catalogue.throttle.load(campaign.name)
             states = {one.state: one.number for one in catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
             if as_json:

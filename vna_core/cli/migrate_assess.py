@@ -58,4 +58,4 @@ def _print(found: Assessment) -> None:
         table.add_row(*cells[:-1])
     console.print(table)
     for remark in found.remarks:
-        console.print(f"! {remark}", markup=False)
+        console.print(f"! {remark}")

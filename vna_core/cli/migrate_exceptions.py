@@ -11,14 +11,16 @@ import typer
 
 from vna_core.bootstrap import Archive
 from vna_core.bootstrap_migration import campaign_name
-from vna_core.catalogue.migration_rows import ExceptionEntry
+from vna_core.catalogue.migration_ledger import fetched_anew
+from vna_core.catalogue.migration_rows import ExceptionEntry, LedgerInstance
 from vna_core.cli.console import Console, Table
+from vna_core.cli.migrate_progress import worker_name
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
-from vna_core.domain.migration import REASONS
-from vna_core.migration.campaign import loaded
-from vna_core.migration.handlers import FEED
+from vna_core.domain.migration import GIVEN_UP, REASONS, InstanceState
+from vna_core.migration.campaign import loaded, looked_at
+from vna_core.migration.study_jobs import FEED
 
 LIST_EPILOG = """
 Examples:
@@ -69,7 +71,17 @@ def _chosen(archive: Archive, campaign: str, numbers: list[int] | None, reason: 
     if not numbers and reason is None:
         raise InvalidRequest("Say which: numbers, or --reason.")
     wanted = set(numbers or ())
-    return [one for one in _entries(archive, campaign, reason, "open") if not wanted or one.pk in wanted]
+    chosen = [one for one in _entries(archive, campaign, reason, "open") if not wanted or one.pk in wanted]
+    if unknown := sorted(wanted - {one.pk for one in chosen}):
+        message = f"No open exception{f' of {reason}' if reason else ''} has the number {', '.join(map(str, unknown))}"
+        raise InvalidRequest(f"{message}: `vna migrate exceptions {campaign} --each` shows them.", numbers=unknown)
+    return chosen
+
+
+def _is_about(one: ExceptionEntry, instance: LedgerInstance) -> bool:
+    """Whether accepting an exception takes an instance out of the sums: of a study that was given up, all of which nothing is held."""
+    lost = instance.state in (InstanceState.INVENTORIED, InstanceState.FAILED, InstanceState.MISSING)
+    return instance.pk == one.instance or (one.reason == GIVEN_UP and lost and not fetched_anew(instance))
 
 
 def _document(one: ExceptionEntry) -> dict[str, Any]:
@@ -96,7 +108,7 @@ def exceptions(
     grouped: dict[str, list[Any]] = {}
     table = Table("number", "reason", "study", "instance", "state", "detail")
     with archive_of(data, config) as archive:
-        campaign = loaded(archive.catalogue, campaign_name(source)).name
+        campaign = looked_at(archive.catalogue, campaign_name(source), worker_name()).name
         for one in _entries(archive, campaign, reason, None if closed else "open"):
             if each and as_json:
                 print_json(_document(one))
@@ -137,7 +149,7 @@ def retry(
     What has nothing to be asked for stays open, and is named.
     """
     with archive_of(data, config) as archive:
-        campaign = loaded(archive.catalogue, campaign_name(source))
+        campaign = looked_at(archive.catalogue, campaign_name(source), worker_name())
         chosen = _chosen(archive, campaign.name, numbers, reason)
         retried = archive.catalogue.ledger.retry(campaign.name, chosen, getpass.getuser())
         if campaign.state in ("running", "complete", "incomplete") and retried.studies:
@@ -161,6 +173,7 @@ def resolve(
     data: Data = None,
     config: Config = None,
     reason: Reason = None,
+    as_json: AsJson = False,
 ) -> None:
     """Accept exceptions: an instance that cannot be moved leaves the sums, under your name and with your note."""
     by = getpass.getuser()
@@ -169,8 +182,11 @@ def resolve(
         campaign = loaded(archive.catalogue, campaign_name(source)).name
         chosen = _chosen(archive, campaign, numbers, reason)
         for one in chosen:
-            if one.study and one.instance:
-                found = [instance for instance in reader.instances(one.study) if instance.pk == one.instance]
+            if one.study and (one.instance or one.reason == GIVEN_UP):
+                found = [instance for instance in reader.instances(one.study) if _is_about(one, instance)]
                 ledger.exclude(reader.study(one.study), found, by, note)
         ledger.close_exceptions(campaign, [one.pk for one in chosen], "accepted", by, note)
-    typer.echo(f"{len(chosen)} exceptions accepted")
+    if as_json:
+        print_json({"accepted": [one.pk for one in chosen], "by": by})
+    else:
+        typer.echo(f"{len(chosen)} exceptions accepted")

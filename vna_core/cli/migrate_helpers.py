@@ -21,6 +21,7 @@ from vna_core.configuration import Settings
 from vna_core.domain.outcome import IngestResult
 from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.migration.campaign import LOOK
+from vna_core.plugin_manager import Plugins
 
 _NAME: Final = "vna-migrate"
 _DONE: Final = "done\n"
@@ -34,10 +35,12 @@ class ForkedHelpers:
     ----------
     processes
         How many work at once at most, the calling one among them.
+    plugins
+        Loaded already, so that no helper loads them again.
     """
 
-    def __init__(self, settings: Settings, processes: int, told: Callable[[Fetched], object]) -> None:
-        self._settings, self._told = settings, told
+    def __init__(self, settings: Settings, processes: int, told: Callable[[Fetched], object], plugins: Plugins) -> None:
+        self._settings, self._told, self._plugins = settings, told, plugins
         self.processes = processes
         self._helpers = [_Helper(self._live) for _ in range(processes - 1)]
         self._taking_part: list[_Helper] = []
@@ -100,7 +103,7 @@ class ForkedHelpers:
         def tell(result: IngestResult) -> None:
             write(json.dumps(Fetched.of(result).as_list()) + "\n")
 
-        with open_archive(self._settings, processes=self.processes) as archive:
+        with open_archive(self._settings, processes=self.processes, plugins=self._plugins) as archive:
             threads = orders.readline()
             if not threads:
                 return

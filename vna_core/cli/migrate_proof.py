@@ -15,7 +15,7 @@ from vna_core.cli.console import Console
 from vna_core.cli.migrate_progress import worker_name
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
 from vna_core.migration import certificate as certificates
-from vna_core.migration.campaign import loaded
+from vna_core.migration.campaign import looked_at
 from vna_core.migration.comparison import Verification, Verifier
 from vna_core.migration.handlers import CampaignOptions
 
@@ -74,7 +74,7 @@ def verify(
     console = Console(stderr=True)
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with archive_of(data, config) as archive:
-        campaign = loaded(archive.catalogue, campaign_name(source))
+        campaign = looked_at(archive.catalogue, campaign_name(source), worker_name())
         adapter = open_campaign_source(archive, campaign) if pixels else None
         states = {one.state: one.number for one in archive.catalogue.ledger_reader.tallies(campaign.name) if one.level == "study"}
         try:
@@ -131,7 +131,7 @@ def certify(
 ) -> None:
     """Export the ledger and the worklist and sign their totals: the evidence that is kept when the old PACS is switched off."""
     with archive_of(data, config) as archive:
-        campaign = loaded(archive.catalogue, campaign_name(source))
+        campaign = looked_at(archive.catalogue, campaign_name(source), worker_name())
         folder = out or archive.settings.data / "certificates" / _folder_name(campaign.name)
         key_file = key or archive.settings.data / "keys" / "certificate.pem"
         rule_set = archive.pipeline.site.rule_set

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from vna_core.bootstrap_migration import campaign_name
+from vna_core.cli.migrate_progress import worker_name
 from vna_core.cli.options import AsJson, Config, Data, SourceName, archive_of, print_json
-from vna_core.migration.campaign import loaded
+from vna_core.migration.campaign import looked_at
 from vna_core.migration.report_tables import html_page, report_tables, write_csv
 
 EPILOG = """
@@ -36,7 +37,7 @@ def report(
 ) -> None:
     """Write the reports: progress by day, exceptions, identity, reconciliation whose sums close, and fidelity."""
     with archive_of(data, config) as archive:
-        campaign = loaded(archive.catalogue, campaign_name(source))
+        campaign = looked_at(archive.catalogue, campaign_name(source), worker_name())
         tables = report_tables(archive.catalogue, campaign)
     if as_json:
         for table in tables:

@@ -25,9 +25,9 @@ def print_tally(tally: RuleTally, site: SiteRules, as_json: bool) -> None:
     console = Console()
     for count in tally.counts:
         for style, line in _lines(count):
-            console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, style=style, highlight=False, soft_wrap=True)
     for name, error in tally.failures:
-        console.print(f"would be quarantined: {name}: {error.message}", markup=False, highlight=False)
+        console.print(f"would be quarantined: {name}: {error.message}", highlight=False)
     sys.stdout.write(
         f"{tally.examined:,} examined by rule set {site.rule_set}: {tally.changed:,} would change, "
         f"{len(tally.failures):,} would be quarantined; nothing was written\n"

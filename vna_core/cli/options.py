@@ -19,6 +19,7 @@ from vna_core.logging_setup import set_up_logging
 
 if TYPE_CHECKING:
     from vna_core.bootstrap import Archive
+    from vna_core.plugin_manager import Plugins
 
 Data = Annotated[Path | None, typer.Option("--data", "-d", help="Data folder.", show_default="vna-data")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (YAML).", envvar="VNA_CONFIG")]
@@ -47,12 +48,12 @@ def archive_of(data: Path | None, config: Path | None, reading: bool = False) ->
     return archive_for(settings_of(data, config), reading=reading)
 
 
-def archive_for(settings: Settings, processes: int = 1, reading: bool = False) -> Archive:
-    """The same for settings that were read already; `processes` share the memory budget."""
+def archive_for(settings: Settings, processes: int = 1, reading: bool = False, plugins: Plugins | None = None) -> Archive:
+    """The same for settings that were read, and `plugins` that were loaded already; `processes` share the memory budget."""
     with importing():  # here, as it is the root of everything: commands that open no archive need none of it
         from vna_core.bootstrap import open_archive
 
-    archive = open_archive(settings, processes=processes, reading=reading)
+    archive = open_archive(settings, processes=processes, reading=reading, plugins=plugins)
     archive.audit.note(AuditEvent(AuditEventId.ACTIVITY, operator(), description=f"command {CALLED.get()}"))
     return archive
 

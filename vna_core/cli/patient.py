@@ -129,7 +129,7 @@ def explain(patient: First, data: Data = None, config: Config = None, as_json: A
     if as_json:
         print_json(document)
         return
-    Console().print(f"shown as {document['shown_as']}; the same person: {', '.join(sorted(map(key_text, same)))}", markup=False)
+    Console().print(f"shown as {document['shown_as']}; the same person: {', '.join(sorted(map(key_text, same)))}")
     _show(links, False)
 
 

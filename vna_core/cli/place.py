@@ -108,18 +108,15 @@ def _progress(console: Console) -> Progress:
 def _print_plan(plan: PlacementPlan) -> None:
     document, console = plan.document(), Console()
     rules = ", ".join(f"{name or 'no rule'}: {count}" for name, count in sorted(plan.rules.items()))
-    console.print(f"{plan.instances:,} instances in {plan.series:,} series ({rules or 'nothing held'})", markup=False)
+    console.print(f"{plan.instances:,} instances in {plan.series:,} series ({rules or 'nothing held'})")
     if plan.lost:
-        console.print(
-            f"{plan.lost:,} of them lack a copy and have no good one to copy: send them again, or repair.", markup=False
-        )
+        console.print(f"{plan.lost:,} of them lack a copy and have no good one to copy: send them again, or repair.")
     _print_places(console, document, plan.currency)
     total = document["total"]
     console.print(
         f"a month: {total['month_now']:.2f} now, {total['month_after']:.2f} when this is done, "
         f"{total['month_settled']:.2f} when every age is reached; once: {total['once_after']:.2f} now, "
         f"{total['once_settled']:.2f} by age ({plan.currency})",
-        markup=False,
     )
 
 

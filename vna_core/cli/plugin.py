@@ -47,8 +47,8 @@ def new(
         return
     console = Console(highlight=False)
     for path in written:
-        console.print(str(path), markup=False)
-    console.print(f"\nNext: pip install -e '{folder}[test]' && pytest {folder}", markup=False)
+        console.print(str(path))
+    console.print(f"\nNext: pip install -e '{folder}[test]' && pytest {folder}")
 
 
 @app.command("doctor", epilog="Examples:\n\n`vna plugin doctor`\n\n`vna plugin doctor bucket --config vna.yaml --complete`")
@@ -110,19 +110,17 @@ def _print(diagnosis: Diagnosis) -> None:
         name if value is True else f"{name} ({', '.join(value)})" for name, value in asdict(diagnosis.abilities).items() if value
     ]
     absent = [name for name, value in asdict(diagnosis.abilities).items() if not value]
-    console.print(f"store {diagnosis.store}", markup=False)
-    console.print(f"  declares: {', '.join(declared) or 'nothing'}; not: {', '.join(absent) or 'nothing'}", markup=False)
+    console.print(f"store {diagnosis.store}")
+    console.print(f"  declares: {', '.join(declared) or 'nothing'}; not: {', '.join(absent) or 'nothing'}")
     for check in _by_statement(diagnosis.checks):
         word = {"passed": "works", "failed": "DIFFERS", "skipped": "not tried"}[check.outcome]
-        console.print(
-            f"  {word:<10} {check.statement}{f': {check.detail}' if check.detail else ''}", markup=False, soft_wrap=True
-        )
+        console.print(f"  {word:<10} {check.statement}{f': {check.detail}' if check.detail else ''}", soft_wrap=True)
     if diagnosis.left_over:
-        console.print(f"  {diagnosis.left_over} objects under doctor/ could not be removed.", markup=False)
+        console.print(f"  {diagnosis.left_over} objects under doctor/ could not be removed.")
     counted = {
         outcome: sum(check.outcome == outcome for check in diagnosis.checks) for outcome in ("passed", "failed", "skipped")
     }
-    console.print(f"  {counted['passed']} work, {counted['failed']} differ, {counted['skipped']} not tried", markup=False)
+    console.print(f"  {counted['passed']} work, {counted['failed']} differ, {counted['skipped']} not tried")
 
 
 def _by_statement(checks: list[Check]) -> list[Check]:

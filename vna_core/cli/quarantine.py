@@ -72,7 +72,7 @@ def show(
         return
     console = Console()
     for name, value in _document(entry).items():
-        console.print(f"{name}: {value}", markup=False)
+        console.print(f"{name}: {value}")
 
 
 @app.command("retry", epilog="Examples:\n\n`vna quarantine retry 0123456789abcdef`\n\n`vna quarantine retry --all`")

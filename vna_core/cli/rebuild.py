@@ -34,5 +34,5 @@ def rebuild(data: Data = None, config: Config = None, as_json: AsJson = False) -
             f"{report.objects} objects: {report.recorded} recorded, {report.known} known, {report.quarantined} quarantined"
         )
         for key in report.damaged:
-            Console().print(f"damaged: {key}", markup=False)
+            Console().print(f"damaged: {key}")
     return 3 if report.damaged else 0

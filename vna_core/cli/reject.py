@@ -31,7 +31,7 @@ def _reject(level: Extent, uid: str, title: str, reason: str, by: str, archive: 
     if as_json:
         print_json(deletion_json(done))
         return
-    Console().print(f"{done.id}: {done.versions} versions rejected. `vna undelete {done.id}` takes it back.", markup=False)
+    Console().print(f"{done.id}: {done.versions} versions rejected. `vna undelete {done.id}` takes it back.")
 
 
 @app.command("study", epilog="Example:\n\n`vna reject study 1.2.3 --title worklist --reason 'other patient on the table'`")

@@ -106,7 +106,7 @@ def _print(report: ScrubReport | None, found: list[ObjectCheck]) -> None:
         counts = report.run.counts
         console.print(f"{counts.get('compared', 0):,} objects compared, {counts.get('read', 0):,} read")
         for name in report.unavailable:
-            console.print(f"store {name} did not answer: run the command again", markup=False)
+            console.print(f"store {name} did not answer: run the command again")
         if not report.complete and not report.unavailable:
             console.print("stopped: the same command goes on where it was")
     if not found:
@@ -116,7 +116,7 @@ def _print(report: ScrubReport | None, found: list[ObjectCheck]) -> None:
     for one in found:
         table.add_row(one.outcome, one.store, one.key, one.detail)
     console.print(table)
-    console.print("`vna repair` puts right what can be.", markup=False)
+    console.print("`vna repair` puts right what can be.")
 
 
 def repair(
@@ -148,6 +148,5 @@ def repair(
             Console().print(
                 "What is lost comes back when its source sends it again, or when the store's files are restored from a backup; "
                 "then run `vna scrub` and `vna repair`. The UIDs of study and series are in the key.",
-                markup=False,
             )
     return 0 if report.complete else _INCOMPLETE

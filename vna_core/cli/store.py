@@ -82,7 +82,7 @@ def replace(
     if as_json:
         print_json({"store": name, "identity": identity, "objects_missing": misses})
         return
-    Console().print(f"store {name} is known as {identity} now", markup=False, highlight=False)
+    Console().print(f"store {name} is known as {identity} now", highlight=False)
     if misses:
         Console().print(
             "Next: `vna scrub` finds what is missing, `vna repair` makes it again from other copies.", highlight=False

@@ -24,5 +24,8 @@ class JobsSettings(Section):
         5.0, gt=0, description="Seconds before the second attempt at a failed job; doubled each time, up to ten minutes."
     )
     max_attempts: int = Field(
-        8, ge=1, description="Attempts at a job that fails for another reason than something not answering."
+        8,
+        ge=1,
+        description="Attempts at a job that fails for another reason than something not answering, and workers in a row that "
+        "may die over one; then it waits for somebody.",
     )

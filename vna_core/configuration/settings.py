@@ -9,7 +9,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, ValidationError
 
 from vna_core.configuration.access import DepartmentSettings, Name, PolicySettings
@@ -288,12 +287,13 @@ def load_settings(
     """
     tree: dict[str, Any] = {}
     origins: dict[tuple[str, ...], str] = {}
-    if path is not None:
-        _read_file(path, tree, origins)
-    for name, value in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
-            keys = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-            _put(tree, keys, yaml.safe_load(value), origins, f"environment variable {name}")
+    variables = {
+        name: value
+        for name, value in sorted((os.environ if environment is None else environment).items())
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS
+    }
+    if path is not None or variables:
+        _read_yaml(path, variables, tree, origins)
     for name, value in (flags or {}).items():
         if value is not None:
             _put(tree, tuple(name.split(".")), value, origins, f"option for {name}")
@@ -309,38 +309,17 @@ NOT_SETTINGS = frozenset(("VNA_CORPUS", "VNA_CONFIG"))
 """Variables with our prefix that are no settings: the folder of real files for tests, and the configuration file's path."""
 
 
-def _read_file(path: Path, tree: dict[str, Any], origins: dict[tuple[str, ...], str]) -> None:
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}).", file=str(path)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        raise ConfigurationError(f"{where}: not valid YAML ({getattr(error, 'problem', error)}).", file=str(path)) from error
-    if node is None:
-        return
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigurationError(f"{path}:1: the configuration must be a mapping of sections.", file=str(path))
-    _note_lines(node, (), str(path), origins)
-    tree.update(yaml.SafeLoader("").construct_document(node))  # the node is composed already, so nothing is parsed again
+def _read_yaml(
+    path: Path | None, variables: Mapping[str, str], tree: dict[str, Any], origins: dict[tuple[str, ...], str]
+) -> None:
+    """Take over what a file says, then what variables of the environment say."""
+    from vna_core.configuration.yaml_reading import read_file, value_of  # here: who is given neither does not wait for YAML
 
-
-def _note_lines(node: yaml.Node, keys: tuple[str, ...], path: str, origins: dict[tuple[str, ...], str]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            where = f"{path}:{key.start_mark.line + 1}"
-            if name in seen:
-                raise ConfigurationError(f"{where}: {name!r} stands twice.", file=path)
-            seen.add(name)
-            origins[(*keys, name)] = where
-            _note_lines(value, (*keys, name), path, origins)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            origins[(*keys, str(number))] = f"{path}:{item.start_mark.line + 1}"
-            _note_lines(item, (*keys, str(number)), path, origins)
+    if path is not None:
+        read_file(path, tree, origins)
+    for name, value in variables.items():
+        keys = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        _put(tree, keys, value_of(value), origins, f"environment variable {name}")
 
 
 def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, origins: dict[tuple[str, ...], str], origin: str) -> None:

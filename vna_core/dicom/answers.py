@@ -89,6 +89,21 @@ def single_questions(query: Query) -> Iterator[Query]:
         yield replace(query, conditions=picked)
 
 
+def asked_values(one: Condition) -> tuple[str, ...]:
+    """What a source is asked for by a condition, a range in one text (PS3.4 C.2.2.2). Raises InvalidRequest, see `single_questions`."""
+    match one:
+        case Equals():
+            return one.values
+        case Between():
+            return (f"{one.low}-{one.high}",)
+        case Wildcard():
+            return (one.pattern,)
+        case Empty() | InSequence():
+            raise not_asked(one)
+        case _:
+            assert_never(one)
+
+
 def not_asked(one: Empty | InSequence) -> InvalidRequest:
     """The error for a condition that few sources understand; whoever asks leaves it out, and looks at the answers."""
     return InvalidRequest("Sources are not asked for empty values, nor for what is in a sequence.", tag=f"{one.tag:08X}")

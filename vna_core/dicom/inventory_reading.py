@@ -24,6 +24,7 @@ from vna_core.domain.inventory_records import (
     SeriesRecord,
     StudyRecord,
 )
+from vna_core.domain.numbers import whole_number
 
 DEEPEST: Final = 16
 LONGEST: Final = 1 << 16
@@ -252,5 +253,5 @@ def _text(fields: _Fields, tag: int) -> str:
 
 
 def _int(fields: _Fields, tag: int) -> int:
-    text = _text(fields, tag)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else -1
+    number = whole_number(_text(fields, tag))
+    return -1 if number is None else number

@@ -13,6 +13,7 @@ from vna_core.dicom.tokenizer import tokenize
 from vna_core.dicom.trailer_format import Read, Trailer, read_trailer
 from vna_core.dicom.value_representations import VR_BYTES
 from vna_core.domain.errors import InvalidRequest, Malformed, NotFound
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.octets import ByteRange
 
 _DELIMITED = 8
@@ -126,7 +127,7 @@ def element_range(read: Read, size: int, path: str) -> tuple[ByteRange, str]:
 
 def _step_is_valid(step: str, index: int) -> bool:
     if index % 2:
-        return step.isascii() and step.isdigit() and len(step) < 10
+        return whole_number(step, 9) is not None
     return len(step) == 8 and all(digit in "0123456789abcdefABCDEF" for digit in step)
 
 

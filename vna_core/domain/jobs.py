@@ -32,6 +32,8 @@ class Job:
         Grows each time the job is taken: whoever holds an older one has lost the lease and must not finish the job.
     asked
         How often it was asked for: a job asked for again while it runs is done once more.
+    deaths
+        How often in a row whoever had taken it was not heard of again.
     """
 
     pk: int
@@ -42,6 +44,7 @@ class Job:
     attempts: int = 1
     fence: int = 1
     asked: int = 1
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ WORK_PRODUCT_DEVICE: Final = ("vna-core", "VNA work-product rescue")
 """Manufacturer and model name in what was made so: by them it is recognized in every archive, whichever way it came."""
 
 
+GIVEN_UP: Final = "given-up"
+"""Reason and rule of a study whose job nobody tries any more."""
+
+
 class StudyState(StrEnum):
     """Where a study is on its way.
 
@@ -69,7 +73,7 @@ _MOVED: Final = (StudyState.STORED, StudyState.VERIFIED, StudyState.COMMITTED, S
 STUDY_MOVES: Final[dict[StudyState, frozenset[StudyState]]] = {
     StudyState.LISTED: frozenset((StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
     StudyState.INVENTORIED: frozenset((StudyState.QUEUED, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
-    StudyState.QUEUED: frozenset((StudyState.RETRIEVING, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
+    StudyState.QUEUED: frozenset((StudyState.RETRIEVING, StudyState.PARTIAL, StudyState.EXCLUDED, StudyState.DELETED_AT_SOURCE)),
     StudyState.RETRIEVING: frozenset((StudyState.STORED, StudyState.PARTIAL, StudyState.QUEUED)),
     StudyState.STORED: frozenset((StudyState.VERIFIED, StudyState.PARTIAL)),
     StudyState.VERIFIED: frozenset((StudyState.COMMITTED, StudyState.PARTIAL, StudyState.STORED)),
@@ -137,6 +141,12 @@ _REASONS: Final = (
         ErrorClass.HOLD,
         "A store or the catalogue of the archive does not answer, or a disk is full.",
         "Nothing: it is tried again. If it stays so, see `vna jobs list` and the log.",
+    ),
+    Reason(
+        GIVEN_UP,
+        ErrorClass.REFETCH,
+        "Moving the study failed again and again for a reason of the archive's own, or its processes died over it.",
+        "Read the detail, and the log at that time. Then `vna migrate retry`.",
     ),
     Reason(
         "not-delivered",
@@ -296,6 +306,14 @@ REFETCHED: Final = frozenset(("source-changed", "content-differs", "pixels-diffe
 """Reasons for which a retry fetches also what is stored already: what the source gives now is to be seen beside it."""
 
 UNLISTED: Final = frozenset(
-    ("gone-before-moved", "inventory-refused", "inventory-failed", "answer-without-uid", "inventory-shrank", "inventory-empty")
+    (
+        "gone-before-moved",
+        "inventory-refused",
+        "inventory-failed",
+        "answer-without-uid",
+        "inventory-shrank",
+        "inventory-empty",
+        GIVEN_UP,
+    )
 )
-"""Reasons for which the sums do not name all that is to be moved: while one is open, no campaign is complete."""
+"""Reasons for which the sums do not tell all that is to be moved, or was compared: while one is open, no campaign is complete."""

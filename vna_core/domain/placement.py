@@ -91,6 +91,15 @@ class WantedCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingCopies:
+    """Copies of versions that a store must have and has not, and the octets of the versions."""
+
+    store: str
+    copies: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the policy says about one instance at one moment.
 

@@ -24,6 +24,7 @@ from vna_core.configuration import CatalogueSettings, IngestSettings
 from vna_core.domain.departments import Departments
 from vna_core.domain.errors import ObjectMissing, OutOfResources, StorageError, VnaError
 from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.octets import ByteRange
 from vna_core.federation.passing import Passed
 from vna_core.federation.view import BROUGHT
@@ -139,7 +140,8 @@ class Memory:
         """Remove folders that nobody reads any more."""
         for folder in self._folder.iterdir():
             boot, _, number = folder.name.rpartition("-")
-            if number.isdigit() and (boot != self._boot or int(number) < span - 1):
+            told = whole_number(number)
+            if told is not None and (boot != self._boot or told < span - 1):
                 shutil.rmtree(folder, ignore_errors=True)
                 _log.info("federation-forgotten", span=folder.name)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from vna_core.domain.identifiers import PatientKey
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Level
 from vna_core.federation.rows import COUNTS, PATIENT_ID, Row, significant, text, texts
 from vna_core.federation.union import FederatedRow
@@ -58,10 +59,11 @@ def _differing(shown: dict[str, Any], first: FederatedRow, study: FederatedRow) 
 
 def _count(made: FederatedRow, studies: list[FederatedRow]) -> None:
     """Studies, series and instances; what one study does not tell is not told of all."""
-    numbers = [str(len(studies))]
+    numbers: list[int | None] = [len(studies)]
     for tag in _BELOW:
-        told = [text(study.attributes, tag) for study in studies]
-        numbers.append(str(sum(int(one) for one in told)) if all(one.isascii() and one.isdigit() for one in told) else "")
+        told = [whole_number(text(study.attributes, tag)) for study in studies]
+        known = [one for one in told if one is not None]
+        numbers.append(sum(known) if len(known) == len(told) else None)
     for tag, number in zip(COUNTS[Level.PATIENT], numbers, strict=True):
-        if number:
-            made.attributes[tag] = {"vr": "IS", "Value": [int(number)]}
+        if number is not None:
+            made.attributes[tag] = {"vr": "IS", "Value": [number]}

@@ -10,6 +10,7 @@ from typing import Final
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Level, Query
 from vna_core.federation.absences import Absences, study_asked_for
 from vna_core.federation.counting import Counting, NothingRejected, Rejections
@@ -179,7 +180,7 @@ def _by_uid(row: FederatedRow) -> tuple[object, ...]:
     number = text(attributes, "00200013") or text(attributes, "00200011")
     return (
         text(attributes, STUDY),
-        int(number) if number.isascii() and number.isdigit() else 0,
+        whole_number(number) or 0,
         text(attributes, "0020000E"),
         text(attributes, "00080018"),
         row.patient.issuer,

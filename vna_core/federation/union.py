@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import PatientLink
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Level
 from vna_core.federation.identity import Decided
 from vna_core.federation.members import Member
@@ -164,7 +165,8 @@ class Union:
     def _count(self, made: FederatedRow) -> None:
         """Of several numbers only the largest is known to be reached."""
         for tag in COUNTS[self._level]:
-            told = [int(value) for row in made.copies.values() for value in texts(row, tag)[:1] if value.isdigit()]
+            numbers = (whole_number(value) for row in made.copies.values() for value in texts(row, tag)[:1])
+            told = [one for one in numbers if one is not None]
             if told:
                 made.attributes[tag] = {"vr": "IS", "Value": [max(told)]}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vna_core.dicom.json_elements import is_element
 from vna_core.domain.identity import PatientLink
 from vna_core.domain.query import Level
 from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE, text
@@ -42,8 +43,8 @@ _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def described(row: FederatedRow, aet: str) -> dict[str, Any]:
-    """A row as DICOM JSON with where it is, retrieved through the title `aet`."""
-    made = {tag: element for tag, element in row.attributes.items() if not tag.startswith(_GROUP)}
+    """A row as DICOM JSON with where it is, retrieved through the title `aet`. What a member wrote that is no element is left out."""
+    made = {tag: element for tag, element in row.attributes.items() if is_element(tag, element) and tag[:4] != _GROUP}
     made[RETRIEVE_AE_TITLE] = {"vr": "AE", "Value": [aet]}
     made.setdefault(AVAILABILITY, {"vr": "CS", "Value": ["ONLINE"]})
     made[PRIVATE] = {"vr": "LO", "Value": [CREATOR]}

@@ -174,6 +174,8 @@ class LedgerWork:
     def _done(self, job: Job, run: _Run) -> str:
         """Run the handler and record its end, whichever it is; what it is called among the metrics."""
         try:
+            if job.deaths >= self._settings.max_attempts:
+                return self._given_up(job, f"{job.deaths} times in a row the process that did it died, or lost its lease.")
             result = self._handlers[job.kind](job, run)
             if isinstance(result, Again):
                 self._ledger.later(job, result.delay)
@@ -209,12 +211,15 @@ class LedgerWork:
                 _log.warning("job-failed", kind=job.kind, key=job.key, attempts=job.attempts, again_in=pause, error=message)
                 self._ledger.later(job, pause, message)
                 return "failed"
-            _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts, error=message)
-            self._ledger.fail(job, message)
-            return "given-up"
+            return self._given_up(job, message)
         except _NOT_NOW as error:  # the lease ends by itself, and the job is done again
             _log.warning("job-end-not-recorded", kind=job.kind, key=job.key, code=error.code)
             return "not-recorded"
+
+    def _given_up(self, job: Job, message: str) -> str:
+        _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts, error=message)
+        self._ledger.fail(job, message)
+        return "given-up"
 
     def _renew(self) -> None:
         while not self._stop.wait(self._settings.lease / 3):

@@ -145,6 +145,35 @@ FEDERATION_SECONDS: Final = Metric(
 HELD: Final = Metric("vna_held", Kind.READ, ("level",), "What the catalogue holds.")
 CORRECTIONS: Final = Metric("vna_corrections", Kind.READ, ("member", "state"), "Corrections by how far each member is with them.")
 
+STORE_COPIES: Final = Metric(
+    "vna_store_copies",
+    Kind.READ,
+    ("store", "state"),
+    "Copies of instances in each store by state: ok, bad (not served; see `vna repair`), cold (in an archive tier), leaving (being dropped). "
+    "Counted every minute, in large archives less often.",
+)
+STORE_BYTES: Final = Metric("vna_store_copied_bytes", Kind.READ, ("store", "state"), "Octets of these copies.")
+STORE_COUNTED: Final = Metric("vna_store_counted_seconds", Kind.READ, (), "Time since copies were counted last; -1: not yet.")
+STORE_MISSING: Final = Metric(
+    "vna_store_missing_copies",
+    Kind.READ,
+    ("store",),
+    "Copies that the placement rules ask for, and that were not there, or not locked as they say, at the last attempt.",
+)
+STORE_MISSING_BYTES: Final = Metric("vna_store_missing_bytes", Kind.READ, ("store",), "Octets of these copies.")
+STORE_MISSING_SECONDS: Final = Metric(
+    "vna_store_missing_seconds",
+    Kind.READ,
+    ("store",),
+    "How long the first of these copies has been known to be missing. 0: there is none.",
+)
+STORE_FINDINGS: Final = Metric(
+    "vna_store_findings",
+    Kind.READ,
+    ("store", "outcome"),
+    "Objects that were found wrong when they were looked at last (missing, truncated, bit-rot, orphaned, store-not-configured), and are not repaired.",
+)
+
 STARTS: Final = Metric(
     "vna_process_starts_total", Kind.COUNTER, ("process",), "Starts of each process of this run; above 1 it ended unexpectedly."
 )

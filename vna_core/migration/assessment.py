@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from vna_core.domain.errors import AnswerCapped, NotOffered, PeerError, PeerUnavailable
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.migration.inventory import SUSPICIOUS
@@ -169,7 +170,7 @@ def _tally(found: Assessment, modalities: str, date: str, instances: int) -> Non
     for modality in modalities.split("\\"):
         found.modalities[modality or UNKNOWN] += 1
     year = date[:4]
-    plausible = len(date) == 8 and date.isdigit() and 1960 <= int(year) <= datetime.now(UTC).year
+    plausible = len(date) == 8 and whole_number(date) is not None and 1960 <= int(year) <= datetime.now(UTC).year
     found.years[year if plausible else "no date"] += 1
     found.without_date += not plausible
     if instances < 0:

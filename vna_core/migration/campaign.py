@@ -23,11 +23,13 @@ from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.domain.outcome import IngestResult
 from vna_core.jobs import EmbeddedEngine, LedgerWork
-from vna_core.migration.handlers import FEED, STUDY, CampaignOptions, MigrationWorker, ask_for_study
+from vna_core.migration.given_up import tell_given_up
+from vna_core.migration.handlers import CampaignOptions, MigrationWorker
 from vna_core.migration.inventory import InventoryTaker
 from vna_core.migration.listing import Listing
 from vna_core.migration.priorities import Priorities
 from vna_core.migration.report import CampaignReport, summary_of
+from vna_core.migration.study_jobs import FEED, STUDY, ask_for_study
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
 LOOK: Final = 0.25
@@ -189,6 +191,7 @@ class CampaignRunner:
         self._worker.queue(self.name)  # so that everybody finds work at the first look
         self._catalogue.jobs.add(FEED, self.name, priority=URGENT)
         self._drive(concurrency or abilities.concurrency, abilities.concurrency)
+        tell_given_up(self._catalogue, self.name, self._worker.worker)
         self._compare_with_catalogue()
         report = summary_of(self._catalogue, self.name)
         campaign = self._catalogue.campaigns.load(self.name) or self._campaign
@@ -224,6 +227,7 @@ class CampaignRunner:
                     shown = time.monotonic()
                     self._progress.held_up(work.not_taken or self._worker.held_up.why)
                     self._show()
+                    self._check_feed()
                 news.wait(LOOK)
                 time.sleep(_TOGETHER)
                 news.clear()
@@ -242,6 +246,12 @@ class CampaignRunner:
         if campaign is None or campaign.state != "running":
             return False
         return any(one.level == "study" and one.state in _AHEAD for one in self._catalogue.ledger_reader.tallies(self.name))
+
+    def _check_feed(self) -> None:
+        """Raises VnaError: nobody queues studies any more."""
+        feed = self._catalogue.jobs.of(FEED, self.name)
+        if feed is not None and feed.state == "failed":
+            raise VnaError(f"No further studies are queued: {feed.error} Run again to go on; job {feed.pk}, see the log.")
 
     def _show(self) -> None:
         campaign = self._catalogue.campaigns.load(self.name)
@@ -303,7 +313,7 @@ def free_worker(catalogue: Catalogue, worker: str) -> None:
     for job in _retrievals(catalogue):
         if job.worker == worker:
             _log.warning("worker-died", worker=worker, kind=job.kind)
-            catalogue.jobs.reopen(job.pk)
+            catalogue.jobs.free(job.pk, worker)
 
 
 def _retrievals(catalogue: Catalogue) -> Iterator[ListedJob]:
@@ -349,6 +359,13 @@ def loaded(catalogue: Catalogue, name: str) -> Campaign:
     return campaign
 
 
+def looked_at(catalogue: Catalogue, name: str, worker: str) -> Campaign:
+    """A campaign by its name for somebody who looks at it: what was given up meanwhile is on its worklist. Raises InvalidRequest."""
+    campaign = loaded(catalogue, name)
+    tell_given_up(catalogue, name, worker)
+    return campaign
+
+
 __all__ = [
     "COMPLETE",
     "CampaignOptions",
@@ -358,5 +375,6 @@ __all__ = [
     "bump",
     "free_dead_workers",
     "loaded",
+    "looked_at",
     "resume_study",
 ]

@@ -22,7 +22,7 @@ from vna_core.domain.errors import FetchIncomplete, FetchPending, LimitExceeded,
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import AWAITED, MOVED, WAITED_FOR, StudyState
 from vna_core.domain.query import Condition, Level, Query
-from vna_core.migration.handlers import STUDY, ask_for_study, job_key
+from vna_core.migration.study_jobs import STUDY, ask_for_study, job_key
 
 PRIORS: Final = URGENT + 10
 """Priority of the other studies of a patient of whom one was asked for."""

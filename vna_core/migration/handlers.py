@@ -15,19 +15,19 @@ from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_rows import LedgerStudy
 from vna_core.catalogue.migration_throttle import Slot
 from vna_core.domain.errors import LeaseLost, PeerError, PeerUnavailable, VnaError
-from vna_core.domain.jobs import NORMAL, Again, Job
+from vna_core.domain.jobs import Again, Job
 from vna_core.domain.migration import StudyState
 from vna_core.domain.outcome import IngestResult
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.migration.given_up import tell_given_up, tell_without_job
 from vna_core.migration.held_up import HeldUp
 from vna_core.migration.report import summary_of
 from vna_core.migration.study_fetch import StudyFetch, StudyResult
+from vna_core.migration.study_jobs import FEED, STUDY, ask_for_study
 from vna_core.migration.windows import Windows
 from vna_core.ports.jobs import Handler, Running
 from vna_core.ports.pacs import PacsAdapter
 
-FEED: Final = "migration-feed"
-STUDY: Final = "migration-study"
 DEPTH: Final = 64
 """Studies that wait in the queue of jobs; the others wait in the ledger, where their order may still change."""
 
@@ -132,9 +132,12 @@ class MigrationWorker:
         campaign = self._catalogue.campaigns.load(job.key)
         if campaign is None or campaign.state not in ("running", "paused"):
             return None
+        tell_given_up(self._catalogue, campaign.name, self.worker)
         if campaign.state == "paused":
             return Again(5.0)
         waiting, begun = self.queue(campaign.name)
+        if begun and not waiting:
+            begun -= tell_without_job(self._catalogue, campaign.name, self.worker)
         if waiting or begun:
             return Again(0.5 if waiting else 2.0)
         summary = summary_of(self._catalogue, campaign.name)
@@ -236,7 +239,8 @@ class MigrationWorker:
         return None
 
     def _held(self, study: LedgerStudy, error: VnaError, asked: bool) -> Again:
-        """The study waits in the queue, and the worklist says why: one entry for the campaign.
+        """The study waits in the queue, and the worklist says why: one entry for the campaign. What is no fault of all studies is left
+        to the job, which is tried some times more and then given up.
 
         Raises the error, so that it is told, but where what it tells has been told already: a source that is silent or an archive that
         can take nothing fails every study alike. A source that answers with a refusal when it is only greeted (a wrong password, a
@@ -250,10 +254,12 @@ class MigrationWorker:
             else:
                 told = self.held_up.note(error)
                 wait = self.held_up.seconds
+            passes = isinstance(error, PeerError) or error.transient
             reason = "source-unavailable" if isinstance(error, PeerError) else "archive-unavailable"
             with self._catalogue.ledger.writing(study.campaign, self.worker) as writing:
-                writing.move_study(study.pk, StudyState.QUEUED, reason, error.message)
-                writing.except_(reason, detail=error.message)
+                writing.move_study(study.pk, StudyState.QUEUED, reason if passes else error.code, error.message)
+                if passes:
+                    writing.except_(reason, detail=error.message)
         except VnaError as second:
             error.add_note(f"The ledger could not be told either ({second.code}).")
             raise error from second
@@ -312,22 +318,3 @@ def _go_on(running: Running) -> None:
     """End a retrieval when the work is not ours any more or the process is about to end."""
     if running.stopping:
         raise LeaseLost("The worker ends; the study is gone on with by another one.")
-
-
-def job_key(campaign: str, pk: int) -> str:
-    """Key of the job of one study: of each there is one at most, whoever asks."""
-    return f"{campaign} {pk}"
-
-
-def ask_for_study(
-    catalogue: Catalogue, campaign: str, session: Any, pk: int, priority: int = NORMAL, asked: bool = False
-) -> None:
-    """Ask for the job of one study in the transaction of a session.
-
-    Parameters
-    ----------
-    asked
-        Somebody waits for it: it is fetched whatever the window, the rate and a pause of the campaign say.
-    """
-    payload = {"campaign": campaign, "study": pk, **({"asked": True} if asked else {})}
-    catalogue.jobs.add_in(session, STUDY, job_key(campaign, pk), payload, priority=priority)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vna_core.catalogue.migration_rows import ListedStudy
+from vna_core.domain.numbers import whole_number
 from vna_core.ports.pacs import DicomJson
 
 
 def listed(answer: DicomJson) -> ListedStudy:
     """A study out of the source's answer (DICOM JSON)."""
-    count = value(answer, "00201208")
+    count = whole_number(value(answer, "00201208"))
     return ListedStudy(
         study_instance_uid=value(answer, "0020000D"),
         patient_id=value(answer, "00100020"),
@@ -19,7 +20,7 @@ def listed(answer: DicomJson) -> ListedStudy:
         study_time=value(answer, "00080030"),
         modalities="\\".join(values(answer, "00080061")),
         accession_number=value(answer, "00080050"),
-        instances=int(count) if count.isascii() and count.isdigit() else -1,
+        instances=-1 if count is None else count,
         described="\0".join((value(answer, "00100010"), value(answer, "00081030"))),
         patient_name=value(answer, "00100010"),
         patient_birth_date=value(answer, "00100030"),

@@ -23,7 +23,7 @@ from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, Ledge
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import PeerError, PeerUnavailable, VnaError
-from vna_core.domain.migration import InstanceState, StudyState
+from vna_core.domain.migration import GIVEN_UP, InstanceState, StudyState
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.ingest.pipeline import IngestPipeline
@@ -48,6 +48,7 @@ _STATES: Final[Mapping[Outcome, InstanceState]] = {
 }
 _TO_BE_ASKED: Final = (InstanceState.INVENTORIED, InstanceState.FAILED, InstanceState.MISSING)
 CURED: Final = (
+    GIVEN_UP,
     "not-delivered",
     "retrieve-failed",
     "quarantined",

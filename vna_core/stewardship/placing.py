@@ -110,7 +110,7 @@ class Placer:
         after = self._steps(series_pk)
         if (steps.copies or steps.drops) and self._catalogue.holds.covers(series_pk):
             self._catalogue.jobs.add(HOLD_COPIES, str(series_pk))
-        self._placements.evaluated(series_pk, self._policy.digest, after.met, after.due)
+        self._placements.evaluated(series_pk, self._policy.digest, after.met, after.due, after.missing)
         if after.without_source:
             message = "Versions have no good copy to copy from: send them again, or repair them."
             attempt.failures.append(ObjectMissing(message, instances=len(after.without_source)))

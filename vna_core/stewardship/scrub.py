@@ -34,6 +34,8 @@ TRUNCATED: Final = "truncated"
 ROT: Final = "bit-rot"
 ORPHANED: Final = "orphaned"
 NO_STORE: Final = "store-not-configured"
+FINDINGS: Final = (MISSING, TRUNCATED, ROT, ORPHANED, NO_STORE)
+"""Everything that can be wrong with an object."""
 
 _COMPARE: Final = "compare"
 _READ: Final = "read"

@@ -15,7 +15,8 @@ SERVERS = {"starlette", "uvicorn", "uvloop", "pynetdicom"}
 CLOUDS = {"fsspec", "aiohttp", "s3fs", "adlfs", "botocore", "requests", "httpx", "httpx2"}
 PIXELS = {"numpy", "pydicom", "PIL", "zarr", "imagecodecs"}
 OTHER_DATABASES = {"alembic", "psycopg", "sqlalchemy.dialects.postgresql"}
-NEEDED_BY_FEW = SERVERS | CLOUDS | PIXELS | OTHER_DATABASES
+WITHOUT_A_FILE = {"yaml"}
+NEEDED_BY_FEW = SERVERS | CLOUDS | PIXELS | OTHER_DATABASES | WITHOUT_A_FILE
 NEEDED_WITH_AN_ARCHIVE = {"sqlalchemy", "structlog", "vna_core.bootstrap", "vna_core.ingest", "vna_core.catalogue"}
 
 
@@ -54,6 +55,14 @@ def test_a_command_that_asks_the_catalogue_loads_neither_servers_nor_clouds_nor_
     modules = loaded(*command, "--json", "--data", str(tmp_path))
     assert modules >= NEEDED_WITH_AN_ARCHIVE, "the names that this looks for are those of modules"
     assert not modules & NEEDED_BY_FEW
+
+
+@pytest.mark.parametrize("source", ["bogus://OLDPACS@127.0.0.1:104", "dimse://127.0.0.1:104", "no/such/folder"])
+def test_a_source_that_cannot_be_one_is_told_before_anything_is_made(source: str, tmp_path: Path) -> None:
+    code, lines, error = vna("migrate", "run", source, data=tmp_path / "data")
+    assert (code, lines) == (2, [])
+    assert error.startswith("vna: ") and "Traceback" not in error
+    assert not (tmp_path / "data").exists()
 
 
 def test_every_command_is_where_the_table_says() -> None:

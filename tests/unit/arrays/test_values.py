@@ -17,9 +17,9 @@ from tests.unit.arrays.array_samples import SERIES, STUDY, image
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from vna_core.access.arrays import SeriesArrays, open_series
 from vna_core.access.arrays.export import export_zarr
-from vna_core.access.arrays.sample_bits import SampleBits
 from vna_core.access.arrays.zarr_store import ArchiveZarrStore
 from vna_core.access.decode_codecs import PixelDescription, encode
+from vna_core.access.sample_bits import SampleBits
 
 GENERATOR = np.random.default_rng(11)
 SIGNED = GENERATOR.integers(-2048, 2048, (2, 6, 5), np.int16)

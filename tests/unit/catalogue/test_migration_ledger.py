@@ -18,7 +18,7 @@ from vna_core.domain.errors import VnaError
 from vna_core.domain.jobs import URGENT, Job
 from vna_core.domain.migration import InstanceState, StudyState, may_follow
 from vna_core.migration.campaign import bump
-from vna_core.migration.handlers import STUDY
+from vna_core.migration.study_jobs import STUDY
 from vna_core.ports.pacs import InventoriedInstance
 
 

@@ -127,3 +127,10 @@ def test_whatever_a_header_says_of_an_item_can_be_sent(item: dict[str, object]) 
     for syntax in (IMPLICIT, EXPLICIT):
         octets = encode_identifier({}, syntax, {REQUEST: [item_of(item)]})
         assert len(decode_identifier(octets, syntax).items[REQUEST]) == 1
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "--5", "5-", "", "9" * 5000, "70000", "1.5"], ids=range(7))
+def test_a_number_that_does_not_fit_is_left_out_of_what_goes_back(text: str) -> None:
+    rows = 0x00280010
+    octets = encode_identifier({rows: (text, "512")}, EXPLICIT)
+    assert decode_identifier(octets, EXPLICIT).values[rows] == ("512",)

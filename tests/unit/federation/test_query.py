@@ -20,6 +20,7 @@ from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest, PeerUnavailable
 from vna_core.domain.query import Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.federation.members import LOCAL, Member, Outcome
+from vna_core.federation.patients import patients_of
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
 from vna_core.federation.rows import text
 from vna_core.federation.union import Union
@@ -376,6 +377,20 @@ def test_a_union_depends_on_what_is_held_and_not_on_who_answers_first(
     issuers = {(study_uid, patient) for study_uid, patient, *_ in answers[0]}
     assert len(issuers) == len(answers[0]), "no patient has a study twice"
     assert Outcome.ANSWERED.is_whole
+
+
+@pytest.mark.parametrize("told", ["\u00b2", "9" * 5000, "-3", 10**30, None, [], {}, "three"], ids=range(8))
+def test_a_number_that_is_none_costs_no_row_and_no_other_number(told: object) -> None:
+    union = Union(Level.STUDY, lambda name: int(name[1:]))
+    for number, count in enumerate((told, "7")):
+        settings = MemberSettings(url="test://", issuer="A")
+        row = {"0020000D": {"vr": "UI", "Value": ["1.2"]}, "00100020": {"vr": "LO", "Value": ["4711"]}}
+        row |= {tag: {"vr": "IS", "Value": [count]} for tag in ("00201206", "00201208")}
+        union.add(Member(f"m{number}", None, settings, None, None, None), row)  # type: ignore[arg-type]
+    (row,) = union.rows()
+    assert (text(row.attributes, "00201206"), text(row.attributes, "00201208")) == ("7", "7")
+    (patient,) = patients_of([row])
+    assert [text(patient.attributes, tag) for tag in ("00201200", "00201202", "00201204")] == ["1", "7", "7"]
 
 
 @pytest.mark.parametrize("name", ["Plain^Name", "Müller^Änne=山田^太郎", 'Quote"\\^\tTab', "half \ud800 pair"])

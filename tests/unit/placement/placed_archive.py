@@ -13,7 +13,7 @@ from tests.unit.ingest.ct_samples import ct
 from vna_core.access.retrieve import Retriever
 from vna_core.archival_storage.placement import PlacementPolicy
 from vna_core.catalogue import Catalogue
-from vna_core.configuration import IngestSettings, Settings
+from vna_core.configuration import CatalogueSettings, IngestSettings, Settings
 from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.octets import Source
@@ -93,6 +93,7 @@ def placed_archive(
     placement: Mapping[str, Any],
     others: Mapping[str, Store] | None = None,
     names: tuple[str, ...] = ("cloud", "second"),
+    database: CatalogueSettings | None = None,
 ) -> Iterator[PlacedArchive]:
     """An archive with `landing`, folders `names` that can be made to fail, and other stores."""
     landing = FilesystemStore("landing", data / "landing")
@@ -102,7 +103,7 @@ def placed_archive(
     document = {"data": str(data), "stores": {name: {} for name in stores}, "placement": {"settle": 0, **placement}}
     settings = Settings.model_validate(document)
     policy = PlacementPolicy.of(settings)
-    with Catalogue.open(settings.catalogue, data) as catalogue:
+    with Catalogue.open(database or settings.catalogue, data) as catalogue:
         if policy.digest:
             catalogue.follow_ups.follow(PLACE, delay=settings.placement.settle)
         pipeline = IngestPipeline(landing, catalogue, IngestSettings(), data, stores=stores)

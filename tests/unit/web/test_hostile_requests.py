@@ -108,6 +108,19 @@ def test_thousands_of_parameters_are_refused(served: Web) -> None:
     assert status_of(served, long).split(b" ")[1] in (b"400", b"413", b"414")
 
 
+@pytest.mark.parametrize("number", ["\u00b2", "\u0665", "9" * 5000, "-1", "1e3", "0x1", "1_000"], ids=range(7))
+def test_numbers_that_are_none_are_refused(served: Web, number: str) -> None:
+    with served.client() as client:
+        for path in ("quarantine", "conflicts", "deletions", "corrections", "patient-links/in-doubt"):
+            assert client.get(f"/api/v1/{path}", params={"limit": number}).status_code == 400
+        for path in ("conflicts", "corrections", "patient-links/in-doubt"):
+            assert client.get(f"/api/v1/{path}", params={"after": number}).status_code == 400
+        for name in ("limit", "offset"):
+            assert client.get("/dicom-web/studies", params={name: number}).status_code == 400
+        assert client.get("/api/v1/instances/1.2.3", params={"version": number}).status_code == 400
+        assert client.get("/dicom-web/studies/1.2/rendered", params={"quality": number}).status_code in (400, 404)
+
+
 @pytest.mark.parametrize(
     "path",
     [

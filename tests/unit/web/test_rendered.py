@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx2
+import numpy as np
 import pydicom
 import pytest
 from PIL import Image
@@ -24,7 +25,7 @@ from vna_core.configuration import DecodeSettings
 from vna_core.domain.errors import OutOfResources
 from vna_core.testing import phantoms
 
-MIXED, BROKEN, DOCUMENTS, ONE = "1.2.77.1", "1.2.77.2", "1.2.77.3", "1.2.77.4"
+MIXED, BROKEN, DOCUMENTS, ONE, PLACES = "1.2.77.1", "1.2.77.2", "1.2.77.3", "1.2.77.4", "1.2.77.5"
 
 
 def filed(octets: bytes, study: str, series: str, sop: str) -> bytes:
@@ -101,6 +102,31 @@ def parts(answer: httpx2.Response) -> list[Shown]:
 
 def study(uid: str) -> str:
     return f"/dicom-web/studies/{uid}"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["native", "RLE"])
+def test_samples_anywhere_in_their_cells_make_the_same_picture(client: httpx2.Client, packed: bool) -> None:
+    """PS3.3 C.7.6.3.1: of 16 bits 12 are the sample, the lowest or the highest; the others hold an overlay, or nothing."""
+    samples = np.random.default_rng(7).integers(-2000, 2000, (32, 48)).astype(np.int64)
+    bits = {"in the lowest": (11, samples & 0xFFF), "beside an overlay": (11, samples & 0xFFF | 0x5000)}
+    bits["in the highest"] = (15, (samples & 0xFFF) << 4 | 0x9)
+    pictures = set()
+    for number, (high, cells) in enumerate(bits.values(), 1):
+        made = pydicom.dcmread(io.BytesIO(filed(phantoms.ct(number, 32, 48), f"{PLACES}.{int(packed)}", "1", str(number))))
+        made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, high, 1
+        made.PixelData = cells.astype("<u2").tobytes()
+        if packed:
+            made.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+        out = io.BytesIO()
+        made.save_as(out)
+        assert store(client, [out.getvalue()]).status_code == 200
+        answer = client.get(
+            f"{study(f'{PLACES}.{int(packed)}')}/series/{made.SeriesInstanceUID}/instances/{made.SOPInstanceUID}/rendered",
+            headers={"Accept": "image/png"},
+        )
+        assert answer.status_code == 200, answer.text
+        pictures.add(Image.open(io.BytesIO(answer.content)).tobytes())
+    assert len(pictures) == 1
 
 
 @pytest.mark.parametrize("media_type", ["image/jpeg", "image/png"])

@@ -17,8 +17,8 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 
 from vna_core.access.arrays.metadata import CODEC
-from vna_core.access.arrays.sample_bits import SampleBits, Samples
 from vna_core.access.decode_codecs import PixelDescription, decode
+from vna_core.access.sample_bits import SampleBits, Samples
 from vna_core.domain.errors import DecodeError
 
 MAX_SAMPLES: Final = 1 << 30

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.access.arrays.header_values import Header, inside, integer, items, number, numbers, text, values
-from vna_core.access.arrays.sample_bits import SampleBits
-from vna_core.access.codec_names import NATIVE, RLE_LOSSLESS
+from vna_core.access.codec_names import NATIVE
 from vna_core.access.decode_codecs import PixelDescription
+from vna_core.access.sample_bits import SampleBits, high_bit_of
 from vna_core.domain.instance import HeldInstance
 
 Vector = tuple[float, ...]
@@ -120,10 +120,8 @@ def _form(held: HeldInstance, header: Header) -> Form | None:
         return None
     if description.bits_allocated not in (1, 8, 16, 32, 64):
         return None
-    native = held.transfer_syntax_uid in NATIVE
-    plain = native and description.bits_allocated >= 8 and description.photometric != "YBR_FULL_422"
-    keeps_cells = native or held.transfer_syntax_uid == RLE_LOSSLESS  # the other codecs carry samples of a precision
-    high = integer(header, "00280102", -1) if keeps_cells else None
+    plain = held.transfer_syntax_uid in NATIVE and description.bits_allocated >= 8 and description.photometric != "YBR_FULL_422"
+    high = high_bit_of(held.transfer_syntax_uid, integer(header, "00280102", -1))
     return Form(description, held.transfer_syntax_uid, plain, SampleBits.of(description, high))
 
 

@@ -13,8 +13,8 @@ from math import log
 from typing import Any, Final
 
 from vna_core.access.arrays.frames import Form, FrameFacts, Vector
-from vna_core.access.arrays.sample_bits import SampleBits
 from vna_core.access.arrays.stacking import Stack, alike, places_of, positions, stacks_of
+from vna_core.access.sample_bits import SampleBits
 from vna_core.domain.instance import HeldInstance
 
 _SAME_DIRECTION: Final = 2e-4

@@ -18,6 +18,7 @@ from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance, Location
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.octets import ByteRange
 
 METADATA: Final = "zarr.json"
@@ -149,16 +150,16 @@ class SeriesArrays:
     def place(self, key: str) -> FramePlace | None:
         """The frame that the chunk of a key is; None for a key of no chunk, or of one without octets."""
         parts = key.split("/")
-        if (
-            len(parts) < 4
-            or parts[2] != "c"
-            or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts[:2] + parts[3:])
-        ):
+        if len(parts) < 4 or parts[2] != "c":
             return None
-        picture, level = int(parts[0]), int(parts[1])
+        told = [whole_number(part, 9) for part in parts[:2] + parts[3:]]
+        numbers = [one for one in told if one is not None]
+        if len(numbers) < len(told):
+            return None
+        picture, level, *chunk = numbers
         if picture >= len(self.pictures) or level >= len(self.pictures[picture].levels):
             return None
-        return self.pictures[picture].levels[level].frames.get(tuple(map(int, parts[3:])))
+        return self.pictures[picture].levels[level].frames.get(tuple(chunk))
 
     def is_prompt(self, key: str) -> bool:
         """Whether reading a key costs no network."""

@@ -22,6 +22,7 @@ from vna_core.domain.errors import (
     ObjectMissing,
     StorageError,
 )
+from vna_core.domain.numbers import whole_number
 from vna_core.ports.keys import KeyProvider, WrappedSecret
 from vna_core.ports.storage import Store
 
@@ -171,8 +172,11 @@ class KeyRing:
         listed = []
         for found in self._store.list(RING):
             parts = found.key.removeprefix(RING).split(".")
-            if len(parts) == 3 and parts[0].isdigit() and parts[1].isdigit() and parts[2] == "json":
-                listed.append((int(parts[0]), int(parts[1])))
+            if len(parts) != 3 or parts[2] != "json":
+                continue
+            generation, revision = map(whole_number, parts[:2])
+            if generation is not None and revision is not None:
+                listed.append((generation, revision))
         return listed
 
     def _opened(self, generation: int, revision: int) -> StoreKey:

@@ -16,6 +16,7 @@ from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.elements import DataSet
 from vna_core.dicom.tokenizer import tokenize
 from vna_core.domain.errors import InvalidRequest, VnaError
+from vna_core.domain.numbers import whole_number
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 QUERY_RETRIEVE_LEVEL: Final = 0x00080052
@@ -119,7 +120,9 @@ def _encoded(one: Identifier, explicit: bool, private: Mapping[int, str]) -> byt
 def _raw(vr: str, texts: Sequence[str]) -> bytes:
     if vr in _NUMERIC:
         code, low, high = _NUMERIC[vr]
-        return b"".join(pack(code, int(text)) for text in texts if text.lstrip("-").isdigit() and low <= int(text) <= high)
+        told = [(text, whole_number(text.removeprefix("-"), 20)) for text in texts]
+        whole = [-one if text.startswith("-") else one for text, one in told if one is not None]
+        return b"".join(pack(code, one) for one in whole if low <= one <= high)
     if vr in _FLOATING:
         code, largest = _FLOATING[vr]
         numbers = [float(text) for text in texts if len(text) < 64 and _FLOAT.fullmatch(text)]

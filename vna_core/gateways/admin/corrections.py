@@ -16,7 +16,7 @@ from vna_core.domain.corrections import Correction, Delivery, Rejection
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, NotFound
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.gateways.admin.deletions import deletion_json, under
-from vna_core.gateways.admin.quarantine import page_of
+from vna_core.gateways.admin.quarantine import numbered_page_of
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
 from vna_core.ports.storage import Store
@@ -94,11 +94,9 @@ class Listed:
         await exchange.json(await exchange.blocking(self._listed, exchange))
 
     def _listed(self, exchange: Exchange) -> dict[str, Any]:
-        after, limit = page_of(exchange)
-        if after and not (after.isascii() and after.isdigit()):
-            raise InvalidRequest("The parameter 'after' is the number in `next` of the page before.", parameter="after")
+        after, limit = numbered_page_of(exchange)
         chosen = {"member": exchange.parameter("member") or "", "waiting": exchange.parameter("waiting") == "true"}
-        found = self._catalogue.corrections.listed(after=int(after or 0), limit=limit, **chosen)  # type: ignore[arg-type]
+        found = self._catalogue.corrections.listed(after=after, limit=limit, **chosen)  # type: ignore[arg-type]
         told = self._catalogue.corrections.deliveries(found)
         following = str(found[-1].number) if len(found) == limit else None
         return {"corrections": [correction_json(one, told[one.number]) for one in found], "next": following}

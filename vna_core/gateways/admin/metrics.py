@@ -14,8 +14,10 @@ from prometheus_client.metrics_core import Metric as Family
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vna_core.catalogue import Catalogue
+from vna_core.catalogue.store_sums import Missing, StoreSums
 from vna_core.dicom.network.tls import Certificate
 from vna_core.domain.errors import ConfigurationError
+from vna_core.domain.placement import OK
 from vna_core.gateways.web.pieces import PIECES
 from vna_core.metering import Meter, Meters, Reading
 from vna_core.metering.metrics import (
@@ -28,10 +30,18 @@ from vna_core.metering.metrics import (
     JOBS,
     JOBS_FAILING,
     METRICS,
+    STORE_BYTES,
+    STORE_COPIES,
+    STORE_COUNTED,
+    STORE_FINDINGS,
+    STORE_MISSING,
+    STORE_MISSING_BYTES,
+    STORE_MISSING_SECONDS,
     TLS_DAYS,
     Kind,
     Metric,
 )
+from vna_core.stewardship.scrub import FINDINGS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _LEVELS: Final = ("patients", "studies", "series", "instances", "versions", "conflicts", "quarantined", "bytes")
@@ -40,7 +50,9 @@ _LEVELS: Final = ("patients", "studies", "series", "instances", "versions", "con
 def exposition(run: Meters, catalogue: Catalogue, certificates: Sequence[str] = ()) -> bytes:
     """What all processes counted, what the catalogue holds now, and memory, CPU time and open files of each process."""
     registry = CollectorRegistry()
-    registry.register(_Collected([*run.readings(), *_held(catalogue), *_ages(certificates)], run.living()))
+    registry.register(
+        _Collected([*run.readings(), *_held(catalogue), *_stores(catalogue.store_sums), *_ages(certificates)], run.living())
+    )
     return generate_latest(registry)
 
 
@@ -54,6 +66,24 @@ def _held(catalogue: Catalogue) -> Iterator[Reading]:
             yield Reading(metric, labels, [number])
     for kind, seconds in catalogue.jobs.failing().items():
         yield Reading(JOBS_FAILING, (kind,), [seconds])
+
+
+def _stores(sums: StoreSums) -> Iterator[Reading]:
+    """What each store holds and lacks; a store that has been configured always has numbers, so that rules about them are never about nothing."""
+    counted, missing, findings = sums.counted(), sums.missing(), sums.findings(FINDINGS)
+    names = sums.known()
+    nothing = {(name, OK): (0, 0) for name in names}
+    for labels, (copies, octets) in sorted({**nothing, **counted.copies}.items()):
+        yield Reading(STORE_COPIES, labels, [copies])
+        yield Reading(STORE_BYTES, labels, [octets])
+    yield Reading(STORE_COUNTED, (), [-1 if counted.age is None else counted.age])
+    for name in sorted({*names, *missing}):
+        lacking = missing.get(name, Missing(0, 0, 0.0))
+        yield Reading(STORE_MISSING, (name,), [lacking.copies])
+        yield Reading(STORE_MISSING_BYTES, (name,), [lacking.octets])
+        yield Reading(STORE_MISSING_SECONDS, (name,), [lacking.seconds])
+    for labels in sorted({*findings, *((name, outcome) for name in names for outcome in FINDINGS)}):
+        yield Reading(STORE_FINDINGS, labels, [findings.get(labels, 0)])
 
 
 def _ages(certificates: Sequence[str]) -> Iterator[Reading]:

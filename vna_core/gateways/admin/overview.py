@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import InvalidRequest
 from vna_core.gateways.admin.instances import version_json
-from vna_core.gateways.admin.quarantine import page_of
+from vna_core.gateways.admin.quarantine import numbered_page_of
 from vna_core.gateways.web.exchange import Exchange
 
 
@@ -28,10 +27,8 @@ class Conflicts:
         self._catalogue = catalogue
 
     async def __call__(self, exchange: Exchange) -> None:
-        after, limit = page_of(exchange)
-        if after and (not after.isdigit() or len(after) > 18):
-            raise InvalidRequest("`after` is the `next` of the page before.", parameter="after")
-        conflicts = await exchange.blocking(lambda: list(self._catalogue.conflicts(after=int(after or 0), limit=limit)))
+        after, limit = numbered_page_of(exchange)
+        conflicts = await exchange.blocking(lambda: list(self._catalogue.conflicts(after=after, limit=limit)))
         await exchange.json(
             {
                 "conflicts": [

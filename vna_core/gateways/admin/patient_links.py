@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identity import PatientLink
-from vna_core.gateways.admin.quarantine import page_of
+from vna_core.gateways.admin.quarantine import numbered_page_of
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.stewardship.links_in_doubt import doubtful
 from vna_core.stewardship.patient_identity import key_text
@@ -38,10 +37,7 @@ class InDoubt:
         self._catalogue = catalogue
 
     async def __call__(self, exchange: Exchange) -> None:
-        after, limit = page_of(exchange)
-        if after and (not (after.isascii() and after.isdigit()) or len(after) > 18):
-            raise InvalidRequest("The parameter 'after' is the `next` of the page before.", parameter="after")
-        await exchange.json(await exchange.blocking(self._page, int(after or 0), limit))
+        await exchange.json(await exchange.blocking(self._page, *numbered_page_of(exchange)))
 
     def _page(self, after: int, limit: int) -> dict[str, Any]:
         links = self._catalogue.identity.listed(after=after, limit=limit)

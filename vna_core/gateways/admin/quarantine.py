@@ -6,6 +6,7 @@ from typing import Any
 
 from vna_core.catalogue import Catalogue, QuarantineEntry
 from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.numbers import whole_number
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.ingest.quarantine import Quarantine
 
@@ -14,10 +15,19 @@ MAX_PAGE = 1000
 
 def page_of(exchange: Exchange) -> tuple[str, int]:
     """The ``after`` and ``limit`` parameters of a list. Raises InvalidRequest."""
-    text = exchange.parameter("limit") or "100"
-    if not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MAX_PAGE:
+    limit = whole_number(exchange.parameter("limit") or "100")
+    if limit is None or not 1 <= limit <= MAX_PAGE:
         raise InvalidRequest(f"The limit is a whole number from 1 to {MAX_PAGE}.", parameter="limit")
-    return exchange.parameter("after") or "", int(text)
+    return exchange.parameter("after") or "", limit
+
+
+def numbered_page_of(exchange: Exchange) -> tuple[int, int]:
+    """The same of a list whose entries are numbered from 1; 0 for its first page. Raises InvalidRequest."""
+    text, limit = page_of(exchange)
+    after = whole_number(text or "0")
+    if after is None:
+        raise InvalidRequest("The parameter 'after' is the `next` of the page before.", parameter="after")
+    return after, limit
 
 
 def entry_json(entry: QuarantineEntry) -> dict[str, Any]:

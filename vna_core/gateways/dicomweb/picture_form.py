@@ -10,6 +10,7 @@ from typing import Final
 
 from vna_core.access.render_request import Rendering
 from vna_core.domain.errors import InvalidRequest, UnsupportedMediaType
+from vna_core.domain.numbers import whole_number
 from vna_core.gateways.dicomweb.media_types import MULTIPART, MediaRange
 from vna_core.gateways.web.exchange import Exchange
 
@@ -132,6 +133,7 @@ def quality_of(text: str | None) -> int:
     """The ``quality`` parameter, 1 to 100."""
     if text is None:
         return 90
-    if not text.isdigit() or len(text) > 3 or not 1 <= int(text) <= 100:
+    number = whole_number(text)
+    if number is None or not 1 <= number <= 100:
         raise InvalidRequest("Quality is a whole number from 1 to 100.", parameter="quality")
-    return int(text)
+    return number

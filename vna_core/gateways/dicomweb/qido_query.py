@@ -9,6 +9,7 @@ from typing import Final
 from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.matching_keys import DEEPEST, Manner, condition, goes_through_sequences, in_sequences, path_of, tag_of
 from vna_core.domain.errors import InvalidRequest
+from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Equals, Level, OfValues, Query
 from vna_core.gateways.web.exchange import BREAK_GLASS
 
@@ -103,9 +104,10 @@ def _outermost(name: str) -> int:
 def _number(text: str | None, name: str) -> int:
     if text is None or text == "":
         return 0
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
+    number = whole_number(text, 12)
+    if number is None:
         raise InvalidRequest("A paging parameter is not a whole number.", parameter=name)
-    return int(text)
+    return number
 
 
 def _boolean(text: str, name: str) -> bool:

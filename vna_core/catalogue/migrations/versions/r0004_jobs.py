@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("free_at", sa.BigInteger(), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("deaths", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("asked", sa.BigInteger(), nullable=False, server_default="1"),
         sa.Column("worker", TEXT, nullable=False, server_default=""),
         sa.Column("error", TEXT, nullable=False, server_default=""),
@@ -34,7 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("pk", name="pk_jobs"),
         sqlite_autoincrement=True,
         comment="What is to be done, once per kind and key. Free to be taken from `free_at` (microseconds since 1970, UTC) on: "
-        "a lease moves it ahead, and so does a pause.",
+        "a lease moves it ahead, and so does a pause. `deaths`: how often in a row its worker was not heard of again.",
     )
     op.create_index("ix_jobs_kind_key", "jobs", ["kind", "key"], unique=True)
     op.create_index("ix_jobs_state_kind_priority_pk", "jobs", ["state", "kind", "priority", "pk"])

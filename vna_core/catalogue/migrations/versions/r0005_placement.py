@@ -67,6 +67,25 @@ def upgrade() -> None:
         "itself, where it was seen if `marked`.",
     )
     op.create_table(
+        "missing_copies",
+        sa.Column("series_fk", PK, nullable=False, autoincrement=False),
+        sa.Column("store", TEXT, nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("copies", "octets", "since")),
+        sa.PrimaryKeyConstraint("series_fk", "store", name="pk_missing_copies"),
+        sqlite_with_rowid=False,
+        comment="Copies that the policy asked for when it was last asked about a series, and that are not there or not locked as it says. "
+        "Series that have all have no row.",
+    )
+    op.create_table(
+        "store_counts",
+        sa.Column("store", TEXT, nullable=False),
+        sa.Column("state", SHORT, nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("copies", "octets", "counted_at")),
+        sa.PrimaryKeyConstraint("store", "state", name="pk_store_counts"),
+        sqlite_with_rowid=False,
+        comment="Copies of versions by store and state, as they were counted last; an empty state says that all were.",
+    )
+    op.create_table(
         "quarantine_copies",
         sa.Column("id", SHORT, nullable=False),
         sa.Column("store", TEXT, nullable=False),
@@ -92,6 +111,8 @@ def downgrade() -> None:
     for name in (
         "placement_scans",
         "quarantine_copies",
+        "store_counts",
+        "missing_copies",
         "known_stores",
         "study_accesses",
         "series_nearline",

@@ -11,9 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from vna_core.access.codec_names import NATIVE, RLE_LOSSLESS
 from vna_core.access.decode_codecs import PixelDescription
 
 Samples = np.ndarray[Any, np.dtype[Any]]
+
+
+def high_bit_of(transfer_syntax_uid: str, told: int | None) -> int | None:
+    """What High Bit (0028,0102) says of decoded cells: native ones and those of RLE are kept as they are, other codecs carry samples alone."""
+    return told if transfer_syntax_uid in NATIVE or transfer_syntax_uid == RLE_LOSSLESS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class SampleBits:
         Parameters
         ----------
         high_bit
-            High Bit (0028,0102); where it is None or not possible, samples are right-aligned.
+            High Bit (0028,0102), see `high_bit_of`; where it is None or not possible, samples are right-aligned.
         """
         allocated, stored = description.bits_allocated, description.bits_stored
         if description.keyword != "PixelData" or allocated < 8 or not 0 < stored < allocated:
