@@ -12,12 +12,13 @@ from vna_core.bootstrap_federation import correction_sender
 from vna_core.bootstrap_migration import migration_worker
 from vna_core.domain.corrections import AWAITED_REJECTIONS, REJECTION_NOTE, SEND
 from vna_core.domain.errors import ConfigurationError
-from vna_core.domain.jobs import BACKGROUND
+from vna_core.domain.jobs import AWAIT_STORE, BACKGROUND
 from vna_core.domain.placement import PLACE, RECALL
 from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.jobs.embedded import NAME as EMBEDDED
 from vna_core.ports.hookspecs import JobEngineFactory
 from vna_core.ports.jobs import Handler, JobEngine, Work
+from vna_core.stewardship.awaiting_stores import AwaitingStores
 from vna_core.stewardship.counting_stores import STORE_COUNT, StoreCounting
 from vna_core.stewardship.duties import Duties
 from vna_core.stewardship.holding import HOLD_COPIES, HoldingCopies
@@ -36,6 +37,7 @@ def job_handlers(archive: Archive, worker: str = "worker") -> Mapping[str, Handl
         PLACE: Placer(stores, catalogue, policy, removal_delay=settings.packs.removal_delay),
         SCAN: PlacementScan(catalogue, policy),
         SWEEP: PlacementSweep(stores, catalogue, settings.placement.sweep),
+        AWAIT_STORE: AwaitingStores(stores, catalogue),
         STORE_COUNT: StoreCounting(catalogue, bool(policy.digest)),
         **_duties(archive).handlers(),
         HOLD_COPIES: HoldingCopies(stores, catalogue),

@@ -135,7 +135,7 @@ def _answered(error: HttpResponseError, store: str, container: str, key: str) ->
     if code in _DAMAGED:
         return DigestMismatch("The octets were damaged on their way to the store; nothing was stored.", store=store, key=key)
     if code in _FULL or status == 507:
-        return OutOfResources(f"Store {store!r} is full.", limit=f"stores.{store}", maximum="quota")
+        return OutOfResources(f"Store {store!r} is full.", limit=f"stores.{store}", maximum="quota", store=store)
     if code == "BlobImmutableDueToPolicy":
         return StorageError("The object is locked.", store=store, key=key)
     if status >= 500 or status in (408, 429) or code in ("ServerBusy", "OperationTimedOut", "ContainerBeingDeleted"):

@@ -22,6 +22,6 @@ def translated(error: OSError, store: str, root: str, key: str = "") -> VnaError
         return InvalidRequest("The key lies below an object.", store=store)
     if error.errno in _FULL:
         return OutOfResources(
-            f"Store {store!r} is full: free space, then send again.", limit=f"stores.{store}", maximum="disk space"
+            f"Store {store!r} is full: free space, then send again.", limit=f"stores.{store}", maximum="disk space", store=store
         )
     return StoreUnavailable(f"Store {store!r} fails: {error.strerror or error}.", store=store)

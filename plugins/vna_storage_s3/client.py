@@ -167,7 +167,7 @@ def _answered(error: ClientError, store: str, bucket: str, key: str) -> VnaError
     if code in TAKEN or status == 412:
         return ObjectExists("The key exists already; nothing was written.", store=store, key=key)
     if code in _FULL or status == 507:
-        return OutOfResources(f"Store {store!r} is full.", limit=f"stores.{store}", maximum="quota")
+        return OutOfResources(f"Store {store!r} is full.", limit=f"stores.{store}", maximum="quota", store=store)
     if code in _DAMAGED:
         return DigestMismatch("The octets were damaged on their way to the store; nothing was stored.", store=store, key=key)
     if code == "InvalidObjectState":

@@ -22,6 +22,7 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.octets import Source
+from vna_core.gateways.dicomweb import qido
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse.server import DimseServer
 from vna_core.gateways.web_server import serve
@@ -123,6 +124,27 @@ def test_pages_follow_one_another(served: Served) -> None:
     assert "VNA-Last-Page" not in first.headers and last.headers["VNA-Last-Page"] == "true"
     uids = [row["0020000E"]["Value"][0] for row in (*first.json(), *last.json())]
     assert len(set(uids)) == SERIES
+
+
+@pytest.mark.parametrize("resource", ["/series", "/instances"])
+def test_an_answer_that_grows_too_long_ends_early_and_says_so(
+    served: Served, monkeypatch: pytest.MonkeyPatch, resource: str
+) -> None:
+    whole = served.get(resource, includefield="RequestAttributesSequence")
+    assert "Warning" not in whole.headers and whole.headers["VNA-Last-Page"] == "true"
+    for limit in (1, len(whole.content) // 2):
+        monkeypatch.setattr(qido, "ANSWER_LIMIT", limit)
+        paged: list[object] = []
+        sizes: list[int] = []
+        while len(paged) < SERIES:
+            page = served.get(resource, includefield="RequestAttributesSequence", offset=str(len(paged)))
+            paged += page.json()
+            sizes.append(len(page.json()))
+            is_last = len(paged) == SERIES
+            assert ("exceeded the maximum" in page.headers.get("Warning", "")) is not is_last
+            assert ("VNA-Last-Page" in page.headers) is is_last
+        assert paged == whole.json()
+        assert max(sizes) < SERIES
 
 
 @pytest.mark.parametrize("field", ["RequestAttributesSequence", "00400275.00400009"])

@@ -40,10 +40,10 @@ class CatalogueView:
         return self.catalogue.awaited.search(replace(query, scope=self.scope, linked=self.linked))
 
     def sequences(
-        self, matches: Sequence[Match], wanted: Mapping[int, InSequence | None], *, as_text: bool
-    ) -> dict[int, dict[int, Items]]:
-        """Items of sequences by the key of the match and by tag, as far as they fulfil what is asked of them (None: all)."""
-        return self.catalogue.sequences.items(matches, wanted, self.scope, as_text=as_text)
+        self, matches: Sequence[Match], wanted: Mapping[int, InSequence | None], *, whole: bool
+    ) -> Iterator[tuple[Match, Mapping[int, Items]]]:
+        """Every match with items of sequences by tag: see `SequenceReader.told`."""
+        return self.catalogue.sequences.told(matches, wanted, self.scope, whole=whole)
 
     def instances(
         self,

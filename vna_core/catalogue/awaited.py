@@ -35,6 +35,7 @@ from vna_core.catalogue.cutovers import CutOvers
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.search import Answer
+from vna_core.catalogue.sequence_matching import Room, room_to_read
 from vna_core.domain.access import Scope
 from vna_core.domain.departments import Departments
 from vna_core.domain.errors import InvalidRequest
@@ -53,14 +54,15 @@ _COUNTS: Final = {
 }
 _STUDIES_OF_PATIENT: Final = 0x00201200
 
-Held = Callable[[Query], Answer]
+Held = Callable[[Query, Room], Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One query, and how an inventory answers it. `person`: IDs that mean who was asked for; None: nobody is looked for by an ID."""
+    """One query, and how an inventory answers it. `person`: IDs that mean who was asked for; None: nobody is looked for by an ID. `room`: to read headers in."""
 
     query: Query
+    room: Room
     asked: Asked
     issuers: Mapping[str, str]
     person: frozenset[PatientKey] | None
@@ -81,18 +83,18 @@ class Awaited:
         self._held, self._identity, self._departments = held, identity, departments
 
     def search(self, query: Query) -> Answer:
-        """Everything that matches, held or not yet. Raises InvalidRequest."""
-        issuers = self.cutovers.active()
+        """Everything that matches, held or not yet. Raises InvalidRequest; reading matches raises LimitExceeded as `Search` does, for all of them together."""
+        issuers, room = self.cutovers.active(), room_to_read()
         if query.after.startswith(_CURSOR):
             query = replace(query, after="", offset=_offset_of(query.after))
         elif query.after:
-            return self._held(query)
+            return self._held(query, room)
         if not issuers or query.scope.is_nothing or (query.limit is not None and query.limit <= 0):
-            return self._held(query)
+            return self._held(query, room)
         person, conditions = self._person(query, issuers)
-        question = _Question(query, asked(conditions, query.level), issuers, person)
+        question = _Question(query, room, asked(conditions, query.level), issuers, person)
         need = None if query.limit is None else query.offset + query.limit + 1
-        held = self._held(replace(query, limit=need, offset=0))
+        held = self._held(replace(query, limit=need, offset=0), room)
         unmatched = (*held.unmatched, *question.asked.unknown, *self.reader.unknown(issuers, question.asked))
         merged = self._merged(question, held.matches)
         if query.limit is None:
@@ -227,7 +229,8 @@ class Awaited:
             fresh = {one.patient: one for one in piece if one.patient not in seen}
             seen |= fresh.keys()
             ids = list({key.patient_id for key in fresh})
-            held = {match.patient for match in self._held(_narrowed(question.query, PATIENT_ID, ids)).matches}
+            found = self._held(_narrowed(question.query, PATIENT_ID, ids), question.room)
+            held = {match.patient for match in found.matches}
             awaited = self.reader.by_patient(question.issuers, ids)
             matches = []
             for key, study in fresh.items():
@@ -250,7 +253,7 @@ class Awaited:
         """Which of these have a held row in the answer already."""
         if not uids:
             return frozenset()
-        found = self._held(_narrowed(question.query, tag, uids))
+        found = self._held(_narrowed(question.query, tag, uids), question.room)
         return frozenset(one.attributes.get(tag, ("",))[0] for one in found.matches)
 
     def _person(self, query: Query, issuers: Mapping[str, str]) -> tuple[frozenset[PatientKey] | None, Sequence[Condition]]:

@@ -50,6 +50,7 @@ from vna_core.catalogue.source_headers import SourceHeader, source_headers
 from vna_core.catalogue.store_holds import StoreHolds
 from vna_core.catalogue.store_identities import StoreIdentities
 from vna_core.catalogue.store_sums import StoreSums
+from vna_core.catalogue.waiting_jobs import WaitingJobs
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
@@ -87,8 +88,8 @@ class Catalogue:
 
     Attributes
     ----------
-    jobs
-        The ledger of durable work.
+    jobs, waiting_jobs
+        The ledger of durable work; which of it waits for a store.
     commitments, campaigns
         Ledgers of storage commitment requests, and of migrations.
     ledger, ledger_reader, ledger_sums, inventories, throttle
@@ -126,6 +127,7 @@ class Catalogue:
         self._departments = departments
         self._reader = Reader(database)
         self.jobs = Jobs(database)
+        self.waiting_jobs = WaitingJobs(database)
         self.corrections = Corrections(database, self.jobs)
         self.identity = Identity(database, self.corrections)
         self._search = Search(database, self.identity)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vna_core.catalogue.value_checks import check_of
-from vna_core.dicom.answers import items_of
+from vna_core.dicom.answers import items_of, list_of
 from vna_core.dicom.dictionary import vr_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import IndexedAttribute
@@ -30,6 +30,25 @@ DataSetCheck = Callable[[DataSet], bool]
 def data_set_check(one: Condition) -> DataSetCheck | None:
     """Whether a data set fulfils a condition; None for one that everything fulfils. Raises InvalidRequest."""
     return _in_sequence(one) if isinstance(one, InSequence) else _of_values(one)
+
+
+def denial(one: Condition) -> DataSetCheck | None:
+    """Whether a data set that need not tell everything shows that it does not fulfil a condition; None where none does. Raises InvalidRequest.
+
+    It tells the attribute; of a sequence, in each of its items one that rules the item out.
+    """
+    if not isinstance(one, InSequence):
+        name, check = f"{one.tag:08X}", _of_values(one)
+        return None if check is None else lambda data_set: name in data_set and not check(data_set)
+    denials = [found for inner in one.conditions if (found := denial(inner)) is not None]
+    if not denials:
+        return None
+
+    def denied(data_set: DataSet) -> bool:
+        items = list_of(data_set, one.tag)
+        return bool(items) and all(isinstance(item, dict) and any(found(item) for found in denials) for item in items)
+
+    return denied
 
 
 def item_check(one: InSequence) -> DataSetCheck | None:

@@ -78,6 +78,27 @@ class Holds:
         with self._database.session() as session:
             return covers_series(session, series_pk)
 
+    def by_study(self) -> dict[str, tuple[Hold, ...]]:
+        """Studies of which something is under a hold, by their UID, and the holds: on their patient, on them, or on a series in them.
+
+        Costs as much as there are holds.
+        """
+        on_patient = (holds.c.identifier == patients.c.patient_id) & (holds.c.issuer == patients.c.issuer_of_patient_id)
+        of_patient = holds.join(patients, on_patient).join(studies, studies.c.patient_fk == patients.c.pk)
+        of_study = holds.join(studies, holds.c.identifier == studies.c.study_instance_uid)
+        of_series = holds.join(series, holds.c.identifier == series.c.series_instance_uid).join(
+            studies, series.c.study_fk == studies.c.pk
+        )
+        found: dict[str, dict[str, Hold]] = {}
+        with self._database.session() as session:
+            for level, joined in ((Extent.PATIENT, of_patient), (Extent.STUDY, of_study), (Extent.SERIES, of_series)):
+                active = (holds.c.level == level.value) & (holds.c.released_at == 0)
+                wanted = select(studies.c.study_instance_uid, *holds.c).select_from(joined).where(active).order_by(holds.c.id)
+                for uid, *row in session.run(wanted).fetchall():
+                    hold = _hold(row)
+                    found.setdefault(from_stored(uid), {})[hold.id] = hold
+        return {uid: tuple(of_uid.values()) for uid, of_uid in found.items()}
+
     def unnoted(self) -> list[Hold]:
         """Holds that the stores do not know of yet, or not in their present state."""
         return self._found(holds.c.noted == 0)

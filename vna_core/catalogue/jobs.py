@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
 from sqlalchemy.sql import ClauseElement
@@ -17,15 +17,20 @@ from vna_core.catalogue.schema_jobs import FAILED, OPEN, jobs
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.catalogue.upserts import upsert
 from vna_core.domain.errors import LeaseLost, NotFound
-from vna_core.domain.jobs import NORMAL, Job
+from vna_core.domain.jobs import AWAIT_STORE, NORMAL, URGENT, WELL, Job
 
 _ERROR_LENGTH = 500
 _PIECE = 500
+LOOK_EVERY: Final = 20.0
+"""Seconds between looks whether a store answers again that jobs wait for."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedJob:
-    """A job as people see it. `free_at` is the end of the lease while it runs, or the moment from which it may be taken."""
+    """A job as people see it. `free_at` is the end of the lease while it runs, or the moment from which it may be taken.
+
+    `waits_for` is the store without which the last attempt failed; empty: none.
+    """
 
     pk: int
     kind: str
@@ -37,6 +42,7 @@ class ListedJob:
     error: str
     progress: Mapping[str, Any]
     payload: Mapping[str, Any]
+    waits_for: str
     created_at: datetime
     free_at: datetime
 
@@ -116,6 +122,7 @@ class Jobs:
             jobs.c.attempts,
             jobs.c.fence,
             jobs.c.asked,
+            jobs.c.waits_for,
             _deaths(),
         )
         free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= now)
@@ -137,8 +144,19 @@ class Jobs:
                     )
                 )
         return [
-            Job(pk, kind, from_stored(key), json.loads(payload), priority, attempts + 1, fence + 1, asked, deaths)
-            for pk, kind, key, payload, priority, attempts, fence, asked, deaths in rows
+            Job(
+                pk,
+                kind,
+                from_stored(key),
+                json.loads(payload),
+                priority,
+                attempts + 1,
+                fence + 1,
+                asked,
+                from_stored(store),
+                deaths,
+            )
+            for pk, kind, key, payload, priority, attempts, fence, asked, store, deaths in rows
         ]
 
     def renew(self, job: Job, lease: float, progress: Mapping[str, Any] | None = None) -> None:
@@ -151,19 +169,35 @@ class Jobs:
                 raise LeaseLost("Another worker has taken this job over.", kind=job.kind, key=job.key)
 
     def done(self, job: Job) -> None:
-        """Finish a job. One that was asked for again meanwhile is open again. A lost lease changes nothing."""
-        with self._database.transaction() as session:
-            gone = session.run(delete(jobs).where(_held(job), jobs.c.asked == job.asked)).rowcount
-            if not gone:
-                session.run(_freed(job, 0.0).values(attempts=0, deaths=0, error="", progress=""))
+        """Finish a job. One that was asked for again meanwhile is open again. A lost lease changes nothing.
 
-    def later(self, job: Job, delay: float, error: str = "") -> None:
-        """Have a job done again after `delay` seconds: it failed with `error`, or went well so far. A lost lease changes nothing."""
-        values: dict[str, Any] = {"error": to_stored(error[:_ERROR_LENGTH]), "deaths": 0}
+        What waits for the same store as it did is looked at now.
+        """
+        with self._database.transaction() as session:
+            ended = session.run(delete(jobs).where(_held(job), jobs.c.asked == job.asked)).rowcount
+            if not ended:
+                ended = session.run(_freed(job, 0.0).values(attempts=0, deaths=0, error="", progress="", waits_for="")).rowcount
+            if ended and job.waited_for:
+                self.add_in(session, AWAIT_STORE, job.waited_for, {WELL: True}, priority=URGENT)
+
+    def later(self, job: Job, delay: float, error: str = "", waits_for: str = "") -> None:
+        """Have a job done again after `delay` seconds: it failed with `error`, or went well so far. A lost lease changes nothing.
+
+        Parameters
+        ----------
+        waits_for
+            The store without which it failed: the job is woken earlier when that answers again.
+        """
+        values: dict[str, Any] = {"error": to_stored(error[:_ERROR_LENGTH]), "waits_for": to_stored(waits_for), "deaths": 0}
         if not error:
             values["attempts"] = 0
         with self._database.transaction() as session:
-            session.run(_freed(job, delay).values(**values))
+            if not session.run(_freed(job, delay).values(**values)).rowcount:
+                return
+            if waits_for:
+                self.add_in(session, AWAIT_STORE, waits_for, priority=URGENT, delay=LOOK_EVERY)
+            elif job.waited_for and not error:
+                self.add_in(session, AWAIT_STORE, job.waited_for, {WELL: True}, priority=URGENT)
 
     def hand_back(self, job: Job, delay: float = 0.0) -> bool:
         """Let another worker take a job after `delay` seconds: this one ends before it is done, which counts as no attempt.
@@ -177,12 +211,12 @@ class Jobs:
     def fail(self, job: Job, error: str) -> None:
         """Leave a job to people: it stays as failed until it is asked for again. A lost lease changes nothing."""
         with self._database.transaction() as session:
-            session.run(_freed(job, 0.0).values(state=FAILED, error=to_stored(error[:_ERROR_LENGTH])))
+            session.run(_freed(job, 0.0).values(state=FAILED, error=to_stored(error[:_ERROR_LENGTH]), waits_for=""))
 
     def reopen(self, pk: int) -> None:
         """Have a job taken as soon as possible, failed or waiting. Raises NotFound."""
         with self._database.transaction() as session:
-            anew = {"state": OPEN, "free_at": 0, "attempts": 0, "deaths": 0, "worker": "", "error": ""}
+            anew = {"state": OPEN, "free_at": 0, "attempts": 0, "deaths": 0, "worker": "", "error": "", "waits_for": ""}
             changed = session.run(update(jobs).where(jobs.c.pk == pk).values(**anew, fence=jobs.c.fence + 1)).rowcount
         if not changed:
             raise NotFound("There is no such job.", pk=pk)
@@ -205,7 +239,15 @@ class Jobs:
         with self._database.transaction() as session:
             session.run(delete(jobs).where(_is(kind, key)))
 
-    def listed(self, *, kind: str | None = None, state: str | None = None, after: int = 0, limit: int = 100) -> list[ListedJob]:
+    def listed(
+        self,
+        *,
+        kind: str | None = None,
+        state: str | None = None,
+        waits_for: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[ListedJob]:
         """Jobs in the order they were asked for, from the one behind `after` on."""
         columns = tuple(jobs.c[name] for name in ListedJob.__dataclass_fields__)
         statement = select(*columns).where(jobs.c.pk > after).order_by(jobs.c.pk).limit(limit)
@@ -213,6 +255,8 @@ class Jobs:
             statement = statement.where(jobs.c.kind == kind)
         if state is not None:
             statement = statement.where(jobs.c.state == state)
+        if waits_for is not None:
+            statement = statement.where(jobs.c.waits_for == to_stored(waits_for))
         with self._database.session() as session:
             return [_listed(row) for row in session.run(statement).fetchall()]
 
@@ -295,6 +339,7 @@ def asking(
             "deaths": case((jobs.c.state == FAILED, 0), else_=jobs.c.deaths),
             "state": OPEN,
             "error": "",
+            "waits_for": "",
             "asked": jobs.c.asked + 1,
         },
     )
@@ -310,7 +355,7 @@ def _listed(row: Sequence[Any]) -> ListedJob:
     values = dict(zip(ListedJob.__dataclass_fields__, row, strict=True))
     for name in ("created_at", "free_at"):
         values[name] = datetime.fromtimestamp(values[name] / 1e6, UTC)
-    for name in ("key", "worker", "error"):
+    for name in ("key", "worker", "error", "waits_for"):
         values[name] = from_stored(values[name])
     values["payload"] = json.loads(values["payload"])
     values["progress"] = json.loads(values["progress"]) if values["progress"] else {}

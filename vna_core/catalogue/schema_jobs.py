@@ -29,9 +29,12 @@ jobs = Table(
     Column("worker", TEXT, nullable=False, server_default=""),
     Column("error", TEXT, nullable=False, server_default=""),
     Column("progress", TEXT, nullable=False, server_default=""),
+    Column("waits_for", TEXT, nullable=False, server_default=""),
     Index(None, "kind", "key", unique=True),
     Index(None, "state", "kind", "priority", "pk"),
+    Index(None, "waits_for", "free_at"),
     sqlite_autoincrement=True,
     comment="What is to be done, once per kind and key. Free to be taken from `free_at` (microseconds since 1970, UTC) on: "
-    "a lease moves it ahead, and so does a pause. `deaths`: how often in a row its worker was not heard of again.",
+    "a lease moves it ahead, and so does a pause. `waits_for`: the store without which the last attempt failed. "
+    "`deaths`: how often in a row its worker was not heard of again.",
 )

@@ -20,10 +20,19 @@ from vna_core.catalogue.answers import AnswerReader, Match
 from vna_core.catalogue.audiences import ids_in_scope, visible_sql
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.identity import Identity
-from vna_core.catalogue.matching import CONDITION_LIMIT, MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
+from vna_core.catalogue.matching import MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
 from vna_core.catalogue.parents import PHONETIC_CODE, SUFFIX_OF_ID, SUFFIX_OF_NAME
 from vna_core.catalogue.schema import instances, patients, series, studies
-from vna_core.catalogue.sequence_matching import CANDIDATES, SequenceMatching, SequenceReader, apart, is_matched, number_of_keys
+from vna_core.catalogue.sequence_matching import (
+    CANDIDATES,
+    Room,
+    SequenceMatching,
+    SequenceReader,
+    apart,
+    check_number,
+    is_matched,
+    room_to_read,
+)
 from vna_core.dicom.patterns import Pattern, after
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest
@@ -95,13 +104,12 @@ class Search:
         self.sequences = SequenceReader(database)
         self._texts: dict[Shape, str] = {}
 
-    def __call__(self, query: Query) -> Answer:
+    def __call__(self, query: Query, room: Room | None = None) -> Answer:
         """Find everything that matches all conditions. Raises InvalidRequest for a cursor that is not ours.
 
-        Reading matches raises LimitExceeded where conditions on sequences would need too many headers.
+        Reading matches raises LimitExceeded where conditions on sequences would need too many headers; `room` is that of a question that takes several searches.
         """
-        if number_of_keys(query.conditions) > CONDITION_LIMIT:
-            raise InvalidRequest("The query has too many conditions.", limit="query.conditions", maximum=CONDITION_LIMIT)
+        check_number(query.conditions)
         conditions, of_person = self._person(query)
         of_values, inside = apart(conditions)
         made, unmatched = clauses(of_values, query.level)
@@ -112,7 +120,8 @@ class Search:
         start = _decode_cursor(query.after, query.level)
         if query.scope.is_nothing or (query.limit is not None and query.limit <= 0):
             return Answer(iter(()), unmatched)
-        sequences = SequenceMatching(self.sequences, [one for one in inside if is_matched(one, query.level)], query.scope)
+        matched = [one for one in inside if is_matched(one, query.level)]
+        sequences = SequenceMatching(self.sequences, matched, query.scope, room or room_to_read())
         plan = _Plan(query.level, made, query.scope, query.linked, sequences)
         if query.limit is None:
             return Answer(islice(self._walk(plan, start), query.offset, None), unmatched)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.catalogue.answers import Match
@@ -16,15 +17,18 @@ from vna_core.catalogue.audiences import visible_sql
 from vna_core.catalogue.data_set_checks import DataSetCheck, data_set_check, item_check, keys_of, marks_of
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import decompress
-from vna_core.catalogue.matching import RANKS
+from vna_core.catalogue.matching import CONDITION_LIMIT, RANKS
 from vna_core.dicom.answers import items_of
 from vna_core.domain.access import Scope
-from vna_core.domain.errors import LimitExceeded
+from vna_core.domain.errors import InvalidRequest, LimitExceeded
 from vna_core.domain.query import Condition, InSequence, Level, OfValues
 from vna_core.domain.sequence_levels import level_of_sequence
 
 READ_LIMIT: Final = 128 << 20
 """Octets of headers that are read for the sequence matching of one question: some ten thousand headers, a second or two."""
+
+ITEMS_LIMIT: Final = 32 << 20
+"""Octets of items, as DICOM JSON, that are in memory at once to be returned; read, they need about ten times as much."""
 
 CANDIDATES: Final = 100
 """Rows that are looked at together where a sequence decides."""
@@ -64,9 +68,32 @@ def apart(conditions: Sequence[Condition]) -> tuple[list[OfValues], list[InSeque
     return [one for one in conditions if not isinstance(one, InSequence)], inside
 
 
-def number_of_keys(conditions: Sequence[Condition]) -> int:
-    """How many conditions there are, those inside sequences counted."""
-    return len(conditions) + sum(len(list(keys_of(one))) for one in conditions if isinstance(one, InSequence))
+def check_number(conditions: Sequence[Condition]) -> None:
+    """Raises InvalidRequest for more conditions than one query may have, those inside sequences counted."""
+    inside = sum(len(list(keys_of(one))) for one in conditions if isinstance(one, InSequence))
+    if len(conditions) + inside > CONDITION_LIMIT:
+        raise InvalidRequest("The query has too many conditions.", limit="query.conditions", maximum=CONDITION_LIMIT)
+
+
+@dataclass(slots=True)
+class Room:
+    """So many octets as one question may have; `message` and `limit` are of the error where they are used up."""
+
+    message: str
+    limit: str
+    maximum: int
+    taken: int = 0
+
+    def take(self, octets: int) -> None:
+        """Raises LimitExceeded where there is no room for them."""
+        self.taken += octets
+        if self.taken > self.maximum:
+            raise LimitExceeded(self.message, limit=self.limit, maximum=self.maximum)
+
+
+def room_to_read() -> Room:
+    """For the headers that are read for one question, however many searches it takes."""
+    return Room("Narrow the query by other keys: too many headers to search.", "query.sequences", READ_LIMIT)
 
 
 class SequenceReader:
@@ -77,44 +104,78 @@ class SequenceReader:
         self._any = "= ANY(%s)" if database.is_postgresql else "IN (SELECT value FROM json_each(?))"
         self._headers_sql = f"SELECT instance_fk, json FROM headers WHERE instance_fk {self._any}"
 
-    def items(
-        self, matches: Sequence[Match], wanted: Mapping[int, InSequence | None], scope: Scope, *, as_text: bool
-    ) -> dict[int, dict[int, Items]]:
-        """Items of sequences by the key of the match and by tag: those of the first header that has any that fulfil the check.
+    def told(
+        self, matches: Sequence[Match], wanted: Mapping[int, InSequence | None], scope: Scope, *, whole: bool
+    ) -> Iterator[tuple[Match, Mapping[int, Items]]]:
+        """Every match with the items of its sequences by tag, read for so many matches at once as `ITEMS_LIMIT` has room for.
 
-        A sequence that belongs below the level of the matches is absent, as is one of what is not held yet.
+        They are of the first header that has the sequence with an item that fulfils what is asked of it (None: any). A sequence that belongs below the level
+        of the matches is absent, as is one of what is not held yet.
 
         Parameters
         ----------
-        as_text
-            Numbers are told as they are written, and not as numbers.
+        whole
+            Sequences are told as they are, in DICOM JSON. Else of their items those that fulfil, with numbers as they are written.
+
+        Raises
+        ------
+        LimitExceeded
+            One match alone has more than that.
         """
+        pieces = [matches]
+        while pieces:
+            piece = pieces.pop()
+            try:
+                found = self._items(piece, wanted, scope, whole)
+            except LimitExceeded:
+                if len(piece) == 1:
+                    raise
+                half = len(piece) // 2
+                pieces += [piece[half:], piece[:half]]
+            else:
+                yield from ((match, found.get(match.pk, {})) for match in piece)
+
+    def _items(
+        self, matches: Sequence[Match], wanted: Mapping[int, InSequence | None], scope: Scope, whole: bool
+    ) -> dict[int, dict[int, Items]]:
+        """Items by the key of the match and by tag. Raises LimitExceeded."""
         found: dict[int, dict[int, Items]] = {}
         keys = [match.pk for match in matches if match.pk > 0]
         if not keys:
             return found
         checks = {tag: None if one is None else item_check(one) for tag, one in wanted.items()}
+        room = Room("Ask for fewer sequences: of one match they are too long.", "query.items", ITEMS_LIMIT)
         for level, tags in _by_level(wanted, matches[0].level).items():
             owners = self.owners(matches[0].level, level, keys)
             asked = {tag: checks[tag] for tag in tags}
-            told = self._items_of(level, list(dict.fromkeys(owners.values())), asked, scope, as_text)
+            told = self._items_of(level, list(dict.fromkeys(owners.values())), asked, scope, whole, room)
             for key, owner in owners.items():
                 found.setdefault(key, {}).update(told[owner])
         return found
 
     def _items_of(
-        self, level: Level, owners: Sequence[int], asked: Mapping[int, DataSetCheck | None], scope: Scope, as_text: bool
+        self,
+        level: Level,
+        owners: Sequence[int],
+        asked: Mapping[int, DataSetCheck | None],
+        scope: Scope,
+        whole: bool,
+        room: Room,
     ) -> dict[int, dict[int, Items]]:
         """Items by the key of a patient, study, series or instance, of sequences of that level."""
         told: dict[int, dict[int, Items]] = {owner: {} for owner in owners}
         for owner, header in self.headers(level, owners, scope, lambda one: len(told[one]) < len(asked)):
-            if not any(b'"%08X"' % tag in header for tag in asked):
+            missing = [tag for tag in asked if tag not in told[owner] and b'"%08X"' % tag in header]
+            if not missing:
                 continue
-            data_set = _data_set(header, as_text)
-            for tag, check in asked.items():
-                items = [item for item in items_of(data_set, tag) if check is None or check(item)]
-                if items and tag not in told[owner]:
-                    told[owner][tag] = items
+            data_set = _data_set(header, not whole)
+            written = _data_set(header, True) if whole and any(asked[tag] for tag in missing) else data_set
+            for tag in missing:
+                check = asked[tag]
+                fitting = [item for item in items_of(written, tag) if check is None or check(item)]
+                if fitting:
+                    told[owner][tag] = items = items_of(data_set, tag) if whole else fitting
+                    room.take(len(json.dumps(items)))
         return told
 
     def owners(self, level: Level, above: Level, keys: Sequence[int]) -> dict[int, int]:
@@ -166,11 +227,10 @@ class SequenceReader:
 
 
 class SequenceMatching:
-    """The conditions on sequences of one question: judges rows as they come, each patient, study and series once."""
+    """The conditions on sequences of one search: judges rows as they come, each patient, study and series once. `room` is that of the question."""
 
-    def __init__(self, reader: SequenceReader, conditions: Sequence[InSequence], scope: Scope) -> None:
-        self._reader, self._scope = reader, scope
-        self._read = 0
+    def __init__(self, reader: SequenceReader, conditions: Sequence[InSequence], scope: Scope, room: Room) -> None:
+        self._reader, self._scope, self._room = reader, scope, room
         self._checks: dict[int, DataSetCheck] = {}
         self._marks = [marks_of(one) for one in conditions]
         self._numbers: dict[Level, list[int]] = {}
@@ -206,13 +266,7 @@ class SequenceMatching:
             return len(self._fulfilled[level, owner]) < len(numbers)
 
         for owner, header in self._reader.headers(level, owners, self._scope, is_open):
-            self._read += len(header)
-            if self._read > READ_LIMIT:
-                raise LimitExceeded(
-                    "Narrow the query by other keys: too many headers to search.",  # an Error Comment has 64 characters
-                    limit="query.sequences",
-                    maximum=READ_LIMIT,
-                )
+            self._room.take(len(header))
             possible = [number for number in numbers if all(mark in header for mark in self._marks[number])]
             if possible:
                 data_set = _data_set(header, True)

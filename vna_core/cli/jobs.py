@@ -23,9 +23,9 @@ app = typer.Typer(help="Durable work in the background: what waits, runs or fail
 Number = Annotated[int, typer.Argument(help="Number of the job, as `vna jobs list` shows it.")]
 
 
-def _all(archive: Archive, kind: str | None, state: str | None) -> Iterator[ListedJob]:
+def _all(archive: Archive, kind: str | None, state: str | None, waits_for: str | None) -> Iterator[ListedJob]:
     after = 0
-    while page := archive.catalogue.jobs.listed(kind=kind, state=state, after=after, limit=1000):
+    while page := archive.catalogue.jobs.listed(kind=kind, state=state, waits_for=waits_for, after=after, limit=1000):
         yield from page
         after = page[-1].pk
 
@@ -34,28 +34,31 @@ def _document(job: ListedJob) -> dict[str, Any]:
     return {**asdict(job), "created_at": job.created_at.isoformat(), "free_at": job.free_at.isoformat()}
 
 
-@app.command("list", epilog="Examples:\n\n`vna jobs list`\n\n`vna jobs list --failed --json`")
+@app.command(
+    "list", epilog="Examples:\n\n`vna jobs list`\n\n`vna jobs list --failed --json`\n\n`vna jobs list --waits-for cloud`"
+)
 def list_(
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
     kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only jobs that wait for somebody to look at them.")] = False,
+    waits_for: Annotated[str | None, typer.Option(help="Only jobs that wait for this store to answer again.")] = None,
 ) -> None:
-    """List jobs, and below them what was wrong at the last attempt at each."""
+    """List jobs, and below them what was wrong at the last attempt at each. What waits for a store goes on when that answers again."""
     table, errors = (
-        Table("job", "kind", "about", "state", "attempts", "worker", "free at", "progress"),
+        Table("job", "kind", "about", "state", "attempts", "worker", "free at", "waits for", "progress"),
         Table.grid(padding=(0, 1)),
     )
     with archive_of(data, config) as archive:
-        for job in _all(archive, kind, "failed" if failed else None):
+        for job in _all(archive, kind, "failed" if failed else None, waits_for):
             if as_json:
                 print_json(_document(job))
             else:
                 state = "running" if job.worker and job.state == "open" else job.state
                 progress = " ".join(f"{name}={value}" for name, value in job.progress.items())
                 row = (str(job.pk), job.kind, job.key, state, str(job.attempts), job.worker)
-                table.add_row(*row, f"{job.free_at:%Y-%m-%d %H:%M:%S}", progress)
+                table.add_row(*row, f"{job.free_at:%Y-%m-%d %H:%M:%S}", job.waits_for, progress)
                 if job.error:  # a sentence: among the columns it would be broken into a few letters a line
                     errors.add_row(f"job {job.pk}:", job.error)
     if not as_json:

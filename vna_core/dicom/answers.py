@@ -29,18 +29,18 @@ LISTS: Final = 512
 
 def values_of(answer: Mapping[str, Any], tag: int) -> tuple[str, ...]:
     """Values of an attribute as text; a person's name by its alphabetic group. Empty when absent or of another shape."""
-    return tuple([_text(value) for value in _list_of(answer, tag)])
+    return tuple([_text(value) for value in list_of(answer, tag)])
 
 
 def first_value(answer: Mapping[str, Any], tag: int) -> str:
     """The first value of an attribute; empty when there is none."""
-    values = _list_of(answer, tag)
+    values = list_of(answer, tag)
     return _text(values[0]) if values else ""
 
 
 def items_of(answer: Mapping[str, Any], tag: int) -> list[Mapping[str, Any]]:
     """Items of a sequence. Empty when absent or of another shape."""
-    return [one for one in _list_of(answer, tag) if isinstance(one, dict)]
+    return [one for one in list_of(answer, tag) if isinstance(one, dict)]
 
 
 def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,8 @@ def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
+def list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
+    """What stands in an attribute's Value, of any shape. Empty when absent or no list."""
     element = answer.get(_key(tag))
     values = element.get("Value") if isinstance(element, dict) else None
     return values if isinstance(values, list) else []

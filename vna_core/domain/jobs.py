@@ -11,6 +11,11 @@ NORMAL: Final = 50
 BACKGROUND: Final = 90
 """Priorities; the smaller number is taken first."""
 
+AWAIT_STORE: Final = "await-store"
+"""Kind of the job that looks whether a store answers again and wakes the jobs that wait for it; its key is the store's name."""
+WELL: Final = "well"
+"""Is in its payload when a job has just been done that had waited for the store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -32,6 +37,8 @@ class Job:
         Grows each time the job is taken: whoever holds an older one has lost the lease and must not finish the job.
     asked
         How often it was asked for: a job asked for again while it runs is done once more.
+    waited_for
+        The store without which the attempt before failed; empty: it did not fail for want of a store.
     deaths
         How often in a row whoever had taken it was not heard of again.
     """
@@ -44,11 +51,16 @@ class Job:
     attempts: int = 1
     fence: int = 1
     asked: int = 1
+    waited_for: str = ""
     deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """What a handler returns when its job is to be done once more after `delay` seconds: periodic work, or work in pieces."""
+    """What a handler returns when its job is to be done once more after `delay` seconds: periodic work, or work in pieces.
+
+    `waits_for` names a store that did not answer: the job goes on earlier when it does.
+    """
 
     delay: float = 0.0
+    waits_for: str = ""

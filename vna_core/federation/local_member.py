@@ -14,7 +14,7 @@ from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotOffered
-from vna_core.domain.query import Query
+from vna_core.domain.query import InSequence, Query
 from vna_core.domain.sequence_levels import level_of_sequence
 from vna_core.federation.members import LOCAL, Member
 from vna_core.federation.rows import AVAILABILITY
@@ -44,15 +44,15 @@ class LocalMember(PacsAdapter):
     def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
         """See `PacsAdapter.find`."""
         matches = self._catalogue.search(replace(query, scope=self._scope)).matches
-        in_items = dict.fromkeys(tag for tag in attributes if level_of_sequence(tag) is not None)
+        conditions = {one.tag: one for one in query.conditions if isinstance(one, InSequence)}
+        in_items = {tag: conditions.get(tag) for tag in attributes if level_of_sequence(tag) is not None}
         while piece := list(islice(matches, _PIECE)):
             told = self._availability.of(query.level, [match.pk for match in piece])
-            sequences = self._catalogue.sequences.items(piece, in_items, self._scope, as_text=False) if in_items else {}
-            for match in piece:
+            for match, sequences in self._catalogue.sequences.told(piece, in_items, self._scope, whole=True):
                 available = {"vr": "CS", "Value": [told.get(match.pk, ONLINE)]}
                 below = {
                     f"{tag:08X}": {"vr": "SQ", "Value": [without_bulk_data(item) for item in items]}
-                    for tag, items in sequences.get(match.pk, {}).items()
+                    for tag, items in sequences.items()
                 }
                 yield {**encode_attributes(match.attributes), **below, AVAILABILITY: available}
 

@@ -178,7 +178,7 @@ class LedgerWork:
                 return self._given_up(job, f"{job.deaths} times in a row the process that did it died, or lost its lease.")
             result = self._handlers[job.kind](job, run)
             if isinstance(result, Again):
-                self._ledger.later(job, result.delay)
+                self._ledger.later(job, result.delay, waits_for=result.waits_for)
                 return "again"
             self._ledger.done(job)
             return "done"
@@ -188,7 +188,8 @@ class LedgerWork:
             _log.warning("job-lease-lost", kind=job.kind, key=job.key)
             return "lease-lost"
         except VnaError as error:
-            return self._failed(job, f"{error.message} [{error.code}]", error.transient)
+            store = error.fields.get("store", "") if error.transient else ""
+            return self._failed(job, f"{error.message} [{error.code}]", error.transient, str(store))
         except Exception as error:  # noqa: BLE001 - a fault in one handler must not end the worker, nor be forgotten
             _log.exception("job-crashed", kind=job.kind, key=job.key)
             return self._failed(job, f"Internal error ({type(error).__name__}); the log has more.", False)
@@ -204,12 +205,12 @@ class LedgerWork:
             _log.info("job-handed-back", kind=job.kind, key=job.key, free_in=delay)
         return ours
 
-    def _failed(self, job: Job, message: str, transient: bool) -> str:
+    def _failed(self, job: Job, message: str, transient: bool, store: str = "") -> str:
         try:
             if transient or job.attempts < self._settings.max_attempts:
                 pause = min(self._settings.pause * 2.0 ** min(job.attempts - 1, 20), _LONGEST_PAUSE)
                 _log.warning("job-failed", kind=job.kind, key=job.key, attempts=job.attempts, again_in=pause, error=message)
-                self._ledger.later(job, pause, message)
+                self._ledger.later(job, pause, message, store)
                 return "failed"
             return self._given_up(job, message)
         except _NOT_NOW as error:  # the lease ends by itself, and the job is done again

@@ -167,6 +167,12 @@ STORE_MISSING_SECONDS: Final = Metric(
     ("store",),
     "How long the first of these copies has been known to be missing. 0: there is none.",
 )
+STORE_AWAITED: Final = Metric(
+    "vna_store_jobs_waiting",
+    Kind.READ,
+    ("store",),
+    "Jobs whose last attempt failed because the store did not answer, was full or refused.",
+)
 STORE_FINDINGS: Final = Metric(
     "vna_store_findings",
     Kind.READ,

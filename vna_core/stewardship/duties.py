@@ -84,7 +84,7 @@ class Duties:
         if running.stopping:
             return Again()
         if report.unavailable:
-            return Again(_AFTER_FAILURE)
+            return Again(_AFTER_FAILURE, report.unavailable[0])
         if report.complete:
             _log.info("scrubbed", **report.run.counts)
             if settings.repair:

@@ -13,7 +13,7 @@ from vna_core.configuration import Settings
 from vna_core.configuration.stewardship import RetentionRuleSettings
 from vna_core.domain.corrections import CorrectionKind
 from vna_core.domain.errors import ConfigurationError, NotFound, UnderHold
-from vna_core.domain.stewardship import Deletion, Extent
+from vna_core.domain.stewardship import Deletion, Extent, Hold
 from vna_core.stewardship.calendar import after_period
 from vna_core.stewardship.deletion import Deleting
 
@@ -22,11 +22,12 @@ BY: Final = "retention"
 
 @dataclass(frozen=True, slots=True)
 class DueStudy:
-    """A study whose time is over: by which rule, and since when."""
+    """A study whose time is over: by which rule, and since when. Where something of it is under `holds` it stays."""
 
     study: StudyAge
     rule: str
     since: date
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(slots=True)
@@ -38,17 +39,18 @@ class RetentionReport:
 
 
 def due_studies(catalogue: Catalogue, rules: Sequence[RetentionRuleSettings], today: date) -> Iterator[DueStudy]:
-    """Studies that need not be kept any longer. Nothing is changed.
+    """Studies that need not be kept any longer, and the holds that keep them nevertheless. Nothing is changed.
 
     A study without a date that the rule needs is kept: nobody knows how old it is.
     """
+    held = catalogue.holds.by_study()
     for study in catalogue.ages():
         rule = next((one for one in rules if _fits(one, study)), None)
         begin = None if rule is None else _begin(rule, study)
         if rule is not None and begin is not None:
             end = after_period(begin, rule.keep)
             if end <= today:
-                yield DueStudy(study, rule.id, end)
+                yield DueStudy(study, rule.id, end, held.get(study.study_instance_uid, ()))
 
 
 def apply_rules(
@@ -62,10 +64,13 @@ def apply_rules(
     for one in due:
         if stopping():
             break
+        if one.holds:
+            report.held += 1
+            continue
         reason = f"retention rule {one.rule}: kept until {one.since:%Y-%m-%d}"
         try:
             deletion = deleting.delete(Extent.STUDY, one.study.study_instance_uid, reason, BY, kind=CorrectionKind.EXPIRE)
-        except UnderHold:
+        except UnderHold:  # set since the study was found
             report.held += 1
             continue
         except NotFound:  # somebody deleted it meanwhile

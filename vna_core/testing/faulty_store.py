@@ -47,7 +47,7 @@ class FaultyStore(Wrapper):
         failing = (self._creating or self.down) and self._is_failing()
         stored_before = bool(self.requests & 1) and not self.down
         if self.full:
-            raise OutOfResources("The store is full.", limit="stores", maximum="disk space")
+            raise OutOfResources("The store is full.", limit="stores", maximum="disk space", store=self.name)
         if failing and not stored_before:
             next(iter(content), None)
             raise self._failure()

@@ -11,12 +11,14 @@ import pytest
 
 from tests.unit.catalogue.catalogue_entries import changed, entry
 from tests.unit.catalogue.naive_matching import matches as naive
-from vna_core.catalogue import Campaign, Catalogue, Match
+from vna_core.catalogue import Campaign, Catalogue, Match, awaited_reading, sequence_matching
 from vna_core.catalogue.awaited_rows import AwaitedInstance, AwaitedStudy
 from vna_core.catalogue.migration_rows import ListedStudy
+from vna_core.catalogue.sequence_matching import Room
 from vna_core.configuration import CatalogueSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.departments import Departments, Origin
+from vna_core.domain.errors import LimitExceeded
 from vna_core.domain.migration import StudyState
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, Query, Wildcard
@@ -330,6 +332,33 @@ def test_what_is_in_a_sequence_hides_nothing_that_is_awaited_and_is_told(catalog
     answer = catalogue.awaited.search(Query(Level.STUDY, (asked,)))
     assert answer.unmatched == (0x00081032,)
     assert {of(row, STUDY) for row in answer.matches} == {study.uid for study in studies}
+
+
+@pytest.mark.parametrize("level", [Level.PATIENT, Level.STUDY, Level.SERIES])
+def test_headers_are_read_within_one_limit_for_the_whole_question(
+    catalogue: Catalogue, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is awaited is looked at in pieces, and each piece is compared with what is held."""
+    studies = [one for one in hospital(12, 120) if one.held and len(one.held) < len(one.instances)]
+    fill(catalogue, studies)
+    monkeypatch.setattr(awaited_reading, "_PIECE", 3)
+    read: list[int] = []
+    take = Room.take
+
+    def counted(room: Room, octets: int) -> None:
+        read.append(octets)
+        take(room, octets)
+
+    monkeypatch.setattr(Room, "take", counted)
+    asked = InSequence(0x00101002 if level is Level.PATIENT else 0x00081032, (Equals(0x00080100, ("P1",)),))
+    whole = found(catalogue, level, asked)
+    assert len(read) > len(studies) > 3
+    needed = sum(read)
+    monkeypatch.setattr(sequence_matching, "READ_LIMIT", needed)
+    assert [match.attributes for match in found(catalogue, level, asked)] == [match.attributes for match in whole]
+    monkeypatch.setattr(sequence_matching, "READ_LIMIT", needed - 1)
+    with pytest.raises(LimitExceeded, match="Narrow the query"):
+        found(catalogue, level, asked)
 
 
 @pytest.mark.parametrize("level", [Level.SERIES, Level.IMAGE])

@@ -171,7 +171,7 @@ def test_a_sequence_is_matched_and_told_from_what_the_scope_sees(divided: Catalo
             asked = InSequence(sequence, (Equals(0x00080100, (code,)),))
             found = list(divided.search(Query(level, (asked,), scope=of(department))).matches)
             assert len(found) == (code == department)
-            told = divided.sequences.items(found, {sequence: None}, of(department), as_text=True)
-            assert all(code in str(items) for items in told.values())
+            told = divided.sequences.told(found, {sequence: None}, of(department), whole=False)
+            assert all(code in str(items) for _, items in told)
     seen = list(divided.search(Query(level, scope=of("pathology"))).matches)
     assert seen == []

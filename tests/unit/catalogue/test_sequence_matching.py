@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.unit.catalogue.catalogue_entries import changed, entry, found
 from tests.unit.catalogue.naive_matching import IN_ITEMS, in_items
 from vna_core.catalogue import Catalogue, sequence_matching
+from vna_core.catalogue.sequence_matching import SequenceReader
+from vna_core.domain.access import EVERYTHING
 from vna_core.domain.errors import InvalidRequest, LimitExceeded
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.instance import IndexEntry
@@ -191,13 +193,60 @@ def test_a_question_for_too_many_headers_fails_and_does_not_answer_in_part(
 def test_items_are_told_by_match_as_far_as_they_fulfil(catalogue: Catalogue) -> None:
     catalogue.record(held("1.1", steps(3) | {PROCEDURE: [{CODE: ("A",)}], VIEW: [{CODE: ("V",)}]}))
     (match,) = found(catalogue, Level.SERIES)
-    told = catalogue.sequences.items(
-        [match], {REQUEST: STEP_3, PROCEDURE: None, VIEW: None}, Query(Level.SERIES).scope, as_text=True
-    )
-    assert {tag: [item.get("00400009", item.get("00080100")) for item in items] for tag, items in told[match.pk].items()} == {
-        REQUEST: [{"vr": "SH", "Value": ["S3"]}],
-        PROCEDURE: [{"vr": "SH", "Value": ["A"]}],
-    }
+    wanted = {REQUEST: STEP_3, PROCEDURE: None, VIEW: None}
+    for whole, steps_told in ((False, ["S3"]), (True, ["S3", "COMMON"])):
+        ((told, found_items),) = catalogue.sequences.told([match], wanted, EVERYTHING, whole=whole)
+        assert told is match
+        values = {tag: [item.get("00400009", item.get("00080100")) for item in items] for tag, items in found_items.items()}
+        assert values == {
+            REQUEST: [{"vr": "SH", "Value": [one]} for one in steps_told],
+            PROCEDURE: [{"vr": "SH", "Value": ["A"]}],
+        }
+
+
+def test_the_header_that_fulfils_is_told_and_judged_by_what_is_written(catalogue: Catalogue) -> None:
+    """A decimal string is compared as it is written, and told as a number."""
+    weight = 0x00101030
+    for series, value in (("1.1", "70.0"), ("1.2", "70.50")):
+        header = {f"{PROCEDURE:08X}": {"vr": "SQ", "Value": [{f"{weight:08X}": {"vr": "DS", "Value": [float(value)]}}]}}
+        octets = json.dumps(header).replace(str(float(value)), value).encode()
+        catalogue.record(changed(entry(f"{series}.1", series=series), json_header=octets))
+    condition = InSequence(PROCEDURE, (Equals(weight, ("70.50",)),))
+    (match,) = found(catalogue, Level.STUDY, condition)
+    for whole, value in ((False, "70.50"), (True, 70.5)):
+        ((_, told),) = catalogue.sequences.told([match], {PROCEDURE: condition}, EVERYTHING, whole=whole)
+        assert told == {PROCEDURE: [{f"{weight:08X}": {"vr": "DS", "Value": [value]}}]}
+
+
+def test_so_many_are_told_at_once_as_there_is_room_for(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        series = f"1.{number}"
+        catalogue.record(held(f"{series}.1", steps(number), series=series))
+    catalogue.record(held("1.20.1", {REQUEST: [{STEP: (f"{number}",)} for number in range(40)]}, series="1.20"))
+    rows = found(catalogue, Level.SERIES)
+
+    def told(wanted: dict[int, InSequence | None]) -> list[int]:
+        answered = list(catalogue.sequences.told(rows, wanted, EVERYTHING, whole=True))
+        assert [match for match, _ in answered] == rows
+        return [len(items.get(REQUEST, ())) for _, items in answered]
+
+    assert told({REQUEST: None}) == [2] * 20 + [40]
+    whole = len(json.dumps(list(catalogue.sequences.told(rows[-1:], {REQUEST: None}, EVERYTHING, whole=True))[0][1][REQUEST]))
+    monkeypatch.setattr(sequence_matching, "ITEMS_LIMIT", whole)
+    at_once: list[int] = []
+    owners_of = SequenceReader.owners
+
+    def owners(reader: SequenceReader, level: Level, above: Level, keys: Sequence[int]) -> dict[int, int]:
+        at_once.append(len(keys))
+        return owners_of(reader, level, above, keys)
+
+    monkeypatch.setattr(SequenceReader, "owners", owners)
+    assert told({REQUEST: None}) == [2] * 20 + [40]
+    assert at_once[:2] == [21, 10] and at_once[-1] == 1, "the piece is halved until it fits"
+    monkeypatch.setattr(sequence_matching, "ITEMS_LIMIT", whole - 1)
+    with pytest.raises(LimitExceeded, match="fewer sequences"):
+        told({REQUEST: None})
+    assert told({REQUEST: STEP_3})[:4] == [0, 0, 0, 2]
 
 
 def test_hostile_keys_are_refused_or_answered(catalogue: Catalogue) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
 from tests.unit.federation.federated_members import Federation, federation, study, uid
+from vna_core.catalogue.matching import CONDITION_LIMIT
 from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest, PeerUnavailable
@@ -99,6 +100,31 @@ def test_members_are_not_asked_for_what_is_in_a_sequence_and_that_is_told(house:
     assert set(outcomes(answer).values()) == {"answered"}
     below = Query(Level.STUDY, (InSequence(0x00400275, (Equals(0x00400009, ("S1",)),)),))
     assert ask(house, below).unmatched == (0x00400275,)
+
+
+def test_a_study_of_several_series_is_not_hidden_by_what_one_of_them_tells(house: Federation) -> None:
+    several = study(3, SeriesInstanceUID=f"{uid(3)}.1"), study(3, range(1, 2), SeriesInstanceUID=f"{uid(3)}.2")
+    house.put("alpha", with_code(several[0][0], "P2"), with_code(several[1][0], "P1"), with_code(study(4)[0], "P2"))
+    query = Query(Level.STUDY, (InSequence(0x00081032, (Equals(0x00080100, ("P1",)),)),))
+    answer = ask(house, query)
+    assert (found(answer), answer.unmatched) == ([uid(3)], (0x00081032,))
+    of_study = Equals(0x0020000D, (uid(3),))
+    below = [ask(house, Query(level, (*query.conditions, of_study))) for level in (Level.SERIES, Level.IMAGE)]
+    assert [(len(answer.rows), answer.unmatched) for answer in below] == [(2, (0x00081032,))] * 2
+
+
+def test_a_row_tells_the_items_for_which_it_is_found(house: Federation) -> None:
+    first, second = study(3), study(3, range(1, 2), SeriesInstanceUID=f"{uid(3)}.2")
+    house.put(LOCAL, with_code(first[0], "P2"), with_code(second[0], "P1"))
+    (row,) = ask(house, Query(Level.STUDY, (InSequence(0x00081032, (Equals(0x00080100, ("P1",)),)),))).rows
+    assert [item["00080100"]["Value"] for item in row.attributes["00081032"]["Value"]] == [["P1"]]
+
+
+def test_a_question_with_too_many_keys_is_asked_of_nobody(house: Federation) -> None:
+    inside = InSequence(0x00081032, tuple(Equals(0x00080100, (f"P{number}",)) for number in range(CONDITION_LIMIT)))
+    with pytest.raises(InvalidRequest, match="too many conditions"):
+        ask(house, Query(Level.STUDY, (inside,)))
+    assert "find" not in house.pacs["alpha"].calls
 
 
 def test_nobody_is_asked_with_a_key_that_is_not_matched_here(house: Federation) -> None:

@@ -16,11 +16,13 @@ from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, IngestSettings, Settings
 from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.jobs import AWAIT_STORE
 from vna_core.domain.octets import Source
 from vna_core.domain.placement import PLACE, RECALL
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.jobs import LedgerWork
 from vna_core.ports.storage import Store
+from vna_core.stewardship.awaiting_stores import AwaitingStores
 from vna_core.stewardship.placement_rounds import SCAN, SWEEP, PlacementScan, PlacementSweep
 from vna_core.stewardship.placing import Placer
 from vna_core.stewardship.recalling import Recaller
@@ -52,6 +54,7 @@ class PlacedArchive:
             PLACE: Placer(self.stores, self.catalogue, self.policy, self.clock),
             SCAN: PlacementScan(self.catalogue, self.policy),
             SWEEP: PlacementSweep(self.stores, self.catalogue, 3600.0),
+            AWAIT_STORE: AwaitingStores(self.stores, self.catalogue),
             RECALL: Recaller(self.stores, self.catalogue, recall, self.clock),
         }
         return LedgerWork(self.catalogue.jobs, handlers, JOBS, "test")

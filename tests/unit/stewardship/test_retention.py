@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.unit.stewardship.held_archive import Place, fill
 from tests.unit.stewardship.two_stores import Keeper, flip, keeper
 from vna_core.bootstrap import open_archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_work
+from vna_core.cli.application import run
 from vna_core.configuration import Settings, load_settings
 from vna_core.configuration.stewardship import RetentionRuleSettings, RetentionSettings, ScrubSettings
 from vna_core.domain.errors import ConfigurationError
@@ -97,6 +99,54 @@ def test_what_is_due_is_hidden_with_the_rule_as_reason_and_what_is_held_stays(ke
     assert {held.study_instance_uid for held in kept.archive.catalogue.instances()} == {"1.2.3.1"}
     deleting.undelete(report.deleted[0].id, "me")
     assert apply_rules(due, deleting).held == 1
+
+
+def test_a_plan_names_the_holds_on_patient_study_and_series_that_are_in_force(kept: Keeper) -> None:
+    deleting = kept.deleting()
+
+    def planned() -> dict[str, list[str]]:
+        due = due_studies(kept.archive.catalogue, [rule()], date(2036, 2, 1))
+        return {one.study.study_instance_uid: sorted(hold.reason for hold in one.holds) for one in due}
+
+    nothing = {uid: list[str]() for uid in STUDIES}
+    assert planned() == nothing
+    study = deleting.set_hold(Extent.STUDY, "1.2.3.1", "court", "lawyer")
+    deleting.set_hold(Extent.SERIES, "1.2.3.3", "trial", "lawyer")
+    deleting.set_hold(Extent.PATIENT, "0042", "the same number elsewhere", "lawyer", "OTHER")
+    assert planned() == nothing | {"1.2.3.1": ["court", "trial"]}
+    patient = deleting.set_hold(Extent.PATIENT, "0042", "complaint", "lawyer")
+    assert planned() == nothing | {"1.2.3.1": ["complaint", "court", "trial"], "1.2.4.2": ["complaint"]}
+    for hold in (study, patient):
+        deleting.release_hold(hold.id, "lawyer")
+    assert planned() == nothing | {"1.2.3.1": ["trial"]}
+
+
+def test_a_hold_that_is_set_after_the_plan_keeps_the_study(kept: Keeper) -> None:
+    deleting = kept.deleting()
+    due = list(due_studies(kept.archive.catalogue, [rule()], date(2036, 2, 1)))
+    assert not any(one.holds for one in due)
+    deleting.set_hold(Extent.STUDY, "1.2.3.1", "court", "lawyer")
+    report = apply_rules(due, deleting)
+    assert (report.held, {one.uid for one in report.deleted}) == (1, STUDIES - {"1.2.3.1"})
+
+
+def test_the_printed_plan_tells_what_is_held_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, data = tmp_path / "vna.yaml", tmp_path / "data"
+    path.write_text("retention:\n  rules:\n    - {id: r, keep: 10y}\n")
+    with open_archive(load_settings(path).model_copy(update={"data": data})) as archive:
+        fill(archive)
+    options = ["--config", str(path), "--data", str(data)]
+    assert run(["hold", "set", "study", "1.2.3.1", "--reason", "court case 7 C 12/26", *options]) == 0
+    capsys.readouterr()
+    assert run(["retention", "plan", "--on", "2036-02-01", *options]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "court case 7 C 12/26" in told
+    assert told.endswith("2 studies can be deleted, 1 are due and under hold")
+    assert run(["retention", "plan", "--on", "2036-02-01", "--json", *options]) == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["study_instance_uid"]: one["held"] for one in documents} == {uid: uid == "1.2.3.1" for uid in STUDIES}
+    [[hold]] = [one["holds"] for one in documents if one["held"]]
+    assert (hold["level"], hold["reason"], hold["released_at"]) == ("study", "court case 7 C 12/26", None)
 
 
 @given(st.dates(date(1900, 1, 1), date(2200, 1, 1)), st.integers(1, 900), st.sampled_from("dmy"))

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric as Family
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vna_core.catalogue import Catalogue
-from vna_core.catalogue.store_sums import Missing, StoreSums
+from vna_core.catalogue.store_sums import Missing
 from vna_core.dicom.network.tls import Certificate
 from vna_core.domain.errors import ConfigurationError
 from vna_core.domain.placement import OK
@@ -30,6 +30,7 @@ from vna_core.metering.metrics import (
     JOBS,
     JOBS_FAILING,
     METRICS,
+    STORE_AWAITED,
     STORE_BYTES,
     STORE_COPIES,
     STORE_COUNTED,
@@ -50,9 +51,7 @@ _LEVELS: Final = ("patients", "studies", "series", "instances", "versions", "con
 def exposition(run: Meters, catalogue: Catalogue, certificates: Sequence[str] = ()) -> bytes:
     """What all processes counted, what the catalogue holds now, and memory, CPU time and open files of each process."""
     registry = CollectorRegistry()
-    registry.register(
-        _Collected([*run.readings(), *_held(catalogue), *_stores(catalogue.store_sums), *_ages(certificates)], run.living())
-    )
+    registry.register(_Collected([*run.readings(), *_held(catalogue), *_stores(catalogue), *_ages(certificates)], run.living()))
     return generate_latest(registry)
 
 
@@ -68,8 +67,9 @@ def _held(catalogue: Catalogue) -> Iterator[Reading]:
         yield Reading(JOBS_FAILING, (kind,), [seconds])
 
 
-def _stores(sums: StoreSums) -> Iterator[Reading]:
+def _stores(catalogue: Catalogue) -> Iterator[Reading]:
     """What each store holds and lacks; a store that has been configured always has numbers, so that rules about them are never about nothing."""
+    sums, waiting = catalogue.store_sums, catalogue.waiting_jobs.counts()
     counted, missing, findings = sums.counted(), sums.missing(), sums.findings(FINDINGS)
     names = sums.known()
     nothing = {(name, OK): (0, 0) for name in names}
@@ -77,6 +77,8 @@ def _stores(sums: StoreSums) -> Iterator[Reading]:
         yield Reading(STORE_COPIES, labels, [copies])
         yield Reading(STORE_BYTES, labels, [octets])
     yield Reading(STORE_COUNTED, (), [-1 if counted.age is None else counted.age])
+    for name in sorted({*names, *waiting}):
+        yield Reading(STORE_AWAITED, (name,), [waiting.get(name, 0)])
     for name in sorted({*names, *missing}):
         lacking = missing.get(name, Missing(0, 0, 0.0))
         yield Reading(STORE_MISSING, (name,), [lacking.copies])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -74,6 +74,8 @@ _ANSWERED: Final = frozenset(INDEXED).union(*_RETURNED.values())
 _KEYS: Final = frozenset((0x00100020, 0x00080050, STUDY, SERIES))
 LAST_PAGE: Final = "VNA-Last-Page"
 """Field of an answer behind which there is none: whoever pages need not ask for an empty one."""
+ANSWER_LIMIT: Final = 64 << 20
+"""Octets of rows in one answer; a page that has more ends there, and says so."""
 NARROW: Final = 100
 """Rows of a page that is read at once."""
 
@@ -106,18 +108,8 @@ class Search:
         if request.query.limit == 0:
             return b"[]", [], False
         answer = catalogue.search(request.query)
-        names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
         found = self._archive.availability.of_matches(self._level, list(answer.matches))
-        if self._level is Level.IMAGE:
-            rows = [octets(_instance(catalogue, match, names, request, base, available)) for match, available in found]
-        else:
-            root, sequences = base.encode("ascii"), _sequences(catalogue, self._level, [match for match, _ in found], request)
-            rows = [
-                octets(row_of(match, names, base, available) | below)
-                if (below := sequences.get(match.pk))
-                else self._rows.encoded(match, names, root, available)
-                for match, available in found
-            ]
+        rows, is_cut = _page(self._encoded(catalogue, found, request, base, given_levels))
         warnings = []
         ignored = [*request.ignored, *(f"{tag:08X}" for tag in answer.unmatched)]
         if ignored:
@@ -127,29 +119,65 @@ class Search:
         if request.unknown:
             unknown = ", ".join(_plain(name) for name in request.unknown[:32])
             warnings.append(f"These names of includefield are no attributes and were passed over: {unknown}.")
-        if answer.cursor and request.query.limit == self._archive.settings.http.page_limit:
+        if is_cut or (answer.cursor and request.query.limit == self._archive.settings.http.page_limit):
             warnings.append(
                 "The number of results exceeded the maximum supported by the server. Additional results can be requested."
             )
-        return b"[" + b",".join(rows) + b"]", warnings, not answer.cursor
+        return b"[" + b",".join(rows) + b"]", warnings, not (answer.cursor or is_cut)
+
+    def _encoded(
+        self,
+        catalogue: CatalogueView,
+        found: Sequence[tuple[Match, str]],
+        request: SearchRequest,
+        base: str,
+        given_levels: int,
+    ) -> Iterator[bytes]:
+        names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
+        if self._level is Level.IMAGE:
+            for match, available in found:
+                yield octets(_instance(catalogue, match, names, request, base, available))
+            return
+        root = base.encode("ascii")
+        sequences = _sequences(catalogue, self._level, [match for match, _ in found], request)
+        for (match, available), below in zip(found, sequences, strict=True):
+            if below:
+                yield octets(row_of(match, names, base, available) | below)
+            else:
+                yield self._rows.encoded(match, names, root, available)
+
+
+def _page(rows: Iterator[bytes]) -> tuple[list[bytes], bool]:
+    """Rows as far as one answer goes, at least one, and whether there are more: each may have long sequences."""
+    page: list[bytes] = []
+    size = 0
+    for row in rows:
+        size += len(row)
+        if page and size > ANSWER_LIMIT:
+            return page, True
+        page.append(row)
+    return page, False
 
 
 def _sequences(
     catalogue: CatalogueView, level: Level, matches: Sequence[Match], request: SearchRequest
-) -> dict[int, dict[str, Any]]:
-    """Members of rows for sequences, by the key of the match: whole where they are asked for, else as far as the level has them."""
+) -> Iterator[dict[str, Any]]:
+    """Members of each row for sequences: whole where they are asked for, else as far as the level has them.
+
+    What is asked of a sequence is shown by it: it is that of the first header that fulfils it.
+    """
     always = _REQUESTED if level is Level.SERIES else {}
     asked = {tag for tag in request.include if level_of_sequence(tag) is not None}
     if not (asked or always) or not matches:
-        return {}
-    found = catalogue.sequences(matches, dict.fromkeys(sorted(asked | always.keys())), as_text=False)
-    return {
-        match.pk: {
+        yield from ({} for _ in matches)
+        return
+    conditions = {one.tag: one for one in request.query.conditions if isinstance(one, InSequence)}
+    wanted = {tag: conditions.get(tag) for tag in sorted(asked | always.keys())}
+    for _, told in catalogue.sequences(matches, wanted, whole=True):
+        yield {
             f"{tag:08X}": {"vr": "SQ", "Value": [_item(item, None if tag in asked else always[tag]) for item in items]}
-            for tag, items in found.get(match.pk, {}).items()
+            for tag, items in told.items()
         }
-        for match in matches
-    }
 
 
 def _item(item: Mapping[str, Any], names: frozenset[str] | None) -> dict[str, Any]:

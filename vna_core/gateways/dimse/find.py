@@ -86,9 +86,9 @@ def _told(
 ) -> Iterator[tuple[Match, str, Mapping[int, Items]]]:
     """Matches with their Instance Availability and the sequences asked for, some looked up at once."""
     while page := list(islice(matches, _AT_ONCE)):
-        sequences = catalogue.sequences(page, in_items, as_text=True) if in_items else {}
-        for match, available in availability.of_matches(level, page):
-            yield match, available, sequences.get(match.pk, {})
+        found = availability.of_matches(level, page)
+        sequences = catalogue.sequences(page, in_items, whole=False) if in_items else ((match, {}) for match in page)
+        yield from ((match, available, items) for (match, available), (_, items) in zip(found, sequences, strict=True))
 
 
 def level_of(identifier: Identifier, allowed: tuple[Level, ...]) -> Level:

@@ -32,13 +32,16 @@ def upgrade() -> None:
         sa.Column("worker", TEXT, nullable=False, server_default=""),
         sa.Column("error", TEXT, nullable=False, server_default=""),
         sa.Column("progress", TEXT, nullable=False, server_default=""),
+        sa.Column("waits_for", TEXT, nullable=False, server_default=""),
         sa.PrimaryKeyConstraint("pk", name="pk_jobs"),
         sqlite_autoincrement=True,
         comment="What is to be done, once per kind and key. Free to be taken from `free_at` (microseconds since 1970, UTC) on: "
-        "a lease moves it ahead, and so does a pause. `deaths`: how often in a row its worker was not heard of again.",
+        "a lease moves it ahead, and so does a pause. `waits_for`: the store without which the last attempt failed. "
+        "`deaths`: how often in a row its worker was not heard of again.",
     )
     op.create_index("ix_jobs_kind_key", "jobs", ["kind", "key"], unique=True)
     op.create_index("ix_jobs_state_kind_priority_pk", "jobs", ["state", "kind", "priority", "pk"])
+    op.create_index("ix_jobs_waits_for_free_at", "jobs", ["waits_for", "free_at"])
 
 
 def downgrade() -> None:
