@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vna_core.dicom.answers import asked_values, contradicts, row_of, single_questions
-from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
+from vna_core.dicom.network.sequence_items import json_of
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, InvalidRequest, NotOffered, PeerError, PeerUnavailable
 from vna_core.domain.query import Equals, Level, Query
@@ -89,7 +89,7 @@ def _asked(
     keys: dict[int, tuple[str, ...]] = dict.fromkeys((*RETURN[question.level], *attributes), ())
     keys |= {one.tag: asked_values(one) for one in question.conditions}
     for answered in ask(peer, association, question.level, keys, deadline):
-        yield encode_attributes(answered.values)
+        yield json_of(answered)
 
 
 def ask(

@@ -22,10 +22,12 @@ from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, encode_identifier
 from vna_core.dicom.network.requestor import request
 from vna_core.domain.octets import Source
+from vna_core.domain.query import Level, Query
 from vna_core.gateways.dicomweb import qido
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse.server import DimseServer
 from vna_core.gateways.web_server import serve
+from vna_pacs_dimse.adapter import DimseAdapter
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -156,6 +158,16 @@ def test_a_sequence_is_told_where_it_is_asked_for_and_belongs(served: Served, fi
     assert all("00400007" in row["00400275"]["Value"][0] for row in told)
     assert all("00400275" not in row for row in served.get("/studies", includefield=field).json())
     assert all("00400275" in row for row in served.get("/instances", includefield=field).json())
+
+
+def test_a_source_over_dimse_tells_its_sequences(served: Served) -> None:
+    adapter = DimseAdapter.open("peer", f"dimse://VNA@127.0.0.1:{served.dimse}", {})
+    rows = list(adapter.find(Query(Level.SERIES), attributes=(REQUEST, 0x00081032)))
+    told = {row["0020000E"]["Value"][0]: row["00400275"]["Value"] for row in rows}
+    assert {uid: [item["00400009"] for item in items] for uid, items in told.items()} == {
+        f"1.2.66.0.{number}": [{"vr": "SH", "Value": [f"S{number}"]}] for number in range(SERIES)
+    }
+    assert all("00081032" not in row for row in rows), "an empty sequence tells nothing"
 
 
 def test_what_would_take_too_much_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

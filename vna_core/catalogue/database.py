@@ -11,13 +11,14 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from sqlalchemy import URL, Dialect, Engine, Insert, create_engine, event, make_url
+from sqlalchemy import URL, Dialect, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
@@ -45,20 +46,20 @@ _PRAGMAS: Final = (
 
 
 class Prepared:
-    """SQL text for the driver, and the names of its parameters in order. Compiled when it is first used: no process uses all."""
+    """SQL text for the driver, and the names of its parameters in order. Made and compiled when it is first used: no process uses all."""
 
-    __slots__ = ("_dialect", "_statement", "names", "sql", "values")
+    __slots__ = ("_dialect", "_make", "names", "sql", "values")
     sql: str
     names: tuple[str, ...]
     values: Mapping[str, Any]
 
-    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
-        self._statement, self._dialect = statement, dialect
+    def __init__(self, make: Callable[[], ClauseElement], dialect: Dialect) -> None:
+        self._make, self._dialect = make, dialect
 
     def __getattr__(self, name: str) -> Any:  # called for what is not there yet
         if name not in ("sql", "names", "values"):
             raise AttributeError(name)
-        compiled: Any = self._statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+        compiled: Any = self._make().compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
         self.values = compiled.construct_params(_check=False)
         self.names = tuple(compiled.positiontup or ())
         self.sql = str(compiled)
@@ -142,6 +143,7 @@ class Database:
         self.engine = _engine(self.url, settings.busy_timeout, durable, self.is_read_only)
         self.driver: Any = self.engine.dialect.dbapi
         self.statements = CompiledStatements(self.engine.dialect)
+        self._prepared: dict[tuple[Any, ...], Prepared] = {}
         self._idle: list[Session] = []
         self._writer = threading.Lock()
         self._lock_path = None if self.is_postgresql else f"{self.url.database}.writer"
@@ -155,7 +157,14 @@ class Database:
 
     def prepare(self, statement: ClauseElement) -> Prepared:
         """SQL text of a statement for this database's driver, to be kept and executed again and again."""
-        return Prepared(statement, self.engine.dialect)
+        return Prepared(lambda: statement, self.engine.dialect)
+
+    def prepared(self, make: Callable[..., ClauseElement], *tables: Table) -> Prepared:
+        """The same of the statement that a function makes of tables: one for all who ask for it, made when it is first used."""
+        known = self._prepared.get((make, *tables))
+        if known is None:
+            known = self._prepared.setdefault((make, *tables), Prepared(partial(make, *tables), self.engine.dialect))
+        return known
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import Insert, Select, Table, Update, bindparam, delete, insert, select, update
 
 from vna_core.catalogue import person_names
 from vna_core.catalogue.audiences import Audiences
@@ -57,6 +57,38 @@ class Batch(Protocol):
         """Add to the archive's totals."""
 
 
+def insertion(table: Table) -> Insert:
+    """One row of a table; each column is a parameter of its name."""
+    return insert(table).values({column.name: bindparam(column.name) for column in table.columns})
+
+
+def _reading(table: Table) -> Select[Any]:
+    return select(table).where(table.c.pk == bindparam("wanted"))
+
+
+def _changing(table: Table) -> Update:
+    fixed = ("pk", "audience")
+    names = [column.name for column in table.columns if column.name not in fixed]
+    changing = [name for name in names if not name.endswith("_fk") and not name.startswith("number_of_")]
+    return update(table).where(table.c.pk == bindparam("wanted")).values({name: bindparam(name) for name in changing})
+
+
+def _finding_patient() -> Select[Any]:
+    return select(patients).where(
+        patients.c.patient_id == bindparam("patient_id"),
+        patients.c.issuer_of_patient_id == bindparam("issuer"),
+        patients.c.only_study == bindparam("only_study"),
+    )
+
+
+def _finding_study() -> Select[Any]:
+    return select(studies).where(studies.c.study_instance_uid == bindparam("uid"), studies.c.patient_fk == bindparam("parent"))
+
+
+def _finding_series() -> Select[Any]:
+    return select(series).where(series.c.series_instance_uid == bindparam("uid"), series.c.study_fk == bindparam("parent"))
+
+
 class ParentTable:
     """The statements for one level."""
 
@@ -66,16 +98,8 @@ class ParentTable:
         self.tags = frozenset(attribute.tag for attribute in self.attributes)
         self.names = [column.name for column in table.columns]
         self.side = side
-        self.insert_sql = database.prepare(insert(table).values({name: bindparam(name) for name in self.names}))
-        self.select_sql = database.prepare(select(table).where(table.c.pk == bindparam("wanted")))
-        changing = [
-            name
-            for name in self.names
-            if name not in ("pk", "audience") and not name.endswith("_fk") and not name.startswith("number_of_")
-        ]
-        self.update_sql = database.prepare(
-            update(table).where(table.c.pk == bindparam("wanted")).values({name: bindparam(name) for name in changing})
-        )
+        self.insert_sql, self.select_sql = database.prepared(insertion, table), database.prepared(_reading, table)
+        self.update_sql = database.prepared(_changing, table)
 
     def texts(self, attributes: Mapping[int, tuple[str, ...]]) -> dict[str, str]:
         """Hot columns for the attributes an entry provides; absent ones are empty."""
@@ -156,19 +180,8 @@ class Parents:
         self._classes: dict[int, set[str]] = {}
         self.audiences = Audiences(database)
         self._fresh_classes: set[int] = set()
-        self._find_patient = database.prepare(
-            select(patients).where(
-                patients.c.patient_id == bindparam("patient_id"),
-                patients.c.issuer_of_patient_id == bindparam("issuer"),
-                patients.c.only_study == bindparam("only_study"),
-            )
-        )
-        self._find_study = database.prepare(
-            select(studies).where(studies.c.study_instance_uid == bindparam("uid"), studies.c.patient_fk == bindparam("parent"))
-        )
-        self._find_series = database.prepare(
-            select(series).where(series.c.series_instance_uid == bindparam("uid"), series.c.study_fk == bindparam("parent"))
-        )
+        self._find_patient = database.prepared(_finding_patient)
+        self._find_study, self._find_series = database.prepared(_finding_study), database.prepared(_finding_series)
 
     def confirm(self) -> None:
         """The transaction is durable: remember what it made."""

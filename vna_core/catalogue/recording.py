@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Select, Table, Update, bindparam, insert, select, update
 
 from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
@@ -15,7 +15,7 @@ from vna_core.catalogue.entry_form import EntryForm, Stamp
 from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.held import held_by_pk, held_from_entry
 from vna_core.catalogue.jobs import asking
-from vna_core.catalogue.parents import Parents
+from vna_core.catalogue.parents import Parents, insertion
 from vna_core.catalogue.schema import (
     conflicts,
     headers,
@@ -70,6 +70,25 @@ class _Version:
     original_sha256: str
 
 
+def _reading_totals() -> Select[Any]:
+    return select(totals.c.last_pk, totals.c.changes_of_parents).where(totals.c.pk == 1)
+
+
+def _writing_totals() -> Update:
+    counted = {name: totals.c[name] + bindparam(f"more_{name}") for name in _COUNTED}
+    return update(totals).where(totals.c.pk == 1).values(last_pk=bindparam("to"), **counted)
+
+
+def _finding_versions() -> Select[Any]:
+    names = ("pk", "series_fk", "version", "is_current", "received_at", "sha256", "original_sha256")
+    return select(*(instances.c[name] for name in names)).where(instances.c.sop_instance_uid == bindparam("uid"))
+
+
+def _counting_series() -> Update:
+    more = series.c.number_of_instances + bindparam("more")
+    return update(series).where(series.c.pk == bindparam("wanted")).values(number_of_instances=more)
+
+
 class Recorder:
     """Records batches of entries."""
 
@@ -79,32 +98,10 @@ class Recorder:
         self.parents = Parents(database)
         self.source_keys: dict[str, int] = {}
         self.changes_of_parents = -1
-        prepare = database.prepare
-        self.inserts = {
-            table.name: prepare(insert(table).values({c.name: bindparam(c.name) for c in table.columns})) for table in _ORDER
-        }
-        self.read_totals = prepare(select(totals.c.last_pk, totals.c.changes_of_parents).where(totals.c.pk == 1))
-        self.write_totals = prepare(
-            update(totals)
-            .where(totals.c.pk == 1)
-            .values(last_pk=bindparam("to"), **{name: totals.c[name] + bindparam(f"more_{name}") for name in _COUNTED})
-        )
-        self.find_versions = prepare(
-            select(
-                instances.c.pk,
-                instances.c.series_fk,
-                instances.c.version,
-                instances.c.is_current,
-                instances.c.received_at,
-                instances.c.sha256,
-                instances.c.original_sha256,
-            ).where(instances.c.sop_instance_uid == bindparam("uid"))
-        )
-        self.count_series = prepare(
-            update(series)
-            .where(series.c.pk == bindparam("wanted"))
-            .values(number_of_instances=series.c.number_of_instances + bindparam("more"))
-        )
+        prepared = database.prepared
+        self.inserts = {table.name: prepared(insertion, table) for table in _ORDER}
+        self.read_totals, self.write_totals = prepared(_reading_totals), prepared(_writing_totals)
+        self.find_versions, self.count_series = prepared(_finding_versions), prepared(_counting_series)
 
     def groups(self, groups: Sequence[Sequence[EntryForm]]) -> list[list[Result]]:
         """Record the entries of several callers in one transaction; the results by caller."""

@@ -51,15 +51,19 @@ def new(
     console.print(f"\nNext: pip install -e '{folder}[test]' && pytest {folder}")
 
 
-@app.command("doctor", epilog="Examples:\n\n`vna plugin doctor`\n\n`vna plugin doctor bucket --config vna.yaml --complete`")
+@app.command(
+    "doctor",
+    epilog="Examples:\n\n`vna plugin doctor`\n\n`vna plugin doctor bucket --config vna.yaml --complete`\n\n`vna plugin doctor --timings`",
+)
 def doctor(
     store: Annotated[str | None, typer.Argument(help="A configured store.", show_default="all of them")] = None,
     complete: Annotated[bool, typer.Option("--complete", help="The whole kit, with 10,000 keys: takes minutes.")] = False,
+    timings: Annotated[bool, typer.Option("--timings", help="Only how long the store takes; needs no pytest.")] = False,
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> int:
-    """Try what a store promises: races, torn writes, ranges, listings, errors. Exit code 1 when something differs, or a plugin is broken.
+    """Try what a store promises (races, torn writes, ranges, listings, errors), and how long it takes. Exit code 1 when something differs, or a plugin is broken.
 
     Everything is written under `doctor/` in the store and removed afterwards. Objects of the archive are not touched. A store in whose
     place something else lies (its disk is not mounted) is refused, as by the archive itself.
@@ -85,7 +89,7 @@ def doctor(
             def told(check: Check) -> None:
                 status.update(check.statement)
 
-            found = [examine(one, complete, told) for one in opened]
+            found = [examine(one, complete, told, kit=not timings) for one in opened]
     for diagnosis in found:
         if as_json:
             print_json({**asdict(diagnosis), "healthy": diagnosis.healthy})
@@ -112,6 +116,11 @@ def _print(diagnosis: Diagnosis) -> None:
     absent = [name for name, value in asdict(diagnosis.abilities).items() if not value]
     console.print(f"store {diagnosis.store}")
     console.print(f"  declares: {', '.join(declared) or 'nothing'}; not: {', '.join(absent) or 'nothing'}")
+    for one in diagnosis.timings:
+        size = f" of {one.octets // 1024} KiB" if one.octets else ""
+        console.print(
+            f"  {one.median * 1000:8.2f} ms {one.operation}{size}: median of {one.count}, slowest {one.slowest * 1000:.2f} ms"
+        )
     for check in _by_statement(diagnosis.checks):
         word = {"passed": "works", "failed": "DIFFERS", "skipped": "not tried"}[check.outcome]
         console.print(f"  {word:<10} {check.statement}{f': {check.detail}' if check.detail else ''}", soft_wrap=True)
@@ -120,7 +129,8 @@ def _print(diagnosis: Diagnosis) -> None:
     counted = {
         outcome: sum(check.outcome == outcome for check in diagnosis.checks) for outcome in ("passed", "failed", "skipped")
     }
-    console.print(f"  {counted['passed']} work, {counted['failed']} differ, {counted['skipped']} not tried")
+    if diagnosis.checks:
+        console.print(f"  {counted['passed']} work, {counted['failed']} differ, {counted['skipped']} not tried")
 
 
 def _by_statement(checks: list[Check]) -> list[Check]:

@@ -16,6 +16,7 @@ from vna_core.archival_storage.wrappers.wrapper import Wrapper
 from vna_core.domain.errors import PluginError, VnaError
 from vna_core.domain.octets import ByteRange
 from vna_core.ports.storage import Abilities, Content, Key, Store, StoredObject, Terms
+from vna_core.testing.storage_timing import Timing, timings_of
 
 SCRATCH: Final = "doctor/"
 """Where everything of the doctor lies; a rebuild and a scrub pass over it."""
@@ -35,12 +36,13 @@ class Check:
 
 @dataclass(slots=True)
 class Diagnosis:
-    """What a store declares, and what of it holds. `left_over` counts scratch objects that could not be removed."""
+    """What a store declares, what of it holds, and how long it takes. `left_over` counts scratch objects that could not be removed."""
 
     store: str
     abilities: Abilities
     checks: list[Check] = field(default_factory=list)
     left_over: int = 0
+    timings: list[Timing] = field(default_factory=list)
 
     @property
     def healthy(self) -> bool:
@@ -127,39 +129,50 @@ class Examination:
         self._progress(check)
 
 
-def examine(store: Store, complete: bool = False, progress: Callable[[Check], object] = lambda _: None) -> Diagnosis:
-    """Run the kit against an open store.
+def examine(
+    store: Store, complete: bool = False, progress: Callable[[Check], object] = lambda _: None, *, kit: bool = True
+) -> Diagnosis:
+    """Take the time of an open store, and run the kit against it.
 
     Parameters
     ----------
     complete
         As a backend's author runs it, with 10,000 keys; otherwise a few hundred small objects and some of 20 MiB.
+    kit
+        Without it the time is taken only, for which nothing need be installed.
 
     Raises
     ------
     PluginError
-        pytest and hypothesis are not installed.
+        pytest and hypothesis are not installed, and the kit is to be run.
     StoreUnavailable
         The store does not answer.
     """
-    pytest = _pytest()
+    pytest = _pytest() if kit else None
     prefix = f"{SCRATCH}{secrets.token_hex(8)}/"
     diagnosis = Diagnosis(store.name, store.abilities())
     if (locked := _locked(store, prefix)) is not None:
         diagnosis.checks.append(locked)
         diagnosis.left_over = 1
         return diagnosis
-    examination = Examination(store, prefix, complete, progress)
+    try:
+        diagnosis.timings = timings_of(store, prefix)
+        if pytest is not None:
+            diagnosis.checks = _checks(pytest, Examination(store, prefix, complete, progress))
+    finally:
+        diagnosis.left_over = _cleaned(store, prefix)
+    return diagnosis
+
+
+def _checks(pytest: ModuleType, examination: Examination) -> list[Check]:
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["--pyargs", _KIT, "-c", os.devnull, f"--rootdir={folder}", f"--basetemp={folder}/tests"]
         switched_off = [word for name in ("cacheprovider", "terminal", "xdist", "randomly") for word in ("-p", f"no:{name}")]
         with _without_options_of_the_user():
             pytest.main([*arguments, *switched_off], plugins=[examination])
-    diagnosis.checks = examination.checks
-    diagnosis.left_over = _cleaned(store, prefix)
-    if not diagnosis.checks:
+    if not examination.checks:
         raise PluginError("The conformance kit ran no test: is another version of pytest installed than the archive needs?")
-    return diagnosis
+    return examination.checks
 
 
 @contextmanager

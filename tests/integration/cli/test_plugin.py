@@ -182,6 +182,20 @@ def test_the_doctor_is_content_with_the_store_that_comes_with_the_archive(tmp_pa
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
 
 
+def test_the_doctor_takes_the_time_of_a_store_and_leaves_nothing(tmp_path: Path) -> None:
+    done = vna("plugin", "doctor", "--timings", "--data", "data", "--json", site=tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [(one["operation"], one["count"]) for one in found["timings"]] == [
+        (name, 11) for name in ("put", "get", "range", "list")
+    ]
+    assert all(0 < one["median"] <= one["slowest"] for one in found["timings"])
+    assert found["healthy"] and found["checks"] == []
+    assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
+    told = vna("plugin", "doctor", "--timings", "--data", "data", site=tmp_path, cwd=tmp_path).stdout
+    assert re.search(r"[0-9] ms put of 512 KiB: median of 11, slowest", told) and "differ" not in told
+
+
 def test_the_doctor_makes_nothing_where_an_encrypted_store_is_not_mounted(tmp_path: Path) -> None:
     (tmp_path / "vna.yaml").write_text(
         f"data: {tmp_path / 'data'}\nlanding: disk\nstores: {{disk: {{type: filesystem, options: {{path: {tmp_path / 'disk'}}}, "

@@ -6,10 +6,12 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import httpx2
 import pytest
+from pydicom import Dataset, dcmread
 
 from tests.peers.archive import ServedArchive, served_archive, vna
 from tests.peers.orthanc import orthanc
@@ -137,6 +139,31 @@ def test_what_members_are_not_asked_is_told(house: House) -> None:
     assert house.get("/studies", **empty, PatientName='""').json() == []
     assert "Warning" not in house.get("/studies", **empty, PatientName='""').headers
     assert "(Pending: Warning" in house.find("STUDY", "StudyInstanceUID=", "ProcedureCodeSequence[0].CodeValue=P1")
+
+
+def requested(octets: bytes, *steps: str) -> bytes:
+    """An image of a series that was requested so."""
+    made = dcmread(BytesIO(octets))
+    made.RequestAttributesSequence = [Dataset() for _ in steps]
+    for item, step in zip(made.RequestAttributesSequence, steps, strict=True):
+        item.ScheduledProcedureStepID, item.RequestedProcedureID = step, "R1"
+    stream = BytesIO()
+    made.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def test_a_find_returns_the_sequences_that_members_tell(house: House) -> None:
+    house.put("cardiology", requested(study(9, 1)[0], "S1", "S2"))
+    step = "RequestAttributesSequence[0].ScheduledProcedureStepID"
+    of_series = (f"StudyInstanceUID={uid(9)}", "SeriesInstanceUID=")
+    said = house.find("SERIES", *of_series, f"{step}=")
+    assert "[S1]" in said and "[S2]" in said and "[R1]" not in said
+    assert "(Pending)" in said and "(Pending: Warning" not in said
+    said = house.find("SERIES", *of_series, f"{step}=S2").split("Find Response", 1)[1]
+    assert "[S2]" in said and "[S1]" not in said and "(Pending: Warning" not in said
+    assert "Find Response: 1" not in house.find("SERIES", *of_series, f"{step}=S3")
+    untold = house.find("SERIES", f"StudyInstanceUID={uid(2)}", "SeriesInstanceUID=", f"{step}=")
+    assert "(Pending: Warning" in untold, "whether it has none, or its member tells none, is not known"
 
 
 def test_an_odd_question_switches_no_member_off(house: House) -> None:

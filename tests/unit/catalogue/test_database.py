@@ -12,11 +12,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Select, Table, inspect, select, text
 
 from tests.unit.catalogue.catalogue_entries import entry
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.database import Database
+from vna_core.catalogue.schema import instances, series
 from vna_core.catalogue.tables import metadata
 from vna_core.catalogue.upgrade import HEAD, alembic_config, upgrade
 from vna_core.configuration import CatalogueSettings
@@ -133,3 +134,18 @@ def test_a_lost_connection_is_replaced(postgresql_server, new_catalogue: NewCata
                 time.sleep(0.01)
         assert catalogue.statistics().instances == 1
         assert catalogue.record(entry("1.9")).held.pk
+
+
+def test_a_statement_that_several_ask_for_is_made_once_and_when_it_is_used(tmp_path: Path) -> None:
+    made = []
+
+    def counting(table: Table) -> Select[tuple[int]]:
+        made.append(table.name)
+        return select(table.c.pk)
+
+    database = Database(CatalogueSettings(), tmp_path)
+    first, again, other = (database.prepared(counting, table) for table in (instances, instances, series))
+    assert first is again and first is not other and not made
+    assert (first.sql.split(), again.names, made) == (["SELECT", "instances.pk", "FROM", "instances"], (), ["instances"])
+    assert other.sql.split()[-1] == "series"
+    database.close()

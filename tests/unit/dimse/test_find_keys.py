@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 
+from vna_core.dicom.json_elements import is_element
 from vna_core.dicom.matching_keys import Manner
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
-from vna_core.dicom.network.sequence_items import item_of
+from vna_core.dicom.network.sequence_items import item_of, json_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Empty, Equals, InSequence, Wildcard
 from vna_core.gateways.dimse.find import keys_of
@@ -134,3 +135,19 @@ def test_a_number_that_does_not_fit_is_left_out_of_what_goes_back(text: str) -> 
     rows = 0x00280010
     octets = encode_identifier({rows: (text, "512")}, EXPLICIT)
     assert decode_identifier(octets, EXPLICIT).values[rows] == ("512",)
+
+
+def test_an_answer_is_told_in_json_without_what_says_nothing() -> None:
+    item = Identifier(
+        {STEP: ("S1",), 0x00081030: (), 0x00091001: ("private",), 0x00080005: ("ISO_IR 192",), 0x00420011: ("octets",)},
+        {PROTOCOL: (Identifier({CODE: ("A",), 0x0040A30A: ("1.50",)}),), 0x00081140: ()},
+    )
+    answer = Identifier({0x0020000E: ("1.2",)}, {REQUEST: (item, Identifier({})), 0x00081032: (), 0x00091002: (item,)})
+    inner = {"00080100": {"vr": "SH", "Value": ["A"]}, "0040A30A": {"vr": "DS", "Value": [1.5]}}
+    told = {
+        "00400009": {"vr": "SH", "Value": ["S1"]},
+        "00081030": {"vr": "LO"},
+        "00400008": {"vr": "SQ", "Value": [inner]},
+    }
+    assert json_of(answer) == {"0020000E": {"vr": "UI", "Value": ["1.2"]}, "00400275": {"vr": "SQ", "Value": [told, {}]}}
+    assert all(is_element(tag, element) for tag, element in json_of(answer).items())

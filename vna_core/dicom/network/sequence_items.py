@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vna_core.dicom.answers import items_of
+from vna_core.dicom.dictionary import vr_of
+from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.identifier import SPECIFIC_CHARACTER_SET, Identifier
 
+BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+"""Value representations that no text tells."""
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -32,6 +36,24 @@ def item_of(item: Mapping[str, Any], keys: Identifier | None = None) -> Identifi
         tag: tuple(item_of(one, next(iter(asked), None)) for one in items_of(item, tag)) for tag, asked in keys.items.items()
     }
     return Identifier({tag: _texts(item.get(f"{tag:08X}")) for tag in plain}, below)
+
+
+def json_of(identifier: Identifier) -> dict[str, dict[str, object]]:
+    """An identifier as DICOM JSON. Sequences without items say nothing, and are left out as private ones are: many archives answer so for what they do not keep."""
+    told = encode_attributes(identifier.values)
+    for tag, items in identifier.items.items():
+        if items and not tag & 0x10000:
+            told[f"{tag:08X}"] = {"vr": "SQ", "Value": [_json_of_item(item) for item in items]}
+    return told
+
+
+def _json_of_item(item: Identifier) -> dict[str, dict[str, object]]:
+    plain = {
+        tag: texts
+        for tag, texts in item.values.items()
+        if not tag & 0x10000 and tag != SPECIFIC_CHARACTER_SET and vr_of(tag) not in BINARY
+    }
+    return json_of(Identifier(plain, item.items))
 
 
 def _is_sequence(item: Mapping[str, Any], tag: int) -> bool:

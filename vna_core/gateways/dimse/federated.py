@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from vna_core.access.gate import Permit
 from vna_core.access.view import CatalogueView
+from vna_core.catalogue.data_set_checks import DataSetCheck, item_check
+from vna_core.dicom.answers import items_of
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Message
 from vna_core.dicom.network.identifier import QUERY_RETRIEVE_LEVEL, Identifier, decode_identifier, encode_identifier
+from vna_core.dicom.network.sequence_items import item_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Equals, Level, Query
 from vna_core.federation.bringing import Bringing, Retrieval
 from vna_core.federation.federation import Federation
-from vna_core.federation.members import VIA, MemberReport
+from vna_core.federation.members import LOCAL, VIA, MemberReport
 from vna_core.federation.rows import AVAILABILITY, RETRIEVE_AE_TITLE, RETRIEVE_URL, text
 from vna_core.gateways.dimse.find import CANCELLED, PENDING, PENDING_KEYS_IGNORED, keys_of, level_of, manner_of, response
 from vna_core.gateways.dimse.sop_classes import FIND
@@ -40,7 +43,10 @@ class FederatedServices:
         self._federation = federation
 
     def find(self, association: Association, message: Message, permit: Permit) -> None:
-        """Answer one C-FIND: rows when everybody has answered or the deadline is over, then who was silent."""
+        """Answer one C-FIND: rows when everybody has answered or the deadline is over, then who was silent.
+
+        A row of a member that does not tell a sequence that is asked for says so (FF01).
+        """
         context = association.contexts[message.context_id]
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, FIND[context.abstract_syntax])
@@ -49,13 +55,12 @@ class FederatedServices:
         permit.catalogue.notes.queried(query)
         answer = self._federation.query(
             query,
-            tuple(sorted(identifier.values)),
+            tuple(sorted({*identifier.values, *identifier.items})),
             scope=permit.catalogue.scope,
             local_only=self._is_passed_on(association, permit),
         )
-        sequences: dict[int, tuple[Identifier, ...]] = dict.fromkeys(identifier.items, ())
-        is_whole = not (answer.unmatched or keys.ignored or sequences)
-        pending = response(message.command, PENDING if is_whole else PENDING_KEYS_IGNORED)
+        is_matched = not (answer.unmatched or keys.ignored)
+        checks = {tag: None if one is None else item_check(one) for tag, one in keys.in_items(identifier).items()}
         message_id = commands.number(message.command, commands.MESSAGE_ID)
         for row in answer.rows:
             if association.is_cancelled(message_id):
@@ -67,7 +72,10 @@ class FederatedServices:
             values |= {tag: known[tag] for tag in _ALWAYS} | {QUERY_RETRIEVE_LEVEL: (level.value,)}
             if self._federation.url and level is not Level.PATIENT:
                 values[_RETRIEVE_URL] = (self._federation.url + path_of(told, level),)
-            association.send(message.context_id, pending, [encode_identifier(values, context.transfer_syntax, sequences, VRS)])
+            is_told = set(row.sources) == {LOCAL} or all(f"{tag:08X}" in told for tag in identifier.items)
+            status = PENDING if is_matched and is_told else PENDING_KEYS_IGNORED
+            octets = encode_identifier(values, context.transfer_syntax, _items(told, identifier, checks), VRS)
+            association.send(message.context_id, response(message.command, status), [octets])
         status = INCOMPLETE if answer.missing else 0x0000
         association.send(message.context_id, response(message.command, status, silent(answer.missing)))
 
@@ -180,6 +188,19 @@ class Bringings:
         """See `Arriving.leave`."""
         for one in self._retrievals:
             one.outcome.left = True
+
+
+def _items(
+    row: Mapping[str, Any], identifier: Identifier, checks: Mapping[int, DataSetCheck | None]
+) -> dict[int, list[Identifier]]:
+    """Items of the sequences that are asked for: those that fulfil what is asked of them; all where a row is told for which that is open."""
+    made: dict[int, list[Identifier]] = {}
+    for tag, asked in identifier.items.items():
+        element, check = row.get(f"{tag:08X}", {}), checks[tag]
+        told = items_of(row, tag) if element.get("vr") == "SQ" else []  # a key may call a name a sequence
+        fitting = [item for item in told if check is None or check(item)]
+        made[tag] = [item_of(item, next(iter(asked), None)) for item in fitting or told]
+    return made
 
 
 def silent(missing: Sequence[MemberReport]) -> str:
