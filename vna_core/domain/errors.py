@@ -6,6 +6,7 @@
     ├── ConfigurationError          a setting is unknown, malformed or unsafe
     ├── PluginError                 a plugin is missing, broken or refuses to start
     ├── InvalidRequest              the caller asked for something that cannot be meant
+    │   ├── OtherStudy              the instance belongs to another study than the one addressed
     │   └── UnsupportedMediaType    none of the representations asked for can be made
     │       └── NotAdaptable        the receiver's egress profile cannot be fulfilled for this instance
     ├── NotFound                    what was asked for is not held
@@ -103,6 +104,14 @@ class UnsupportedMediaType(InvalidRequest):
 
     code = "unsupported-media-type"
     http_status = 406
+
+
+class OtherStudy(InvalidRequest):
+    """The instance belongs to another study than the one addressed. It is kept in quarantine."""
+
+    code = "other-study"
+    dimse_status = 0xC409
+    http_status = 409
 
 
 class NotAdaptable(UnsupportedMediaType):
