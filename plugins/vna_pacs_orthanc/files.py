@@ -8,7 +8,7 @@ from typing import Final
 
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import NotFound, PeerError, PeerUnavailable
+from vna_core.domain.errors import NotFound, PeerError, PeerRefused, PeerUnavailable
 from vna_core.domain.octets import Source
 from vna_core.domain.spool import Spool
 from vna_core.ports.pacs import Deliver, FetchReport
@@ -52,7 +52,7 @@ class StoredFiles:
                     return FetchReport(1, 0)
             except NotFound:
                 return FetchReport(0, 1, message="Orthanc's storage has lost the file that its index names.")
-            except PeerUnavailable:
+            except (PeerUnavailable, PeerRefused):
                 raise
             except PeerError as error:  # Orthanc answers 500 for a file that it cannot read or uncompress
                 return FetchReport(0, 1, message=error.message)

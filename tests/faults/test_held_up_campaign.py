@@ -54,7 +54,10 @@ def test_a_source_that_is_gone_is_told_once_and_left_alone_for_a_while(tmp_path:
         assert load.silent_since is not None and load.bottleneck == "source"
         assert catalogue.throttle.silence(source) <= LONGEST_SILENCE
         told = status_lines(campaign, summary_of(catalogue, source), load, {})
-        assert f"the source does not answer since {load.silent_since.astimezone():%H:%M}" in told and "slowest: source" in told
+        assert (
+            f"the source does not answer, or refuses us, since {load.silent_since.astimezone():%H:%M}" in told
+            and "slowest: source" in told
+        )
 
         with HostilePacs(population, plan, InjectionLog()) as pacs:
             pacs.start(port)

@@ -54,6 +54,26 @@ def vna(read_only: Path, capfd: pytest.CaptureFixture[str]) -> Call:
     return call
 
 
+def test_a_store_that_can_only_be_read_is_listed_as_such(
+    small_disk: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "vna.yaml"
+    config.write_text(
+        f"data: {tmp_path / 'data'}\nstores:\n  second: {{type: filesystem, options: {{path: {small_disk / 'store'}}}}}\n"
+    )
+    (tmp_path / "0.dcm").write_bytes(FIRST)
+    assert run(["ingest", str(tmp_path / "0.dcm"), "--config", str(config)]) == 0
+
+    def states() -> tuple[int, dict[str, str]]:
+        capfd.readouterr()
+        code = run(["store", "list", "--json", "--config", str(config)])
+        return code, {one["store"]: one["state"] for one in map(json.loads, capfd.readouterr().out.splitlines())}
+
+    assert states() == (0, {"landing": "ok", "second": "ok"})
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert states() == (3, {"landing": "ok", "second": "store-unavailable"})
+
+
 def test_everything_is_taken_out(vna: Call, tmp_path: Path) -> None:
     assert vna("stats")[1][0]["instances"] == 2
     assert len(vna("find", "--level", "image")[1]) == 2

@@ -116,7 +116,7 @@ class Listing:
             values |= {"fingerprint": study.fingerprint, **telling(study)}
             if state in _CORRECTED:
                 detail = "the description changed" + (", and the patient" if patient != identifier(study.patient_id) else "")
-                writing.except_("source-changed", pk, detail=detail)
+                writing.except_("source-changed", pk, detail=detail, cause=study.fingerprint)
                 writing.note(pk, 0, state, state, "source-changed", detail)
         elif study.instances == instances == told and instances > 0 and known_for == last and not removed:
             values["instances_inventory"] = inventory  # the source counts what is known: nothing to be asked
@@ -215,12 +215,12 @@ class Listing:
                 .values(state=InstanceState.DELETED_AT_SOURCE.value, removed_inventory=inventory)
             )
         if held:
-            writing.except_(
-                "deleted-at-source", study.pk, detail=f"{len(held)} instances", sample=held[0].stored_sop_instance_uid
-            )
+            sample, cause = held[0].stored_sop_instance_uid, f"inventory {inventory}"
+            writing.except_("deleted-at-source", study.pk, detail=f"{len(held)} instances", sample=sample, cause=cause)
         lost = [one for one in gone if _is_unmoved(one)]
         if lost:
-            writing.except_("gone-before-moved", study.pk, detail=f"{len(lost)} instances", sample=lost[0].sop_instance_uid)
+            sample, cause = lost[0].sop_instance_uid, f"inventory {inventory}"
+            writing.except_("gone-before-moved", study.pk, detail=f"{len(lost)} instances", sample=sample, cause=cause)
 
     def _after_inventory(
         self,
@@ -299,7 +299,8 @@ class Listing:
             present = [one for one in instances_of(session, study.pk) if one.state is not InstanceState.DELETED_AT_SOURCE]
             self._mark_removed(session, writing, study, inventory, present)
             if study.state is StudyState.LISTED:
-                writing.except_("gone-before-moved", study.pk, detail="gone before its instances were listed")
+                detail = "gone before its instances were listed"
+                writing.except_("gone-before-moved", study.pk, detail=detail, cause=f"inventory {inventory}")
             if accepted_by:
                 writing.accept(study.pk, "gone-before-moved", accepted_by, "--accept-deletions")
             if not any(_is_held(one) for one in present):

@@ -25,7 +25,7 @@ from vna_core.catalogue.schema_migration import (
 from vna_core.catalogue.schema_stewardship import deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import NotFound
-from vna_core.domain.migration import StudyState
+from vna_core.domain.migration import MOVED, InstanceState, StudyState
 from vna_core.domain.stewardship import UNDOING, UNDONE
 
 _PIECE: Final = 500
@@ -93,6 +93,18 @@ class LedgerReader:
             columns.pk > after,
             limit=limit,
         )
+
+    def fetched_before(self, campaign: str) -> tuple[str, str, str] | None:
+        """Study, series and SOP Instance UID of something that the source delivered and still lists; None: it has not yet."""
+        mine = (migration_studies.c.campaign == to_stored(campaign)) & migration_studies.c.state.in_([one.value for one in MOVED])
+        came = (migration_instances.c.state == InstanceState.STORED.value) & (migration_instances.c.received_sha256 != "")
+        listed = came & (migration_instances.c.removed_inventory == 0)
+        uids = (migration_instances.c.series_instance_uid, migration_instances.c.sop_instance_uid)
+        joined = migration_studies.join(migration_instances, migration_instances.c.study_fk == migration_studies.c.pk)
+        statement = select(migration_studies.c.study_instance_uid, *uids).select_from(joined).where(mine, listed).limit(1)
+        with self._database.session() as session:
+            row = session.run(statement).fetchone()
+        return None if row is None else (from_stored(row[0]), from_stored(row[1]), from_stored(row[2]))
 
     def _studies(self, *conditions: Any, limit: int | None = None) -> list[LedgerStudy]:
         statement = select(*STUDY).where(*conditions).order_by(migration_studies.c.pk)

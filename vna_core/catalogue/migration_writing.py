@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance
@@ -20,7 +21,7 @@ from vna_core.catalogue.schema_migration import (
 )
 from vna_core.catalogue.stored_text import identifier, to_stored
 from vna_core.catalogue.upserts import upsert
-from vna_core.domain.migration import AWAITED, StudyState, may_follow
+from vna_core.domain.migration import AWAITED, OF_A_MOMENT, StudyState, may_follow
 
 DETAIL: Final = 300
 """Characters of a detail that are kept."""
@@ -58,10 +59,12 @@ class Statements:
         counted = {name: migration_counts.c[name] + counting.excluded[name] for name in ("number", "octets")}
         self.count = database.prepare(counting.on_conflict_do_update(index_elements=list(keys), set_=counted))
         opened = upsert(database.is_postgresql, migration_exceptions)
-        names = ("campaign", "study_fk", "instance_fk", "reason", "state", "detail", "sample", "opened_at")
+        names = ("campaign", "study_fk", "instance_fk", "reason", "state", "detail", "sample", "cause", "opened_at")
         opened = opened.values({name: bindparam(name) for name in names})
-        again = {"state": "open", "times": migration_exceptions.c.times + 1} | {
-            name: opened.excluded[name] for name in ("detail", "sample")
+        held = migration_exceptions.c
+        accepted = (held.state == "accepted") & (held.cause == opened.excluded.cause)
+        again = {"state": case((accepted, "accepted"), else_="open"), "times": held.times + 1} | {
+            name: opened.excluded[name] for name in ("detail", "sample", "cause")
         }
         self.exception = database.prepare(
             opened.on_conflict_do_update(index_elements=["campaign", "study_fk", "instance_fk", "reason"], set_=again)
@@ -151,8 +154,17 @@ class Writing:
             self.session.run(update(migration_instances).where(migration_instances.c.pk == one.pk).values(proof=proof))
             self.note(study, one.pk, one.state.value, one.state.value, f"verify-{proof}")
 
-    def except_(self, reason: str, study: int = 0, instance: int = 0, detail: str = "", sample: str = "") -> None:
-        """Put something on the worklist, or count it there once more."""
+    def except_(
+        self, reason: str, study: int = 0, instance: int = 0, detail: str = "", sample: str = "", cause: str = ""
+    ) -> None:
+        """Put something on the worklist, or count it there once more. What somebody accepted stays so while its cause is the same.
+
+        Parameters
+        ----------
+        cause
+            What tells this from another matter that reads alike, beside `detail` and `sample`: digests, say.
+        """
+        moment = str(self.at) if reason in OF_A_MOMENT else ""
         values = {
             "campaign": self._campaign,
             "study_fk": study,
@@ -161,9 +173,17 @@ class Writing:
             "state": "open",
             "detail": to_stored(detail[:DETAIL]),
             "sample": to_stored(sample[:DETAIL]),
+            "cause": _digest(detail, sample, cause, moment),
             "opened_at": self.at,
         }
         self.session.execute(self._statements.exception.sql, self._statements.exception.arrange(values))
+
+    def is_accepted(self, reason: str, study: int, instance: int) -> bool:
+        """Whether somebody accepted an entry of the worklist, and it stands so."""
+        held = migration_exceptions.c
+        this = (held.campaign == self._campaign) & (held.study_fk == study) & (held.instance_fk == instance)
+        accepted = select(held.pk).where(this, held.reason == reason, held.state == "accepted")
+        return self.session.run(accepted).fetchone() is not None
 
     def solve(
         self,
@@ -230,3 +250,7 @@ class Writing:
             if number or octets
         ]
         self.session.executemany(self._statements.count.sql, rows)
+
+
+def _digest(*told: str) -> str:
+    return hashlib.sha256("\0".join(told).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -171,6 +171,7 @@ migration_exceptions = Table(
     _short("state"),
     _text("detail"),
     _text("sample"),
+    _short("cause"),
     _number("times", "1"),
     _number("opened_at"),
     _number("closed_at"),
@@ -179,7 +180,8 @@ migration_exceptions = Table(
     Index(None, "campaign", "study_fk", "instance_fk", "reason", unique=True),
     Index(None, "campaign", "state", "reason", "pk"),
     sqlite_autoincrement=True,
-    comment="The worklist: state `open`, `retried`, `accepted` (by a person, with a note) or `solved` (by a later transition).",
+    comment="The worklist: state `open`, `retried`, `accepted` (by a person, with a note) or `solved` (by a later transition). "
+    "`cause`: equal as long as what is seen is the same.",
 )
 
 migration_sources = Table(

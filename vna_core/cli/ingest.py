@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,11 +11,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vna_core.cli.commands import importing
 from vna_core.cli.console import Console
-from vna_core.cli.offering import Offering, Patience
-from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
+from vna_core.cli.ingest_helpers import IngestHelpers
+from vna_core.cli.offering import Offering
+from vna_core.cli.options import AsJson, Config, Data, Processes, archive_for, print_json, settings_of
+from vna_core.cli.ordered import processors
+from vna_core.cli.patience import Patience
 from vna_core.dicom.offered_files import OfferedFile, offered_files
 from vna_core.domain.outcome import IngestResult, Outcome
+from vna_core.plugin_manager import Plugins
 
 EPILOG = """
 Examples:
@@ -41,19 +47,28 @@ def ingest(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for an archive that can take nothing now; then the run stops.")
     ] = 60.0,
+    processes: Processes = None,
 ) -> int:
     """Offer files to the archive. Works beside a running server on the same folder.
 
-    While the catalogue or a store does not answer, or a disk is full, items are tried again. A run that stopped, or was interrupted, is simply repeated: what is held already ends as duplicate.
+    Results come in the order of the items, and mean that the item is durable. While the catalogue or a store does not answer, or a disk is full, items are tried again. A run that stopped, or was interrupted, is simply repeated: what is held already ends as duplicate.
     """
     counts: Counter[str] = Counter()
     octets = 0
     console = Console(stderr=True)
-    with archive_of(data, config) as archive, _progress(console) as progress:
+    settings, plugins = settings_of(data, config), Plugins()
+    with importing():
+        plugins.load()
+    with (
+        contextlib.closing(IngestHelpers(settings, processes or processors(), plugins)) as helpers,
+        archive_for(settings, helpers.sharing, plugins=plugins) as archive,
+        contextlib.closing(helpers.colleagues(archive)) as colleagues,
+        _progress(console) as progress,
+    ):
         task = progress.add_task("offering", total=None)
         patience = Patience(wait, lambda error: progress.console.print(f"waiting: {error.message}"))
-        offering = Offering(archive.pipeline, issuer, patience)
-        for number, (item, result) in enumerate(offering.results(offered_files(paths)), 1):
+        offering = Offering(archive.pipeline, issuer, patience, colleagues)
+        for number, (item, result) in enumerate(offering.results(helpers.called_for(offered_files(paths))), 1):
             counts[result.outcome.value] += 1
             octets += item.size
             progress.update(

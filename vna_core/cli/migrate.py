@@ -17,9 +17,21 @@ from vna_core.bootstrap_migration import campaign_name, configured_options, migr
 from vna_core.catalogue import Campaign
 from vna_core.cli.commands import importing
 from vna_core.cli.console import Console
-from vna_core.cli.migrate_helpers import ForkedHelpers, processors
+from vna_core.cli.migrate_helpers import ForkedHelpers
 from vna_core.cli.migrate_progress import ShownProgress, printed_summary, status_lines, worker_name
-from vna_core.cli.options import AsJson, Config, Data, SourceName, account, archive_for, archive_of, print_json, settings_of
+from vna_core.cli.options import (
+    AsJson,
+    Config,
+    Data,
+    Processes,
+    SourceName,
+    account,
+    archive_for,
+    archive_of,
+    print_json,
+    settings_of,
+)
+from vna_core.cli.ordered import processors
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import SWITCHED_FROM, StudyState
@@ -38,10 +50,6 @@ Window = Annotated[
 Rate = Annotated[float | None, typer.Option(help="Most instances a second over all workers; 0: no limit.", min=0)]
 Copies = Annotated[int | None, typer.Option(help="Stores in which a committed instance must be readable.", min=1, max=16)]
 Patience = Annotated[float | None, typer.Option(help="Seconds without an answer after which a retrieval is given up.", min=1)]
-Processes = Annotated[
-    int | None,
-    typer.Option(help="Processes that compute at once; as many as there are processors where not given.", min=1, max=64),
-]
 Priority = Annotated[
     Path | None,
     typer.Option(help="CSV in UTF-8 with a column StudyInstanceUID or PatientID: moved first.", exists=True, dir_okay=False),

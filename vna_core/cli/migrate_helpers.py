@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -16,16 +15,13 @@ from typing import IO, Final
 
 from vna_core.bootstrap import open_archive
 from vna_core.bootstrap_migration import migration_worker
-from vna_core.cli.forked import Forked
 from vna_core.cli.migrate_progress import Fetched, worker_name
+from vna_core.cli.ordered import Ordered, end_all
 from vna_core.configuration import Settings
 from vna_core.domain.outcome import IngestResult
 from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.migration.campaign import LOOK
 from vna_core.plugin_manager import Plugins
-
-GRACE: Final = 10.0
-"""Seconds that a helper may take to end when nothing is left to do, before it is killed."""
 
 _NAME: Final = "vna-migrate"
 _DONE: Final = "done\n"
@@ -77,12 +73,7 @@ class ForkedHelpers:
 
     def end(self) -> None:
         """See `Helpers.end`. May be called twice, and without `begin`."""
-        for one in self._helpers:
-            one.dismiss()
-        for one in self._helpers:
-            if one.process.wait(GRACE) is None:
-                one.process.send(signal.SIGKILL)
-                one.process.wait(GRACE)
+        end_all(self._helpers)
         for reading in self._reading:
             reading.join()
         for one in self._helpers:
@@ -135,36 +126,11 @@ def _until_the_end(orders: IO[str], stop: threading.Event, engine: EmbeddedEngin
     engine.look()
 
 
-class _Helper:
+class _Helper(Ordered):
     """One process, and the pipes to and from it."""
 
     def __init__(self, live: Callable[[IO[str], IO[str]], None]) -> None:
-        orders_read, orders_write = os.pipe()
         results_read, results_write = os.pipe()
-        self.process = Forked(
-            _NAME, lambda: live(os.fdopen(orders_read), os.fdopen(results_write, "w")), (orders_read, results_write)
-        )
-        os.close(orders_read)
+        super().__init__(_NAME, lambda orders: live(orders, os.fdopen(results_write, "w")), (results_write,))
         os.close(results_write)
-        self._orders = os.fdopen(orders_write, "w")
         self.results = os.fdopen(results_read)
-
-    def say(self, order: str) -> None:
-        """Give an order. A helper that died meanwhile does not hear it: the others do its work."""
-        try:
-            self._orders.write(order + "\n")
-            self._orders.flush()
-        except BrokenPipeError:
-            return
-
-    def dismiss(self) -> None:
-        """Nothing is left to do. May be called twice."""
-        try:
-            self._orders.close()
-        except BrokenPipeError:
-            return
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -150,8 +150,8 @@ def without_room(folders: Iterable[Path], least: int = NO_ROOM) -> str:
 
 
 def silent_since(since: datetime) -> str:
-    """That the source does not answer, in the time of this machine."""
-    return f"the source does not answer since {since.astimezone():%H:%M} of {since.astimezone():%Y-%m-%d}"
+    """That the source does not answer, or refuses us, in the time of this machine."""
+    return f"the source does not answer, or refuses us, since {since.astimezone():%H:%M} of {since.astimezone():%Y-%m-%d}"
 
 
 def closed_until(windows: Windows, now: datetime) -> str:

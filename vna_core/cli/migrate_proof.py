@@ -114,7 +114,8 @@ def _print(result: Verification) -> None:
     if result.fetched_again:
         lines.append(
             f"  {result.fetched_again} fetched once more: {result.equal_octets} with equal octets, {result.equal_pixels} with equal "
-            f"pixels, {result.explained} of them otherwise explained, {result.differing} different: vna migrate exceptions"
+            f"pixels, {result.explained} of them otherwise explained, {result.accepted} different as accepted, {result.differing} different: "
+            "vna migrate exceptions"
         )
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -27,6 +27,10 @@ Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configurati
 SourceName = Annotated[
     str, typer.Argument(help="URL of the source (dimse://CALLED@HOST:PORT), or its name in the configuration.")
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(help="Processes that compute at once; as many as there are processors where not given.", min=1, max=64),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
 
 

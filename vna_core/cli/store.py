@@ -23,7 +23,7 @@ app = typer.Typer(help="List stores, put one in the place of another that is los
 
 @app.command("list", epilog="Example:\n\n`vna store list --json`")
 def list_(data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
-    """List the configured stores, the identity by which each is known, and whether it can be used now.
+    """List the configured stores, the identity by which each is known, and whether it can be used now: a small object is written, read and deleted.
 
     Exit code 3 when one cannot be used.
     """
@@ -36,6 +36,8 @@ def list_(data: Data = None, config: Config = None, as_json: AsJson = False) -> 
             try:
                 with _opened(plugins, settings, name) as store:
                     knowing.check(store)
+                    if catalogue.store_identities.of(name).identity:  # nothing is made where no store has been yet
+                        store.probe()  # one that can only be read, as a disk that failed, is no store for what comes
             except VnaError as error:
                 state, message, whole = error.code, error.message, False
             identity = catalogue.store_identities.of(name).identity

@@ -6,6 +6,7 @@
     ├── ConfigurationError          a setting is unknown, malformed or unsafe
     ├── PluginError                 a plugin is missing, broken or refuses to start
     ├── InvalidRequest              the caller asked for something that cannot be meant
+    │   ├── OtherStudy              the instance belongs to another study than the one addressed
     │   └── UnsupportedMediaType    none of the representations asked for can be made
     │       └── NotAdaptable        the receiver's egress profile cannot be fulfilled for this instance
     ├── NotFound                    what was asked for is not held
@@ -40,6 +41,7 @@
     │   ├── NotAskedFor             it delivered an instance that was not asked for
     │   ├── FetchPending            what was asked for is being fetched from it: ask again later; transient
     │   ├── FetchIncomplete         it did not deliver all that was asked for
+    │   ├── PeerRefused             it answers, and lets us not in: credentials, rights
     │   ├── InventoryShrank         it lists so much less than before that this is not believed
     │   └── PeerUnavailable         it does not answer; transient
     └── DecodeError                 the pixels of one image cannot be decoded
@@ -102,6 +104,14 @@ class UnsupportedMediaType(InvalidRequest):
 
     code = "unsupported-media-type"
     http_status = 406
+
+
+class OtherStudy(InvalidRequest):
+    """The instance belongs to another study than the one addressed. It is kept in quarantine."""
+
+    code = "other-study"
+    dimse_status = 0xC409
+    http_status = 409
 
 
 class NotAdaptable(UnsupportedMediaType):
@@ -350,6 +360,12 @@ class InventoryShrank(PeerError):
     of those ``known``."""
 
     code = "inventory-shrank"
+
+
+class PeerRefused(PeerError):
+    """Another archive answers and lets us not in: a token, a password or a right. It passes when somebody mends it."""
+
+    code = "peer-refused"
 
 
 class PeerUnavailable(PeerError):

@@ -305,6 +305,9 @@ REASONS: Final[dict[str, Reason]] = {one.code: one for one in _REASONS}
 REFETCHED: Final = frozenset(("source-changed", "content-differs", "pixels-differ"))
 """Reasons for which a retry fetches also what is stored already: what the source gives now is to be seen beside it."""
 
+OF_A_MOMENT: Final = frozenset(("source-unavailable", "archive-unavailable", GIVEN_UP))
+"""Reasons that tell what happened, not how something is: seen again, it is another matter, whoever accepted the one before."""
+
 UNLISTED: Final = frozenset(
     (
         "gone-before-moved",

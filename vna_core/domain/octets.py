@@ -170,6 +170,8 @@ class ReceivedInstance:
         trusted. Empty when none was named.
     sop_class_uid, sop_instance_uid
         The same for the affected SOP class and instance of a C-STORE-RQ. Hints as well.
+    addressed_study
+        The study to which the sender gave it, by an address that names one: what belongs to another is not archived. Empty: to none.
     """
 
     octets: Octets
@@ -178,3 +180,4 @@ class ReceivedInstance:
     transfer_syntax_uid: str = ""
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
+    addressed_study: str = ""

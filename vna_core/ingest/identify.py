@@ -15,7 +15,7 @@ from vna_core.dicom.encoding_detection import Encoding, detect, first_header_fit
 from vna_core.dicom.inflate import inflate, looks_inflatable
 from vna_core.dicom.layouts import KnownLayouts
 from vna_core.dicom.tokenizer import Walk, tokenize
-from vna_core.domain.errors import EmptyPayload, Malformed, NotDicom
+from vna_core.domain.errors import EmptyPayload, Malformed, NotDicom, OtherStudy
 from vna_core.domain.octets import ReceivedInstance
 
 _DECLARED = {
@@ -24,6 +24,7 @@ _DECLARED = {
     codestream.EXPLICIT_BIG: Encoding(True, False),
 }
 _EXPLICIT_LITTLE = Encoding(True, True)
+_STUDY_INSTANCE_UID = 0x0020000D
 
 
 def identify(received: ReceivedInstance, limits: IngestSettings, layouts: KnownLayouts | None = None) -> ParsedOctets:
@@ -46,14 +47,27 @@ def identify(received: ReceivedInstance, limits: IngestSettings, layouts: KnownL
         Damage that the octets do not decide.
     LimitExceeded
         ``ingest.max_depth``, ``ingest.max_elements`` or ``ingest.max_inflated`` was hit.
+    OtherStudy
+        It names another study than the one to which its sender gave it.
     """
     octets = received.octets
     if octets.size == 0:
         raise EmptyPayload("Nothing was offered: the payload has no octets.")
     try:
-        return _identify(octets.buffer, received.transfer_syntax_uid.strip(" \0"), limits, layouts)
+        parsed = _identify(octets.buffer, received.transfer_syntax_uid.strip(" \0"), limits, layouts)
+        if received.addressed_study and _study(parsed) not in ("", received.addressed_study):
+            raise OtherStudy("The instance belongs to another study than the one addressed.")
+        return parsed
     finally:
         octets.release_pages()
+
+
+def _study(parsed: ParsedOctets) -> str:
+    """Study Instance UID (0020,000D) as it stands there."""
+    for one in parsed.data_set.elements:
+        if one.tag == _STUDY_INSTANCE_UID:
+            return bytes(parsed.buffer[one.start : one.start + one.length]).decode("latin-1").strip(" \0")
+    return ""
 
 
 def _identify(buffer: Buffer, hint: str, limits: IngestSettings, layouts: KnownLayouts | None) -> ParsedOctets:

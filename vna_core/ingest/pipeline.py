@@ -20,6 +20,7 @@ from vna_core.domain.errors import (
     EmptyPayload,
     LimitExceeded,
     NotAskedFor,
+    OtherStudy,
     OutOfResources,
     Truncated,
     Unarchivable,
@@ -170,13 +171,6 @@ class IngestPipeline:
             for one in received:
                 one.octets.close()
 
-    def set_aside(self, received: ReceivedInstance, reason: VnaError) -> IngestResult:
-        """Keep one instance in quarantine for a reason that its octets do not have; they are closed afterwards. Raises as `offer`."""
-        try:
-            return self._quarantined(received, reason)
-        finally:
-            received.octets.close()
-
     @contextmanager
     def made_again(
         self,
@@ -272,7 +266,7 @@ class IngestPipeline:
             return self._ended(IngestResult(Outcome.REFUSED, error=error, source=received.source))
         except OutOfResources:
             raise
-        except (Unarchivable, LimitExceeded) as error:
+        except (Unarchivable, LimitExceeded, OtherStudy) as error:
             return self._unread(received, error, only is not None)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost anybody an image: keep the octets, tell the sender
             _log.exception("normalization-failed", sha256=received.octets.sha256)

@@ -21,6 +21,7 @@ from vna_core.archival_storage.comparison import same_octets
 from vna_core.catalogue import Catalogue
 from vna_core.catalogue.migration_ledger import COPY_DAMAGED
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
+from vna_core.catalogue.migration_writing import Writing
 from vna_core.domain.errors import DigestMismatch, LimitExceeded, ObjectMissing, StorageError, StoreUnavailable, Unarchivable
 from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.migration import MOVED, InstanceState, StudyState
@@ -36,7 +37,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Verification:
-    """What was compared, and how it came out. Studies are in exactly one of verified, committed, reconciled and damaged."""
+    """What was compared, and how it came out. Studies are in exactly one of verified, committed, reconciled and damaged; an instance
+    that differs is in one of differing and accepted (by somebody, as it is now)."""
 
     studies: int = 0
     instances: int = 0
@@ -50,6 +52,7 @@ class Verification:
     equal_pixels: int = 0
     explained: int = 0
     differing: int = 0
+    accepted: int = 0
 
     @property
     def clean(self) -> bool:
@@ -198,15 +201,15 @@ class Verifier:
             for uid in {one.sop_instance_uid, one.stored_sop_instance_uid}:
                 by_uid.setdefault(uid, []).append(one)
         equal: dict[int, LedgerInstance] = {}
-        odd: dict[int, tuple[str, str]] = {}
+        odd: dict[int, tuple[str, str, str]] = {}
 
         def compare(received: ReceivedInstance) -> None:
             try:
                 self.result.fetched_again += 1
                 for one in by_uid.get(received.sop_instance_uid or self._uid_within(received, instances), ()):
-                    reason, detail = self._compared(one, received)
+                    reason, detail, cause = self._compared(one, received)
                     if reason:
-                        odd[one.pk] = (reason, detail)
+                        odd[one.pk] = (reason, detail, cause)
                     else:
                         equal[one.pk] = one
             finally:
@@ -214,17 +217,24 @@ class Verifier:
 
         report = self._adapter.fetch(study.study_instance_uid, compare)
         with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
-            for pk, (reason, detail) in odd.items():
+            for pk, (reason, detail, cause) in odd.items():
                 if pk not in equal:
-                    writing.except_(reason, study.pk, pk, detail)
+                    self._tell(writing, reason, study.pk, pk, detail, cause)
             again = [one for one in instances if one.pk not in equal and one.pk not in odd]
             for one in again:
-                writing.except_("not-delivered", study.pk, one.pk, report.message or "not delivered a second time")
+                self._tell(writing, "not-delivered", study.pk, one.pk, report.message or "not delivered a second time")
             differing = len([pk for pk in odd if pk not in equal]) + len(again)
-            self.result.differing += differing
             writing.prove(study.pk, [one for one in equal.values() if one.proof != "pixel"], "pixel")
             if not differing and writing.move_study(study.pk, StudyState.RECONCILED, "verify-pixel", f"{len(equal)} instances"):
                 self.result.reconciled += 1
+
+    def _tell(self, writing: Writing, reason: str, study: int, instance: int, detail: str, cause: str = "") -> None:
+        """Put an instance that differs on the worklist, and count it by whether somebody accepted just that."""
+        writing.except_(reason, study, instance, detail, cause=cause)
+        if writing.is_accepted(reason, study, instance):
+            self.result.accepted += 1
+        else:
+            self.result.differing += 1
 
     def _uid_within(self, received: ReceivedInstance, instances: Sequence[LedgerInstance]) -> str:
         """The SOP Instance UID of octets that came without one, as the parts of a WADO-RS answer do; empty where they have none."""
@@ -242,29 +252,31 @@ class Verifier:
         pieces = map(bytes, received.octets.chunks())
         return self._pipeline.made_again(pieces, received.source, received.received_at, hints)
 
-    def _compared(self, one: LedgerInstance, received: ReceivedInstance) -> tuple[str, str]:
-        """Reason and detail of a difference that no rule explains; empty where there is none."""
-        if received.octets.sha256 == one.received_sha256:
+    def _compared(self, one: LedgerInstance, received: ReceivedInstance) -> tuple[str, str, str]:
+        """Reason and detail of a difference that no rule explains, and what tells it from others; empty where there is none."""
+        came = received.octets.sha256
+        if came == one.received_sha256:
             self.result.equal_octets += 1
-            return "", ""
+            return "", "", ""
         versions = self._catalogue.versions(one.stored_sop_instance_uid)
         held = next((version for version in versions if version.original_sha256 == one.received_sha256), None) or next(
             (version for version in versions if version.current), None
         )
         if held is None:
-            return "content-differs", "nothing is held to compare with"
+            return "content-differs", "nothing is held to compare with", came
         try:
             with self._made_again(received) as made:
                 if not self._same_pixels(held, made):
-                    return "pixels-differ", "the pixel data differ"
+                    return "pixels-differ", "the pixel data differ", came
                 self.result.equal_pixels += 1
-                tags = self._differing_tags(held, made)
+                differing = self._differing(held, made)
         except (Unarchivable, LimitExceeded) as error:
-            return "content-differs", f"the second retrieval cannot be read: {error.message}"
-        if tags <= HABITS:
+            return "content-differs", f"the second retrieval cannot be read: {error.message}", came
+        if not differing:
             self.result.explained += 1
-            return "", ""
-        return "content-differs", "differs in " + ", ".join(sorted(tags - HABITS)[:12])
+            return "", "", ""
+        cause = json.dumps(differing, sort_keys=True, ensure_ascii=True)
+        return "content-differs", "differs in " + ", ".join(sorted(differing)[:12]), cause
 
     def _same_pixels(self, held: HeldInstance, made: CanonicalInstance) -> bool:
         if held.pixel_data is None or made.pixel_data is None:
@@ -276,14 +288,16 @@ class Verifier:
         stored = (read(begin + at, min(1 << 20, length - at)) for at in range(0, length, 1 << 20))
         return same_octets(stored, _part(made, made.pixel_data.offset, length))
 
-    def _differing_tags(self, held: HeldInstance, made: CanonicalInstance) -> set[str]:
+    def _differing(self, held: HeldInstance, made: CanonicalInstance) -> dict[str, Any]:
+        """What the source says now (None: nothing) of elements in which that differs from what is held, but for its habits, by tag."""
         fresh = json.loads(made.json_header)
         stored: dict[str, Any] = {}
         for header in self._catalogue.metadata(
             study=held.study_instance_uid, series=held.series_instance_uid, sop=held.sop_instance_uid
         ):
             stored = json.loads(header.json)
-        return {tag for tag in fresh.keys() | stored.keys() if fresh.get(tag) != stored.get(tag)}
+        tags = (fresh.keys() | stored.keys()) - HABITS
+        return {tag: fresh.get(tag) for tag in tags if fresh.get(tag) != stored.get(tag)}
 
 
 def _part(made: CanonicalInstance, offset: int, length: int) -> Iterator[bytes | memoryview]:

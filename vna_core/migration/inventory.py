@@ -271,7 +271,7 @@ class InventoryTaker:
             told = [f"patient {one[0] or '(none)'} accession {one[1] or '(none)'}" for one in sorted(self._nameless)]
             detail = f"{len(told)} studies without Study Instance UID: {'; '.join(told)}"
             with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
-                writing.except_("answer-without-uid", detail=detail, sample=told[0])
+                writing.except_("answer-without-uid", detail=detail, sample=told[0], cause="\0".join(told))
 
     def _learn(self, studies: Sequence[ListedStudy]) -> None:
         characters = {one for study in studies for one in study.patient_id if one not in self._alphabet}
@@ -343,14 +343,19 @@ class InventoryTaker:
         refused = self._catalogue.inventories.unfinished_spans(inventory, "refused")
         counted = self._statistics()
         with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
-            for reason, wrong, detail in (
-                ("inventory-capped", bool(capped), f"{len(capped)} questions, the first: {capped[0] if capped else ''}"),
-                ("inventory-refused", bool(refused), f"{len(refused)} questions, the first: {refused[0] if refused else ''}"),
-                ("inventory-empty", not studies, "the source listed no study"),
-                ("statistics-differ", counted > studies, f"the source counts {counted} studies, {studies} were listed"),
+            for reason, wrong, detail, spans in (
+                ("inventory-capped", bool(capped), f"{len(capped)} questions, the first: {capped[0] if capped else ''}", capped),
+                (
+                    "inventory-refused",
+                    bool(refused),
+                    f"{len(refused)} questions, the first: {refused[0] if refused else ''}",
+                    refused,
+                ),
+                ("inventory-empty", not studies, "the source listed no study", []),
+                ("statistics-differ", counted > studies, f"the source counts {counted} studies, {studies} were listed", []),
             ):
                 if wrong:
-                    writing.except_(reason, detail=detail)
+                    writing.except_(reason, detail=detail, cause="\0".join(spans))
                 else:
                     writing.solve(0, (reason,), "inventory")
             if self._accepted_by:

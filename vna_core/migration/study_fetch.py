@@ -6,7 +6,6 @@ worklist. If the process dies here, nothing is lost: what was stored before is f
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import defaultdict
@@ -22,7 +21,7 @@ from vna_core.catalogue.migration_ledger import fetched_anew
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.deadline import Deadline
-from vna_core.domain.errors import PeerError, PeerUnavailable, VnaError
+from vna_core.domain.errors import PeerError, PeerRefused, PeerUnavailable, VnaError
 from vna_core.domain.migration import GIVEN_UP, InstanceState, StudyState
 from vna_core.domain.octets import ReceivedInstance
 from vna_core.domain.outcome import IngestResult, Outcome
@@ -30,6 +29,8 @@ from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.migration.delivery_clock import DeliveryClock
 from vna_core.migration.fetch_ends import as_came, as_left, is_lost, reason_of, settle
 from vna_core.migration.handover import Handover
+from vna_core.migration.promised import is_promised
+from vna_core.migration.shut_door import is_shut
 from vna_core.ports.pacs import PacsAdapter
 
 TRIES: Final = 3
@@ -110,7 +111,7 @@ class StudyFetch:
         self._buffer: list[InstanceEnd] = []
         self._quarantined: dict[int, InstanceEnd] = {}
         self._unexpected: dict[str, str] = {}
-        self._odd: dict[tuple[str, int], str] = {}
+        self._odd: dict[tuple[str, int], tuple[str, str]] = {}
         self._bad_digests: set[int] = set()
         self._result = StudyResult(StudyState.RETRIEVING)
         self._deadline = Deadline()
@@ -122,8 +123,8 @@ class StudyFetch:
 
         Raises
         ------
-        PeerUnavailable
-            The source does not answer any more; what came before is written down.
+        PeerUnavailable, PeerRefused
+            The source does not answer any more, or lets us in nowhere; what came before is written down.
         OutOfResources, StorageError, CatalogueError, LeaseLost
             The archive cannot take anything now, or the work is not ours any more.
         """
@@ -163,6 +164,11 @@ class StudyFetch:
             except PeerUnavailable as error:
                 self._result.failed_calls += 1
                 self._adapter.probe()  # raises when the source itself is gone: then the study waits
+                reason = error.message
+            except PeerRefused as error:
+                self._result.failed_calls += 1
+                if is_shut(self._adapter, self._catalogue, self._study.campaign, self._patience):
+                    raise
                 reason = error.message
             except PeerError as error:
                 self._result.failed_calls += 1
@@ -236,7 +242,7 @@ class StudyFetch:
     def _as_promised(self, received: ReceivedInstance) -> bool:
         """Whether an instance has a digest that the source named for its UID; one that has not is closed, and noted."""
         promised = [one for one in self._named.get(received.sop_instance_uid, ()) if one.source_digest]
-        if not promised or any(_is(received, one.source_digest) for one in promised):
+        if not promised or any(is_promised(received, one.source_digest) for one in promised):
             return True
         received.octets.close()
         with self._lock:
@@ -250,13 +256,13 @@ class StudyFetch:
                 self._unexpected.setdefault(result.sop_instance_uid or said, digest)
             return
         if result.outcome is Outcome.CONFLICT:
-            self._odd["same-uid-other-content", one.pk] = result.sop_instance_uid
+            self._odd["same-uid-other-content", one.pk] = (result.sop_instance_uid, digest)
         if result.study_instance_uid and result.study_instance_uid != self._study.study_instance_uid:
-            self._odd["stale-header", 0] = f"the file names study {result.study_instance_uid}"
+            self._odd["stale-header", 0] = (f"the file names study {result.study_instance_uid}", "")
         if one.pk in self._ended:
             earlier = self._ended[one.pk]
             if earlier.received_sha256 and earlier.received_sha256 != digest and result.outcome is not Outcome.QUARANTINED:
-                self._odd["same-uid-other-content", one.pk] = "delivered twice with different octets"
+                self._odd["same-uid-other-content", one.pk] = ("delivered twice with different octets", digest)
             return
         error = result.error
         end = InstanceEnd(
@@ -354,8 +360,8 @@ class StudyFetch:
                 reason_code = reason_of(end, bool(reason), end.instance.pk in self._bad_digests)
                 sample = end.quarantine_id or end.instance.sop_instance_uid
                 writing.except_(reason_code, self._study.pk, end.instance.pk, end.detail, sample)
-            for (code, instance), detail in {**self._odd, **self._stale_header()}.items():
-                writing.except_(code, self._study.pk, instance, detail, detail)
+            for (code, instance), (detail, cause) in {**self._odd, **self._stale_header()}.items():
+                writing.except_(code, self._study.pk, instance, detail, detail, cause)
             if self._unexpected:
                 sample, count = next(iter(self._unexpected)), len(self._unexpected)
                 writing.except_("unexpected-instance", self._study.pk, detail=f"{count} instances", sample=sample)
@@ -373,7 +379,7 @@ class StudyFetch:
             return InstanceEnd(one, InstanceState.FAILED, detail=reason)
         return InstanceEnd(one, InstanceState.MISSING, detail="the source did not deliver it")
 
-    def _stale_header(self) -> dict[tuple[str, int], str]:
+    def _stale_header(self) -> dict[tuple[str, int], tuple[str, str]]:
         """Whether the source's database names another patient or order than the files."""
         if not self._ended:
             return {}
@@ -383,18 +389,6 @@ class StudyFetch:
         ):
             named = {one[at] for one in filed}
             if told.strip() and named and named != {told.strip()}:
-                return {("stale-header", 0): f"the file names another {what} than the source's database"}
+                detail = f"the file names another {what} than the source's database"
+                return {("stale-header", 0): (detail, "\0".join((told.strip(), *sorted(named))))}
         return {}
-
-
-def _is(received: ReceivedInstance, promised: str) -> bool:
-    """Whether octets are those that a digest such as ``md5:<hex>`` was made of."""
-    name, _, wanted = promised.partition(":")
-    if name == "sha256":
-        return received.octets.sha256 == wanted
-    if name != "md5":
-        return True
-    digest = hashlib.md5(usedforsecurity=False)
-    for piece in received.octets.chunks():
-        digest.update(piece)
-    return digest.hexdigest() == wanted

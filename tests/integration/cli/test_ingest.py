@@ -102,7 +102,7 @@ def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Locked]:
 
 
 def test_an_archive_that_takes_nothing_ends_the_run_with_its_summary(vna_ingest: Ingest, locked: Locked, tmp_path: Path) -> None:
-    paths = files(tmp_path, 40)
+    paths = files(tmp_path, offering.ON_THEIR_WAY + 40)
     code, lines, summary, error = vna_ingest(*paths, "--wait", "0")
     assert code == 3
     assert summary["refused"] >= 1
@@ -119,7 +119,7 @@ def test_an_archive_that_takes_nothing_ends_the_run_with_its_summary(vna_ingest:
 def test_an_archive_that_comes_back_takes_everything(
     vna_ingest: Ingest, locked: Locked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = offering.Patience
+    patient = ingest.Patience
     monkeypatch.setattr(ingest, "Patience", lambda seconds, told: patient(seconds, told, sleep=locked.release))
     code, _, summary, error = vna_ingest(*files(tmp_path, 20), "--wait", "600")
     assert (code, summary["held"]) == (0, 20)

@@ -283,3 +283,27 @@ def test_counts_agree_with_rows_after_any_moves(catalogue: Catalogue) -> None:
 def test_an_unknown_study_is_an_error(catalogue: Catalogue) -> None:
     with pytest.raises(VnaError):
         catalogue.ledger_reader.study(-1)
+
+
+def test_what_was_accepted_stays_so_until_something_else_is_seen(catalogue: Catalogue) -> None:
+    def seen(reason: str, detail: str, cause: str = "") -> str:
+        with catalogue.ledger.writing("c", "w") as writing:
+            writing.except_(reason, 7, detail=detail, cause=cause)
+        (entry,) = catalogue.ledger_reader.exceptions("c", reason=reason, state=None)
+        return entry.state
+
+    def accept() -> None:
+        entries = catalogue.ledger_reader.exceptions("c")
+        assert catalogue.ledger.close_exceptions("c", [one.pk for one in entries], "accepted", "me", "as it is") == len(entries)
+
+    for reason in ("content-differs", "source-unavailable"):
+        assert seen(reason, "differs in 00100010", "DOE") == "open"
+    accept()
+    assert seen("content-differs", "differs in 00100010", "DOE") == "accepted"
+    (entry,) = catalogue.ledger_reader.exceptions("c", reason="content-differs", state="accepted")
+    assert (entry.times, entry.closed_by, entry.note) == (2, "me", "as it is")
+    assert seen("source-unavailable", "differs in 00100010", "DOE") == "open", "it happened another time"
+    assert seen("content-differs", "differs in 00100010", "ROE") == "open"
+    accept()
+    assert seen("content-differs", "differs in 00100020", "ROE") == "open"
+    assert seen("content-differs", "differs in 00100010", "ROE") == "open", "what is open is closed by nobody else"

@@ -295,3 +295,21 @@ def test_files_under_one_uid_are_told_apart_by_their_digests(catalogue: Catalogu
         assert known.keys() <= {one.pk for one in rows}
         known = {one.pk: one.source_digest for one in rows}
     assert sorted(known.values()) == ["sha256:a", "sha256:b", "sha256:c"]
+
+
+def test_what_somebody_accepted_is_not_put_back_on_the_worklist_by_the_next_inventory(catalogue: Catalogue) -> None:
+    source = ListedSource([Study("1.1", instances=()), Study("1.2", "Q", instances=("1.2.1.1",))], told=False)
+    take(catalogue, source)
+    (entry,) = catalogue.ledger_reader.exceptions("c")
+    assert (entry.reason, entry.study_instance_uid) == ("no-instances", "1.1")
+    catalogue.ledger.close_exceptions("c", [entry.pk], "accepted", "me", "made by an order")
+    take(catalogue, source)
+    assert catalogue.ledger_reader.exceptions("c") == []
+    (kept,) = catalogue.ledger_reader.exceptions("c", state="accepted")
+    assert (kept.note, kept.times) == ("made by an order", 2)
+    source.studies[0] = Study("1.1", instances=("1.1.1.1",))
+    take(catalogue, source)
+    source.studies[0] = Study("1.1", instances=())
+    take(catalogue, source)
+    (entry,) = catalogue.ledger_reader.exceptions("c")
+    assert "listed 1 instances before" in entry.detail, "another matter"

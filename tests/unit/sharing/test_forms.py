@@ -32,6 +32,7 @@ INSTANCES = st.builds(
     TEXTS,
     TEXTS,
     TEXTS,
+    TEXTS,
 )
 TRANSFORMATIONS = st.builds(
     Transformation,
@@ -79,7 +80,7 @@ def test_instances_come_back_as_they_were(instances: list[ReceivedInstance]) -> 
     assert [one.octets.descriptor for one in back] == descriptors
     assert [(one.octets.size, one.octets.digest) for one in back] == [(one.octets.size, one.octets.digest) for one in instances]
     for one, other in zip(back, instances, strict=True):
-        for name in ("source", "received_at", "transfer_syntax_uid", "sop_class_uid", "sop_instance_uid"):
+        for name in ("source", "received_at", "transfer_syntax_uid", "sop_class_uid", "sop_instance_uid", "addressed_study"):
             assert getattr(one, name) == getattr(other, name)
 
 

@@ -6,12 +6,15 @@ import io
 import re
 import socket
 import time
+from typing import Any
 
 import httpx2
 import pydicom
 import pytest
 
 from tests.unit.web.web_samples import CONTENT_TYPE, Web, multipart, sample, store
+from vna_core.dicom.container import open_container
+from vna_core.ingest import identify
 from vna_core.testing import phantoms
 
 CT = "CT_small.dcm"
@@ -84,6 +87,21 @@ def test_an_instance_of_another_study_is_refused_where_a_study_is_addressed(clie
     entries = client.get("/api/v1/quarantine?limit=1000").json()["quarantine"]
     assert octets in [client.get(f"/api/v1/quarantine/{entry['id']}/original").content for entry in entries]
     assert store(client, [octets], f"/dicom-web/studies/{uid}").status_code == 200
+
+
+def test_where_a_study_is_addressed_each_part_is_read_once(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = phantoms.uid(91)
+    parts = [phantoms.ct(number, 16, 16, StudyInstanceUID=study) for number in range(910, 913)]
+    read: list[int] = []
+
+    def opening(buffer: Any, **named: Any) -> Any:
+        read.append(len(buffer))
+        return open_container(buffer, **named)
+
+    monkeypatch.setattr(identify, "open_container", opening)
+    answer = store(client, [*parts, phantoms.ct(913, 16, 16, StudyInstanceUID=phantoms.uid(92))], f"/dicom-web/studies/{study}")
+    assert (answer.status_code, len(answer.json()["00081199"]["Value"])) == (202, 3)
+    assert len(read) == 4
 
 
 def test_a_single_instance_needs_no_multipart(client: httpx2.Client) -> None:

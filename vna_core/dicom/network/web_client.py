@@ -22,7 +22,7 @@ from pydantic_core import from_json
 from vna_core.dicom.network.refusal import READ, said
 from vna_core.dicom.network.tls import ClientTls, HandshakeFailed
 from vna_core.domain.deadline import Deadline, seconds_left
-from vna_core.domain.errors import LimitExceeded, NotFound, NotOffered, PeerError, PeerUnavailable, VnaError
+from vna_core.domain.errors import LimitExceeded, NotFound, NotOffered, PeerError, PeerRefused, PeerUnavailable, VnaError
 
 CONNECT: Final = 10.0
 SILENCE: Final = 300.0
@@ -187,8 +187,8 @@ class WebClient:
         ------
         PeerUnavailable
             No connection, no answer in time, or the source asks to come again later.
-        NotFound, NotOffered, PeerError
-            404 or 410; 405, 406, 415 or 501; every other answer that is not 2xx.
+        NotFound, NotOffered, PeerRefused, PeerError
+            404 or 410; 405, 406, 415 or 501; 401 or 403; every other answer that is not 2xx.
         """
         if body is not None:
             content = ("application/json", json.dumps(body).encode("utf-8"))
@@ -303,7 +303,7 @@ def _check_status(response: http.client.HTTPResponse) -> None:
     if status in (405, 406, 415, 501):
         raise NotOffered(f"The source does not offer this (HTTP {status}).", status=status)
     if status in (401, 403):
-        raise PeerError(f"The source refuses us (HTTP {status}): check token, user and password.", status=status)
+        raise PeerRefused(f"The source refuses us (HTTP {status}): check token, user and password.", status=status)
     if status in _DOWN:
         raise PeerUnavailable(f"The source asks to come again later (HTTP {status}).", status=status)
     raise PeerError(f"The source answered with HTTP {status}.", status=status)

@@ -7,6 +7,7 @@ of them at once, so that they share flushes. A part is acknowledged only after i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from vna_core.dicom.multipart import Event, MultipartReader, PartBegins, PartEnds, PartOctets
@@ -14,17 +15,15 @@ from vna_core.domain.errors import InvalidRequest, LimitExceeded, Truncated, Uns
 from vna_core.domain.octets import ReceivedInstance, Source
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import DICOM, DICOM_JSON, MULTIPART, MediaRange, choose_json, parse, parse_accept
-from vna_core.gateways.dicomweb.stow_answer import OTHER_STUDY, PartOutcome, answer
+from vna_core.gateways.dicomweb.stow_answer import PartOutcome, answer
 from vna_core.gateways.dicomweb.stow_offers import Offers
 from vna_core.gateways.web.exchange import ClientGone, Exchange
 from vna_core.ingest.counting import count_refused
-from vna_core.ingest.identify import identify
 from vna_core.ingest.receive import Reception
 from vna_core.ingest.sharing import Colleague
 
 _SHARE: Final = 4
 """One request may have this part of the process's memory budget."""
-_STUDY_INSTANCE_UID: Final = 0x0020000D
 
 
 class UnsupportedBody(UnsupportedMediaType):
@@ -58,7 +57,7 @@ class StoreRequest:
     def __init__(self, archive: WebArchive, source: Source, study_instance_uid: str | None) -> None:
         self._archive = archive
         self._source = source
-        self._study = study_instance_uid
+        self._study = study_instance_uid or ""
         self._reception: Reception | None = None
         self._failure: PartOutcome | None = None
         self._whole: list[ReceivedInstance | PartOutcome] = []
@@ -102,7 +101,7 @@ class StoreRequest:
         if self._failure is not None:
             self._whole.append(self._failure)
         elif self._reception is not None:
-            self._whole.append(self._reception.finish())
+            self._whole.append(replace(self._reception.finish(), addressed_study=self._study))
         self._reception = self._failure = None
 
     def cut(self) -> ReceivedInstance | PartOutcome | None:
@@ -128,14 +127,6 @@ class StoreRequest:
         colleague
             Another process that does it.
         """
-        outcomes: list[PartOutcome | None] = [None] * len(received)
-        if self._study is not None and not cut_short:
-            outcomes = [self._of_other_study(one) for one in received]
-        offered = [one for one, outcome in zip(received, outcomes, strict=True) if outcome is None]
-        results = iter(self._offered(offered, cut_short, colleague))
-        return [next(results) if outcome is None else outcome for outcome in outcomes]
-
-    def _offered(self, received: Sequence[ReceivedInstance], cut_short: bool, colleague: Colleague | None) -> list[PartOutcome]:
         pipeline = self._archive.pipeline
         if not cut_short:
             return [
@@ -149,27 +140,6 @@ class StoreRequest:
             except VnaError as error:
                 outcomes.append(PartOutcome(error=error))
         return outcomes
-
-    def _of_other_study(self, received: ReceivedInstance) -> PartOutcome | None:
-        try:
-            parsed = identify(received, self._archive.settings.ingest)
-        except VnaError:
-            return None  # the pipeline meets the same damage, and keeps the octets
-        found = next(
-            (
-                bytes(parsed.buffer[element.start : element.start + element.length]).decode("latin-1").strip(" \0")
-                for element in parsed.data_set.elements
-                if element.tag == _STUDY_INSTANCE_UID
-            ),
-            "",
-        )
-        if found in ("", self._study):
-            return None
-        error = InvalidRequest("The instance belongs to another study than the one addressed.")
-        try:
-            return PartOutcome(self._archive.pipeline.set_aside(received, error), error, OTHER_STUDY)
-        except VnaError as failure:
-            return PartOutcome(error=failure)
 
 
 def _reader(exchange: Exchange, maximum: int) -> MultipartReader | _Whole:

@@ -12,8 +12,6 @@ from vna_core.domain.outcome import IngestResult, Outcome
 
 CANNOT_UNDERSTAND: Final = 0xC000
 PROCESSING_FAILURE: Final = 0x0110
-OTHER_STUDY: Final = 0xC409
-"""Cannot understand: the instance belongs to another study than the one of the request."""
 
 _REASONS: Final = (
     (OutOfResources, 0xA700),
@@ -27,7 +25,6 @@ class PartOutcome:
 
     result: IngestResult | None = None
     error: VnaError | None = None
-    reason: int | None = None
 
     @property
     def stored(self) -> bool:
@@ -36,8 +33,6 @@ class PartOutcome:
     @property
     def failure_reason(self) -> int:
         """Failure Reason (0008,1197)."""
-        if self.reason is not None:
-            return self.reason
         error = self.error or (self.result.error if self.result is not None else None)
         if error is None:
             return (

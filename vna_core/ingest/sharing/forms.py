@@ -68,14 +68,14 @@ def _read(form: bytes) -> Any:
 
 
 def _instance(received: ReceivedInstance) -> list[Any]:
-    hints = (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid)
+    hints = (received.transfer_syntax_uid, received.sop_class_uid, received.sop_instance_uid, received.addressed_study)
     octets = received.octets
     return [octets.size, octets.digest, octets.spooled, _source(received.source), received.received_at.isoformat(), *hints]
 
 
 def _received(form: Any, descriptor: int) -> tuple[ReceivedInstance, bool]:
     size, digest, spooled, source, received_at, *hints = form
-    transfer_syntax_uid, sop_class_uid, sop_instance_uid = map(_text, hints)
+    transfer_syntax_uid, sop_class_uid, sop_instance_uid, addressed_study = map(_text, hints)
     received = ReceivedInstance(
         Octets(_number(size), _text(digest), descriptor=descriptor),
         Source(*map(_text, source)),
@@ -83,6 +83,7 @@ def _received(form: Any, descriptor: int) -> tuple[ReceivedInstance, bool]:
         transfer_syntax_uid,
         sop_class_uid,
         sop_instance_uid,
+        addressed_study,
     )
     return received, spooled is True
 

@@ -115,13 +115,15 @@ def _exceptions() -> None:
         sa.Column("state", SHORT, server_default="", nullable=False),
         sa.Column("detail", TEXT, server_default="", nullable=False),
         sa.Column("sample", TEXT, server_default="", nullable=False),
+        sa.Column("cause", SHORT, server_default="", nullable=False),
         sa.Column("times", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("opened_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("closed_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("closed_by", TEXT, server_default="", nullable=False),
         sa.Column("note", TEXT, server_default="", nullable=False),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_migration_exceptions")),
-        comment="The worklist: state `open`, `retried`, `accepted` (by a person, with a note) or `solved` (by a later transition).",
+        comment="The worklist: state `open`, `retried`, `accepted` (by a person, with a note) or `solved` (by a later transition). "
+        "`cause`: equal as long as what is seen is the same.",
         sqlite_autoincrement=True,
     )
     op.create_index(
