@@ -21,6 +21,8 @@ from vna_core.domain.jobs import AWAIT_STORE, NORMAL, URGENT, WELL, Job
 
 _ERROR_LENGTH = 500
 _PIECE = 500
+_ANEW: Final = {"state": OPEN, "free_at": 0, "attempts": 0, "deaths": 0, "worker": "", "error": "", "waits_for": ""}
+"""Values of a job that is free as if it had never been tried."""
 LOOK_EVERY: Final = 20.0
 """Seconds between looks whether a store answers again that jobs wait for."""
 
@@ -97,12 +99,14 @@ class Jobs:
         session.run(asking(self._database.is_postgresql, kind, key, payload or {}, priority, delay, postpone))
 
     def ensure(self, kind: str, key: str, payload: Mapping[str, Any] | None = None, *, priority: int = NORMAL) -> None:
-        """Ask for a job unless there is one of this kind and key already: for periodic work, at every start."""
+        """Ask for a job unless there is one of this kind and key that is open: for periodic work, at every start, which ends a failure."""
         row = _row(kind, key, payload or {}, priority, _now())
         with self._database.transaction() as session:
-            there = session.run(select(jobs.c.pk).where(_is(kind, key))).fetchone()
+            there = session.run(select(jobs.c.state).where(_is(kind, key))).fetchone()
             if there is None:
                 session.run(insert(jobs).values(row))
+            elif there[0] == FAILED:
+                session.run(update(jobs).where(_is(kind, key)).values(**_ANEW, fence=jobs.c.fence + 1))
 
     def waits(self, kinds: Sequence[str]) -> bool:
         """Whether a job of these kinds is free now."""
@@ -205,7 +209,7 @@ class Jobs:
         Whoever still works on it has lost the lease. False where it was lost already; then nothing changes.
         """
         with self._database.transaction() as session:
-            freed = _freed(job, delay).values(fence=jobs.c.fence + 1, attempts=max(0, job.attempts - 1))
+            freed = _freed(job, delay).values(fence=jobs.c.fence + 1, attempts=max(0, job.attempts - 1), deaths=0)
             return bool(session.run(freed).rowcount)
 
     def fail(self, job: Job, error: str) -> None:
@@ -216,8 +220,7 @@ class Jobs:
     def reopen(self, pk: int) -> None:
         """Have a job taken as soon as possible, failed or waiting. Raises NotFound."""
         with self._database.transaction() as session:
-            anew = {"state": OPEN, "free_at": 0, "attempts": 0, "deaths": 0, "worker": "", "error": "", "waits_for": ""}
-            changed = session.run(update(jobs).where(jobs.c.pk == pk).values(**anew, fence=jobs.c.fence + 1)).rowcount
+            changed = session.run(update(jobs).where(jobs.c.pk == pk).values(**_ANEW, fence=jobs.c.fence + 1)).rowcount
         if not changed:
             raise NotFound("There is no such job.", pk=pk)
 

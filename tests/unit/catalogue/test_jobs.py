@@ -126,6 +126,26 @@ def test_periodic_work_is_asked_for_once(catalogue: Catalogue) -> None:
     assert len(catalogue.jobs.listed(kind="copy")) == 1
 
 
+def test_periodic_work_that_failed_for_good_is_tried_again_at_the_next_start(catalogue: Catalogue) -> None:
+    catalogue.jobs.ensure("copy", "nightly")
+    (job,) = catalogue.jobs.take(("copy",), 1, 60.0, "w")
+    catalogue.jobs.fail(job, "never")
+    catalogue.jobs.ensure("copy", "nightly")
+    (again,) = catalogue.jobs.take(("copy",), 1, 60.0, "w")
+    assert (again.attempts, again.fence > job.fence) == (1, True)
+
+
+def test_workers_that_die_over_a_job_are_counted_until_one_is_heard_of(catalogue: Catalogue) -> None:
+    catalogue.jobs.add("copy", "x")
+    for deaths in range(3):
+        (job,) = catalogue.jobs.take(("copy",), 1, 0.0, "dies")
+        assert job.deaths == deaths
+    (job,) = catalogue.jobs.take(("copy",), 1, 60.0, "ends in good order")
+    assert (job.deaths, catalogue.jobs.hand_back(job)) == (3, True)
+    (job,) = catalogue.jobs.take(("copy",), 1, 60.0, "next")
+    assert job.deaths == 0
+
+
 def test_many_workers_never_share_a_job(catalogue: Catalogue) -> None:
     for number in range(60):
         catalogue.jobs.add("copy", str(number))
