@@ -113,4 +113,10 @@ def run(arguments: Sequence[str]) -> int:
         return FAILED
     except BrokenPipeError:
         return FAILED
+    except OSError as error:
+        if error.errno is None:  # nothing that the system said
+            raise
+        told = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}."
+        typer.echo(f"vna: {told}", err=True)
+        return FAILED
     return result if isinstance(result, int) else 0
