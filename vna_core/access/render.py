@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -23,12 +24,13 @@ _OF_THE_IMAGE: Final = (DecodeError, UnsupportedMediaType, NotFound, LimitExceed
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image file of one frame (1-based), or why there is none."""
+    """An image file of one frame (1-based), or why there is none. `seconds`: for how long it was worked on."""
 
     held: HeldInstance
     frame: int
     octets: bytes
     error: VnaError | None = None
+    seconds: float = 0.0
 
 
 class Renderer:
@@ -85,13 +87,14 @@ class Renderer:
     ) -> Generator[Picture, None, None]:
         before = None
         for number in numbers:
+            begun = time.monotonic()
             try:
                 before = before or _header(held, retriever)
                 picture = self._picture(held, before, retriever, replace(rendering, frame=number))
             except _OF_THE_IMAGE as error:
-                yield Picture(held, number, b"", error)
+                yield Picture(held, number, b"", error, time.monotonic() - begun)
             else:
-                yield Picture(held, number, picture)
+                yield Picture(held, number, picture, None, time.monotonic() - begun)
 
     def _picture(self, held: HeldInstance, before: bytes, retriever: Retrieves, rendering: Rendering) -> bytes:
         """A picture; `before` is the data set before the pixels."""

@@ -23,6 +23,7 @@ from vna_core.access.render import Renderer
 from vna_core.access.render_request import Rendering
 from vna_core.configuration import DecodeSettings
 from vna_core.domain.errors import OutOfResources
+from vna_core.gateways.dicomweb import rendered
 from vna_core.testing import phantoms
 
 MIXED, BROKEN, DOCUMENTS, ONE, PLACES = "1.2.77.1", "1.2.77.2", "1.2.77.3", "1.2.77.4", "1.2.77.5"
@@ -249,6 +250,21 @@ def test_a_series_of_broken_images_is_given_up_after_some_in_a_row(client: httpx
     shown = parts(client.get(f"{study('1.2.77.10')}/rendered"))
     assert [one.kind for one in shown] == ["image/jpeg", *["application/json"] * 16]
     assert ["ended" in json.loads(one.octets) for one in shown[1:]] == [False] * 15 + [True]
+
+
+def test_broken_images_between_good_ones_hold_decoders_for_so_long_and_no_longer(
+    client: httpx2.Client, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with web.client() as sender:
+        for number in range(1, 7):
+            octets = broken("1.2.77.11", "1", str(number)) if number % 2 == 0 else phantoms.ct(number, 32, 32)
+            assert store(sender, [filed(octets, "1.2.77.11", "1", str(number))]).status_code == 200
+    kinds = [one.kind for one in parts(client.get(f"{study('1.2.77.11')}/rendered"))]
+    assert kinds == ["image/jpeg", "application/json"] * 3
+    monkeypatch.setattr(rendered, "_LOST", 0.0)
+    shown = parts(client.get(f"{study('1.2.77.11')}/rendered"))
+    assert [one.kind for one in shown] == kinds[:2]
+    assert "ended" in json.loads(shown[1].octets)
 
 
 def test_where_nothing_can_be_shown_the_answer_is_an_error(client: httpx2.Client) -> None:

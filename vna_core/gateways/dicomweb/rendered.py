@@ -31,7 +31,10 @@ THUMBNAIL: Final = 128
 """Longest side of a thumbnail in pixels, unless asked for otherwise."""
 _JSON: Final = "application/json"
 _BROKEN_IN_A_ROW: Final = 16
-"""Images one after the other that cannot be rendered, after which no more are tried: each may hold a decoder for `decode.timeout` seconds."""
+"""Images one after the other that cannot be rendered, after which no more are tried."""
+_LOST: Final = 60.0
+"""Seconds of decoders that images may take in all and not be rendered, after which no more are tried: each may take `decode.timeout`."""
+_ENDED: Final = "So many could not be rendered, or for so long, that no more were tried."
 _KINDS: Final = 4
 """Kinds of objects that are named among what is left out."""
 
@@ -110,7 +113,8 @@ class Rendered:
             if len(broken) > _KINDS:
                 warn(exchange, [f"{len(broken)} images could not be rendered and are left out, those named here among them."])
             answer = MultipartAnswer(rendering.media_type)
-            parts = _parts(chain((first,), pictures), rendering.media_type, exchange.base + self._archive.root)
+            tried = _Tried(rendering.media_type, exchange.base + self._archive.root, sum(one.seconds for one in broken))
+            parts = tried.parts(chain((first,), pictures))
             await exchange.stream(answer.body(parts), answer.content_type, None)
         finally:
             await exchange.blocking(pictures.close)
@@ -168,31 +172,45 @@ def _first(pictures: Generator[Picture, None, None]) -> tuple[Picture, list[Pict
         if one.error is None:
             return one, broken
         broken.append(one)
-        if len(broken) == _BROKEN_IN_A_ROW:
+        if len(broken) == _BROKEN_IN_A_ROW or sum(before.seconds for before in broken) > _LOST:
             break
     assert broken[0].error is not None, "there is something to show"
     raise broken[0].error
 
 
-def _parts(pictures: Iterator[Picture], media_type: str, base: str) -> Iterator[Part]:
-    """Pictures as parts, each with where it alone can be had; the error of one that could not be made in its place."""
-    selectors = Selectors()
-    held, selector, in_a_row = None, "", 0
-    for one in pictures:
-        in_a_row = 0 if one.error is None else in_a_row + 1
-        ends = in_a_row == _BROKEN_IN_A_ROW
-        if one.held is not held:
-            held, selector = one.held, selectors.of_held(one.held)
-        frame = f"/frames/{one.frame}" if one.held.number_of_frames > 1 else ""
-        octets, kind = one.octets, media_type
-        if one.error is not None:
-            said = one.error.as_dict() | (
-                {"ended": "So many in a row could not be rendered that no more were tried."} if ends else {}
-            )
-            octets, kind = json.dumps(said).encode(), _JSON
-        yield Part(kind, len(octets), partial(iter, (octets,)), f"{instance_url(base, one.held)}{frame}/rendered{selector}")
-        if ends:
-            return
+@dataclass(slots=True)
+class _Tried:
+    """Pictures as they become parts of an answer. `lost`: seconds for which those that could not be made were worked on."""
+
+    media_type: str
+    base: str
+    lost: float
+    in_a_row: int = 0
+
+    def parts(self, pictures: Iterator[Picture]) -> Iterator[Part]:
+        """Each with where it alone can be had; the error of one that could not be made in its place."""
+        selectors = Selectors()
+        held, selector = None, ""
+        for one in pictures:
+            if one.held is not held:
+                held, selector = one.held, selectors.of_held(one.held)
+            frame = f"/frames/{one.frame}" if one.held.number_of_frames > 1 else ""
+            octets, kind = one.octets, self.media_type
+            ends = self._counted(one)
+            if one.error is not None:
+                octets, kind = json.dumps(one.error.as_dict() | ({"ended": _ENDED} if ends else {})).encode(), _JSON
+            place = f"{instance_url(self.base, one.held)}{frame}/rendered{selector}"
+            yield Part(kind, len(octets), partial(iter, (octets,)), place)
+            if ends:
+                return
+
+    def _counted(self, one: Picture) -> bool:
+        """Whether no more are to be tried."""
+        if one.error is None:
+            self.in_a_row = 0
+            return False
+        self.in_a_row, self.lost = self.in_a_row + 1, self.lost + one.seconds
+        return self.in_a_row == _BROKEN_IN_A_ROW or self.lost > _LOST
 
 
 def left_out(shown: _Shown) -> list[str]:
