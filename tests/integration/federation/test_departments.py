@@ -91,13 +91,31 @@ def test_images_of_another_department_arrive_by(client: str, house: House, tmp_p
         scp = [program("storescp"), "-od", str(tmp_path), str(house.store_port)]
         with running(scp, tmp_path / "storescp.log") as process:
             wait_for_listener(house.store_port, process)
-            command = [program("movescu"), "-v", "-S", "-aec", "FEDERATED", "-aem", "STORESCP", *keys, *address]
-            subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            command = [program("movescu"), "-d", "-S", "-aec", "FEDERATED", "-aem", "STORESCP", *keys, *address]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     else:
-        command = [program("getscu"), "-v", "-S", "-aec", "FEDERATED", "-od", str(tmp_path), *keys, *address]
-        subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        command = [program("getscu"), "-d", "-S", "-aec", "FEDERATED", "-od", str(tmp_path), *keys, *address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     received = [path for path in tmp_path.iterdir() if path.name.startswith("CT")]
     assert len(received) == {2: 3, 3: 5}[number]
+    said = (done.stdout + done.stderr).lower()
+    assert "0xb000" in said and "from: gone" in said, "a member that is silent may have more of it"
+
+
+@pytest.mark.parametrize(
+    ("model", "level", "key"), [("-S", "STUDY", "StudyInstanceUID=1.2.3.4"), ("-P", "PATIENT", "PatientID=nobody")]
+)
+def test_nothing_found_is_no_success_while_a_member_is_silent(
+    model: str, level: str, key: str, house: House, tmp_path: Path
+) -> None:
+    keys = ["-k", f"QueryRetrieveLevel={level}", "-k", key]
+    command = [program("getscu"), "-d", model, "-aec", "FEDERATED", "-od", str(tmp_path), *keys]
+    done = subprocess.run(
+        [*command, "127.0.0.1", str(house.hub.dimse_port)], capture_output=True, text=True, timeout=120, check=False
+    )
+    said = (done.stdout + done.stderr).lower()
+    assert "0xa701" in said and "from: gone" in said, said[-2000:]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dicomweb_client_searches_and_retrieves_through_the_federation(house: House) -> None:

@@ -31,13 +31,17 @@ class Arriving(Protocol):
     def missing(self) -> tuple[list[str], str]:
         """SOP Instance UIDs that did not come, and why, once `instances` has ended."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether everybody who may have more of it has said what, once `instances` has ended."""
+
     def leave(self) -> None:
         """Nobody wants the rest: `instances` ends soon."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """Sub-operation counts of PS3.4 C.4.2.1.5."""
+    """Sub-operation counts of PS3.4 C.4.2.1.5. `is_whole`: there is nothing more that could not be counted."""
 
     remaining: int
     completed: int = 0
@@ -45,6 +49,7 @@ class Progress:
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
     comment: str = ""
+    is_whole: bool = True
     reported: float = 0.0
 
     def count(self, status: int | None, uid: str) -> None:

@@ -87,38 +87,25 @@ class FederatedServices:
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, levels)
         local_only = self._is_passed_on(association, permit)
+        silent: tuple[MemberReport, ...] = ()
+        if level is Level.PATIENT:
+            studies, silent = self._studies_of_patient(identifier, permit, local_only)
+            wanted: list[_Named] = [(study, None, ()) for study in studies]
+        else:
+            wanted = _named(identifier, level)
         retrievals = [
-            self._federation.bringing.begin(permit, study, series, sops, local_only=local_only)
-            for study, series, sops in self._wanted(identifier, level, permit, local_only)
+            self._federation.bringing.begin(permit, study, series, sops, local_only=local_only) for study, series, sops in wanted
         ]
         view = self._federation.bringing.view(permit.catalogue.scope)
         destination = commands.text(message.command, commands.MOVE_DESTINATION)
         patient = "" if level is Level.PATIENT else identifier.first(_PATIENT_ID)
-        arriving = Bringings(self._federation.bringing, retrievals, view, patient, destination)
+        arriving = Bringings(self._federation.bringing, retrievals, view, patient, destination, silent)
         return replace(permit, catalogue=view), arriving
 
-    def _wanted(
-        self, identifier: Identifier, level: Level, permit: Permit, local_only: bool
-    ) -> list[tuple[str, str | None, tuple[str, ...]]]:
-        """Studies, each with a series and instances where the level goes below."""
-        studies = [uid for uid in identifier.values.get(_STUDY, ()) if uid]
-        if level is Level.PATIENT:
-            studies = self._studies_of_patient(identifier, permit, local_only)
-        if not studies:
-            raise InvalidRequest("A retrieval from the federation names the study that it is about.")
-        if level in (Level.PATIENT, Level.STUDY):
-            return [(study, None, ()) for study in studies]
-        series = [uid for uid in identifier.values.get(_SERIES, ()) if uid]
-        if level is Level.SERIES:
-            if not series:
-                raise InvalidRequest("The identifier has no unique key of level SERIES.")
-            return [(studies[0], one, ()) for one in series]
-        sops = tuple(uid for uid in identifier.values.get(_SOP, ()) if uid)
-        if not sops:
-            raise InvalidRequest("The identifier has no unique key of level IMAGE.")
-        return [(studies[0], series[0] if series else None, sops)]
-
-    def _studies_of_patient(self, identifier: Identifier, permit: Permit, local_only: bool) -> list[str]:
+    def _studies_of_patient(
+        self, identifier: Identifier, permit: Permit, local_only: bool
+    ) -> tuple[list[str], tuple[MemberReport, ...]]:
+        """UIDs, and the members because of which there may be more."""
         patient = identifier.first(_PATIENT_ID)
         if not patient:
             raise InvalidRequest("The identifier has no unique key of level PATIENT.")
@@ -133,11 +120,33 @@ class FederatedServices:
         rows = [row for row in answer.rows if issuer or any(key.patient_id == patient for key in row.filed)]
         if len({row.patient for row in rows}) > 1 and not issuer:
             raise InvalidRequest("Several patients have this ID: name the Issuer of Patient ID.")
-        return [text(row.attributes, "0020000D") for row in rows]
+        return [text(row.attributes, "0020000D") for row in rows], answer.missing
 
     def _is_passed_on(self, association: Association, permit: Permit) -> bool:
         """Whether a federation asks: its question is not passed on again, so that it does not go in circles."""
         return association.peer_product == VIA or self._federation.members.is_member(permit.principal.name)
+
+
+_Named = tuple[str, str | None, tuple[str, ...]]
+"""A study, with a series and instances where the level goes below."""
+
+
+def _named(identifier: Identifier, level: Level) -> list[_Named]:
+    """What is asked for at a level below that of patients. Raises InvalidRequest."""
+    studies = [uid for uid in identifier.values.get(_STUDY, ()) if uid]
+    if not studies:
+        raise InvalidRequest("A retrieval from the federation names the study that it is about.")
+    if level is Level.STUDY:
+        return [(study, None, ()) for study in studies]
+    series = [uid for uid in identifier.values.get(_SERIES, ()) if uid]
+    if level is Level.SERIES:
+        if not series:
+            raise InvalidRequest("The identifier has no unique key of level SERIES.")
+        return [(studies[0], one, ()) for one in series]
+    sops = tuple(uid for uid in identifier.values.get(_SOP, ()) if uid)
+    if not sops:
+        raise InvalidRequest("The identifier has no unique key of level IMAGE.")
+    return [(studies[0], series[0] if series else None, sops)]
 
 
 class Bringings:
@@ -147,16 +156,25 @@ class Bringings:
     ----------
     patient
         Patient ID that the request names above what it asks for: instances of others are left out (PS3.4 C.4.2.1.4).
+    silent
+        Members that did not say which studies they have.
     """
 
     def __init__(
-        self, bringing: Bringing, retrievals: Sequence[Retrieval], view: CatalogueView, patient: str, destination: str
+        self,
+        bringing: Bringing,
+        retrievals: Sequence[Retrieval],
+        view: CatalogueView,
+        patient: str,
+        destination: str,
+        silent: Sequence[MemberReport] = (),
     ) -> None:
         self._bringing = bringing
         self._retrievals = retrievals
         self._view = view
         self._patient = patient
         self._destination = destination
+        self._silent = silent
         self._others: set[str] = set()
 
     @property
@@ -182,7 +200,17 @@ class Bringings:
         """See `Arriving.missing`."""
         missing = sorted(key.sop for one in self._retrievals for key in one.outcome.missing)
         missing += sorted(key.sop for one in self._retrievals for key in one.strangers)  # another patient's, of the same UID
-        return missing + sorted(self._others), _comment(self._retrievals)
+        return missing + sorted(self._others), _comment(self._retrievals, self._reports)
+
+    @property
+    def is_whole(self) -> bool:
+        """See `Arriving.is_whole`."""
+        return not self._reports
+
+    @property
+    def _reports(self) -> list[MemberReport]:
+        told = (*self._silent, *(report for one in self._retrievals for report in one.silent))
+        return list({report.name: report for report in told}.values())
 
     def leave(self) -> None:
         """See `Arriving.leave`."""
@@ -208,10 +236,9 @@ def silent(missing: Sequence[MemberReport]) -> str:
     return f"No whole answer from: {', '.join(one.name for one in missing)}" if missing else ""
 
 
-def _comment(retrievals: Sequence[Retrieval]) -> str:
-    reports = {report.name: report for one in retrievals for report in one.silent}
+def _comment(retrievals: Sequence[Retrieval], reports: Sequence[MemberReport]) -> str:
     if reports:
-        return silent(list(reports.values()))
+        return silent(reports)
     if any(one.strangers for one in retrievals):
         return "Several patients have these UIDs: ask each archive for its own."
     unheard = sorted({name for one in retrievals for name in one.owned.unheard})

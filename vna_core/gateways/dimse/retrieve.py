@@ -37,6 +37,8 @@ PENDING: Final = 0xFF00
 CANCELLED: Final = 0xFE00
 WITH_FAILURES: Final = 0xB000
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801
+UNABLE_TO_COUNT: Final = 0xA701
+"""Nothing was found, and what there is could not be told: some member was silent."""
 OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
 _FAILED_UIDS: Final = 0x00080058
 _REPORT_EVERY: Final = 0.5
@@ -131,6 +133,7 @@ class RetrieveService:
             else:
                 progress.remaining -= 1
         missing, progress.comment = arriving.missing()
+        progress.is_whole = arriving.is_whole
         for uid in missing:
             progress.count(None, uid)
 
@@ -344,7 +347,7 @@ class RetrieveService:
     def _finish(self, association: Association, message: Message, progress: Progress) -> None:
         sent = progress.completed + progress.warning
         if not progress.failed and not progress.warning:
-            status = 0x0000
+            status = 0x0000 if progress.is_whole else WITH_FAILURES if sent else UNABLE_TO_COUNT
         else:
             status = WITH_FAILURES if sent else OUT_OF_RESOURCES_SUBOPERATIONS
         answered = self._response(message, status, progress, progress.comment)
