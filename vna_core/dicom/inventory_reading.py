@@ -253,5 +253,5 @@ def _text(fields: _Fields, tag: int) -> str:
 
 
 def _int(fields: _Fields, tag: int) -> int:
-    number = whole_number(_text(fields, tag))
+    number = whole_number(_text(fields, tag), 20)
     return -1 if number is None else number
