@@ -22,6 +22,7 @@ from vna_core.dicom.attribute_values import (
 from vna_core.dicom.character_sets import character_set_names, decode_text
 from vna_core.dicom.elements import DataSet, Element
 from vna_core.dicom.revision import RevisedDataSet
+from vna_core.dicom.value_representations import BINARY
 from vna_core.domain.indexed_attributes import INDEXED
 
 INLINE_MAXIMUM: Final = 64
@@ -30,7 +31,6 @@ TEXT_MAXIMUM: Final = 65_536
 
 _TRAILER: Final = 0xFFFCFFFC
 _PIXEL_TAGS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 _NUMBERS: Final = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"))
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,32})?(?:[eE][+-]?[0-9]{1,2})?").fullmatch
 _COUNT: Final = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
@@ -88,7 +88,7 @@ def _value(raw: bytes, vr: str, character_sets: tuple[str, ...]) -> str:
 
 def _plain(tag: int, vr: str, raw: bytes, character_sets: tuple[str, ...]) -> str:
     """An element whose value is written out."""
-    if vr in _BINARY:
+    if vr in BINARY:
         if not raw:
             return _opening(tag, vr) + "}"
         raw += b"\0" * (len(raw) & 1)  # as the value is stored (PS3.5 section 6.2), so that a rebuild tells the same
@@ -165,7 +165,7 @@ def _object(revised: RevisedDataSet, data_set: DataSet, sets: tuple[str, ...], p
     """One data set between braces."""
     buffer, literals, encapsulated = revised.buffer, revised.literals, revised.encapsulated
     members: list[str] = []
-    append, repeated, binary = members.append, _repeated, _BINARY
+    append, repeated, binary = members.append, _repeated, BINARY
     for tag, vr, start, length, items in data_set.elements:
         if items is not None:
             append(done[id(items)] if items else _opening(tag, "SQ") + "}")

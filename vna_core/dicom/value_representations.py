@@ -43,6 +43,9 @@ SWAP_UNIT: Final[dict[str, int]] = {**UNIT, "AT": 2}
 TEXT: Final = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"])
 """Representations whose values are character strings."""
 
+BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+"""Representations whose values are octets that no text tells (PS3.18 annex F.2.2)."""
+
 
 def _codes(names: tuple[str, ...], order: str) -> dict[int, str]:
     return {int.from_bytes(name.encode("ascii"), "little" if order == "little" else "big"): name for name in names}

@@ -17,7 +17,7 @@ from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.stored_object import StoredHeader, read_header
 from vna_core.dicom.tokenizer import tokenize
 from vna_core.dicom.trailer_format import Read, read_trailer
-from vna_core.dicom.value_representations import LONG_NAMES, VR_BYTES
+from vna_core.dicom.value_representations import BINARY, LONG_NAMES, VR_BYTES
 from vna_core.domain.errors import LimitExceeded, Malformed
 from vna_core.domain.instance import HeldInstance
 
@@ -25,7 +25,6 @@ LARGE: Final = 16 << 20
 """Octets from which an object without pixel data is read around its largest value."""
 
 _BLOCK: Final = 1 << 16
-_BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 
 
 def header_of(held: HeldInstance, retriever: Retriever) -> StoredHeader:
@@ -78,7 +77,7 @@ def _largest_value(read: Read, offset: int, end: int) -> Element | None:
         length = int.from_bytes(head[8:12] if vr in LONG_NAMES else head[6:8], "little")
         if not vr or start + length > end:
             raise Malformed("The header of a stored object ends before its data set.")
-        if vr in _BINARY and (largest is None or length > largest.length):
+        if vr in BINARY and (largest is None or length > largest.length):
             largest = Element(tag, vr, start, length)
         offset = start + length
     return largest

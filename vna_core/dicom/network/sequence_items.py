@@ -9,9 +9,8 @@ from vna_core.dicom.answers import items_of
 from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.identifier import SPECIFIC_CHARACTER_SET, Identifier
+from vna_core.dicom.value_representations import BINARY
 
-BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
-"""Value representations that no text tells."""
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
