@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from vna_core.dicom.answers import asked_values, contradicts, row_of, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, in_parts, row_of, single_questions
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, PeerError
@@ -38,7 +38,7 @@ class Search:
 
     def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
         """Every match once. Raises AnswerCapped where the source has more and does not turn pages."""
-        questions = [part for one in single_questions(query) for part in _in_parts(one)]
+        questions = [part for one in single_questions(query) for part in in_parts(one, _UIDS_AT_ONCE)]
         seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
         skipped = given = 0
         for question in questions:
@@ -150,16 +150,3 @@ def question(query: Query, attributes: tuple[int, ...]) -> tuple[str, list[tuple
         parameters.append(("fuzzymatching", "true"))
     parameters += [("includefield", f"{tag:08X}") for tag in attributes]
     return path, parameters
-
-
-def _in_parts(query: Query) -> Iterator[Query]:
-    """The query with long lists of UIDs in parts."""
-    for number, one in enumerate(query.conditions):
-        if isinstance(one, Equals) and len(one.values) > _UIDS_AT_ONCE:
-            for at in range(0, len(one.values), _UIDS_AT_ONCE):
-                part = Equals(one.tag, one.values[at : at + _UIDS_AT_ONCE])
-                yield from _in_parts(
-                    Query(query.level, (*query.conditions[:number], part, *query.conditions[number + 1 :]), query.limit)
-                )
-            return
-    yield query

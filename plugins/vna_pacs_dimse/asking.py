@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from vna_core.dicom.answers import asked_values, contradicts, row_of, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, in_parts, row_of, single_questions
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
 from vna_core.dicom.network.command import Command, Field
@@ -15,7 +15,7 @@ from vna_core.dicom.network.identifier import Identifier, decode_identifier, enc
 from vna_core.dicom.network.sequence_items import json_of
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, InvalidRequest, NotOffered, PeerError, PeerUnavailable
-from vna_core.domain.query import Equals, Level, Query
+from vna_core.domain.query import Level, Query
 from vna_core.ports.pacs import DicomJson
 from vna_pacs_dimse.connection import PENDING, Peer
 from vna_pacs_dimse.transfer_syntaxes import IDENTIFIERS
@@ -43,7 +43,7 @@ _NO_ANSWERS_TO: Final = frozenset((0xA900, 0xC000, 0x0122))
 def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
     """Matches at one level, by one association. Raises as `PacsAdapter.find`."""
     skipped = given = 0
-    questions = [part for one in single_questions(query) for part in _in_parts(one)]
+    questions = [part for one in single_questions(query) for part in in_parts(one, _UIDS_AT_ONCE)]
     seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
     with asking(peer, query.level, deadline) as association:
         for question in questions:
@@ -153,14 +153,3 @@ def _cancel(association: Association, context: int) -> None:
             answer = association.receive(None, _PATIENCE_AFTER_CANCEL)
             if commands.number(answer.command, commands.STATUS, 0xC000) not in PENDING:
                 return
-
-
-def _in_parts(query: Query) -> Iterator[Query]:
-    """The query with long lists of UIDs in parts."""
-    for number, one in enumerate(query.conditions):
-        if isinstance(one, Equals) and len(one.values) > _UIDS_AT_ONCE:
-            for at in range(0, len(one.values), _UIDS_AT_ONCE):
-                part = Equals(one.tag, one.values[at : at + _UIDS_AT_ONCE])
-                yield from _in_parts(Query(query.level, (*query.conditions[:number], part, *query.conditions[number + 1 :])))
-            return
-    yield query

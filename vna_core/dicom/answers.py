@@ -90,6 +90,18 @@ def single_questions(query: Query) -> Iterator[Query]:
         yield replace(query, conditions=picked)
 
 
+def in_parts(query: Query, most: int) -> Iterator[Query]:
+    """The query with lists of more values than `most` in parts: so long are those of UIDs alone, see `single_questions`."""
+    for number, one in enumerate(query.conditions):
+        if isinstance(one, Equals) and len(one.values) > most:
+            before, behind = query.conditions[:number], query.conditions[number + 1 :]
+            for at in range(0, len(one.values), most):
+                part = Equals(one.tag, one.values[at : at + most])
+                yield from in_parts(replace(query, conditions=(*before, part, *behind)), most)
+            return
+    yield query
+
+
 def asked_values(one: Condition) -> tuple[str, ...]:
     """What a source is asked for by a condition, a range in one text (PS3.4 C.2.2.2). Raises InvalidRequest, see `single_questions`."""
     match one:
