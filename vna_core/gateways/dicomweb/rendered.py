@@ -108,13 +108,13 @@ class Rendered:
         """Answer with parts, each made while those before it are sent."""
         pictures = self._archive.renderer.pictures(shown.images, self._archive.retriever, rendering)
         try:
-            first, broken = await exchange.blocking(_first, pictures)
+            trouble = _Trouble()
+            first, broken = await exchange.blocking(_first, pictures, trouble)
             warn(exchange, [f"An image could not be rendered and is left out: {one.error}" for one in broken[:_KINDS]])
             if len(broken) > _KINDS:
                 warn(exchange, [f"{len(broken)} images could not be rendered and are left out, those named here among them."])
             answer = MultipartAnswer(rendering.media_type)
-            tried = _Tried(rendering.media_type, exchange.base + self._archive.root, sum(one.seconds for one in broken))
-            parts = tried.parts(chain((first,), pictures))
+            parts = _parts(chain((first,), pictures), trouble, rendering.media_type, exchange.base + self._archive.root)
             await exchange.stream(answer.body(parts), answer.content_type, None)
         finally:
             await exchange.blocking(pictures.close)
@@ -165,52 +165,50 @@ def _numbers(held: HeldInstance, path: dict[str, Any]) -> Sequence[int]:
     return frame_numbers(path["frames"], count) if "frames" in path else range(1, count + 1)
 
 
-def _first(pictures: Generator[Picture, None, None]) -> tuple[Picture, list[Picture]]:
+@dataclass(slots=True)
+class _Trouble:
+    """Images of one answer that could not be rendered: how many there were in a row, and for how long all of them were worked on."""
+
+    in_a_row: int = 0
+    seconds: float = 0.0
+
+    def ends(self, one: Picture) -> bool:
+        """Count a picture; whether no more are to be tried."""
+        if one.error is None:
+            self.in_a_row = 0
+            return False
+        self.in_a_row, self.seconds = self.in_a_row + 1, self.seconds + one.seconds
+        return self.in_a_row == _BROKEN_IN_A_ROW or self.seconds > _LOST
+
+
+def _first(pictures: Generator[Picture, None, None], trouble: _Trouble) -> tuple[Picture, list[Picture]]:
     """The first picture that could be made, and those before it that could not. Raises the error of the first when there is none among so many as are tried."""
     broken: list[Picture] = []
     for one in pictures:
         if one.error is None:
             return one, broken
         broken.append(one)
-        if len(broken) == _BROKEN_IN_A_ROW or sum(before.seconds for before in broken) > _LOST:
+        if trouble.ends(one):
             break
     assert broken[0].error is not None, "there is something to show"
     raise broken[0].error
 
 
-@dataclass(slots=True)
-class _Tried:
-    """Pictures as they become parts of an answer. `lost`: seconds for which those that could not be made were worked on."""
-
-    media_type: str
-    base: str
-    lost: float
-    in_a_row: int = 0
-
-    def parts(self, pictures: Iterator[Picture]) -> Iterator[Part]:
-        """Each with where it alone can be had; the error of one that could not be made in its place."""
-        selectors = Selectors()
-        held, selector = None, ""
-        for one in pictures:
-            if one.held is not held:
-                held, selector = one.held, selectors.of_held(one.held)
-            frame = f"/frames/{one.frame}" if one.held.number_of_frames > 1 else ""
-            octets, kind = one.octets, self.media_type
-            ends = self._counted(one)
-            if one.error is not None:
-                octets, kind = json.dumps(one.error.as_dict() | ({"ended": _ENDED} if ends else {})).encode(), _JSON
-            place = f"{instance_url(self.base, one.held)}{frame}/rendered{selector}"
-            yield Part(kind, len(octets), partial(iter, (octets,)), place)
-            if ends:
-                return
-
-    def _counted(self, one: Picture) -> bool:
-        """Whether no more are to be tried."""
-        if one.error is None:
-            self.in_a_row = 0
-            return False
-        self.in_a_row, self.lost = self.in_a_row + 1, self.lost + one.seconds
-        return self.in_a_row == _BROKEN_IN_A_ROW or self.lost > _LOST
+def _parts(pictures: Iterator[Picture], trouble: _Trouble, media_type: str, base: str) -> Iterator[Part]:
+    """Pictures as parts, each with where it alone can be had; the error of one that could not be made in its place."""
+    selectors = Selectors()
+    held, selector = None, ""
+    for one in pictures:
+        ends = trouble.ends(one)
+        if one.held is not held:
+            held, selector = one.held, selectors.of_held(one.held)
+        frame = f"/frames/{one.frame}" if one.held.number_of_frames > 1 else ""
+        octets, kind = one.octets, media_type
+        if one.error is not None:
+            octets, kind = json.dumps(one.error.as_dict() | ({"ended": _ENDED} if ends else {})).encode(), _JSON
+        yield Part(kind, len(octets), partial(iter, (octets,)), f"{instance_url(base, one.held)}{frame}/rendered{selector}")
+        if ends:
+            return
 
 
 def left_out(shown: _Shown) -> list[str]:
