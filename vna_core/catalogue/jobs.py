@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -181,8 +181,8 @@ class Jobs:
             ended = session.run(delete(jobs).where(_held(job), jobs.c.asked == job.asked)).rowcount
             if not ended:
                 ended = session.run(_freed(job, 0.0).values(attempts=0, deaths=0, error="", progress="", waits_for="")).rowcount
-            if ended and job.waited_for:
-                self.add_in(session, AWAIT_STORE, job.waited_for, {WELL: True}, priority=URGENT)
+            if ended:
+                self._went_well(session, job)
 
     def later(self, job: Job, delay: float, error: str = "", waits_for: str = "") -> None:
         """Have a job done again after `delay` seconds: it failed with `error`, or went well so far. A lost lease changes nothing.
@@ -200,8 +200,13 @@ class Jobs:
                 return
             if waits_for:
                 self.add_in(session, AWAIT_STORE, waits_for, priority=URGENT, delay=LOOK_EVERY)
-            elif job.waited_for and not error:
-                self.add_in(session, AWAIT_STORE, job.waited_for, {WELL: True}, priority=URGENT)
+            elif not error:
+                self._went_well(session, job)
+
+    def _went_well(self, session: Session, job: Job) -> None:
+        """Have the store looked at for which a job had waited, and what else waits for it woken."""
+        if job.waited_for:
+            self.add_in(session, AWAIT_STORE, job.waited_for, {WELL: True}, priority=URGENT)
 
     def hand_back(self, job: Job, delay: float = 0.0) -> bool:
         """Let another worker take a job after `delay` seconds: this one ends before it is done, which counts as no attempt.
@@ -262,6 +267,13 @@ class Jobs:
             statement = statement.where(jobs.c.waits_for == to_stored(waits_for))
         with self._database.session() as session:
             return [_listed(row) for row in session.run(statement).fetchall()]
+
+    def every(self, *, kind: str | None = None, state: str | None = None, waits_for: str | None = None) -> Iterator[ListedJob]:
+        """The same, however many there are: read in pieces."""
+        after = 0
+        while page := self.listed(kind=kind, state=state, waits_for=waits_for, after=after, limit=_PIECE):
+            yield from page
+            after = page[-1].pk
 
     def of(self, kind: str, key: str) -> ListedJob | None:
         """The job of this kind and key; None when there is none, or none any more."""

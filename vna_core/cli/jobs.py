@@ -5,13 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from vna_core.bootstrap import Archive
 from vna_core.bootstrap_jobs import ensure_periodic_jobs, job_engine, job_work
 from vna_core.catalogue.jobs import ListedJob
 from vna_core.cli.console import Console, Table
@@ -21,13 +19,6 @@ from vna_core.ports.jobs import JobEngine
 app = typer.Typer(help="Durable work in the background: what waits, runs or failed.", no_args_is_help=True)
 
 Number = Annotated[int, typer.Argument(help="Number of the job, as `vna jobs list` shows it.")]
-
-
-def _all(archive: Archive, kind: str | None, state: str | None, waits_for: str | None) -> Iterator[ListedJob]:
-    after = 0
-    while page := archive.catalogue.jobs.listed(kind=kind, state=state, waits_for=waits_for, after=after, limit=1000):
-        yield from page
-        after = page[-1].pk
 
 
 def _document(job: ListedJob) -> dict[str, Any]:
@@ -51,7 +42,7 @@ def list_(
         Table.grid(padding=(0, 1)),
     )
     with archive_of(data, config) as archive:
-        for job in _all(archive, kind, "failed" if failed else None, waits_for):
+        for job in archive.catalogue.jobs.every(kind=kind, state="failed" if failed else None, waits_for=waits_for):
             if as_json:
                 print_json(_document(job))
             else:

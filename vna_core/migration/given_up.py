@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 import structlog
 
 from vna_core.catalogue import Catalogue
-from vna_core.catalogue.jobs import ListedJob
 from vna_core.domain.migration import StudyState
 from vna_core.migration.study_jobs import STUDY, job_key
 
@@ -26,7 +24,9 @@ def tell_given_up(catalogue: Catalogue, campaign: str, worker: str) -> int:
     anybody.
     """
     told = 0
-    for job in _failed(catalogue, campaign):
+    for job in catalogue.jobs.every(kind=STUDY, state="failed"):
+        if job.payload.get("campaign") != campaign:
+            continue
         told += catalogue.ledger.give_up(campaign, int(job.payload["study"]), STUDY, job.key, worker, job.error)
     if told:
         _log.error("studies-given-up", campaign=campaign, studies=told)
@@ -43,10 +43,3 @@ def tell_without_job(catalogue: Catalogue, campaign: str, worker: str) -> int:
             if key not in known:
                 told += catalogue.ledger.give_up(campaign, pk, STUDY, key, worker, CANCELLED)
     return told
-
-
-def _failed(catalogue: Catalogue, campaign: str) -> Iterator[ListedJob]:
-    after = 0
-    while page := catalogue.jobs.listed(kind=STUDY, state="failed", after=after, limit=_PIECE):
-        yield from (job for job in page if job.payload.get("campaign") == campaign)
-        after = page[-1].pk

@@ -344,12 +344,9 @@ class InventoryTaker:
         counted = self._statistics()
         with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
             for reason, wrong, detail, spans in (
-                ("inventory-capped", bool(capped), f"{len(capped)} questions, the first: {capped[0] if capped else ''}", capped),
-                (
-                    "inventory-refused",
-                    bool(refused),
-                    f"{len(refused)} questions, the first: {refused[0] if refused else ''}",
-                    refused,
+                *(
+                    (reason, bool(spans), f"{len(spans)} questions, the first: {next(iter(spans), '')}", spans)
+                    for reason, spans in (("inventory-capped", capped), ("inventory-refused", refused))
                 ),
                 ("inventory-empty", not studies, "the source listed no study", []),
                 ("statistics-differ", counted > studies, f"the source counts {counted} studies, {studies} were listed", []),
