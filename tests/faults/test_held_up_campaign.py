@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from tests.faults.hostile_campaign import Silent
@@ -15,6 +16,7 @@ from vna_core.catalogue import Campaign
 from vna_core.catalogue.migration_throttle import LONGEST_SILENCE
 from vna_core.cli.migrate_progress import status_lines
 from vna_core.configuration import load_settings
+from vna_core.domain.errors import OutOfResources, VnaError
 from vna_core.jobs import LedgerWork
 from vna_core.migration.campaign import CampaignRunner
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
@@ -65,6 +67,37 @@ def test_a_source_that_is_gone_is_told_once_and_left_alone_for_a_while(tmp_path:
             report = runner.run(2, fresh=False)
         assert (report.missing, report.exceptions, report.held) == (0, 0, sum(1 for _ in population.truth()))
         assert catalogue.throttle.load(source).silent_since is None
+
+
+class Told(Silent):
+    """What a run says keeps the archive from taking anything."""
+
+    def __init__(self) -> None:
+        self.held_up_by: list[str] = []
+
+    def held_up(self, error: VnaError | None) -> None:
+        """Add the code, or nothing's."""
+        self.held_up_by.append("" if error is None else error.code)
+
+
+def test_that_the_archive_takes_instances_again_is_told_though_the_run_ends_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vna_core.migration.campaign._SHOW", 1000.0)  # no look between the first and the last
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "1.dcm").write_bytes(phantoms.ct(1))
+    with open_archive(load_settings(None, {"data": str(tmp_path / "data")})) as archive:
+
+        def open_source(one: Campaign) -> PacsAdapter:
+            return archive.plugins.open_pacs(one.name, one.source, {})
+
+        worker = MigrationWorker(archive.catalogue, archive.pipeline, open_source, "test@nowhere:1")
+        worker.held_up.note(OutOfResources("No room."))
+        campaign = Campaign(str(folder), str(folder), "running", {"options": CampaignOptions().as_dict()})
+        told = Told()
+        report = CampaignRunner(campaign, worker, open_source, archive.catalogue, told, archive.settings.jobs).run()
+    assert (report.held, told.held_up_by) == (1, ["out-of-resources", ""])
 
 
 def test_a_disk_that_is_full_in_the_middle_is_named_once_and_the_run_goes_on_when_there_is_room(

@@ -63,6 +63,7 @@ class LedgerWork:
         self._meter.set(JOBS_RUNNING, 0)
         self.not_taken: VnaError | None = None
         self._running: dict[int, _Run] = {}
+        self._owed: dict[int, tuple[Job, str, str]] = {}
         self._lock = threading.Condition()
         self._stop = threading.Event()
 
@@ -142,6 +143,7 @@ class LedgerWork:
     def take(self, limit: int) -> list[Job]:
         """Lease the most urgent free jobs, which then count as running; each must be given to `do`."""
         try:
+            self._record_owed()
             jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker)
         except _NOT_NOW as error:
             before, self.not_taken = self.not_taken, error
@@ -214,8 +216,15 @@ class LedgerWork:
                 return "failed"
             return self._given_up(job, message)
         except _NOT_NOW as error:  # the lease ends by itself, and the job is done again
+            self._owed[job.pk] = (job, message, store)
             _log.warning("job-end-not-recorded", kind=job.kind, key=job.key, code=error.code)
             return "not-recorded"
+
+    def _record_owed(self) -> None:
+        """Write down the ends that the ledger could not take. Raises one of `_NOT_NOW`: it still cannot."""
+        for pk, (job, message, store) in list(self._owed.items()):
+            self._ledger.later(job, self._settings.pause, message, store)
+            self._owed.pop(pk, None)
 
     def _given_up(self, job: Job, message: str) -> str:
         _log.error("job-given-up", kind=job.kind, key=job.key, attempts=job.attempts, error=message)

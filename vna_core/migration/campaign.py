@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -218,20 +219,19 @@ class CampaignRunner:
         stop = threading.Event()
         working = threading.Thread(target=engine.run, args=(stop,), name="migration")
         working.start()
-        shown = 0.0
+        shown = -math.inf
         try:
             while working.is_alive() and self._waits():
                 for name in () if self._helpers is None else self._helpers.lost():
                     free_worker(self._catalogue, name)
                 if time.monotonic() - shown >= _SHOW:
                     shown = time.monotonic()
-                    self._progress.held_up(work.not_taken or self._worker.held_up.why)
-                    self._show()
+                    self._show(work)
                     self._check_feed()
                 news.wait(LOOK)
                 time.sleep(_TOGETHER)
                 news.clear()
-            self._show()
+            self._show(work)
         finally:
             stop.set()
             engine.look()
@@ -253,7 +253,8 @@ class CampaignRunner:
         if feed is not None and feed.state == "failed":
             raise VnaError(f"No further studies are queued: {feed.error} Run again to go on; job {feed.pk}, see the log.")
 
-    def _show(self) -> None:
+    def _show(self, work: LedgerWork) -> None:
+        self._progress.held_up(work.not_taken or self._worker.held_up.why)
         campaign = self._catalogue.campaigns.load(self.name)
         state = "" if campaign is None else campaign.state
         self._progress.stands(summary_of(self._catalogue, self.name), self._catalogue.throttle.load(self.name), state)

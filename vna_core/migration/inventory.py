@@ -7,6 +7,7 @@ that names a study the others did not shows that an answer was cut short, and fr
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,7 @@ class InventoryTaker:
         self._nameless: set[tuple[str, str, str, str]] = set()
         self._answered: dict[str, int] = {}
         self._noted: list[tuple[str, int, str]] = []
-        self._written = 0.0
+        self._written = -math.inf
 
     def take(self, workers: int) -> Inventory:
         """Take the snapshot, or go on with the one that is open; it is complete afterwards.

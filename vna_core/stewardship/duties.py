@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -129,7 +130,7 @@ class _Telling:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._told = 0.0
+        self._told = -math.inf
 
     def __call__(self, run: ScrubRun) -> None:
         if time.monotonic() - self._told >= _TELL_EVERY:

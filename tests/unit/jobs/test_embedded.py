@@ -179,6 +179,27 @@ def test_a_job_whose_handler_reaches_no_safe_point_is_given_back_and_the_handler
     assert catalogue.jobs.listed()[0].worker == "next", "what ends late changes nothing"
 
 
+def test_an_end_that_the_ledger_could_not_take_is_written_down_with_the_next_look(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def fails_once(job: Job, running: Running) -> None:
+        seen.append(job.attempts)
+        if len(seen) == 1:
+            monkeypatch.setattr(catalogue.jobs, "later", full)
+            raise PeerUnavailable("It does not answer.")
+
+    def full(*_: object) -> None:
+        monkeypatch.undo()
+        raise OutOfResources("The catalogue's disk is full.", limit="disk", maximum=0)
+
+    catalogue.jobs.add("fails_once", "x")
+    one = work(catalogue, QUICK.model_copy(update={"lease": 3600.0}), fails_once=fails_once)
+    wait_for(lambda: one.run_until_idle() >= 0 and not catalogue.jobs.listed())
+    assert seen == [1, 2], "its lease of an hour need not end first"
+
+
 def test_a_full_disk_of_the_ledger_ends_neither_the_work_nor_its_leases(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
