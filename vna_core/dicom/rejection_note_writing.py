@@ -10,14 +10,11 @@ from pydicom.dataset import Dataset
 
 from vna_core.dicom.key_objects import coded, description, part10, select, selected
 from vna_core.dicom.rejection_note import Rejected
+from vna_core.domain.class_pixels import has_no_pixels
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, Rejection
 from vna_core.domain.identifiers import PatientKey
 
 _WAVEFORMS: Final = ("1.2.840.10008.5.1.4.1.1.9.",)
-_NO_IMAGES: Final = (
-    "1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.11.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.66",
-    "1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.481.8",
-)  # fmt: skip
 
 
 def write_note(uid: str, title: Rejection, reason: str, patient: PatientKey, rejected: Sequence[Rejected], at: datetime) -> bytes:
@@ -52,4 +49,4 @@ def write_note(uid: str, title: Rejection, reason: str, patient: PatientKey, rej
 def _value_type(sop_class_uid: str) -> str:
     if sop_class_uid.startswith(_WAVEFORMS):
         return "WAVEFORM"
-    return "COMPOSITE" if sop_class_uid.startswith(_NO_IMAGES) else "IMAGE"
+    return "COMPOSITE" if has_no_pixels(sop_class_uid) else "IMAGE"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -31,6 +31,7 @@ from vna_core.federation.owners import NOTHING_SHARED, Owners, Ownership
 from vna_core.federation.passing import PassingOn
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
+from vna_core.ports.pacs import InventoriedInstance
 
 _ASKABLE: Final = re.compile(r"[0-9.]{1,64}")
 """A UID as far as every archive takes it for one. Leading zeros and empty components occur, and match nothing but themselves."""
@@ -54,6 +55,8 @@ class Retrieval:
         Brings it.
     owned
         What of it members hold under several patients, and of what that could not be found out.
+    passed_over
+        What else there is of it, and is not wanted.
     begun
         What is being brought already; None: nothing. It is to be read to its end, or closed.
     """
@@ -65,6 +68,12 @@ class Retrieval:
     fetcher: Fetcher
     begun: Gathering | None = None
     owned: Ownership = NOTHING_SHARED
+    passed_over: frozenset[InstanceKey] = frozenset()
+
+    def only(self, keys: Collection[InstanceKey]) -> Retrieval:
+        """Some of it, as a retrieval of its own of which nothing has begun; nothing else is seen through its view."""
+        view = replace(self.view, only=frozenset(keys))
+        return replace(self, outcome=FetchOutcome(set(keys)), view=view, begun=None, owned=self.owned.of(keys))
 
     def close(self) -> None:
         """Nothing more is wanted. May be called twice."""
@@ -112,6 +121,13 @@ class Retrieval:
 
 Takes = Callable[[PassedInstance], bool]
 """Whether whoever asks takes an instance as it is."""
+Wants = Callable[[InventoriedInstance], bool]
+"""Whether an instance is wanted at all, by what the preferred member lists of it."""
+
+
+def everything(one: InventoriedInstance) -> bool:
+    """Wants whatever there is."""
+    return True
 
 
 class _Given(NamedTuple):
@@ -161,6 +177,7 @@ class Bringing:
         sops: Sequence[str] = (),
         *,
         takes: Takes | None = None,
+        wants: Wants = everything,
         ahead: bool = False,
         local_only: bool = False,
     ) -> Retrieval:
@@ -170,6 +187,8 @@ class Bringing:
         ----------
         takes
             Whether whoever asks takes an instance as a member gave it; None: nothing but what went through the rooms.
+        wants
+            Whether an instance is wanted at all, by what the preferred member lists of it.
         ahead
             Fetching begins as soon as the first member has answered; else not before `instances` or `passed_on` is read.
 
@@ -190,8 +209,11 @@ class Bringing:
         def shown() -> tuple[set[InstanceKey], frozenset[str]]:
             return {key_of(one) for one in view.instances(study=study)}, self._catalogue.rejections.hidden(study)
 
-        def wanted(located: Located) -> set[InstanceKey]:
+        def there(located: Located) -> set[InstanceKey]:
             return _wanted(located, series, frozenset(sops), *shown())
+
+        def wanted(located: Located) -> set[InstanceKey]:
+            return {key for key in there(located) if wants(located.instances[key])}
 
         early = Ahead(self._members, fetcher, wanted, outcome)
         try:
@@ -201,15 +223,17 @@ class Bringing:
                 local_only=local_only,
                 heard=early if ahead else lambda located, waiting: None,
             )
-            outcome.wanted = wanted(located)
-            if not outcome.wanted:
+            found = there(located)
+            outcome.wanted = {key for key in found if wants(located.instances[key])}
+            if not found:
                 permit.catalogue.notes.missed(study)
             owned = self._owners(located, scope).of(outcome.wanted) if self._owners is not None else NOTHING_SHARED
         except BaseException:
             if early.begun is not None:
                 early.begun.close()
             raise
-        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun, owned)
+        passed_over = frozenset(found - outcome.wanted)
+        return Retrieval(located, outcome, view, permit.catalogue.notes, fetcher, early.begun, owned, passed_over)
 
     def instances(self, retrieval: Retrieval, destination: str = "") -> Iterator[HeldInstance]:
         """The instances as they are at hand, each taken in. Read to its end, `retrieval.outcome` tells what is missing.

@@ -11,6 +11,7 @@ from vna_core.catalogue import InstanceHeader, ListedHeader
 from vna_core.domain.access import Scope
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
+from vna_core.federation.locating import InstanceKey, key_of
 
 BROUGHT: Final = "federation"
 """Name of the store of what members delivered and this archive does not keep."""
@@ -24,9 +25,15 @@ class FederatedView(CatalogueView):
     """This archive's view, completed by that of what members delivered. An instance that both have is taken from here.
 
     What has been rejected here since it was brought is left out, as is what was rejected before.
+
+    Attributes
+    ----------
+    only
+        The instances that `instances` tells; None: all.
     """
 
     brought: CatalogueView | None = None
+    only: frozenset[InstanceKey] | None = None
     _listed: set[ListedHeader] = field(default_factory=set)
     _hidden: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -46,6 +53,12 @@ class FederatedView(CatalogueView):
         sop: str | None = None,
     ) -> list[HeldInstance]:
         """Current versions that fulfil everything given, those of this archive first."""
+        found = self._all_instances(patient, study, series, sop)
+        return found if self.only is None else [one for one in found if key_of(one) in self.only]
+
+    def _all_instances(
+        self, patient: PatientKey | None, study: str | None, series: str | None, sop: str | None
+    ) -> list[HeldInstance]:
         here = CatalogueView.instances(self, patient=patient, study=study, series=series, sop=sop)
         if self.brought is None:
             return here

@@ -23,10 +23,12 @@ from vna_core.domain.query import Level
 from vna_core.federation.bringing import Retrieval, Takes
 from vna_core.federation.federation import WEB_ROOT, Federation
 from vna_core.federation.kept import PassedInstance
-from vna_core.federation.members import VIA, MemberReport, Outcome
+from vna_core.federation.members import MemberReport, Outcome
 from vna_core.gateways.dicomweb.archive import WebArchive
+from vna_core.gateways.dicomweb.brought import Brought, asked_by_federation, note_missing, refuse_nothing
 from vna_core.gateways.dicomweb.bulkdata import BulkData
 from vna_core.gateways.dicomweb.capabilities import Capabilities
+from vna_core.gateways.dicomweb.federated_pictures import FederatedRendered, FederatedThumbnail
 from vna_core.gateways.dicomweb.frames import Frames
 from vna_core.gateways.dicomweb.held import instance_url
 from vna_core.gateways.dicomweb.media_types import DICOM, choose_json, parse_accept
@@ -35,9 +37,8 @@ from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import object_form
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.rendered import Rendered, Thumbnail
 from vna_core.gateways.dicomweb.wado import Retrieve
-from vna_core.gateways.dicomweb.warning_field import WARNING, warn, warning
+from vna_core.gateways.dicomweb.warning_field import WARNING, warning
 from vna_core.gateways.federated_rows import described, path_of
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
@@ -53,11 +54,6 @@ _STUDY: Final = f"{ROOT}/studies/{{study}}"
 _SERIES: Final = _STUDY + "/series/{series}"
 _INSTANCE: Final = _SERIES + "/instances/{instance}"
 _FRAMES: Final = _INSTANCE + "/frames/{frames}"
-
-
-def asked_by_federation(exchange: Exchange) -> bool:
-    """Whether a question was passed on already: it is not passed on again, so that it does not go in circles."""
-    return VIA in (exchange.header(b"via") or "")
 
 
 class FederatedSearch:
@@ -150,40 +146,6 @@ def written(row: dict[str, Any], level: Level) -> str:
     return f'{text[:-1]},"00081190":{{"vr":"UR","Value":["{BASE}{path}"]}}}}'
 
 
-class Brought:
-    """A handler of the Studies Service, before which what it is about is brought from the members that hold it."""
-
-    def __init__(self, federation: Federation, handler: Handler) -> None:
-        self._federation = federation
-        self._handler = handler
-
-    async def __call__(self, exchange: Exchange) -> None:
-        retrieval = await exchange.blocking(self._brought, exchange)
-        _note(exchange, retrieval, retrieval.warnings)
-        exchange.look_through(retrieval.view)
-        await self._handler(exchange)
-
-    def _brought(self, exchange: Exchange) -> Retrieval:
-        retrieval = self._begin(exchange)
-        for _ in self._federation.bringing.instances(retrieval):
-            continue
-        refuse_nothing(retrieval)
-        return retrieval
-
-    def _begin(self, exchange: Exchange, takes: Takes | None = None) -> Retrieval:
-        path = exchange.path_parameters
-        sops = (path["instance"],) if "instance" in path else ()
-        return self._federation.bringing.begin(
-            exchange.permit,
-            path["study"],
-            path.get("series"),
-            sops,
-            takes=takes,
-            ahead=True,
-            local_only=asked_by_federation(exchange),
-        )
-
-
 class FederatedRetrieve(Brought):
     """WADO-RS of a study or series: parts go out as members deliver them."""
 
@@ -199,7 +161,7 @@ class FederatedRetrieve(Brought):
             return
         retrieval = await exchange.blocking(self._begin, exchange, _takes(acceptable))
         try:
-            _note(exchange, retrieval, retrieval.unheard)
+            note_missing(exchange, retrieval, retrieval.unheard)
             retrieve = Retrieve(self._archive)
             answer = MultipartAnswer(DICOM)
             parts = self._parts(retrieval, retrieve, acceptable, exchange.base + ROOT)
@@ -232,21 +194,6 @@ def _takes(acceptable: Sequence[str]) -> Takes:
     return takes
 
 
-def refuse_nothing(retrieval: Retrieval) -> None:
-    """Raises NotFound when nobody holds what is asked for, PeerError when nobody delivered any of it."""
-    if not retrieval.outcome.got:
-        if retrieval.outcome.wanted or retrieval.silent:
-            raise PeerError(" ".join(retrieval.warnings), members=[one.name for one in retrieval.silent])
-        raise NotFound("No member holds anything under these UIDs.")
-
-
-def _note(exchange: Exchange, retrieval: Retrieval, sentences: Sequence[str]) -> None:
-    """Say in the answer's head what is known to be missing when it goes out."""
-    reports = [report.as_dict() for report in retrieval.located.reports]
-    exchange.extra_headers["VNA-Members"] = json.dumps(reports, separators=(",", ":"))
-    warn(exchange, sentences)
-
-
 def federated_routes(federation: Federation, archive: WebArchive, catalogue: Catalogue, pace: Pace, gate: Gate) -> list[Route]:
     """Every route below ``/federated``; `archive` reads what is held here and what was brought."""
     routes: list[Route] = []
@@ -260,7 +207,7 @@ def federated_routes(federation: Federation, archive: WebArchive, catalogue: Cat
         FederatedSearch(federation, catalogue, one, limit) for one in (Level.STUDY, Level.SERIES, Level.IMAGE)
     )
     metadata, retrieve = bring(Metadata(archive)), FederatedRetrieve(federation, archive)
-    rendered, thumbnail = bring(Rendered(archive)), bring(Thumbnail(archive))
+    rendered, thumbnail = FederatedRendered(federation, archive), FederatedThumbnail(federation, archive)
     add(f"{ROOT}/studies", "search-studies", Action.QUERY, studies)
     add(f"{ROOT}/series", "search-series", Action.QUERY, series)
     add(f"{ROOT}/instances", "search-instances", Action.QUERY, instances)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -22,7 +22,7 @@ from vna_core.gateways.dicomweb.frames import MAX_FRAMES, frame_numbers
 from vna_core.gateways.dicomweb.held import Selectors, asked_for, held_under, instance_url
 from vna_core.gateways.dicomweb.media_types import parse_accept
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
-from vna_core.gateways.dicomweb.picture_form import Packaging, chosen, ignored, picture_forms, rendering_of
+from vna_core.gateways.dicomweb.picture_form import Packaging, PictureForm, chosen, ignored, picture_forms, rendering_of
 from vna_core.gateways.dicomweb.recalled import when_recalled
 from vna_core.gateways.dicomweb.warning_field import warn
 from vna_core.gateways.web.exchange import Exchange
@@ -56,14 +56,23 @@ class _Shown:
     def check(self) -> None:
         """Raises UnsupportedMediaType where there is nothing to show, LimitExceeded where there is too much of it."""
         if not self.images:
-            raise UnsupportedMediaType("Nothing of it is an image that can be rendered.", instances=len(self.left_out))
-        if self.number > MAX_FRAMES:
-            raise LimitExceeded(
-                "These are more pictures than one answer has: ask for its series, instances or frames.",
-                limit="pictures",
-                maximum=MAX_FRAMES,
-                pictures=self.number,
-            )
+            raise nothing_to_show(len(self.left_out))
+        _check_number(self.number)
+
+
+def nothing_to_show(instances: int) -> UnsupportedMediaType:
+    """The error for what has no picture."""
+    return UnsupportedMediaType("Nothing of it is an image that can be rendered.", instances=instances)
+
+
+def _check_number(pictures: int) -> None:
+    if pictures > MAX_FRAMES:
+        raise LimitExceeded(
+            "These are more pictures than one answer has: ask for its series, instances or frames.",
+            limit="pictures",
+            maximum=MAX_FRAMES,
+            pictures=pictures,
+        )
 
 
 class Rendered:
@@ -76,8 +85,20 @@ class Rendered:
     def __init__(self, archive: WebArchive) -> None:
         self._archive = archive
 
+    @staticmethod
+    def takes_several(exchange: Exchange) -> bool:
+        """Whether more than one picture would be accepted. Raises UnsupportedMediaType where none would."""
+        return any(form.packaging is not Packaging.SINGLE for form in _forms(exchange))
+
+    @staticmethod
+    def check(exchange: Exchange, pictures: int) -> None:
+        """Raises what a request for at least so many pictures is answered with, whatever they show: UnsupportedMediaType, InvalidRequest, LimitExceeded."""
+        rendering_of(exchange)
+        chosen(_forms(exchange), Packaging.MULTIPART, pictures)
+        _check_number(pictures)
+
     async def __call__(self, exchange: Exchange) -> None:
-        forms = picture_forms(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
+        forms = _forms(exchange)
         rendering = rendering_of(exchange)
         path = asked_for(exchange)
         is_one = "instance" in path and "frames" not in path
@@ -126,10 +147,15 @@ class Thumbnail:
     def __init__(self, archive: WebArchive) -> None:
         self._archive = archive
 
+    @staticmethod
+    def rendering(exchange: Exchange) -> Rendering:
+        """What a request asks for, whatever it shows. Raises UnsupportedMediaType, InvalidRequest."""
+        forms = [one for one in _forms(exchange) if one.packaging is not Packaging.MULTIPART]
+        media_type, _ = chosen(forms, Packaging.SINGLE, 1)
+        return replace(rendering_of(exchange, THUMBNAIL), media_type=media_type)
+
     async def __call__(self, exchange: Exchange) -> None:
-        forms = picture_forms(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
-        media_type, _ = chosen([one for one in forms if one.packaging is not Packaging.MULTIPART], Packaging.SINGLE, 1)
-        rendering = replace(rendering_of(exchange, THUMBNAIL), media_type=media_type)
+        rendering = self.rendering(exchange)
         path = asked_for(exchange)
         image = await when_recalled(self._archive, partial(exchange.blocking, self._image, exchange.catalogue, path))
         warn(exchange, ignored(exchange))
@@ -140,13 +166,18 @@ class Thumbnail:
         found = held_under(catalogue, path)
         images = [held for held in found if self._archive.renderer.can(held)]
         if not images:
-            raise UnsupportedMediaType("Nothing of it is an image that can be rendered.", instances=len(found))
+            raise nothing_to_show(len(found))
         held = images[0] if "instance" in path else images[len(images) // 2]
         numbers = _numbers(held, path) if "frames" in path else [1]
         if len(numbers) != 1:
             raise UnsupportedMediaType("A thumbnail is of one frame.")
         self._archive.availability.ensure([held])
         return held, numbers
+
+
+def _forms(exchange: Exchange) -> list[PictureForm]:
+    """Forms that a request accepts, best first. Raises UnsupportedMediaType."""
+    return picture_forms(parse_accept((exchange.parameter("accept"), exchange.header(b"accept"))))
 
 
 async def _send_one(
@@ -213,15 +244,29 @@ def _parts(pictures: Iterator[Picture], trouble: _Trouble, media_type: str, base
 
 def left_out(shown: _Shown) -> list[str]:
     """What is left out, as a sentence for whoever asks."""
-    if not shown.left_out:
-        return []
-    kinds = Counter(
-        UID(one.sop_class_uid).name
+    kinds = (
+        _class_name(one.sop_class_uid)
         if one.pixel_data is None or not one.number_of_frames
-        else f"{UID(one.sop_class_uid).name} in {UID(one.transfer_syntax_uid).name}"
+        else f"{_class_name(one.sop_class_uid)} in {UID(one.transfer_syntax_uid).name}"
         for one in shown.left_out
     )
+    return _left_out(kinds, len(shown.images))
+
+
+def left_out_by_class(sop_class_uids: Iterable[str], images: int) -> list[str]:
+    """The same of instances that are known by their SOP Classes alone, beside so many images."""
+    return _left_out(map(_class_name, sop_class_uids), images)
+
+
+def _class_name(sop_class_uid: str) -> str:
+    return str(UID(sop_class_uid).name)
+
+
+def _left_out(names: Iterable[str], images: int) -> list[str]:
+    kinds = Counter(names)
+    if not kinds:
+        return []
     named = "; ".join(f"{number} {kind}" for kind, number in kinds.most_common(_KINDS))
     more = "" if len(kinds) <= _KINDS else "; and others"
-    total = len(shown.left_out) + len(shown.images)
-    return [f"{len(shown.left_out)} of {total} instances are no images that can be rendered, and are left out: {named}{more}."]
+    number = kinds.total()
+    return [f"{number} of {number + images} instances are no images that can be rendered, and are left out: {named}{more}."]
