@@ -64,7 +64,7 @@ class Plugins:
         self._register(plugin, name)
 
     def _register(self, plugin: object, name: str) -> None:
-        self._manager.register(plugin, name)
+        self._manager.register(plugin)  # by the module's own name: two plugins of one vendor may have entry points of one name
         try:
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:

@@ -29,7 +29,7 @@ app.command("list", epilog="Example:\n\n`vna plugin list --json`")(plugins)
     "new",
     help="Write a complete plugin project: it works, and passes its tests, before anything is changed in it.\n\n"
     + "\n\n".join(f"`{kind}`: {about}" for kind, about in kinds().items()),
-    epilog="Examples:\n\n`vna plugin new storage tape-robot`\n\n`vna plugin new storage tape-robot --output plugins/tape`",
+    epilog="Examples:\n\n`vna plugin new storage tape-robot`\n\n`vna plugin new dialect acme --output plugins/acme`",
 )
 def new(
     kind: Annotated[str, typer.Argument(help="What it is to be: " + ", ".join(kinds()) + ".")],

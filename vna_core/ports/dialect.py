@@ -98,7 +98,10 @@ class Recognition:
 
 @dataclass(frozen=True, slots=True)
 class DialectFinding:
-    """Something odd that is left as it is: a rule of the catalogue of deviations, one sentence, and the element's path."""
+    """Something odd that is left as it is: a rule, one sentence without patient data, and the element's path.
+
+    The rule is one of the catalogue of deviations, or the dialect's own: its name, a colon and what it is about (``acme:thickness``).
+    """
 
     rule: str
     message: str

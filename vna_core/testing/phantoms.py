@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -118,9 +119,24 @@ def ct_elements(seed: int = 1, rows: int = 512, columns: int = 512, **overrides:
     return sorted(elements, key=lambda one: one[0])
 
 
-def ct(seed: int = 1, rows: int = 512, columns: int = 512, **overrides: Value) -> bytes:
-    """A conformant CT instance as a Part 10 file in Explicit VR Little Endian."""
-    elements = ct_elements(seed, rows, columns, **overrides)
+def ct(
+    seed: int = 1,
+    rows: int = 512,
+    columns: int = 512,
+    private: Mapping[int, tuple[str, Value]] = MappingProxyType({}),
+    **overrides: Value,
+) -> bytes:
+    """A conformant CT instance as a Part 10 file in Explicit VR Little Endian.
+
+    Parameters
+    ----------
+    private
+        More elements, creators included: tag to representation and value.
+    overrides
+        See `ct_elements`.
+    """
+    more = [(tag, vr, value) for tag, (vr, value) in private.items()]
+    elements = sorted([*ct_elements(seed, rows, columns, **overrides), *more], key=lambda one: one[0])
     return _file(elements, write.data_set([(0x7FE00010, "OW", pixels(seed, rows, columns))]))
 
 

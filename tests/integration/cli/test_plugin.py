@@ -69,26 +69,31 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def run(*command: str, site: Path, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
+def run(*command: str, site: Path, cwd: Path, timeout: float = 240, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200", **variables}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def vna(*arguments: str, site: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return run(str(Path(sys.executable).parent / "vna"), *arguments, site=site, cwd=cwd)
+def vna(*arguments: str, site: Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run(str(Path(sys.executable).parent / "vna"), *arguments, site=site, cwd=cwd, **variables)
+
+
+def install(site: Path, *projects: Path) -> None:
+    """Install projects out of their own pyproject into a folder, without the network."""
+    uv = Path(sys.executable).parent / "uv"
+    if not uv.exists():
+        pytest.skip("uv is not installed")
+    offline = ("--no-deps", "--no-build-isolation", "--offline", "--quiet")
+    command = [str(uv), "pip", "install", "--python", sys.executable, "--target", str(site), *offline, *map(str, projects)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of packages in which the example is installed out of its own pyproject, without the network."""
-    uv = Path(sys.executable).parent / "uv"
-    if not uv.exists():
-        pytest.skip("uv is not installed")
     site = tmp_path_factory.mktemp("site")
-    offline = ("--no-deps", "--no-build-isolation", "--offline", "--quiet")
-    command = [str(uv), "pip", "install", "--python", sys.executable, "--target", str(site), *offline, str(EXAMPLE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
+    install(site, EXAMPLE)
     return site
 
 

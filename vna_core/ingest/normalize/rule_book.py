@@ -101,4 +101,7 @@ def evidence_of(rule: str) -> str:
     """What a rule goes by and does, in a sentence or a few; empty for one that this rule set does not have."""
     if rule.startswith(PREFIX):
         return "A rule that this site configured (site_rules)."
+    dialect, colon, _ = rule.partition(":")
+    if colon:
+        return f"What the dialect {dialect!r} of a plugin finds odd; its own pages tell more."
     return " ".join(dict.fromkeys(entry.summary for entry in RULE_BOOK if entry.id == rule))

@@ -29,7 +29,7 @@ def kinds() -> dict[str, str]:
 
 
 def names_of(kind: str, name: str) -> dict[str, str]:
-    """What is filled into templates: ``name``, ``project``, ``module`` and ``title``. Raises InvalidRequest for a name that cannot be one."""
+    """What is filled into templates: ``name``, ``project``, ``module``, ``title`` and ``CONSTANT``. Raises InvalidRequest for a name that cannot be one."""
     if not _NAME.fullmatch(name) or len(name) > 40:
         raise InvalidRequest(f"{name!r} is no name for a plugin: use a to z, 0 to 9 and single hyphens, as in 'tape-robot'.")
     words = re.split("[-_]", name)
@@ -38,6 +38,7 @@ def names_of(kind: str, name: str) -> dict[str, str]:
         "project": "-".join(("vna", kind, *words)),
         "module": "_".join(("vna", kind, *words)),
         "title": "".join(word.capitalize() for word in words),
+        "CONSTANT": "_".join(words).upper(),
     }
 
 
