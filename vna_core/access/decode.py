@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from vna_core.configuration import DecodeSettings
@@ -26,6 +26,13 @@ _SIZE: Final = struct.Struct("<Q")
 MAX_BLOB: Final = 1 << 30
 """Most octets of one blob that crosses the pipe."""
 _ERRORS: Final[dict[str, type[VnaError]]] = {error.code: error for error in (DecodeError, InvalidRequest, UnsupportedMediaType)}
+
+Check = Callable[[], None]
+"""Raises where nobody waits for a result any more."""
+
+
+def always_wanted() -> None:
+    """The result is wanted whatever comes."""
 
 
 def pack(head: Mapping[str, Any], blobs: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
@@ -120,8 +127,15 @@ class DecodePool:
         self._lock = threading.Lock()
         self._running: set[_Worker] = set()
 
-    def run(self, head: Mapping[str, Any], blobs: Sequence[bytes | memoryview] = ()) -> tuple[dict[str, Any], list[bytes]]:
+    def run(
+        self, head: Mapping[str, Any], blobs: Sequence[bytes | memoryview] = (), check: Check = always_wanted
+    ) -> tuple[dict[str, Any], list[bytes]]:
         """Answer of one job.
+
+        Parameters
+        ----------
+        check
+            Asked when the job's turn has come: what it raises ends the job before any work is done.
 
         Raises
         ------
@@ -135,6 +149,7 @@ class DecodePool:
         except queue.Empty:
             raise OutOfResources("All decoding subprocesses are busy; try again later.", limit="decode.processes") from None
         try:
+            check()
             if worker is None:
                 worker = self._start()
             answer, results = worker.call(head, blobs, self.settings.timeout)

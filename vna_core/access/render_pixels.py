@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, convert_color_space
 
 from vna_core.access.decode_codecs import Frame, PixelDescription
+from vna_core.access.lookup_tables import LookupTable
 from vna_core.access.render_request import Rendering
 from vna_core.access.sample_bits import SampleBits
-from vna_core.domain.errors import DecodeError
+from vna_core.domain.errors import DecodeError, InvalidRequest
 
 
 def render(
@@ -64,15 +65,28 @@ def _grey(data_set: Dataset, frame: Frame, description: PixelDescription, render
         return 255 - picture if description.photometric == "MONOCHROME1" else picture
     scope = _frame_scope(data_set, rendering.frame)
     padding = frame == scope_padding(data_set, frame)
-    values = np.asarray(apply_modality_lut(frame, scope), np.float64)
+    values = _modality_values(frame, scope)
     if rendering.window is not None:
         values, low, high = _window(values, *rendering.window)
     else:
         values, low, high = _own_window(values, scope, padding)
     shape = str(data_set.get("PresentationLUTShape") or "")
-    picture = np.clip((values - low) * (255.0 / (high - low or 1.0)) + 0.5, 0, 255)
+    if high > low:
+        picture = np.clip((values - low) * (255.0 / (high - low)) + 0.5, 0, 255)
+    else:
+        picture = np.where(values > low, 255.0, 0.0)
     picture = np.nan_to_num(picture).astype(np.uint8)
     return 255 - picture if description.photometric == "MONOCHROME1" or shape == "INVERSE" else picture
+
+
+def _modality_values(frame: Frame, scope: Dataset) -> Frame:
+    """Samples through the Modality LUT, or rescaled (PS3.3 C.11.1.1)."""
+    table = LookupTable.first_of(scope.get("ModalityLUTSequence"))
+    if table is not None:
+        return table.of(frame)
+    if "ModalityLUTSequence" in scope:
+        del scope.ModalityLUTSequence
+    return np.asarray(apply_modality_lut(frame, scope), np.float64)
 
 
 def scope_padding(data_set: Dataset, frame: Frame) -> Any:
@@ -91,10 +105,9 @@ def _samples(frame: Frame, description: PixelDescription, high_bit: int | None) 
 
 def _own_window(values: Frame, scope: Dataset, padding: Frame) -> tuple[Frame, float, float]:
     width = scope.get("WindowWidth")
-    if scope.get("VOILUTSequence"):
-        looked_up = np.asarray(apply_voi_lut(values.astype(np.int64), scope, prefer_lut=True), np.float64)
-        bits = int(scope.VOILUTSequence[0].LUTDescriptor[2])
-        return looked_up, 0.0, float((1 << bits) - 1)
+    table = LookupTable.first_of(scope.get("VOILUTSequence"))
+    if table is not None:
+        return table.of(values), 0.0, table.highest
     if width is not None and scope.get("WindowCenter") is not None:
         first = [value[0] if isinstance(value, MultiValue) else value for value in (scope.WindowCenter, width)]
         function = str(scope.get("VOILUTFunction") or "LINEAR").lower().replace("_", "-")
@@ -106,10 +119,10 @@ def _own_window(values: Frame, scope: Dataset, padding: Frame) -> tuple[Frame, f
 
 
 def _window(values: Frame, centre: float, width: float, function: str) -> tuple[Frame, float, float]:
-    """PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    """Values with those that become black and white (PS3.3 C.11.2.1.2 and C.11.2.1.3). A width below 1, which `linear` has none of, is taken as `linear-exact`."""
     if function == "sigmoid":
         return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -500, 500))), 0.0, 1.0
-    if function == "linear-exact":
+    if function == "linear-exact" or width < 1:
         return values, centre - width / 2, centre + width / 2
     return values, centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
 
@@ -147,12 +160,12 @@ def _square_pixels(image: Image.Image, data_set: Dataset) -> Image.Image:
 
 
 def _fit(image: Image.Image, viewport: tuple[int, int, float, float, float, float]) -> Image.Image:
-    """Crop to the source region and scale into the viewport, keeping the aspect ratio."""
+    """Crop to the source region and scale into the viewport, keeping the aspect ratio. Raises InvalidRequest where the region holds no pixel."""
     width, height, left, top, region_width, region_height = viewport
     region = (left, top, left + (abs(region_width) or image.width - left), top + (abs(region_height) or image.height - top))
     right, bottom = min(image.width, round(region[2])), min(image.height, round(region[3]))
     if right <= round(left) or bottom <= round(top):
-        raise DecodeError("The viewport's source region lies outside the image.")
+        raise InvalidRequest("The viewport's source region holds no pixel of the image.")
     image = image.crop((round(left), round(top), right, bottom))
     if region_width < 0:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

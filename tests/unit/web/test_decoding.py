@@ -192,3 +192,41 @@ def test_palettes_with_indices_out_of_range_render_or_fail_alone(pool: DecodePoo
     job = {"job": "render", "transfer_syntax_uid": LITTLE, "rendering": rendering()}
     _, results = pool.run(job, [out.getvalue(), bytes(range(240, 256))])
     assert Image.open(BytesIO(results[0])).size == (4, 4)
+
+
+def with_table(keyword: str, representation: str, entries: list[int], first: int, bits: int) -> bytes:
+    """The head of an image of 8-bit samples with a lookup table."""
+    table = pydicom.Dataset()
+    signed = "SS" if first < 0 else "US"
+    table.add_new(0x00283002, signed, [len(entries), first, bits])
+    table.add_new(0x00283006, representation, struct.pack(f"<{len(entries)}H", *entries) if representation == "OW" else entries)
+    data_set = pydicom.Dataset()
+    data_set.Rows, data_set.Columns, data_set.SamplesPerPixel, data_set.PhotometricInterpretation = 2, 3, 1, "MONOCHROME2"
+    data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit, data_set.PixelRepresentation = 8, 8, 7, int(first < 0)
+    setattr(data_set, keyword, [table])
+    if keyword == "ModalityLUTSequence":
+        data_set.WindowCenter, data_set.WindowWidth, data_set.VOILUTFunction = 2048, 4096, "LINEAR_EXACT"
+    out = DicomBytesIO()
+    out.is_little_endian, out.is_implicit_VR = True, False
+    write_dataset(out, data_set)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("representation", ["OW", "US"])
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+@pytest.mark.parametrize("first", [2, -3])
+def test_lookup_tables_are_followed_in_every_form(pool: DecodePool, keyword: str, representation: str, first: int) -> None:
+    """PS3.3 C.11.1.1.1, C.11.2.1.1: LUT Data are US or OW; what lies before and behind the table is as its ends."""
+    header = with_table(keyword, representation, [4095, 0, 1024, 2048], first, 12)
+    samples = np.asarray([first - 2, first, first + 1, first + 2, first + 3, first + 9], np.int16).astype(np.int8)
+    job = {"job": "render", "transfer_syntax_uid": LITTLE, "rendering": rendering()}
+    _, results = pool.run(job, [header, samples.tobytes()])
+    picture = np.asarray(Image.open(BytesIO(results[0]))).ravel().astype(int)
+    assert np.abs(picture - [255, 255, 0, 64, 128, 128]).max() <= 1
+
+
+def test_a_lookup_table_that_is_none_changes_nothing(pool: DecodePool) -> None:
+    plain = with_table("ModalityLUTSequence", "US", [], 0, 12)
+    job = {"job": "render", "transfer_syntax_uid": LITTLE, "rendering": rendering(window=[3, 6, "linear-exact"])}
+    _, results = pool.run(job, [plain, bytes(range(6))])
+    assert np.asarray(Image.open(BytesIO(results[0]))).ravel().tolist() == [0, 43, 85, 128, 170, 213]

@@ -7,7 +7,9 @@ import email.message
 import email.policy
 import io
 import json
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -160,6 +162,68 @@ def test_a_series_is_shown_by_itself_and_follows_window_and_viewport(client: htt
     assert client.get(url, params={"window": "1"}, headers=accept).status_code == 400
     coarse, fine = (client.get(url, params={"quality": quality}).content for quality in ("10", "100"))
     assert len(coarse) < len(fine)
+
+
+@pytest.mark.parametrize(
+    "viewport",
+    [
+        "100,100,48,0",
+        "100,100,1e9,0,5,5",
+        "100,100,0,0,1e-9,5",
+        "100,100,1e-9,0,1e-9,-1e-300",
+        "100,100,0,32,5,5",
+        "9,9,-1,0",
+        "9,9,0,-0.5,9,9",
+        "9,9,1e400,0",
+    ],
+)
+def test_a_region_that_holds_no_pixel_is_a_bad_request(client: httpx2.Client, viewport: str) -> None:
+    """PS3.18 8.3.5.1: a parameter that is ill-defined is answered with 400."""
+    for step in (f"/series/{ONE}.1/instances/{ONE}.1.1/rendered", "/rendered", f"/series/{ONE}.1/thumbnail"):
+        answer = client.get(study(ONE) + step, params={"viewport": viewport})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid-request"), step
+
+
+def test_a_region_that_one_of_several_images_does_not_have_costs_its_own_picture(client: httpx2.Client, web: Web) -> None:
+    with web.client() as sender:
+        for number, columns in enumerate((48, 16, 48), 1):
+            assert store(sender, [filed(phantoms.ct(number, 32, columns), "1.2.77.12", "1", str(number))]).status_code == 200
+    shown = parts(client.get(study("1.2.77.12") + "/rendered", params={"viewport": "9,9,20,0,9,9"}))
+    assert [one.kind for one in shown] == ["image/jpeg", "application/json", "image/jpeg"]
+    assert json.loads(shown[1].octets)["code"] == "invalid-request"
+
+
+def test_the_smallest_windows_are_steps(client: httpx2.Client) -> None:
+    """PS3.3 C.11.2.1.2.1: of a width of 1 nothing is grey, and `linear` has none below."""
+    url = f"{study(ONE)}/series/{ONE}.1/instances/{ONE}.1.1"
+    held = pydicom.dcmread(io.BytesIO(client.get(url, headers={"Accept": "application/dicom"}).content))
+    values = held.pixel_array * float(held.RescaleSlope) + float(held.RescaleIntercept)
+    centre = float(np.median(values))
+    for window in (f"{centre},1", f"{centre - 0.5},1e-6,linear-exact", f"{centre - 0.5},1e-6,sigmoid"):
+        answer = client.get(url + "/rendered", params={"window": window}, headers={"Accept": "image/png"})
+        picture = np.asarray(Image.open(io.BytesIO(answer.content)))
+        assert np.array_equal(picture, np.where(values > centre - 0.5, 255, 0)), window
+    assert client.get(url + "/rendered", params={"window": f"{centre},0.5,linear"}).status_code == 400
+
+
+@pytest.mark.parametrize("step", [f"/series/{ONE}.1/instances/{ONE}.1.1/rendered", "/rendered", "/thumbnail"])
+def test_nothing_is_decoded_for_a_client_that_has_left(start_web: Callable[..., Web], step: str) -> None:
+    web = start_web()
+    pool = web.app._archive.renderer.pool
+    with web.client() as client:
+        assert store(client, [filed(phantoms.ct(1, 32, 48), ONE, "1", "1")]).status_code == 200
+        only = pool._idle.get()
+        assert only is None, "no subprocess was started so far"
+        with socket.create_connection(web.address) as leaving:
+            leaving.sendall(f"GET {study(ONE)}{step} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert client.get("/healthz").status_code == 200, "the request before has begun"
+        assert client.get("/healthz").status_code == 200, "it was noticed that its client left"
+        pool._idle.put(only)
+        while f'/{step.rpartition("/")[2]}"' not in client.get("/metrics").text:
+            time.sleep(0.01)  # until the request has ended, and is counted
+        assert not pool._running
+        assert client.get(study(ONE) + step).status_code == 200
+        assert pool._running
 
 
 def test_what_is_ignored_is_told(client: httpx2.Client) -> None:

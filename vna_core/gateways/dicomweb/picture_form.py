@@ -113,6 +113,8 @@ def window_of(text: str | None) -> tuple[float, float, str] | None:
     values = _numbers(f"{centre},{width}", "window")
     if values[1] <= 0 or function not in _FUNCTIONS:
         raise InvalidRequest("A window is center,width,function with a positive width.", parameter="window")
+    if values[1] < 1 and function == "linear":
+        raise InvalidRequest("A window below 1 is not linear but linear-exact or sigmoid.", parameter="window")
     return values[0], values[1], function
 
 
@@ -125,8 +127,10 @@ def viewport_of(text: str | None) -> tuple[int, int, float, float, float, float]
         raise InvalidRequest(
             "A viewport is width,height or width,height,x,y,width,height.", parameter="viewport", maximum=MAX_VIEWPORT
         )
-    region = [*values[2:], 0.0, 0.0, 0.0, 0.0][:4]
-    return int(values[0]), int(values[1]), max(0.0, region[0]), max(0.0, region[1]), region[2], region[3]
+    left, top, across, down = [*values[2:], 0.0, 0.0, 0.0, 0.0][:4]
+    if left < 0 or top < 0:
+        raise InvalidRequest("A viewport's source region begins in the image.", parameter="viewport")
+    return int(values[0]), int(values[1]), left, top, across, down
 
 
 def quality_of(text: str | None) -> int:

@@ -1,7 +1,7 @@
 """One HTTP request and its answer: the little that our routes need of ASGI, with back-pressure both ways.
 
-An answer is sent while its octets are made, one piece read ahead in a thread. Before each piece it is checked that the client
-is still there; a client that stops reading, or leaves, costs its own connection and nothing else.
+An answer is sent while its octets are made, one piece read ahead in a thread. Before each piece, the first as well, it is checked
+that the client is still there; a client that stops reading, or leaves, costs its own connection and nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -69,6 +69,7 @@ class Exchange:
         self._send = send
         self._pace = pace
         self._watcher: asyncio.Task[None] | None = None
+        self._left = False
         self._permit: Permit | None = None
         self.extra_headers: dict[str, str] = {}
 
@@ -216,6 +217,8 @@ class Exchange:
         short
             Each piece touches a small local file: it is made in the loop while such work is quick.
         """
+        if not short:
+            self.watch()
         try:
             async with contextlib.aclosing(self._batches(pieces, short)) as batches:
                 batch = await anext(batches, list[Octets]())
@@ -224,12 +227,10 @@ class Exchange:
                     await self._batch(batch)
                     async for batch in batches:
                         await asyncio.sleep(0)  # others' turn, and the moment in which it is noticed that the client left
-                        self._watch()
+                        self.watch()
                         await self._batch(batch)
             await self._send(_END)
         finally:
-            if self._watcher is not None:
-                self._watcher.cancel()
             close = getattr(pieces, "close", None)
             if close is not None:
                 await self.blocking(close)
@@ -244,14 +245,14 @@ class Exchange:
                 if ahead is not None:
                     batch, ahead = await ahead, None
                 elif short and prompt.is_quick:
-                    batch = prompt.do(_next, pieces, least)
+                    batch = prompt.do(_next, pieces, least, self.check)
                 else:
-                    batch = await self.blocking(_next, pieces, least)
+                    batch = await self.blocking(_next, pieces, least, self.check)
                 if not batch:
                     return
                 least = min(2 * least, BATCH)
                 if not (short and prompt.is_quick):
-                    ahead = asyncio.ensure_future(self.blocking(_next, pieces, least))
+                    ahead = asyncio.ensure_future(self.blocking(_next, pieces, least, self.check))
                 yield batch
         finally:
             if ahead is not None:
@@ -282,23 +283,35 @@ class Exchange:
         for piece in pieces:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    def _watch(self) -> None:
-        """Have it noticed that the client leaves. Raises ClientGone once it has."""
+    def watch(self) -> None:
+        """Have it noticed from now on that the client leaves. The request's body is read, so there is none to come. Raises ClientGone once it has left."""
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._gone())
-        elif self._watcher.done():
+        self.check()
+
+    def check(self) -> None:
+        """Raises ClientGone once it was noticed that the client left. For work in threads, too."""
+        if self._left:
             raise ClientGone
+
+    def end(self) -> None:
+        """Nothing more is to be noticed."""
+        if self._watcher is not None:
+            self._watcher.cancel()
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             continue
+        self._left = True
 
 
-def _next(pieces: Iterator[Octets], least: int) -> list[Octets]:
-    """The next pieces of `least` octets or more, worth a hand-over to a thread; none at the end."""
+def _next(pieces: Iterator[Octets], least: int, check: Callable[[], None]) -> list[Octets]:
+    """The next pieces of `least` octets or more, worth a hand-over to a thread; none at the end. `check` is asked before each piece."""
     batch: list[Octets] = []
     size = 0
+    check()
     for piece in pieces:
+        check()
         batch.append(piece)
         size += len(piece)
         if size >= least:

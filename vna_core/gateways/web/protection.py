@@ -53,7 +53,10 @@ class Endpoint:
         exchange = Exchange(scope, receive, send, self._pace)
         if self.needs is not None:
             await exchange.enter(self._gate, self.needs)
-        await self.handler(exchange)
+        try:
+            await self.handler(exchange)
+        finally:
+            exchange.end()
 
 
 class Protection:
