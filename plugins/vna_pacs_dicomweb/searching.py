@@ -5,12 +5,13 @@ A page that is shorter than was asked for says nothing: sources cap pages as the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from vna_core.dicom.answers import asked_values, contradicts, in_parts, row_of, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, in_parts, row_of, single_questions, wanted_of
 from vna_core.dicom.network.web_client import WebClient
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import AnswerCapped, PeerError
@@ -39,27 +40,27 @@ class Search:
     def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
         """Every match once. Raises AnswerCapped where the source has more and does not turn pages."""
         questions = [part for one in single_questions(query) for part in in_parts(one, _UIDS_AT_ONCE)]
-        seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
-        skipped = given = 0
+        if len(questions) == 1:  # the source itself leaves out what is before the offset
+            paged = self._pages(questions[0], attributes, query.offset, query.limit, deadline)
+            return wanted_of(replace(query, offset=0), paged)
+        enough = None if query.limit is None else query.offset + query.limit
+        return wanted_of(query, self._all(questions, attributes, enough, deadline))
+
+    def _all(
+        self, questions: list[Query], attributes: tuple[int, ...], limit: int | None, deadline: Deadline | None
+    ) -> Generator[DicomJson, None, None]:
+        """Matches of several questions, each once."""
+        seen: set[tuple[str, ...]] = set()
         for question in questions:
-            alone = len(questions) == 1
-            for answer in self._pages(question, attributes, query.offset if alone else 0, query.limit, deadline):
-                if seen is not None:
-                    key = row_of(answer, query.level)
-                    if key in seen:
-                        continue
+            for answer in self._pages(question, attributes, 0, limit, deadline):
+                key = row_of(answer, question.level)
+                if key not in seen:
                     seen.add(key)
-                if not alone and skipped < query.offset:
-                    skipped += 1
-                    continue
-                if query.limit is not None and given >= query.limit:
-                    return
-                given += 1
-                yield answer
+                    yield answer
 
     def _pages(
         self, query: Query, attributes: tuple[int, ...], offset: int, limit: int | None, deadline: Deadline | None
-    ) -> Iterator[DicomJson]:
+    ) -> Generator[DicomJson, None, None]:
         path, parameters = question(query, attributes)
         before: frozenset[tuple[str, ...]] = frozenset()
         marked, warned = before, False

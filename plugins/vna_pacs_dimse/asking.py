@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
-from vna_core.dicom.answers import asked_values, contradicts, in_parts, row_of, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, in_parts, row_of, single_questions, wanted_of
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Released
 from vna_core.dicom.network.command import Command, Field
@@ -42,7 +42,10 @@ _NO_ANSWERS_TO: Final = frozenset((0xA900, 0xC000, 0x0122))
 
 def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
     """Matches at one level, by one association. Raises as `PacsAdapter.find`."""
-    skipped = given = 0
+    return wanted_of(query, _all(peer, query, attributes, deadline))
+
+
+def _all(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Generator[DicomJson, None, None]:
     questions = [part for one in single_questions(query) for part in in_parts(one, _UIDS_AT_ONCE)]
     seen: set[tuple[str, ...]] | None = set() if len(questions) > 1 else None
     with asking(peer, query.level, deadline) as association:
@@ -55,12 +58,6 @@ def answers(peer: Peer, query: Query, attributes: tuple[int, ...], deadline: Dea
                     continue
                 if seen is not None:
                     seen.add(key)
-                if skipped < query.offset:
-                    skipped += 1
-                    continue
-                if query.limit is not None and given >= query.limit:
-                    return
-                given += 1
                 yield answered
 
 

@@ -10,13 +10,13 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vna_core.dicom.answers import matches
+from vna_core.dicom.answers import matches, wanted_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.errors import PeerError
 from vna_core.domain.query import Equals, Level, Query
@@ -180,23 +180,18 @@ class Index:
 
     def answers(self, query: Query) -> Iterator[DicomJson]:
         """Matches at a level; a study or series answers with the attributes of one of its files."""
+        return wanted_of(query, self._all(query))
+
+    def _all(self, query: Query) -> Generator[DicomJson, None, None]:
         where, values = _where(query)
         sql = (
             "SELECT answer, COUNT(*), COUNT(DISTINCT series), GROUP_CONCAT(DISTINCT modality), MIN(number)"
             f" FROM file WHERE NOT partial{where} GROUP BY {_GROUP[query.level]} ORDER BY MIN(number)"
         )
-        skipped = given = 0
         for text, instances, series, modalities, _ in self._rows(sql, values):
             answer = _of_level(json.loads(text), query.level, (instances, series, str(modalities or "").split(",")))
-            if not matches(answer, query.conditions):
-                continue
-            if skipped < query.offset:
-                skipped += 1
-                continue
-            if query.limit is not None and given >= query.limit:
-                return
-            given += 1
-            yield answer
+            if matches(answer, query.conditions):
+                yield answer
 
     def instances(self, study: str, series: str | None = None) -> Iterator[Placed]:
         """Files of a study or series, in the order found."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vna_core.dicom.answers import asked_values, contradicts, single_questions
+from vna_core.dicom.answers import asked_values, contradicts, single_questions, wanted_of
 from vna_core.dicom.dictionary import keyword_of, tag_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.web_client import WebClient
@@ -41,9 +41,11 @@ class Finder:
 
     def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
         """Every match once, as DICOM JSON."""
+        return wanted_of(query, self._all(query, deadline))
+
+    def _all(self, query: Query, deadline: Deadline | None) -> Generator[DicomJson, None, None]:
         seen: set[str] = set()
         parents: dict[str, Mapping[str, Any]] = {}
-        skipped = given = 0
         for question in single_questions(query):
             for resource in self._resources(query.level, question.conditions, deadline):
                 identifier = str(resource.get("ID", ""))
@@ -53,12 +55,6 @@ class Finder:
                 if contradicts(answer, question.conditions):
                     continue
                 seen.add(identifier)
-                if skipped < query.offset:
-                    skipped += 1
-                    continue
-                if query.limit is not None and given >= query.limit:
-                    return
-                given += 1
                 yield answer
 
     def instances(self, study: str, series: str | None, deadline: Deadline | None) -> Iterator[FoundInstance]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import campaigns
 from vna_core.catalogue.stored_text import from_stored, to_stored
@@ -43,22 +43,18 @@ class Campaigns:
 
     def save(self, campaign: Campaign) -> None:
         """Add a campaign, or change its state and details."""
-        now = time.time_ns() // 1000
+        at = now()
         name, source = to_stored(campaign.name), to_stored(campaign.source)
-        values = {"source": source, "state": campaign.state, "updated_at": now, "details": json.dumps(dict(campaign.details))}
+        values = {"source": source, "state": campaign.state, "updated_at": at, "details": json.dumps(dict(campaign.details))}
         with self._database.transaction() as session:
             changed = session.run(update(campaigns).where(campaigns.c.name == name).values(**values))
             if not changed.rowcount:
-                session.run(insert(campaigns).values(name=name, started_at=now, **values))
+                session.run(insert(campaigns).values(name=name, started_at=at, **values))
 
     def set_state(self, name: str, state: str) -> None:
         """Change the state alone. An unknown campaign is passed over."""
         with self._database.transaction() as session:
-            session.run(
-                update(campaigns)
-                .where(campaigns.c.name == to_stored(name))
-                .values(state=state, updated_at=time.time_ns() // 1000)
-            )
+            session.run(update(campaigns).where(campaigns.c.name == to_stored(name)).values(state=state, updated_at=now()))
 
     def load(self, name: str) -> Campaign | None:
         """One campaign by its name."""

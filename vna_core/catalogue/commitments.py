@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import commitments
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
@@ -41,11 +41,11 @@ class Commitments:
         content = json.dumps([list(pair) for pair in instances])
         with self._database.transaction() as session:
             session.run(delete(commitments).where(this))
-            session.run(insert(commitments).values(**key, requested_at=time.time_ns() // 1000, instances=content))
+            session.run(insert(commitments).values(**key, requested_at=now(), instances=content))
 
     def pending(self, limit: int = 100) -> list[Commitment]:
         """Requests whose report is due, oldest first."""
-        due = (commitments.c.state == "pending") & (commitments.c.not_before <= time.time_ns() // 1000)
+        due = (commitments.c.state == "pending") & (commitments.c.not_before <= now())
         with self._database.session() as session:
             names = ("transaction_uid", "peer", "instances", "attempts", "requested_at")
             columns = tuple(commitments.c[name] for name in names)
@@ -63,9 +63,7 @@ class Commitments:
 
     def postpone(self, transaction_uid: str, peer: str, delay: float) -> None:
         """The report could not be delivered; it is due again after `delay` seconds."""
-        self._update(
-            transaction_uid, peer, attempts=commitments.c.attempts + 1, not_before=time.time_ns() // 1000 + round(delay * 1e6)
-        )
+        self._update(transaction_uid, peer, attempts=commitments.c.attempts + 1, not_before=now() + round(delay * 1e6))
 
     def abandon(self, transaction_uid: str, peer: str) -> None:
         """Give up: the peer never took the report."""

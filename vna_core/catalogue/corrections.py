@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.jobs import Jobs
@@ -64,7 +64,7 @@ class Corrections:
             return
         if received is not None and self._known(session, received.id):
             return
-        now = time.time_ns() // 1000
+        at = now()
         values = {
             "id": received.id if received is not None else new_id(),
             "kind": kind.value,
@@ -72,7 +72,7 @@ class Corrections:
             "content": json.dumps(dict(content)),
             "reason": to_stored(reason),
             "made_by": to_stored(by),
-            "made_at": now,
+            "made_at": at,
             "origin": to_stored(received.origin if received is not None else ""),
             "undoes": undoes,
         }
@@ -80,7 +80,7 @@ class Corrections:
         (pk,) = session.run(select(corrections.c.pk).where(corrections.c.id == values["id"])).fetchone()
         for member, kinds in sorted(self._members.items()):
             state = DeliveryState.WAITING if kind in kinds else DeliveryState.NOT_TAKEN
-            row = {"correction_fk": pk, "member": to_stored(member), "state": state.value, "updated_at": now}
+            row = {"correction_fk": pk, "member": to_stored(member), "state": state.value, "updated_at": at}
             session.run(insert(correction_deliveries).values(**row))
             if state is DeliveryState.WAITING:
                 self._jobs.add_in(session, SEND, member)
@@ -161,7 +161,7 @@ class Corrections:
             "state": state.value,
             "attempts": correction_deliveries.c.attempts + 1,
             "error": to_stored(error[:_ERROR_LENGTH]),
-            "updated_at": time.time_ns() // 1000,
+            "updated_at": now(),
         }
         with self._database.transaction() as session:
             session.run(update(correction_deliveries).where(this).values(**values))

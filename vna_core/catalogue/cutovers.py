@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import delete, exists, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.migration_inventories import COMPLETE
 from vna_core.catalogue.schema import campaigns
@@ -73,12 +74,12 @@ class CutOvers:
 
     def active(self) -> Mapping[str, str]:
         """Campaigns in cut-over, with their issuers; almost always without a question to the database."""
-        now = time.monotonic()
-        if now - self._looked >= self.look_every:
+        at = time.monotonic()
+        if at - self._looked >= self.look_every:
             found = {
                 one.campaign: self.issuers.get(one.source, self.issuer) for one in self.states() if one.answering(self.automatic)
             }
-            self._known, self._looked = found, now
+            self._known, self._looked = found, at
         return self._known
 
     def states(self) -> list[CutOverState]:
@@ -109,7 +110,7 @@ class CutOvers:
         """Say whether the archive answers for a campaign's whole source; None: as the setting says."""
         columns = migration_cutovers.c
         this = columns.campaign == to_stored(campaign)
-        values = {"answering": int(bool(answering)), "changed_at": time.time_ns() // 1000, "changed_by": to_stored(by)}
+        values = {"answering": int(bool(answering)), "changed_at": now(), "changed_by": to_stored(by)}
         with self._database.transaction() as session:
             if answering is None:
                 session.run(delete(migration_cutovers).where(this))

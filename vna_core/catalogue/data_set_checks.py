@@ -9,6 +9,7 @@ from typing import Any, Final
 from vna_core.catalogue.value_checks import check_of
 from vna_core.dicom.answers import items_of, list_of
 from vna_core.dicom.dictionary import vr_of
+from vna_core.dicom.json_values import COMPONENT_GROUPS
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.indexed_attributes import IndexedAttribute
 from vna_core.domain.query import Condition, Equals, InSequence, Level, OfValues, Wildcard
@@ -21,7 +22,6 @@ _PLAIN: Final = re.compile(r"[!#-\[\]-~][ !#-\[\]-~]*")
 """Text that JSON writes without an escape."""
 _BINARY: Final = ("\0",)
 """Stands for a value that is not compared: no key equals it, and it is not empty."""
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 DataSet = Mapping[str, Any]
 DataSetCheck = Callable[[DataSet], bool]
@@ -102,6 +102,6 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):  # a name; items of a sequence have no text
-        groups = [group if isinstance(group := value.get(name), str) else "" for name in _GROUPS]
+        groups = [group if isinstance(group := value.get(name), str) else "" for name in COMPONENT_GROUPS]
         return "=".join(groups).rstrip("=") or ("\0" if value else "")
     return "" if value is None else str(value)

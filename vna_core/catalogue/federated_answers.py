@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from sqlalchemy import delete, insert, select
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema_federation import federated_answers
 
@@ -22,21 +22,21 @@ class FederatedAnswers:
 
     def keep(self, token: str, question: str, content: bytes, seconds: float) -> None:
         """Keep an answer; those older than `seconds` are forgotten."""
-        now = time.time_ns() // 1000
+        at = now()
         columns = federated_answers.c
         with self._database.transaction() as session:
-            session.run(delete(federated_answers).where(columns.created_at < now - round(seconds * 1e6)))
+            session.run(delete(federated_answers).where(columns.created_at < at - round(seconds * 1e6)))
             kept = session.run(
                 select(columns.token).order_by(columns.created_at.desc()).offset(MOST - 1).limit(10_000)
             ).fetchall()
             if kept:
                 session.run(delete(federated_answers).where(columns.token.in_([row[0] for row in kept])))
-            session.run(insert(federated_answers).values(token=token, question=question, created_at=now, content=content))
+            session.run(insert(federated_answers).values(token=token, question=question, created_at=at, content=content))
 
     def find(self, question: str, seconds: float, token: str = "") -> tuple[str, bytes] | None:
         """Token and content of an answer to a question, given at most `seconds` ago: that of a token, else the newest."""
         columns = federated_answers.c
-        since = time.time_ns() // 1000 - round(seconds * 1e6)
+        since = now() - round(seconds * 1e6)
         wanted = (columns.question == question) & (columns.created_at >= since)
         if token:
             wanted &= columns.token == token

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Prepared, Session
 from vna_core.catalogue.jobs import asking
 from vna_core.domain.jobs import NORMAL
@@ -26,7 +26,7 @@ class FollowUps:
         """Ask for the jobs about some series inside a transaction."""
         if not self._kinds:
             return
-        now, pks = time.time_ns() // 1000, sorted(series_pks)
+        at, pks = now(), sorted(series_pks)
         for prepared, delay in self._kinds.values():
-            rows = [prepared.arrange({"key": str(pk), "created_at": now, "free_at": now + delay}) for pk in pks]
+            rows = [prepared.arrange({"key": str(pk), "created_at": at, "free_at": at + delay}) for pk in pks]
             session.executemany(prepared.sql, rows)

@@ -7,7 +7,6 @@ the others stay in the stores and are listed in `generations`. Versions, copies 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import entry_form, microseconds, moment
 from vna_core.catalogue.follow_ups import FollowUps
@@ -239,10 +239,10 @@ def _of_scope(statement: Any, scope: Scope) -> Any:
 
 
 def _save(session: Session, run: NormalizationRun) -> None:
-    now = time.time_ns() // 1000
+    at = now()
     values = {
         "state": run.state,
-        "updated_at": now,
+        "updated_at": at,
         "position": run.position,
         "until": run.until,
         "counts": to_stored(json.dumps(dict(run.counts))),

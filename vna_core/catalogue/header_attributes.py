@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
 
+from vna_core.dicom.json_values import value_text
 from vna_core.domain.indexed_attributes import INDEXED
-
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def header_attributes(header: bytes) -> Mapping[int, tuple[str, ...]]:
@@ -18,15 +16,7 @@ def header_attributes(header: bytes) -> Mapping[int, tuple[str, ...]]:
     for tag in INDEXED:
         member = document.get(f"{tag:08X}")
         if member is not None:
-            values = tuple(_text(value) for value in member.get("Value", ()))
+            values = tuple(map(value_text, member.get("Value", ())))
             if any(values):
                 found[tag] = values
     return found
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        return "=".join(str(value.get(group, "")) for group in _GROUPS).rstrip("=")
-    return str(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
 from vna_core.catalogue import person_names
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import moment
@@ -104,7 +104,7 @@ class Identity:
             "first_id": identifier(first.patient_id),
             "second_issuer": identifier(second.issuer),
             "second_id": identifier(second.patient_id),
-            "made_at": time.time_ns() // 1000,
+            "made_at": now(),
         }
         session.run(insert(patient_links).values(**told, **values))
         row = session.run(select(*_COLUMNS).order_by(columns.pk.desc()).limit(1)).fetchone()
@@ -115,7 +115,7 @@ class Identity:
         """Take a decision back, whatever was decided since; one that was taken back already is answered as it is. Raises NotFound."""
         this = patient_links.c.pk == link_id
         with self._database.transaction() as session:
-            values = {"undone_at": time.time_ns() // 1000, "undone_by": to_stored(by), "undone_reason": to_stored(reason)}
+            values = {"undone_at": now(), "undone_by": to_stored(by), "undone_reason": to_stored(reason)}
             if session.run(update(patient_links).where(this, _IN_FORCE).values(**values)).rowcount:
                 self._corrections.undone_in(session, f"link:{link_id}", reason, by, received)
             row = session.run(select(*_COLUMNS).where(this)).fetchone()
@@ -237,7 +237,7 @@ class Identity:
             "birth_date": to_stored(said.birth_date),
             "sex": to_stored(said.sex),
             "source": to_stored(said.source),
-            "updated_at": time.time_ns() // 1000,
+            "updated_at": now(),
         }
         this = (demographics.c.issuer == key["issuer"]) & (demographics.c.patient_id == key["patient_id"])
         with self._database.transaction() as session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
 from sqlalchemy.sql import ClauseElement
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema_jobs import FAILED, OPEN, jobs
 from vna_core.catalogue.stored_text import from_stored, to_stored
@@ -47,10 +47,6 @@ class ListedJob:
     waits_for: str
     created_at: datetime
     free_at: datetime
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 class Jobs:
@@ -100,7 +96,7 @@ class Jobs:
 
     def ensure(self, kind: str, key: str, payload: Mapping[str, Any] | None = None, *, priority: int = NORMAL) -> None:
         """Ask for a job unless there is one of this kind and key that is open: for periodic work, at every start, which ends a failure."""
-        row = _row(kind, key, payload or {}, priority, _now())
+        row = _row(kind, key, payload or {}, priority, now())
         with self._database.transaction() as session:
             there = session.run(select(jobs.c.state).where(_is(kind, key))).fetchone()
             if there is None:
@@ -110,13 +106,13 @@ class Jobs:
 
     def waits(self, kinds: Sequence[str]) -> bool:
         """Whether a job of these kinds is free now."""
-        free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= _now())
+        free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= now())
         with self._database.session() as session:
             return session.run(select(jobs.c.pk).where(free).limit(1)).fetchone() is not None
 
     def take(self, kinds: Sequence[str], limit: int, lease: float, worker: str) -> list[Job]:
         """Lease the most urgent free jobs of these kinds for `lease` seconds. Two workers never get the same job at once."""
-        now = _now()
+        at = now()
         columns = (
             jobs.c.pk,
             jobs.c.kind,
@@ -129,7 +125,7 @@ class Jobs:
             jobs.c.waits_for,
             _deaths(),
         )
-        free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= now)
+        free = (jobs.c.state == OPEN) & jobs.c.kind.in_(list(kinds)) & (jobs.c.free_at <= at)
         wanted = select(*columns).where(free).order_by(jobs.c.priority, jobs.c.pk).limit(limit)
         if not self.waits(kinds):  # looking needs no lock; most looks find nothing
             return []
@@ -140,7 +136,7 @@ class Jobs:
                     update(jobs)
                     .where(jobs.c.pk.in_([row[0] for row in rows]))
                     .values(
-                        free_at=now + round(lease * 1e6),
+                        free_at=at + round(lease * 1e6),
                         fence=jobs.c.fence + 1,
                         attempts=jobs.c.attempts + 1,
                         deaths=_deaths(),
@@ -165,7 +161,7 @@ class Jobs:
 
     def renew(self, job: Job, lease: float, progress: Mapping[str, Any] | None = None) -> None:
         """Keep a job for another `lease` seconds, and note how far it is. Raises LeaseLost."""
-        values: dict[str, Any] = {"free_at": _now() + round(lease * 1e6)}
+        values: dict[str, Any] = {"free_at": now() + round(lease * 1e6)}
         if progress is not None:
             values["progress"] = json.dumps(dict(progress))
         with self._database.transaction() as session:
@@ -302,10 +298,10 @@ class Jobs:
         """Of each kind of which there are jobs: seconds since the oldest open one was asked for whose last attempt failed; 0 without one."""
         failed = (jobs.c.state == OPEN) & (jobs.c.error != "")
         oldest = func.min(case((failed, jobs.c.created_at)))
-        now = _now()
+        at = now()
         with self._database.session() as session:
             rows = session.run(select(jobs.c.kind, oldest).group_by(jobs.c.kind)).fetchall()
-        return {kind: 0.0 if since is None else max(0.0, (now - since) / 1e6) for kind, since in rows}
+        return {kind: 0.0 if since is None else max(0.0, (at - since) / 1e6) for kind, since in rows}
 
 
 def _is(kind: str, key: str) -> ColumnElement[bool]:
@@ -317,7 +313,7 @@ def _held(job: Job) -> ColumnElement[bool]:
 
 
 def _freed(job: Job, delay: float) -> Any:
-    return update(jobs).where(_held(job)).values(free_at=_now() + round(delay * 1e6), worker="")
+    return update(jobs).where(_held(job)).values(free_at=now() + round(delay * 1e6), worker="")
 
 
 def _deaths() -> Any:
@@ -331,7 +327,7 @@ def _row(kind: str, key: str, payload: Mapping[str, Any], priority: int, free_at
         "key": to_stored(key),
         "payload": json.dumps(dict(payload)),
         "priority": priority,
-        "created_at": _now(),
+        "created_at": now(),
         "free_at": free_at,
     }
 
@@ -340,7 +336,7 @@ def asking(
     on_postgresql: bool, kind: str, key: str, payload: Mapping[str, Any], priority: int, delay: float, postpone: bool
 ) -> ClauseElement:
     """The statement that asks for a job, or asks again for the one that is there."""
-    row = _row(kind, key, payload, priority, _now() + round(delay * 1e6))
+    row = _row(kind, key, payload, priority, now() + round(delay * 1e6))
     least, greatest = (func.least, func.greatest) if on_postgresql else (func.min, func.max)
     statement: Any = upsert(on_postgresql, jobs).values(row)
     new = statement.excluded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select, update
 
 from vna_core.catalogue.availability import refresh_series
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import decompress, source_digest
 from vna_core.catalogue.follow_ups import FollowUps
@@ -171,16 +171,16 @@ class Emergencies:
 
     def begin(self, principal: Principal, reason: str, minutes: int) -> bool:
         """Break the glass for somebody, unless it is broken; whether it was whole before."""
-        now = time.time_ns() // 1000
+        at = now()
         with self._database.transaction() as session:
-            if session.run(_open(principal, now)).fetchone() is not None:
+            if session.run(_open(principal, at)).fetchone() is not None:
                 return False
             session.run(
                 insert(emergencies).values(
                     principal_kind=principal.kind.value,
                     principal=to_stored(principal.name),
-                    begun_at=now,
-                    until=now + minutes * 60_000_000,
+                    begun_at=at,
+                    until=at + minutes * 60_000_000,
                     address=to_stored(principal.address),
                     reason=to_stored(reason),
                 )
@@ -190,13 +190,13 @@ class Emergencies:
     def reason(self, principal: Principal) -> str | None:
         """Why the glass is broken for somebody now; None while it is whole."""
         with self._database.session() as session:
-            row = session.run(_open(principal, time.time_ns() // 1000)).fetchone()
+            row = session.run(_open(principal, now())).fetchone()
         return None if row is None else from_stored(row[0])
 
 
-def _open(principal: Principal, now: int) -> Any:
+def _open(principal: Principal, at: int) -> Any:
     return select(emergencies.c.reason).where(
         emergencies.c.principal_kind == principal.kind.value,
         emergencies.c.principal == to_stored(principal.name),
-        emergencies.c.until > now,
+        emergencies.c.until > at,
     )

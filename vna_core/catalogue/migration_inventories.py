@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
-from vna_core.catalogue.migration_writing import now
 from vna_core.catalogue.schema_migration import migration_inventories, migration_spans
 from vna_core.catalogue.stored_text import from_stored, to_stored
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from sqlalchemy import case, delete, func, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_decoding import OPEN_STATES, instances_of
 from vna_core.catalogue.migration_rows import ExceptionEntry, InstanceEnd, LedgerInstance, LedgerStudy, Retried
-from vna_core.catalogue.migration_writing import Statements, Writing, now
+from vna_core.catalogue.migration_writing import Statements, Writing
 from vna_core.catalogue.schema_jobs import FAILED, jobs
 from vna_core.catalogue.schema_migration import migration_exceptions, migration_studies
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
-from vna_core.catalogue.migration_writing import now
 from vna_core.catalogue.schema_jobs import jobs
 from vna_core.catalogue.schema_migration import migration_slots, migration_sources
 from vna_core.catalogue.stored_text import to_stored

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import bindparam, case, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance
 from vna_core.catalogue.schema_migration import (
@@ -35,11 +35,6 @@ UNLISTED: Final = "unlisted"
 
 _PIECE: Final = 400
 _HISTORY: Final = ("study_fk", "instance_fk", "old", "new", "at", "worker", "rule", "detail")
-
-
-def now() -> int:
-    """Microseconds since 1970 in UTC."""
-    return time.time_ns() // 1000
 
 
 class Statements:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from vna_core.catalogue.availability import refresh_series
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import moment
 from vna_core.catalogue.follow_ups import FollowUps
@@ -48,10 +48,6 @@ from vna_core.domain.placement import BAD
 
 _PAGE: Final = 1000
 _PIECE: Final = 500
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 class Packs:
@@ -144,7 +140,7 @@ class Packs:
         claim = PackClaim(place.study_instance_uid, place.series_instance_uid, secrets.token_hex(16))
         with self._database.transaction() as session:
             taken = session.run(select(pack_claims.c.until).where(_of_claim(claim))).fetchone()
-            if taken is not None and taken[0] > _now():
+            if taken is not None and taken[0] > now():
                 return None
             session.run(delete(pack_claims).where(_of_claim(claim)))
             session.run(
@@ -152,7 +148,7 @@ class Packs:
                     study_instance_uid=identifier(claim.study_instance_uid),
                     series_instance_uid=identifier(claim.series_instance_uid),
                     token=claim.token,
-                    until=_now() + round(lease * 1e6),
+                    until=now() + round(lease * 1e6),
                 )
             )
         return claim
@@ -184,12 +180,12 @@ class Packs:
 
         Raises LeaseLost when the claim is lost: nothing is changed then.
         """
-        now = _now()
-        not_before = now + round(delay * 1e6)
+        at = now()
+        not_before = at + round(delay * 1e6)
         with self._database.transaction() as session:
             _extend(session, claim, 1.0)
-            pk = list_pack(session, new, now)
-            add_copy(session, pk, store, now)
+            pk = list_pack(session, new, at)
+            add_copy(session, pk, store, at)
             point_into(session, new, store, moved)
             forget_leftovers(session, store, [new.key])
             loose = [(one.location.key, one.held.pk) for one in moved if one.location.key.startswith(LOOSE)]
@@ -203,14 +199,14 @@ class Packs:
 
         Raises NotFound for a pack that is not listed.
         """
-        now = _now()
-        not_before = now + round(delay * 1e6)
+        at = now()
+        not_before = at + round(delay * 1e6)
         with self._database.transaction() as session:
             columns = (packs.c.pk, packs.c.study_instance_uid, packs.c.series_instance_uid)
             row = session.run(select(*columns).where(packs.c.key == to_stored(key))).fetchone()
             if row is None:
                 raise NotFound("The catalogue knows no such pack.", key=key)
-            add_copy(session, row[0], store, now)
+            add_copy(session, row[0], store, at)
             left = copy_everything(session, row[0], key, store)
             leave(session, store, [(one, instance) for one, instance in left if instance], not_before)
             release_where_packed(session, row[0], store, not_before)
@@ -221,7 +217,7 @@ class Packs:
     def list_found(self, new: NewPack, store: str) -> None:
         """List a pack that was found in a store, whose members are recorded already: for a catalogue that is rebuilt."""
         with self._database.transaction() as session:
-            add_copy(session, list_pack(session, new, _now()), store, _now())
+            add_copy(session, list_pack(session, new, now()), store, now())
 
     def instance_at(self, key: str, offset: int, sop_instance_uid: str) -> int:
         """Key of the version that has an object here, as what is current or as an earlier generation; 0: nobody has it."""
@@ -242,12 +238,12 @@ class Packs:
         None: as soon as the store has a pack that the version is in.
         """
         with self._database.transaction() as session:
-            leave(session, store, objects, WHEN_PACKED if delay is None else _now() + round(delay * 1e6))
+            leave(session, store, objects, WHEN_PACKED if delay is None else now() + round(delay * 1e6))
 
     def leftovers(self, limit: int = _PAGE, *, due_in: float = 0.0) -> list[tuple[str, str, int]]:
         """Objects to be removed now: store, key, and the version they are of (0: a pack)."""
         columns = (pack_leftovers.c.store, pack_leftovers.c.key, pack_leftovers.c.instance_fk)
-        due = pack_leftovers.c.not_before <= _now() + round(due_in * 1e6)
+        due = pack_leftovers.c.not_before <= now() + round(due_in * 1e6)
         with self._database.session() as session:
             rows = session.run(select(*columns).where(due).order_by(pack_leftovers.c.not_before).limit(limit)).fetchall()
         return [(from_stored(row[0]), from_stored(row[1]), row[2]) for row in rows]
@@ -285,7 +281,7 @@ class Packs:
     def postpone_leftovers(self, store: str, keys: Sequence[str], seconds: float) -> None:
         """Have them looked at again later."""
         with self._database.transaction() as session:
-            postpone_leftovers(session, store, keys, _now() + round(seconds * 1e6))
+            postpone_leftovers(session, store, keys, now() + round(seconds * 1e6))
 
     def forget_leftovers(self, store: str, keys: Sequence[str]) -> None:
         """They are gone, or in use again."""
@@ -375,7 +371,7 @@ def _of_claim(claim: PackClaim) -> ColumnElement[bool]:
 
 def _extend(session: Session, claim: PackClaim, lease: float) -> None:
     held = update(pack_claims).where(_of_claim(claim), pack_claims.c.token == claim.token)
-    if not session.run(held.values(until=_now() + round(lease * 1e6))).rowcount:
+    if not session.run(held.values(until=now() + round(lease * 1e6))).rowcount:
         raise LeaseLost("Another process has taken over the series that was being packed.")
 
 

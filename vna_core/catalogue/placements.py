@@ -6,7 +6,6 @@ as jobs are.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, exists, func, insert, literal, literal_column, select, update
 
 from vna_core.catalogue.availability import refresh_series
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.object_uses import earlier_objects_stay, is_kept_for_deletion
 from vna_core.catalogue.pack_switch import forget_copy
@@ -23,10 +23,6 @@ from vna_core.catalogue.schema_placement import known_stores, object_terms, plac
 from vna_core.catalogue.store_sums import note_missing
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.placement import COLD, LEAVING, OK, MissingCopies, PlacedInstance
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +163,7 @@ class Placements:
 
     def evaluated(self, series_pk: int, policy: str, met: bool, due: int, missing: Sequence[MissingCopies] = ()) -> None:
         """Note what a policy said about a series, and which copies it has not."""
-        values = {"policy": policy, "met": int(met), "evaluated_at": _now(), "due_at": due}
+        values = {"policy": policy, "met": int(met), "evaluated_at": now(), "due_at": due}
         this = placements.c.series_fk == series_pk
         with self._database.transaction() as session:
             if not session.run(update(placements).where(this).values(**values)).rowcount:
@@ -176,7 +172,7 @@ class Placements:
 
     def due(self, limit: int = 1000) -> list[int]:
         """Series about which the policy must be asked again by now, the longest due first."""
-        asked = (placements.c.due_at > 0) & (placements.c.due_at <= _now())
+        asked = (placements.c.due_at > 0) & (placements.c.due_at <= now())
         statement = select(placements.c.series_fk).where(asked).order_by(placements.c.due_at).limit(limit)
         with self._database.session() as session:
             return [int(row[0]) for row in session.run(statement).fetchall()]
@@ -185,7 +181,7 @@ class Placements:
         """Have them due later: their jobs were asked for."""
         with self._database.transaction() as session:
             this = placements.c.series_fk.in_(list(series_pks))
-            session.run(update(placements).where(this).values(due_at=_now() + round(seconds * 1e6)))
+            session.run(update(placements).where(this).values(due_at=now() + round(seconds * 1e6)))
 
     def counts(self, policy: str) -> dict[str, int]:
         """Series by what `policy` last said: ``met``, ``unmet``, and ``unasked`` for those it was not asked about yet."""
@@ -243,17 +239,17 @@ class Placements:
 
     def accessed(self, study_instance_uids: Sequence[str]) -> None:
         """Note that studies were retrieved just now."""
-        now = _now()
+        at = now()
         with self._database.transaction() as session:
             for uid in sorted(set(study_instance_uids)):
                 name = identifier(uid)
                 this = study_accesses.c.study_instance_uid == name
-                if not session.run(update(study_accesses).where(this).values(at=now)).rowcount:
-                    session.run(insert(study_accesses).values(study_instance_uid=name, at=now))
+                if not session.run(update(study_accesses).where(this).values(at=at)).rowcount:
+                    session.run(insert(study_accesses).values(study_instance_uid=name, at=at))
 
     def no_longer_readable(self, limit: int = 1000) -> list[tuple[int, str, str]]:
         """Recalled objects whose time is over: series, store and key."""
-        over = (object_terms.c.readable_until > 0) & (object_terms.c.readable_until <= _now())
+        over = (object_terms.c.readable_until > 0) & (object_terms.c.readable_until <= now())
         same_object = (object_terms.c.store == locations.c.store) & (object_terms.c.key == locations.c.key)
         joined = object_terms.join(locations, same_object).join(instances, instances.c.pk == locations.c.instance_fk)
         columns = (instances.c.series_fk, object_terms.c.store, object_terms.c.key)

@@ -6,13 +6,13 @@ as much as there is of it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import delete, func, insert, select, update
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema import instances, locations, series
 from vna_core.catalogue.schema_placement import known_stores, missing_copies, store_counts
@@ -26,10 +26,6 @@ _COUNTED: Final = ""
 
 Sums = dict[tuple[str, str], tuple[int, int]]
 """Copies and octets by store and state."""
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +63,9 @@ class StoreSums:
             if stopping():
                 return None
             _add(sums, rows)
-        now = _now()
+        at = now()
         kept = [
-            {"store": store, "state": state, "copies": copies, "octets": octets, "counted_at": now}
+            {"store": store, "state": state, "copies": copies, "octets": octets, "counted_at": at}
             for (store, state), (copies, octets) in {**sums, ("", _COUNTED): (0, 0)}.items()
         ]
         with self._database.transaction() as session:
@@ -100,18 +96,18 @@ class StoreSums:
         with self._database.session() as session:
             rows = session.run(select(*columns)).fetchall()
         found = {(from_stored(store), state): (int(copies), int(octets)) for store, state, copies, octets, _ in rows if state}
-        return Counted(found, max(0.0, (_now() - rows[0][4]) / 1e6) if rows else None)
+        return Counted(found, max(0.0, (now() - rows[0][4]) / 1e6) if rows else None)
 
     def missing(self) -> dict[str, Missing]:
         """By store, of what the policy asked for. Series that are gone have none."""
         sums = (func.sum(missing_copies.c.copies), func.sum(missing_copies.c.octets), func.min(missing_copies.c.since))
         held = missing_copies.join(series, series.c.pk == missing_copies.c.series_fk)
         statement = select(missing_copies.c.store, *sums).select_from(held).group_by(missing_copies.c.store)
-        now = _now()
+        at = now()
         with self._database.session() as session:
             rows = session.run(statement).fetchall()
         return {
-            from_stored(store): Missing(int(copies), int(octets), max(0.0, (now - since) / 1e6))
+            from_stored(store): Missing(int(copies), int(octets), max(0.0, (at - since) / 1e6))
             for store, copies, octets, since in rows
         }
 
@@ -139,7 +135,7 @@ def note_missing(session: Session, series_pk: int, missing: Sequence[MissingCopi
     for store, one in zip(stores, missing, strict=True):
         values = {"copies": one.copies, "octets": one.octets}
         if not session.run(update(missing_copies).where(of_series, missing_copies.c.store == store).values(**values)).rowcount:
-            session.run(insert(missing_copies).values(series_fk=series_pk, store=store, since=_now(), **values))
+            session.run(insert(missing_copies).values(series_fk=series_pk, store=store, since=now(), **values))
 
 
 def _add(sums: Sums, rows: Iterable[tuple[str, str, int, int]]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.sql import ClauseElement
 
+from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema_jobs import OPEN, jobs
 from vna_core.catalogue.stored_text import from_stored, to_stored
@@ -49,7 +49,7 @@ class WaitingJobs:
         waiting = _waiting(store) & (jobs.c.worker == "")
         while True:
             with self._database.transaction() as session:
-                paused = select(jobs.c.pk).where(waiting, jobs.c.free_at > _now()).limit(_PIECE)
+                paused = select(jobs.c.pk).where(waiting, jobs.c.free_at > now()).limit(_PIECE)
                 pks = [row[0] for row in session.run(paused).fetchall()]
                 if pks:
                     session.run(_freed(jobs.c.pk.in_(pks)))
@@ -58,13 +58,9 @@ class WaitingJobs:
                 return woken
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 def _waiting(store: str) -> ColumnElement[bool]:
     return (jobs.c.waits_for == to_stored(store)) & (jobs.c.state == OPEN)
 
 
 def _freed(which: ColumnElement[bool]) -> ClauseElement:
-    return update(jobs).where(which).values(free_at=_now())
+    return update(jobs).where(which).values(free_at=now())

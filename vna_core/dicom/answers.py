@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 from vna_core.dicom import patterns
 from vna_core.dicom.dictionary import vr_of
 from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.query import Between, Condition, Empty, Equals, InSequence, Level, OfValues, Query, Wildcard
+
+T = TypeVar("T")
 
 KEY_OF: Final = {Level.PATIENT: 0x00100020, Level.STUDY: 0x0020000D, Level.SERIES: 0x0020000E, Level.IMAGE: 0x00080018}
 """Unique key of each level (PS3.4 C.6.1.1)."""
@@ -52,6 +55,11 @@ def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
         elif "BulkDataURI" not in element:
             told[name] = element
     return told
+
+
+def sequence_members(told: Mapping[int, Iterable[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Sequences as members of an answer, their items without bulk data."""
+    return {f"{tag:08X}": {"vr": "SQ", "Value": list(map(without_bulk_data, items))} for tag, items in told.items()}
 
 
 def list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
@@ -100,6 +108,19 @@ def in_parts(query: Query, most: int) -> Iterator[Query]:
                 yield from in_parts(replace(query, conditions=(*before, part, *behind)), most)
             return
     yield query
+
+
+def wanted_of(query: Query, answers: Generator[T, None, None]) -> Iterator[T]:
+    """Of all matches those behind the query's offset and up to its limit; `answers` is closed with this.
+
+    One more is looked for, so that a source that has no more comes to its end and is not interrupted.
+    """
+    with closing(answers):
+        for number, answer in enumerate(answers):
+            if query.limit is not None and number >= query.offset + query.limit:
+                return
+            if number >= query.offset:
+                yield answer
 
 
 def asked_values(one: Condition) -> tuple[str, ...]:

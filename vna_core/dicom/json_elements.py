@@ -7,13 +7,14 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
+from vna_core.dicom.json_values import COMPONENT_GROUPS
 from vna_core.dicom.value_representations import BINARY, TEXT
 
 _TAG: Final = re.compile("[0-9A-F]{8}")
 _TEXT: Final = TEXT - {"PN"} | {"AT", "SV", "UV"}
 _NUMBERS: Final = frozenset(["DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"])
 _OTHERS: Final = _NUMBERS | BINARY | {"PN", "SQ"}
-_GROUPS: Final = frozenset(("Alphabetic", "Ideographic", "Phonetic"))
+_GROUPS: Final = frozenset(COMPONENT_GROUPS)
 _DEEPEST: Final = 16
 """Sequences in one another."""
 

@@ -21,6 +21,7 @@ from vna_core.dicom.attribute_values import (
 )
 from vna_core.dicom.character_sets import character_set_names, decode_text
 from vna_core.dicom.elements import DataSet, Element
+from vna_core.dicom.json_values import COMPONENT_GROUPS
 from vna_core.dicom.revision import RevisedDataSet
 from vna_core.dicom.value_representations import BINARY
 from vna_core.domain.indexed_attributes import INDEXED
@@ -36,7 +37,6 @@ _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,32})?(?:
 _COUNT: Final = re.compile(r"0|[1-9][0-9]{0,17}").fullmatch
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}").fullmatch
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _UTF_8: Final = '"00080005":{"vr":"CS","Value":["ISO_IR 192"]}'
 _quote = json.encoder.encode_basestring
 
@@ -68,7 +68,7 @@ def _number(value: float) -> str:
 def person_name(text: str) -> str:
     """One person's name as its component groups (PS3.18 F.2.2)."""
     groups = text.split("=", 2)
-    members = [f'"{name}":{_quote(group)}' for name, group in zip(_GROUPS, groups, strict=False) if group]
+    members = [f'"{name}":{_quote(group)}' for name, group in zip(COMPONENT_GROUPS, groups, strict=False) if group]
     return "{" + ",".join(members) + "}" if members else "null"
 
 
@@ -209,5 +209,5 @@ def _json_value(text: str, vr: str) -> object:
         # Nearly every number is a count or a size, and needs no reader of JSON.
         return int(text) if _COUNT(text) else json.loads(decimal(text))
     if vr == "PN":
-        return {name: group for name, group in zip(_GROUPS, text.split("=", 2), strict=False) if group} or None
+        return {name: group for name, group in zip(COMPONENT_GROUPS, text.split("=", 2), strict=False) if group} or None
     return text

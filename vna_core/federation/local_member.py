@@ -9,7 +9,7 @@ from typing import Final
 
 from vna_core.access.availability import ONLINE, Availability
 from vna_core.catalogue import Catalogue
-from vna_core.dicom.answers import without_bulk_data
+from vna_core.dicom.answers import sequence_members
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
@@ -50,11 +50,7 @@ class LocalMember(PacsAdapter):
             told = self._availability.of(query.level, [match.pk for match in piece])
             for match, sequences in self._catalogue.sequences.told(piece, in_items, self._scope, whole=True):
                 available = {"vr": "CS", "Value": [told.get(match.pk, ONLINE)]}
-                below = {
-                    f"{tag:08X}": {"vr": "SQ", "Value": [without_bulk_data(item) for item in items]}
-                    for tag, items in sequences.items()
-                }
-                yield {**encode_attributes(match.attributes), **below, AVAILABILITY: available}
+                yield {**encode_attributes(match.attributes), **sequence_members(sequences), AVAILABILITY: available}
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:
         """See `PacsAdapter.inventory`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from vna_core.dicom.json_values import value_text
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.query import Level
 
@@ -49,12 +50,7 @@ def text(row: Row, tag: str) -> str:
     """The first value as text; names as their groups joined with ``=``."""
     element = row.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
-    value = values[0] if isinstance(values, list) and values else ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        return "=".join(str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=")
-    return "" if value is None else str(value)
+    return value_text(values[0]) if isinstance(values, list) and values else ""
 
 
 def texts(row: Row, tag: str) -> list[str]:

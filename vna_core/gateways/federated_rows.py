@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vna_core.dicom.json_elements import is_element
+from vna_core.dicom.json_values import value_text
 from vna_core.domain.identity import PatientLink
 from vna_core.domain.query import Level
 from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE, text
@@ -39,7 +40,6 @@ VRS: Final[Mapping[int, str]] = {
 _GROUP: Final = "0009"
 """What a member says in this group is its own affair."""
 _NUMBERS: Final = frozenset().union(*COUNTS.values())
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def described(row: FederatedRow, aet: str) -> dict[str, Any]:
@@ -80,11 +80,5 @@ def dimse_values(row: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:
     for tag, element in row.items():
         values = element.get("Value")
         if isinstance(values, list) and element.get("vr") != "SQ":
-            made[int(tag, 16)] = tuple(_text(value) for value in values)
+            made[int(tag, 16)] = tuple(map(value_text, values))
     return made
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "=".join(str(value.get(group, "")) for group in _GROUPS).rstrip("=")
-    return "" if value is None else str(value)

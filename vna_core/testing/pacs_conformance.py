@@ -36,6 +36,7 @@ from vna_core.ports.pacs import ChangeKind, PacsAbilities, PacsAdapter
 from vna_core.testing import phantoms
 
 _STUDY, _SERIES, _DATE, _NAME, _ID, _MODALITY = 0x0020000D, 0x0020000E, 0x00080020, 0x00100010, 0x00100020, 0x00080060
+_DESCRIPTION: Final = 0x00081030
 STUDIES: Final = 5
 PER_STUDY: Final = (3, 1, 4, 2, 6)
 
@@ -190,6 +191,14 @@ class PacsConformance:
         if not abilities.pages:
             pytest.skip("the source does not turn pages")
         pages = [first_value(one, _STUDY) for at in (0, 2, 4) for one in adapter.find(Query(Level.STUDY, limit=2, offset=at))]
+        assert sorted(pages) == sorted(self._studies(adapter))
+
+    def test_pages_of_a_question_with_several_values_are_everything(self, adapter: PacsAdapter, abilities: PacsAbilities) -> None:
+        if not abilities.pages:
+            pytest.skip("the source does not turn pages")
+        either = (Equals(_DESCRIPTION, ("Chest", "Skull")),)
+        queries = [Query(Level.STUDY, either, limit=2, offset=at) for at in (0, 2, 4)]
+        pages = [first_value(one, _STUDY) for query in queries for one in adapter.find(query)]
         assert sorted(pages) == sorted(self._studies(adapter))
 
     def test_answers_that_nobody_takes_do_no_harm(self, adapter: PacsAdapter) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from vna_core.dicom.answers import items_of
 from vna_core.dicom.dictionary import vr_of
 from vna_core.dicom.json_header import encode_attributes
+from vna_core.dicom.json_values import value_text
 from vna_core.dicom.network.identifier import SPECIFIC_CHARACTER_SET, Identifier
 from vna_core.dicom.value_representations import BINARY
-
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 def item_of(item: Mapping[str, Any], keys: Identifier | None = None) -> Identifier:
@@ -67,10 +66,4 @@ def _is_binary(item: Mapping[str, Any], tag: int) -> bool:
 
 def _texts(element: object) -> tuple[str, ...]:
     values = element.get("Value") if isinstance(element, dict) else None
-    return tuple(_text(value) for value in values) if isinstance(values, list) else ()
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return "=".join(str(value.get(group, "")) for group in _GROUPS).rstrip("=")
-    return "" if value is None else str(value)
+    return tuple(map(value_text, values)) if isinstance(values, list) else ()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
-from vna_core.dicom.answers import without_bulk_data
+from vna_core.dicom.answers import sequence_members, without_bulk_data
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.query import Equals, InSequence, Level
 from vna_core.domain.sequence_levels import level_of_sequence
@@ -174,15 +174,14 @@ def _sequences(
     conditions = {one.tag: one for one in request.query.conditions if isinstance(one, InSequence)}
     wanted = {tag: conditions.get(tag) for tag in sorted(asked | always.keys())}
     for _, told in catalogue.sequences(matches, wanted, whole=True):
-        yield {
-            f"{tag:08X}": {"vr": "SQ", "Value": [_item(item, None if tag in asked else always[tag]) for item in items]}
-            for tag, items in told.items()
-        }
+        yield sequence_members(
+            {tag: items if tag in asked else [_of_those(item, always[tag]) for item in items] for tag, items in told.items()}
+        )
 
 
-def _item(item: Mapping[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
-    """An item, or those of its attributes that are named."""
-    return without_bulk_data({name: element for name, element in item.items() if names is None or name in names})
+def _of_those(item: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """Those attributes of an item that are named."""
+    return {name: element for name, element in item.items() if name in names}
 
 
 def _instance(
