@@ -14,7 +14,7 @@ from vna_core.catalogue.availability import Availabilities
 from vna_core.catalogue.awaited import Awaited
 from vna_core.catalogue.campaigns import Campaigns
 from vna_core.catalogue.checks import Checks
-from vna_core.catalogue.commitments import Commitment, Commitments
+from vna_core.catalogue.commitments import Commitments
 from vna_core.catalogue.conflicts import Conflict, listed_conflicts
 from vna_core.catalogue.copies import Copies
 from vna_core.catalogue.corrections import Corrections
@@ -384,14 +384,6 @@ class Catalogue:
     def conflicts(self, after: int = 0, limit: int = 100) -> list[Conflict]:
         """Versions that contradict one another, in the order they were found."""
         return listed_conflicts(self._database, after, limit)
-
-    def record_commitment(self, transaction_uid: str, peer: str, instances: Sequence[tuple[str, str]]) -> None:
-        """Keep a storage commitment request: SOP Class and Instance UIDs that `peer` wants committed."""
-        self.commitments.record(transaction_uid, peer, instances)
-
-    def pending_commitments(self, limit: int = 100) -> list[Commitment]:
-        """Storage commitment requests whose report is due, oldest first."""
-        return self.commitments.pending(limit)
 
     def fingerprint(self) -> dict[str, Any]:
         """The content in a form that is equal for catalogues that hold the same, whatever the order of recording."""

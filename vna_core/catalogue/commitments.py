@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import delete, insert, select, update
 
@@ -12,6 +13,9 @@ from vna_core.catalogue.clock import now
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.schema import commitments
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
+
+LEASE: Final = 600.0
+"""Seconds that a request belongs to whoever took it: enough to read what it names. A process that dies meanwhile delays the report by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +39,37 @@ class Commitments:
         self._database = database
 
     def record(self, transaction_uid: str, peer: str, instances: Sequence[tuple[str, str]]) -> None:
-        """Keep a request; the same transaction of the same peer replaces the earlier one."""
+        """Keep a request; the same transaction of the same peer replaces the earlier one.
+
+        It belongs to whoever records it, as after `take`: its report follows the answer to the request.
+        """
         key = {"transaction_uid": identifier(transaction_uid), "peer": to_stored(peer)}
         this = (commitments.c.transaction_uid == key["transaction_uid"]) & (commitments.c.peer == key["peer"])
         content = json.dumps([list(pair) for pair in instances])
+        at = now()
         with self._database.transaction() as session:
             session.run(delete(commitments).where(this))
-            session.run(insert(commitments).values(**key, requested_at=now(), instances=content))
+            session.run(insert(commitments).values(**key, requested_at=at, instances=content, not_before=at + round(LEASE * 1e6)))
 
-    def pending(self, limit: int = 100) -> list[Commitment]:
-        """Requests whose report is due, oldest first."""
-        due = (commitments.c.state == "pending") & (commitments.c.not_before <= now())
-        with self._database.session() as session:
-            names = ("transaction_uid", "peer", "instances", "attempts", "requested_at")
-            columns = tuple(commitments.c[name] for name in names)
-            rows = session.run(select(*columns).where(due).order_by(commitments.c.requested_at).limit(limit)).fetchall()
-        return [
-            Commitment(
-                from_stored(uid), from_stored(peer), tuple((one, two) for one, two in json.loads(content)), attempts, at / 1e6
-            )
-            for uid, peer, content, attempts, at in rows
-        ]
+    def take(self) -> Commitment | None:
+        """The oldest request whose report is due; nobody else gets it for `LEASE` seconds. None: there is none."""
+        names = ("transaction_uid", "peer", "instances", "attempts", "requested_at")
+        columns = tuple(commitments.c[name] for name in names)
+        at = now()
+        due = (commitments.c.state == "pending") & (commitments.c.not_before <= at)
+        wanted = select(*columns).where(due).order_by(commitments.c.requested_at).limit(1)
+        with self._database.session() as session:  # looking needs no lock; most looks find nothing
+            if session.run(wanted).fetchone() is None:
+                return None
+        with self._database.transaction() as session:
+            row = session.run(wanted).fetchone()
+            if row is None:
+                return None
+            this = (commitments.c.transaction_uid == row[0]) & (commitments.c.peer == row[1])
+            session.run(update(commitments).where(this).values(not_before=at + round(LEASE * 1e6)))
+        uid, peer, content, attempts, asked = row
+        instances = tuple((one, two) for one, two in json.loads(content))
+        return Commitment(from_stored(uid), from_stored(peer), instances, attempts, asked / 1e6)
 
     def reported(self, transaction_uid: str, peer: str) -> None:
         """The peer has taken the report."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.catalogue.catalogue_entries import START, entry
 from vna_core.catalogue import Campaign, Catalogue, QuarantineEntry
+from vna_core.catalogue.clock import now
+from vna_core.catalogue.commitments import LEASE
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.errors import NotFound
 from vna_core.domain.octets import Source
@@ -52,18 +55,33 @@ def test_a_key_object_selection_is_looked_at_whatever_becomes_of_the_process(cat
 
 
 def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
-    catalogue.record_commitment("1.2", "MOD", [("class", "1.2.3")])
-    catalogue.record_commitment("1.3", "MOD", [])
-    (first, second) = catalogue.pending_commitments()
-    assert (first.transaction_uid, first.peer, first.instances) == ("1.2", "MOD", (("class", "1.2.3"),))
+    catalogue.commitments.record("1.2", "MOD", [("class", "1.2.3")])
+    catalogue.commitments.record("1.3", "MOD", [])
+    assert catalogue.commitments.take() is None  # whoever recorded them reports them
+    catalogue.commitments.postpone("1.2", "MOD", 0)
+    taken = catalogue.commitments.take()
+    assert taken is not None
+    assert (taken.transaction_uid, taken.peer, taken.instances) == ("1.2", "MOD", (("class", "1.2.3"),))
+    assert taken.attempts == 1
     catalogue.commitments.postpone("1.2", "MOD", 3600)
     catalogue.commitments.reported("1.3", "MOD")
-    assert catalogue.pending_commitments() == []
-    catalogue.record_commitment("1.2", "MOD", [])
-    assert len(catalogue.pending_commitments()) == 1
+    catalogue.commitments.postpone("1.3", "MOD", 0)
+    assert catalogue.commitments.take() is None
+    catalogue.commitments.record("1.2", "MOD", [])
+    catalogue.commitments.postpone("1.2", "MOD", 0)
     catalogue.commitments.abandon("1.2", "MOD")
-    assert catalogue.pending_commitments() == []
-    assert second.attempts == 0
+    assert catalogue.commitments.take() is None
+
+
+def test_a_commitment_is_taken_by_one_process_only(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue.commitments.record("1.2", "MOD", [])
+    catalogue.commitments.postpone("1.2", "MOD", 0)
+    with ThreadPoolExecutor(4) as pool:
+        taken = [one for one in pool.map(lambda _: catalogue.commitments.take(), range(4)) if one is not None]
+    assert len(taken) == 1
+    later = now() + round((LEASE + 1) * 1e6)
+    monkeypatch.setattr("vna_core.catalogue.commitments.now", lambda: later)
+    assert catalogue.commitments.take() == taken[0]  # who took it is dead
 
 
 def test_a_campaign_is_found_again_as_it_was_saved(catalogue: Catalogue) -> None:

@@ -148,6 +148,45 @@ def test_lies_end_the_association(octets: bytes) -> None:
         association.receive()
 
 
+@pytest.mark.parametrize("limit", [1, 6, 7])
+def test_who_takes_pdus_in_which_nothing_fits_is_no_peer(limit: int) -> None:
+    """A fragment has six octets before its own: with a limit like this a message would never come to its end."""
+    asked = pdu.encode_associate(Associate("A", "B", limit, proposed=(ProposedContext(1, VERIFICATION, (IMPLICIT,)),)))
+    with pytest.raises(ProtocolError, match="nothing can be sent"):
+        pdu.decode_associate(memoryview(asked)[6:])
+
+
+@pytest.mark.parametrize("limit", [0, 8, 9, 16383, 16384])
+@pytest.mark.parametrize("cut", [(3, 5), (1, 1), (0, 70_001), (70_001, 70_000)])
+def test_fragments_are_within_the_limit_and_even_up_to_the_last(limit: int, cut: tuple[int, int]) -> None:
+    """DCMTK ends the association over a fragment of odd length."""
+    association, other = pair()
+    association.peer_limit = limit
+    whole = bytes(range(256)) * 300
+    pieces = [whole[: cut[0]], whole[cut[0] : sum(cut)], whole[sum(cut) :]]
+    sender = threading.Thread(target=association.send, args=(1, {commands.COMMAND_FIELD: Field.STORE_RQ}, pieces))
+    sender.start()
+    fragments, longest, last, stream = list[bytes](), 0, False, other.makefile("rb")
+    while not last:
+        kind, _, length = struct.unpack(">BBI", stream.read(6))
+        size, _context, control = struct.unpack(">IBB", stream.read(6))
+        content = stream.read(size - 2)
+        assert (kind, length) == (4, size + 4)
+        longest = max(longest, length)
+        last = control == 2
+        fragments += [] if control & 1 else [content]
+    sender.join()
+    assert b"".join(fragments) == whole
+    assert all(len(fragment) % 2 == 0 for fragment in fragments[:-1])
+    assert not limit or longest <= limit
+
+
+def test_an_empty_number_is_as_good_as_none() -> None:
+    asked = commands.encode({commands.COMMAND_FIELD: Field.STORE_RQ, commands.MESSAGE_ID: 3})
+    asked += struct.pack("<HHI", 0, commands.MOVE_ORIGINATOR_MESSAGE, 0)
+    assert commands.decode(asked) == {commands.COMMAND_FIELD: Field.STORE_RQ, commands.MESSAGE_ID: 3}
+
+
 def test_a_silent_peer_is_given_up() -> None:
     association, _other = pair(idle=0.3)
     begin = time.monotonic()

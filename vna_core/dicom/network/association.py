@@ -115,6 +115,7 @@ class Association:
         self._begin = self._end = 0
         self._timeout = -1.0
         self._cancelled: set[int] = set()
+        self._notified: dict[int, Callable[[int | None], None]] = {}
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._set_timeout(network_timeout)
 
@@ -286,17 +287,32 @@ class Association:
         if waiting:
             self.send_octets(waiting)
 
+    def notify(self, context_id: int, event: Command, data: Iterable[bytes], told: Callable[[int | None], None]) -> None:
+        """Send N-EVENT-REPORT-RQ with a Message ID of its own. Raises as `send`.
+
+        Its response may come behind requests of the peer. `told` is called with the status when it has come (`is_aside`), with None when
+        the association is over (`end_notifications`).
+        """
+        message_id = max(self._notified, default=0) % 0xFFFF + 1
+        self._notified[message_id] = told
+        self.send(context_id, {**event, commands.MESSAGE_ID: message_id}, data)
+
+    def end_notifications(self) -> None:
+        """The association is over: nothing answers what was notified on it."""
+        while self._notified:
+            self._notified.popitem()[1](None)
+
     def response(self, timeout: float) -> Message:
-        """The answer to a request of ours. A C-CANCEL that the peer sends before it is remembered. Raises as `receive`."""
+        """The answer to a request of ours. What stands aside from it (`is_aside`) is taken on the way. Raises as `receive`."""
         while True:
             message = self.receive(timeout=timeout)
-            if not self._cancels(message):
+            if not self.is_aside(message):
                 return message
 
     def is_cancelled(self, message_id: int) -> bool:
         """Whether a C-CANCEL for the message has arrived since `forget_cancels`; does not wait. Raises as `receive`."""
         while message_id not in self._cancelled and (self._begin != self._end or self._has_arrived()):
-            if not self._cancels(self.receive()):
+            if not self.is_aside(self.receive()):
                 raise ProtocolError("A request arrived before the answer to the one before was complete.")
         return message_id in self._cancelled
 
@@ -304,10 +320,17 @@ class Association:
         """Another request is answered from now on: what was cancelled before has no meaning for it, as Message IDs are used again."""
         self._cancelled.clear()
 
-    def _cancels(self, message: Message) -> bool:
-        if commands.number(message.command, commands.COMMAND_FIELD) != commands.Field.CANCEL_RQ:
+    def is_aside(self, message: Message) -> bool:
+        """Whether a message is one that may come at any time, and is taken here: a C-CANCEL, or the response to a notification of ours."""
+        field, message_id = (commands.number(message.command, one) for one in (commands.COMMAND_FIELD, commands.RESPONDED_TO))
+        if field == commands.Field.CANCEL_RQ:
+            self._cancelled.add(message_id)
+        elif field == commands.Field.EVENT_REPORT_RSP and self._notified:
+            # Some peers answer with another Message ID: then it is the oldest that was notified.
+            meant = message_id if message_id in self._notified else next(iter(self._notified))
+            self._notified.pop(meant)(commands.number(message.command, commands.STATUS, 0x0110))
+        else:
             return False
-        self._cancelled.add(commands.number(message.command, commands.RESPONDED_TO))
         return True
 
     def _has_arrived(self) -> bool:
@@ -351,12 +374,19 @@ class Association:
 
 
 def _with_last(pieces: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes | memoryview, bool]]:
-    """Every piece, and whether it is the last; empty ones are left out unless nothing else comes."""
+    """Every piece, and whether it is the last; empty ones are left out unless nothing else comes.
+
+    All but the last are of even length, as fragments have to be: DCMTK ends an association over an odd one.
+    """
     held: bytes | memoryview | None = None
     for piece in pieces:
         if not len(piece):
             continue
+        following = piece
         if held is not None:
-            yield held, False
-        held = piece
+            if len(held) & 1:
+                held, following = held[:-1], bytes(held[-1:]) + piece
+            if len(held):
+                yield held, False
+        held = following
     yield (held if held is not None else b""), True

@@ -95,6 +95,8 @@ def decode(octets: bytes | bytearray) -> Command:
         raw = bytes(octets[position : position + length])
         position += length
         if element in _NUMBERS:
+            if not length:  # an empty one is as good as none: it matters where the element is needed
+                continue
             if length != 2:
                 raise ProtocolError("A number in a command set has a wrong length.")
             command[element] = int.from_bytes(raw, "little")

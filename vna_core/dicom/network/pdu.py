@@ -16,6 +16,8 @@ HEADER: Final = Struct(">BBI")
 PDV_HEADER: Final = Struct(">IBB")
 LARGEST_CONTROL: Final = 1 << 20
 """Longest PDU other than P-DATA that is read, in octets (128 presentation contexts need about 64 KiB)."""
+SMALLEST_LIMIT: Final = 8
+"""Shortest P-DATA PDU that brings anything: one fragment's length, context and control, and two octets of it."""
 
 
 class Type(IntEnum):
@@ -67,7 +69,8 @@ class Role:
 class Associate:
     """An A-ASSOCIATE-RQ (with `proposed`) or A-ASSOCIATE-AC (with `results`).
 
-    An empty implementation version name is sent as ours; the implementation class UID is ours always.
+    An empty implementation version name is sent as ours; implementation class UID, application context and protocol version (a bit for each, the
+    lowest for version 1) are ours always.
     """
 
     called: str
@@ -79,6 +82,8 @@ class Associate:
     extended: dict[str, bytes] = field(default_factory=dict)
     implementation_class_uid: str = ""
     implementation_version: str = ""
+    application_context: str = APPLICATION_CONTEXT
+    protocol_version: int = 1
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -175,15 +180,15 @@ def decode_associate(body: memoryview) -> Associate:
     """Read the variable part of A-ASSOCIATE-RQ or -AC. Raises ProtocolError."""
     if len(body) < 68:
         raise ProtocolError("An association PDU is too short.")
-    if not body[1] & 1:
-        raise ProtocolError("The peer speaks another version of the protocol.")
     proposed: list[ProposedContext] = []
     results: list[ContextResult] = []
     roles: list[Role] = []
     extended: dict[str, bytes] = {}
-    max_length, implementation, version = 16384, "", ""
+    max_length, implementation, version, application = 16384, "", "", APPLICATION_CONTEXT
     for kind, content in _items(body[68:]):
-        if kind in (0x20, 0x21):
+        if kind == 0x10:
+            application = _text(content)
+        elif kind in (0x20, 0x21):
             if len(content) < 4:
                 raise ProtocolError("A presentation context is cut short.")
             below = list(_items(content[4:]))
@@ -208,6 +213,8 @@ def decode_associate(body: memoryview) -> Associate:
                 elif sub == 0x56:
                     uid, rest = _named(value)
                     extended[uid] = bytes(rest)
+    if 0 < max_length < SMALLEST_LIMIT:
+        raise ProtocolError(f"The peer takes PDUs of {max_length} octets, in which nothing can be sent.")
     return Associate(
         called=_text(body[4:20]),
         calling=_text(body[20:36]),
@@ -218,6 +225,8 @@ def decode_associate(body: memoryview) -> Associate:
         extended=extended,
         implementation_class_uid=implementation,
         implementation_version=version,
+        application_context=application,
+        protocol_version=int.from_bytes(body[:2], "big"),
     )
 
 
@@ -234,7 +243,7 @@ def data_pdus(
     limit
         Longest PDU the peer takes, header not counted (0: no limit).
     """
-    room = (limit or 262_144) - 6
+    room = ((limit or 262_144) - 6) & ~1
     for index, piece in enumerate(pieces):
         final_piece = last and index == len(pieces) - 1
         position = 0

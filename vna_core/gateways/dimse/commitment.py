@@ -16,14 +16,15 @@ from vna_core.access.gate import Permit
 from vna_core.access.policy import Policy
 from vna_core.access.retrieve import Retriever
 from vna_core.access.view import CatalogueView
-from vna_core.catalogue import Catalogue
+from vna_core.catalogue import Catalogue, Commitment
+from vna_core.configuration import PeerSettings
 from vna_core.dicom.network import command as commands
-from vna_core.dicom.network.association import Association, Message
+from vna_core.dicom.network.association import Association, Message, Released
 from vna_core.dicom.network.command import Command, Field
 from vna_core.dicom.network.identifier import Identifier, decode_identifier, encode_identifier
 from vna_core.dicom.network.pdu import Role
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import ConfigurationError, InvalidRequest, PeerError, StorageError
+from vna_core.domain.errors import ConfigurationError, InvalidRequest, PeerError, StorageError, VnaError
 from vna_core.gateways.dimse.commitment_policy import PlacementPromises
 from vna_core.gateways.dimse.peers import Peers
 from vna_core.gateways.dimse.sop_classes import IDENTIFIER_SYNTAXES, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
@@ -36,9 +37,19 @@ NO_SUCH_INSTANCE: Final = 0x0112
 CLASS_CONFLICT: Final = 0x0119
 PROCESSING_FAILURE: Final = 0x0110
 RESOURCE_LIMITATION: Final = 0x0213
+INVALID_ARGUMENT: Final = 0x0115
+NO_SUCH_CLASS: Final = 0x0118
+NO_SUCH_ACTION: Final = 0x0123
+_REQUEST: Final = 1
+"""Action Type ID of Request Storage Commitment."""
 _MOST: Final = 100_000
 _LOOK_AGAIN: Final = 5.0
 """Seconds between looks at copies that a request waits for."""
+_IN_ONE_ROUND: Final = 100
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _PATIENCE = 60.0, 3600.0, 0.25
+"""Seconds before a report is tried again: at least, at most, and as a part of the time that has gone by since the request."""
+_GIVE_UP: Final = 7 * 86_400.0
+"""Seconds after which a report that nobody takes is abandoned; what waited for copies has that much longer."""
 
 _log = structlog.get_logger(__name__)
 
@@ -59,39 +70,34 @@ class CommitmentService:
         self._retriever = retriever
 
     def action(self, association: Association, message: Message, permit: Permit) -> None:
-        """Answer N-ACTION-RQ; the request is durable before the answer, and reported right after it."""
+        """Answer N-ACTION-RQ; the request is durable before the answer. Its report follows, and what the peer says to it is heard whenever it comes."""
         calling = permit.principal.name
-        context = association.contexts[message.context_id]
-        identifier = decode_identifier(message.data or b"", context.transfer_syntax)
-        transaction = identifier.first(_TRANSACTION_UID)
-        references = [(one.first(_CLASS), one.first(_INSTANCE)) for one in identifier.items.get(_REFERENCED, ())]
-        if not transaction or not references or len(references) > _MOST:
-            raise InvalidRequest("The commitment request names no transaction or no instances.")
+        refused, comment, transaction, references = _asked(association, message)
+        if refused:
+            association.send(message.context_id, action_response(message.command, refused, comment))
+            return
         self._catalogue.commitments.record(transaction, calling, references)
         association.send(message.context_id, action_response(message.command, 0))
-        judged = self._judged(references, time.time(), permit.catalogue)
+        one = Commitment(transaction, calling, tuple(references), requested_at=time.time())
+        judged = self._judged(references, one.requested_at, permit.catalogue)
         if judged is None:
             self._catalogue.commitments.postpone(transaction, calling, _LOOK_AGAIN)
             return
-        try:
-            status = self._report(association, message.context_id, transaction, judged)
-        except PeerError:
-            self._catalogue.commitments.postpone(transaction, calling, 1.0)
-            raise
-        if status == 0:
-            self._catalogue.commitments.reported(transaction, calling)
-        else:
-            self._catalogue.commitments.postpone(transaction, calling, 60.0)
+        event, data = _report(association, message.context_id, transaction, judged)
+        association.notify(message.context_id, event, data, lambda status: self._heard(one, status))
 
     def report_pending(self, stop: threading.Event) -> None:
         """Report what could not be reported before, on associations of our own. Called from time to time."""
-        for one in self._catalogue.commitments.pending():
-            if stop.is_set():
+        silent: set[str] = set()
+        for _ in range(_IN_ONE_ROUND):
+            one = None if stop.is_set() else self._catalogue.commitments.take()
+            if one is None:
                 return
             peer = self._peers.settings.peers.get(one.peer)
             if peer is None:
                 _log.warning("commitment-peer-unknown", peer=one.peer)
-                self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 3600.0)
+            if peer is None or one.peer in silent:
+                self._later(one)
                 continue
             scope = self._policy.scope(Principal(PrincipalKind.AE_TITLE, one.peer, peer.host), Action.STORE)
             judged = self._judged(list(one.instances), one.requested_at, CatalogueView(self._catalogue, scope))
@@ -99,45 +105,62 @@ class CommitmentService:
                 self._catalogue.commitments.postpone(one.transaction_uid, one.peer, _LOOK_AGAIN)
                 continue
             try:
-                roles = [Role(STORAGE_COMMITMENT, False, True)]
-                association = self._peers.associate(one.peer, peer, [(STORAGE_COMMITMENT, IDENTIFIER_SYNTAXES)], roles)
+                self._answered(one, self._reported(one, peer, judged))
             except (PeerError, ConfigurationError) as error:
                 _log.warning("commitment-report-failed", peer=one.peer, code=error.code, message=error.message)
-                self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 60.0)
-                continue
-            try:
-                if not association.contexts:
-                    raise PeerError("The peer does not take commitment reports.")
-                status = self._report(association, next(iter(association.contexts)), one.transaction_uid, judged)
-                association.release()
-                if status == 0:
-                    self._catalogue.commitments.reported(one.transaction_uid, one.peer)
-                else:
-                    self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 60.0)
-            except PeerError as error:
-                association.close()
-                _log.warning("commitment-report-failed", peer=one.peer, code=error.code)
-                self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 60.0)
+                silent.add(one.peer)
+                self._later(one)
 
-    def _report(self, association: Association, context_id: int, transaction: str, judged: Judged) -> int:
-        """N-EVENT-REPORT; the peer's status."""
-        committed, failed = judged
-        items = {_REFERENCED: [Identifier({_CLASS: (c,), _INSTANCE: (i,)}) for c, i in committed]}
-        if failed:
-            items[_FAILED] = [Identifier({_CLASS: (c,), _INSTANCE: (i,), _REASON: (str(reason),)}) for c, i, reason in failed]
-        event: Command = {
-            commands.AFFECTED_SOP_CLASS: STORAGE_COMMITMENT,
-            commands.COMMAND_FIELD: Field.EVENT_REPORT_RQ,
-            commands.MESSAGE_ID: 1,
-            commands.AFFECTED_SOP_INSTANCE: STORAGE_COMMITMENT_INSTANCE,
-            commands.EVENT_TYPE: 2 if failed else 1,
-        }
-        syntax = association.contexts[context_id].transfer_syntax
-        association.send(context_id, event, [encode_identifier({_TRANSACTION_UID: (transaction,)}, syntax, items)])
-        while True:
-            answer = association.receive()
-            if commands.number(answer.command, commands.COMMAND_FIELD) == Field.EVENT_REPORT_RSP:
-                return commands.number(answer.command, commands.STATUS, PROCESSING_FAILURE)
+    def _reported(self, one: Commitment, peer: PeerSettings, judged: Judged) -> int:
+        """Report on an association of our own; the peer's status. Raises PeerError, ConfigurationError."""
+        roles = [Role(STORAGE_COMMITMENT, False, True)]
+        association = self._peers.associate(one.peer, peer, [(STORAGE_COMMITMENT, IDENTIFIER_SYNTAXES)], roles)
+        heard: list[int | None] = []
+        try:
+            if not association.contexts:
+                raise PeerError("The peer does not take commitment reports.")
+            context_id = next(iter(association.contexts))
+            event, data = _report(association, context_id, one.transaction_uid, judged)
+            association.notify(context_id, event, data, heard.append)
+            while not heard:
+                if not association.is_aside(association.receive()):
+                    raise PeerError("The peer asks for something instead of answering the report.")
+            association.release()
+        except PeerError:
+            association.abort(0)
+            raise
+        except Released as released:
+            association.close()
+            raise PeerError("The peer released the association instead of answering the report.") from released
+        status = heard[0]
+        return PROCESSING_FAILURE if status is None else status
+
+    def _heard(self, one: Commitment, status: int | None) -> None:
+        """As `_answered`, in the midst of a conversation."""
+        try:
+            self._answered(one, status)
+        except VnaError as error:  # it is due again when its lease is over
+            _log.warning("commitment-not-noted", peer=one.peer, code=error.code)
+
+    def _answered(self, one: Commitment, status: int | None) -> None:
+        """What the peer said to a report; None: its association ended before, and it gets the report on one of our own."""
+        if status == 0:
+            self._catalogue.commitments.reported(one.transaction_uid, one.peer)
+        elif status is None:
+            self._catalogue.commitments.postpone(one.transaction_uid, one.peer, 1.0)
+        else:
+            _log.warning("commitment-report-failed", peer=one.peer, status=f"{status:04X}")
+            self._later(one)
+
+    def _later(self, one: Commitment) -> None:
+        """Report it again, the later the longer it has gone on; in the end no more."""
+        if not self._promises.may_wait(one.requested_at + _GIVE_UP):
+            _log.error("commitment-report-abandoned", peer=one.peer, transaction_uid=one.transaction_uid, attempts=one.attempts)
+            self._catalogue.commitments.abandon(one.transaction_uid, one.peer)
+            return
+        age = time.time() - one.requested_at
+        delay = min(max(age * _PATIENCE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        self._catalogue.commitments.postpone(one.transaction_uid, one.peer, delay)
 
     def _judged(self, references: References, requested_at: float, catalogue: CatalogueView) -> Judged | None:
         """Which instances are held in a copy that reads back right, and why the others are not committed; None: wait for copies.
@@ -172,6 +195,46 @@ class CommitmentService:
     def _unmet(self, references: References, catalogue: CatalogueView) -> set[int]:
         uids = [sop_instance for _, sop_instance in references]
         return self._promises.unmet(held.pk for held in catalogue.instances_by_uid_list(uids))
+
+
+def _asked(association: Association, message: Message) -> tuple[int, str, str, References]:
+    """Status (0: as it should be) and comment, Transaction UID, and the instances asked about (PS3.4 J.3.2.1)."""
+    command, nothing = message.command, list[tuple[str, str]]()
+    if commands.text(command, commands.REQUESTED_SOP_CLASS) != STORAGE_COMMITMENT:
+        return NO_SUCH_CLASS, "The requested SOP class is not Storage Commitment Push Model.", "", nothing
+    if commands.text(command, commands.REQUESTED_SOP_INSTANCE) != STORAGE_COMMITMENT_INSTANCE:
+        return NO_SUCH_INSTANCE, "The requested SOP instance is not that of storage commitment.", "", nothing
+    if commands.number(command, commands.ACTION_TYPE) != _REQUEST:
+        return NO_SUCH_ACTION, "The action is not Request Storage Commitment.", "", nothing
+    try:
+        identifier = decode_identifier(message.data or b"", association.contexts[message.context_id].transfer_syntax)
+    except InvalidRequest as error:
+        return INVALID_ARGUMENT, error.message, "", nothing
+    transaction = identifier.first(_TRANSACTION_UID)
+    references = [(one.first(_CLASS), one.first(_INSTANCE)) for one in identifier.items.get(_REFERENCED, ())]
+    if not transaction or not references:
+        return INVALID_ARGUMENT, "The commitment request names no transaction or no instances.", "", nothing
+    if len(references) > _MOST:
+        return RESOURCE_LIMITATION, f"A commitment request names at most {_MOST} instances.", "", nothing
+    return 0, "", transaction, references
+
+
+def _report(association: Association, context_id: int, transaction: str, judged: Judged) -> tuple[Command, list[bytes]]:
+    """N-EVENT-REPORT-RQ and its data set (PS3.4 J.3.3.1); a sequence without items is left out."""
+    committed, failed = judged
+    items = {}
+    if committed:
+        items[_REFERENCED] = [Identifier({_CLASS: (c,), _INSTANCE: (i,)}) for c, i in committed]
+    if failed:
+        items[_FAILED] = [Identifier({_CLASS: (c,), _INSTANCE: (i,), _REASON: (str(reason),)}) for c, i, reason in failed]
+    event: Command = {
+        commands.AFFECTED_SOP_CLASS: STORAGE_COMMITMENT,
+        commands.COMMAND_FIELD: Field.EVENT_REPORT_RQ,
+        commands.AFFECTED_SOP_INSTANCE: STORAGE_COMMITMENT_INSTANCE,
+        commands.EVENT_TYPE: 2 if failed else 1,
+    }
+    syntax = association.contexts[context_id].transfer_syntax
+    return event, [encode_identifier({_TRANSACTION_UID: (transaction,)}, syntax, items)]
 
 
 def action_response(request_: Command, status: int, comment: str = "") -> Command:

@@ -129,6 +129,8 @@ class Conversation:
                 self._sink.broken_off()
             with contextlib.suppress(OSError):
                 self._connection.close()
+            if self._association is not None:
+                self._association.end_notifications()
             self._server.ended(self)
 
     def _converse(self) -> None:
@@ -173,7 +175,8 @@ class Conversation:
             self._idle = True
             message = association.receive(self._sink_for)
             self._idle = False
-            self._handle(association, message)
+            if not association.is_aside(message):
+                self._handle(association, message)
         association.abort(0, 0)
 
     def _too_slow(self) -> None:
@@ -207,8 +210,6 @@ class Conversation:
         service = self._service(field, abstract)
         if field == Field.STORE_RQ:
             self._stored(association, message)
-        elif field == Field.CANCEL_RQ:
-            return  # what it cancels is answered already
         elif field == Field.ECHO_RQ and abstract == VERIFICATION:
             association.send(message.context_id, self._generic(message, 0))
         elif service is not None:

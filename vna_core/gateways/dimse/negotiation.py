@@ -9,7 +9,7 @@ from typing import Final
 from vna_core.access.policy import is_of_peer
 from vna_core.configuration import DimseSettings
 from vna_core.dicom.network.association import Context
-from vna_core.dicom.network.pdu import Associate, ContextResult, ProposedContext, Role
+from vna_core.dicom.network.pdu import APPLICATION_CONTEXT, Associate, ContextResult, ProposedContext, Role
 from vna_core.dicom.network.tls import Certificate
 from vna_core.gateways.dimse.sop_classes import FIND, GET, IDENTIFIER_SYNTAXES, MOVE, SERVICES, is_stored
 
@@ -50,6 +50,10 @@ def refusal(
     certificate
         What the requestor proved by TLS to have.
     """
+    if not asked.protocol_version & 1:
+        return Refusal(1, 2, 2, "another version of the protocol")
+    if asked.application_context != APPLICATION_CONTEXT:
+        return Refusal(1, 1, 2, "another application context")
     if settings.require_called_aet and asked.called not in (settings.aet, federated_title or settings.aet):
         return Refusal(1, 1, 7, "called AE title is not ours")
     peer = settings.peers.get(asked.calling)
