@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,15 +61,16 @@ def archive_for(settings: Settings, processes: int = 1, reading: bool = False, p
 
 def operator() -> Principal:
     """Whoever runs commands on the archive's own data folder."""
-    return Principal(PrincipalKind.LOCAL, f"uid {os.getuid()}")
+    return Principal(PrincipalKind.LOCAL, account())
 
 
 def account() -> str:
-    """Login name of whoever runs the command; the number where the system knows no name for it, as in many containers."""
+    """Whoever runs the command, by the name that the system has for the number; by the number where it has none, as in many containers."""
+    number = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # KeyError up to Python 3.12
-        return operator().name
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 def print_json(document: object) -> None:

@@ -52,7 +52,7 @@ def pixels(seed: int, rows: int, columns: int, frames: int = 1) -> bytes:
 
 
 def ct_elements(seed: int = 1, rows: int = 512, columns: int = 512, **overrides: Value) -> Elements:
-    """About 150 elements of a CT instance without pixel data. `overrides` replace values by keyword."""
+    """About 150 elements of a CT instance without pixel data. `overrides` replace values by keyword; TypeError: there is no such element."""
     series, instance = divmod(seed, 1000)
     named: dict[str, tuple[int, str, Value]] = {
         "SpecificCharacterSet": (0x00080005, "CS", "ISO_IR 100"),
@@ -108,6 +108,9 @@ def ct_elements(seed: int = 1, rows: int = 512, columns: int = 512, **overrides:
         "RescaleIntercept": (0x00281052, "DS", "-1024"),
         "RescaleSlope": (0x00281053, "DS", "1"),
     }
+    unknown = overrides.keys() - named.keys()
+    if unknown:
+        raise TypeError(f"The phantom has no {', '.join(sorted(unknown))}; `ct` takes more elements by their tags.")
     for keyword, value in overrides.items():
         tag, vr, _ = named[keyword]
         named[keyword] = (tag, vr, value)
@@ -131,7 +134,7 @@ def ct(
     Parameters
     ----------
     private
-        More elements, creators included: tag to representation and value.
+        More elements, private ones and others, creators included: tag to representation and value.
     overrides
         See `ct_elements`.
     """
