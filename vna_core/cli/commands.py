@@ -6,21 +6,35 @@ import contextlib
 import gc
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
+from copy import copy
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 CALLED: Final[ContextVar[str]] = ContextVar("called", default="vna")
 """The words that name the command that runs, such as ``vna migrate run``."""
 
-Place = str | typer.Typer
-"""Where a command is: a group that is at hand, or ``module:attribute`` in this package.
 
-The attribute is a `typer.Typer`, which becomes a group of the command's name, or a function that adds the command to one.
-"""
+class Place(NamedTuple):
+    """A command before it is loaded.
+
+    Attributes
+    ----------
+    where
+        A group that is at hand, or ``module:attribute`` in this package: a `typer.Typer`, which becomes a group of the command's name, or a
+        function that adds the command to one.
+    summary
+        What the list of commands says about it: the first paragraph of its own help.
+    panel
+        Heading of the list under which it stands.
+    """
+
+    where: str | typer.Typer
+    summary: str
+    panel: str = "Commands"
 
 
 @contextlib.contextmanager
@@ -48,11 +62,19 @@ def loaded_when_called(places: Mapping[str, Place]) -> type[TyperGroup]:
     """The class of a group whose commands are in these places, in this order."""
 
     class LoadedGroup(_Group):
-        """A group that knows the names of its commands before it has loaded them."""
+        """A group that knows what its commands are before it has loaded them."""
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
             self.commands = _Commands(places)
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            """See the base class. Commands are listed without being loaded."""
+            listed = copy(self)
+            listed.commands = {
+                name: TyperCommand(name, help=place.summary, rich_help_panel=place.panel) for name, place in places.items()
+            }
+            super(LoadedGroup, listed).format_help(ctx, formatter)
 
     return LoadedGroup
 
@@ -66,11 +88,11 @@ class _Commands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
-            self._loaded[name] = _load(name, self._places[name])
+            self._loaded[name] = _load(name, self._places[name].where)
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
-        self._places.setdefault(name, "")
+        self._places.setdefault(name, Place("", ""))
         self._loaded[name] = command
 
     def __delitem__(self, name: str) -> None:
@@ -87,7 +109,7 @@ class _Commands(MutableMapping[str, Any]):
         return name in self._places
 
 
-def _load(name: str, place: Place) -> Any:
+def _load(name: str, place: str | typer.Typer) -> Any:
     above = typer.Typer(rich_markup_mode="markdown")
     if isinstance(place, str):
         module, _, attribute = place.partition(":")
