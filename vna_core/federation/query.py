@@ -10,6 +10,7 @@ from typing import Final
 from vna_core.configuration.federation import FederationSettings
 from vna_core.domain.access import EVERYTHING, Scope
 from vna_core.domain.deadline import Deadline
+from vna_core.domain.errors import AnswerCapped
 from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Level, Query
 from vna_core.federation.absences import Absences, study_asked_for
@@ -21,13 +22,15 @@ from vna_core.federation.left_out import LeftOut
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
 from vna_core.federation.patients import patients_of
-from vna_core.federation.rows import STUDY, Row, patient_of, text
+from vna_core.federation.rows import STUDY, Row, octets_of_sequences, patient_of, text
 from vna_core.federation.union import FederatedRow, Union
 
 _NO_CROSS_REFERENCE: Final = NoCrossReference()
 _NOTHING_REJECTED: Final = NothingRejected()
 _PATIENT_GROUP: Final = 0x0010
 _ORDERED_BY: Final = ("00080020", "00080030")
+SEQUENCES: Final = 16 << 20
+"""Octets of sequences, as DICOM JSON, that are taken of one member for one question; read, they need about ten times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,13 @@ class FederatedQuery:
         attributes = tuple(dict.fromkeys((*attributes, *left_out.attributes)))
 
         def ask(member: Member, deadline: Deadline) -> Iterator[Row]:
+            taken = 0
             for one in questions[member.name]:
-                yield from within(member, scope).find(one, attributes=attributes, deadline=deadline)
+                for row in within(member, scope).find(one, attributes=attributes, deadline=deadline):
+                    taken += octets_of_sequences(row)
+                    if taken > SEQUENCES:
+                        raise AnswerCapped("Its rows tell longer sequences than are taken.", octets=SEQUENCES)
+                    yield row
 
         study = study_asked_for(query)
         for said in self._fan_out.ask(concerned, ask, self._settings.deadline, lambda member: member.settings.rows):

@@ -43,6 +43,10 @@ ABOUT_THE_COPY: Final = frozenset(
 ).union(*COUNTS.values())
 """Attributes that may differ between copies of the same."""
 
+_AROUND: Final = 3
+"""Quotation marks and what stands between values."""
+_NUMBER: Final = 4
+
 _UIDS: Final = {Level.STUDY: (STUDY,), Level.SERIES: (STUDY, SERIES), Level.IMAGE: (STUDY, SERIES, SOP)}
 
 
@@ -58,6 +62,30 @@ def texts(row: Row, tag: str) -> list[str]:
     element = row.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
     return [str(value) for value in values if value is not None] if isinstance(values, list) else []
+
+
+def octets_of_sequences(row: Row) -> int:
+    """About how long, as DICOM JSON, are the items that a row tells, and values that JSON has no text for."""
+    octets = 0
+    for element in row.values():
+        if isinstance(element, dict) and (element.get("vr") == "SQ" or "InlineBinary" in element):
+            octets += _length(element)
+    return octets
+
+
+def _length(told: Any) -> int:
+    """Of a value with all that is in it. Walks without recursion: a source decides how deep it is."""
+    octets, waiting = 0, [told]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            octets += sum(len(name) + _AROUND for name in one)
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        else:
+            octets += (len(one) if isinstance(one, str) else _NUMBER) + _AROUND
+    return octets
 
 
 def uids(row: Row, level: Level) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,10 +21,11 @@ from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import Scope
 from vna_core.domain.errors import InvalidRequest, PeerUnavailable
 from vna_core.domain.query import Empty, Equals, InSequence, Level, Query, Wildcard
+from vna_core.federation import query as query_module
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.patients import patients_of
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
-from vna_core.federation.rows import text
+from vna_core.federation.rows import octets_of_sequences, text
 from vna_core.federation.union import Union
 from vna_core.gateways.dicomweb.federated import BASE, written
 from vna_core.ports.pacs import InventoriedInstance
@@ -286,6 +288,33 @@ def test_a_member_in_trouble_is_named_and_the_others_are_whole(tmp_path: Path, f
         assert outcomes(answer)["beta"] == outcome
         assert [report.name for report in answer.missing] == ["beta"]
         assert "beta" in answer.missing[0].sentence
+
+
+def test_a_member_whose_sequences_are_too_long_is_named_and_the_others_are_whole(
+    house: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"00400275": {"vr": "SQ", "Value": [{"00400007": {"vr": "LO", "Value": ["x" * 1000]}}] * 4}}
+    length = len(json.dumps(told["00400275"], separators=(",", ":")))
+    assert abs(octets_of_sequences(told) - length) < length // 20
+    house.put("alpha", *study(1), *study(2), *study(3))
+    house.put("beta", *study(4), *study(5))
+    for pacs in house.pacs.values():
+        real = pacs.find
+        monkeypatch.setattr(pacs, "find", lambda *asked, real=real, **named: ({**row, **told} for row in real(*asked, **named)))
+    monkeypatch.setattr(query_module, "SEQUENCES", 2 * length + length // 2)
+    answer = ask(house)
+    assert len([row for row in answer.rows if row.sources == ("alpha",)]) == 2
+    assert {uid(4), uid(5)} <= set(found(answer))
+    assert [(report.name, report.sentence) for report in answer.missing] == [("alpha", "alpha has more than was taken")]
+
+
+def test_what_a_row_tells_beside_sequences_is_bounded_by_the_number_of_rows() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"vr": "SQ", "Value": [{"00400275": deep}]}
+    assert octets_of_sequences({"00400275": deep}) > 1_000_000, "however deep"
+    assert octets_of_sequences({"00080005": {"vr": "CS", "Value": ["x" * 5000]}, "0": 5, "1": None}) == 0
+    assert octets_of_sequences({"7FE00010": {"vr": "OW", "InlineBinary": "x" * 5000}}) > 5000
 
 
 def test_a_slow_member_has_its_own_deadline_and_a_busy_one_is_not_asked_again(tmp_path: Path) -> None:
