@@ -87,7 +87,7 @@ class OrthancAdapter(PacsAdapter):
             return False
 
     def find(self, query: Query, *, attributes: tuple[int, ...] = (), deadline: Deadline | None = None) -> Iterator[DicomJson]:
-        """See `PacsAdapter.find`. Answers carry the main DICOM tags that Orthanc keeps of the level and of the patient."""
+        """See `PacsAdapter.find`. Answers carry the main DICOM tags that Orthanc keeps of the level and of the patient, and sequences from the header of an instance."""
         yield from self._finder.answers(query, attributes, deadline)
 
     def inventory(self, study_instance_uid: str, *, deadline: Deadline | None = None) -> Iterator[InventoriedInstance]:

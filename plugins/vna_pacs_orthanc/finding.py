@@ -14,6 +14,8 @@ from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Condition, Equals, Level, Query
 from vna_core.ports.pacs import DicomJson
+from vna_pacs_orthanc.identifiers import safe
+from vna_pacs_orthanc.sequences import Sequences
 
 _NAMES: Final = {Level.PATIENT: "Patient", Level.STUDY: "Study", Level.SERIES: "Series", Level.IMAGE: "Instance"}
 _REMEMBERED: Final = 1024
@@ -41,11 +43,16 @@ class Finder:
 
     def answers(self, query: Query, attributes: tuple[int, ...], deadline: Deadline | None) -> Iterator[DicomJson]:
         """Every match once, as DICOM JSON."""
-        return wanted_of(query, self._all(query, deadline))
-
-    def _all(self, query: Query, deadline: Deadline | None) -> Generator[DicomJson, None, None]:
-        seen: set[str] = set()
         parents: dict[str, Mapping[str, Any]] = {}
+        sequences = Sequences(self._client, query.level, attributes, lambda path: self._parent(path, parents, deadline), deadline)
+        for resource, answer in wanted_of(query, self._all(query, parents, deadline)):
+            yield {**answer, **sequences.of(resource)}
+
+    def _all(
+        self, query: Query, parents: dict[str, Mapping[str, Any]], deadline: Deadline | None
+    ) -> Generator[tuple[Mapping[str, Any], DicomJson], None, None]:
+        """Every match once, with Orthanc's description of it."""
+        seen: set[str] = set()
         for question in single_questions(query):
             for resource in self._resources(query.level, question.conditions, deadline):
                 identifier = str(resource.get("ID", ""))
@@ -55,7 +62,7 @@ class Finder:
                 if contradicts(answer, question.conditions):
                     continue
                 seen.add(identifier)
-                yield answer
+                yield resource, answer
 
     def instances(self, study: str, series: str | None, deadline: Deadline | None) -> Iterator[FoundInstance]:
         """The instances of a study or series, with their SOP Classes.
@@ -111,10 +118,10 @@ class Finder:
     ) -> DicomJson:
         tags = {**_strings(resource.get("PatientMainDicomTags")), **_tags(resource)}
         if level is Level.SERIES and "ParentStudy" in resource:
-            tags = {**_main_tags(self._parent(f"/studies/{_safe(resource['ParentStudy'])}", parents, deadline)), **tags}
+            tags = {**_main_tags(self._parent(f"/studies/{safe(resource['ParentStudy'])}", parents, deadline)), **tags}
         elif level is Level.IMAGE and "ParentSeries" in resource:
-            series = self._parent(f"/series/{_safe(resource['ParentSeries'])}", parents, deadline)
-            study = self._parent(f"/studies/{_safe(series.get('ParentStudy', ''))}", parents, deadline)
+            series = self._parent(f"/series/{safe(resource['ParentSeries'])}", parents, deadline)
+            study = self._parent(f"/studies/{safe(series.get('ParentStudy', ''))}", parents, deadline)
             tags = {**_main_tags(study), **_tags(series), **tags}
         values = {number: tuple(text.split("\\")) for name, text in tags.items() if (number := tag_of(name))}
         return encode_attributes(values)
@@ -134,7 +141,7 @@ def _children(series: Mapping[str, Any]) -> list[str]:
     named = series.get("Instances")
     if not isinstance(named, list):
         raise PeerError("Orthanc described a series without a list of its instances.")
-    return [_safe(identifier) for identifier in named]
+    return [safe(identifier) for identifier in named]
 
 
 def _found(instance: Mapping[str, Any], series: Mapping[str, str]) -> FoundInstance:
@@ -161,11 +168,3 @@ def _main_tags(study: Mapping[str, Any]) -> dict[str, str]:
 
 def _strings(tags: object) -> dict[str, str]:
     return {str(name): str(text) for name, text in tags.items() if text} if isinstance(tags, Mapping) else {}
-
-
-def _safe(identifier: object) -> str:
-    """An identifier of Orthanc in a path: hexadecimal digits and hyphens only."""
-    text = str(identifier)
-    if not text or not all(one in "0123456789abcdef-" for one in text):
-        raise PeerError("Orthanc gave an identifier that is none.")
-    return text

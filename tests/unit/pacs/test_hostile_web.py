@@ -269,3 +269,37 @@ def test_errors_are_of_the_kinds_a_caller_tells_apart() -> None:
     for status, error in (("404 No", NotFound), ("501 No", NotOffered)):
         with speaking(lambda _, status=status: answer(b"", status=status)) as port, pytest.raises(error):  # type: ignore[misc]
             list(dicomweb(port).find(Query(Level.STUDY)))
+
+
+DEEP = b'{"0040,0275":' * 400 + b"[]" + b"}" * 400
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (b"[]", {}),
+        (b'{"0040,0275": "R1", "00400275": [{}]}', {"00400275": {"vr": "SQ"}}),
+        (b'{"0040,0275": [null, 7, "x", []]}', {"00400275": {"vr": "SQ", "Value": [{}, {}, {}, {}]}}),
+        (b'{"0040,0275": [{"zz": "1", "0040,1001": null, "0040,0008": "R", "0009,1001": "p", "0020,0013": "12"}]}', 12),
+        (b'{"0040,0275": [' + DEEP + b"]}", {"00400275": {"vr": "SQ", "Value": [{}]}}),
+        (b"", {}),
+    ],
+)
+def test_a_header_of_orthanc_is_believed_as_far_as_it_is_one(header: bytes, told: object) -> None:
+    series = {"ID": "bb", "MainDicomTags": {"SeriesInstanceUID": "2.25.8"}, "Instances": ["aa"]}
+    turns = iter([json.dumps([series]).encode(), header, b"[]"])
+    with speaking(lambda _: answer(next(turns))) as port:
+        adapter = OrthancAdapter.open("orthanc", f"orthanc+http://127.0.0.1:{port}", {})
+        (row,) = adapter.find(Query(Level.SERIES), attributes=(0x00400275,))
+    found = {tag: element for tag, element in row.items() if tag == "00400275"}
+    assert found == (told if told != 12 else {"00400275": {"vr": "SQ", "Value": [{"00200013": {"vr": "IS", "Value": [12]}}]}})
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error"])
+def test_an_answer_of_orthanc_whose_header_is_lost_is_an_answer_all_the_same(status: str) -> None:
+    series = {"ID": "bb", "MainDicomTags": {"SeriesInstanceUID": "2.25.8"}, "Instances": ["aa"]}
+    turns = iter([answer(json.dumps([series]).encode()), answer(b"", status=status), answer(b"[]")])
+    with speaking(lambda _: next(turns)) as port:
+        adapter = OrthancAdapter.open("orthanc", f"orthanc+http://127.0.0.1:{port}", {})
+        (row,) = adapter.find(Query(Level.SERIES), attributes=(0x00400275,))
+    assert "00400275" not in row and row["0020000E"]["Value"] == ["2.25.8"]
