@@ -69,9 +69,9 @@ class Answers:
 
 
 @contextlib.contextmanager
-def served(app: Answers) -> Iterator[tuple[str, int]]:
+def served(app: Answers, header_timeout: float = 30) -> Iterator[tuple[str, int]]:
     """The web server in a thread; its address."""
-    settings = HttpSettings(header_timeout=30, body_timeout=0.3)
+    settings = HttpSettings(header_timeout=header_timeout, body_timeout=0.3)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         stop = threading.Event()
         thread = threading.Thread(target=serve, args=(app, listener, settings, stop))
@@ -135,6 +135,31 @@ def test_a_head_without_an_end_is_refused_before_its_time_is_over(connection: so
         for _ in range(2 * MAX_HEAD // 4096):
             connection.sendall(b"a" * 4096)
     assert b"200 OK" not in answer(connection)
+
+
+@pytest.mark.parametrize("behind", [b"0\r\nX-Long: ", b"1;long="], ids=["trailer", "extension"])
+def test_what_follows_a_body_without_an_end_is_not_kept(connection: socket.socket, behind: bytes) -> None:
+    connection.sendall(request("/", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n" + behind)
+    connection.settimeout(None)
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for _ in range(1024):
+            connection.sendall(b"a" * (MAX_HEAD // 4))
+
+
+def test_a_body_of_many_small_pieces_is_taken(connection: socket.socket) -> None:
+    connection.sendall(request("/", "Transfer-Encoding: chunked"))
+    for _ in range(16):
+        connection.sendall(b"1\r\na\r\n" * (MAX_HEAD // 16))
+    connection.sendall(b"0\r\nX-Short: 1\r\n\r\n" + request("/refuse"))
+    assert answer(connection, b"refused").count(b"200 OK") == 2
+
+
+def test_the_rest_of_an_answered_body_has_the_time_of_a_head(app: Answers) -> None:
+    with served(app, 0.5) as address, socket.create_connection(address, timeout=60) as connection:
+        connection.sendall(request("/", "Content-Length: 1000"))
+        assert answer(connection).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"a")
+        assert answer(connection, b"never") == b"", "the connection is ended though its body is not"
 
 
 def test_too_many_waiting_requests_end_the_connection_and_cut_no_answer_open(app: Answers, connection: socket.socket) -> None:

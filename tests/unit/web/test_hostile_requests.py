@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.web.web_samples import CONTENT_TYPE, Web, multipart, sample, store
 from vna_core.configuration import HttpSettings, IngestSettings
+from vna_core.gateways.dicomweb import stow
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,45 @@ def test_an_endless_part_header_is_refused(served: Web) -> None:
     with served.client() as client:
         body = b"--limit\r\nX-Long: " + b"a" * 100_000 + b"\r\n\r\n"
         assert client.post("/dicom-web/studies", content=body, headers={"Content-Type": CONTENT_TYPE}).status_code == 413
+
+
+def test_a_body_of_countless_parts_is_refused(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stow, "MOST_PARTS", 50)
+    with served.client() as client:
+        one = b"--limit\r\nContent-Type: text/plain\r\n\r\n\r\n"
+        for number, status in ((50, 415), (51, 413)):
+            answer = client.post(
+                "/dicom-web/studies", content=one * number + b"--limit--", headers={"Content-Type": CONTENT_TYPE}
+            )
+            assert answer.status_code == status
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("media_type", [None, "text/plain", "Text/Plain;charset=UTF-8", "multipart/form-data; boundary=a"])
+def test_what_a_page_of_another_site_has_sent_by_a_browser_is_refused(served: Web, site: str, media_type: str | None) -> None:
+    fields = {"Sec-Fetch-Site": site} | ({} if media_type is None else {"Content-Type": media_type})
+    with served.client() as client:
+        store(client, [sample("MR_small.dcm")])
+        uid = client.get("/dicom-web/studies").json()[0]["0020000D"]["Value"][0]
+        path = f"/api/v1/studies/{uid}/reject?title=quality&reason=forged"
+        answer = client.post(path, content=b"{}", headers=fields)
+        assert (answer.status_code, answer.json()["code"]) == (403, "not-authorized")
+        assert uid in client.get("/dicom-web/studies", headers=fields).text, "nothing was done, and what only asks is answered"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Content-Type": "text/plain"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "cross-site", "Content-Type": "application/json"},
+        {"Sec-Fetch-Site": "cross-site", "Authorization": "Bearer x"},
+    ],
+    ids=["own page", "user", "asked beforehand", "field of its own"],
+)
+def test_what_a_page_may_not_send_unasked_is_no_forgery(served: Web, fields: dict[str, str]) -> None:
+    with served.client() as client:
+        assert client.post("/api/v1/corrections", content=b"{}", headers=fields).status_code == 400
 
 
 def test_thousands_of_parameters_are_refused(served: Web) -> None:

@@ -22,6 +22,8 @@ from vna_core.ingest.counting import count_refused
 from vna_core.ingest.receive import Reception
 from vna_core.ingest.sharing import Colleague
 
+MOST_PARTS: Final = 100_000
+"""Parts of one request: the outcome of each is kept until the answer."""
 _SHARE: Final = 4
 """One request may have this part of the process's memory budget."""
 
@@ -61,9 +63,10 @@ class StoreRequest:
         self._reception: Reception | None = None
         self._failure: PartOutcome | None = None
         self._whole: list[ReceivedInstance | PartOutcome] = []
+        self._parts = 0
 
     def take(self, events: Iterator[Event]) -> list[ReceivedInstance | PartOutcome]:
-        """Consume events; blocking. Returns what became whole (or failed) meanwhile."""
+        """Consume events; blocking. Returns what became whole (or failed) meanwhile. Raises LimitExceeded for too many parts."""
         for event in events:
             match event:
                 case PartOctets(octets):
@@ -77,6 +80,9 @@ class StoreRequest:
 
     def _begin(self, media_type: MediaRange) -> None:
         self._failure = None
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise LimitExceeded("The body has too many parts.", limit="parts", maximum=MOST_PARTS)
         if media_type.name != DICOM:
             self._failure = PartOutcome(
                 error=UnsupportedBody("A part is not application/dicom.", media_type=media_type.name[:64])

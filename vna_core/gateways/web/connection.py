@@ -22,7 +22,7 @@ from vna_core.gateways.web.door import Refused
 from vna_core.gateways.web.pieces import PIECES, Octets
 
 MAX_HEAD: Final = 1 << 18
-"""Octets of a request's head."""
+"""Octets of a request's head, and of the fields behind a chunked body (RFC 9112 section 7.1.2)."""
 MAX_FIELDS: Final = 128
 """Header fields of a request."""
 MAX_WAITING: Final = 64
@@ -40,8 +40,8 @@ class OverLimit(Exception):
 class Connection(HttpToolsProtocol):
     """One connection, from its first octet to its end.
 
-    A head must be whole within ``http.header_timeout``, and so must the pause between two requests; an answer that is complete must
-    get on its way within ``http.body_timeout`` at a time. An answer that breaks off ends the connection: no client takes it
+    A head must be whole within ``http.header_timeout``, and so must the pause between two requests, and what is left of a body that was
+    answered without being read; an answer that is complete must get on its way within ``http.body_timeout`` at a time. An answer that breaks off ends the connection: no client takes it
     for whole. Where principals have certificates, the scope of a request holds the client's as ``certificate`` (None: it showed none).
     """
 
@@ -50,7 +50,8 @@ class Connection(HttpToolsProtocol):
         self._settings = settings
         self._refused = refused
         self._in_head = True
-        self._head_octets = 0
+        self._undecided = 0
+        self._decided = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._answered: RequestResponseCycle | None = None
         self._gathered: list[Octets] = []
@@ -90,17 +91,16 @@ class Connection(HttpToolsProtocol):
         if self._lingers:
             return
         self._unset_keepalive_if_required()
-        was_in_head = self._in_head
+        self._decided = False
         try:
             self._feed(data)
-            if was_in_head and self._in_head:
-                self._head_octets += len(data)
-                if self._head_octets > MAX_HEAD:
-                    raise httptools.HttpParserError("The head is too long.")
+            self._undecided = 0 if self._decided else self._undecided + len(data)
+            if self._undecided > MAX_HEAD:  # the parser keeps what it has of a head, or of the fields behind a body
+                raise httptools.HttpParserError("The head is too long.")
         except httptools.HttpParserError:
             self._refuse()
             return
-        if self._in_head and self._head_timer is None:
+        if self._head_timer is None and (self._in_head or not self._is_answering):
             self._wait_for_head()
 
     def _feed(self, data: bytes) -> None:
@@ -119,15 +119,20 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        self._decided = True
         self._head_is_whole()
         if len(self.pipeline) >= MAX_WAITING:
             raise OverLimit
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._decided = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self._decided = True
         self._in_head = True
-        self._head_octets = 0
 
     def _head_is_whole(self) -> None:
         self._in_head = False

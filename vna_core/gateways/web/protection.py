@@ -23,6 +23,10 @@ MAX_PARAMETERS: Final = 256
 MAX_QUERY: Final = 65_536
 MAX_PATH: Final = 4_096
 OPEN_PATHS: Final = frozenset(("/healthz",))
+_ASKING: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_OTHER_SITES: Final = frozenset((b"cross-site", b"same-site"))
+_OF_FORMS: Final = frozenset((b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"))
+"""Media types that a page of any site can have a browser send without being asked first (Fetch standard, 2.2.2)."""
 
 _log = structlog.get_logger(__name__)
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -32,6 +36,10 @@ class Unauthenticated(NotAuthorized):
     """No token, or one that nobody has (RFC 6750 section 3), and no certificate in its stead."""
 
     http_status = 401
+
+
+class FromAnotherSite(NotAuthorized):
+    """A page of another site had a browser send the request: its user, whose address and certificate it comes with, may not know of it."""
 
 
 class Endpoint:
@@ -100,6 +108,8 @@ class Protection:
             raise LimitExceeded("The address is too long.", limit="path-or-query", maximum=MAX_QUERY)
         if query.count(b"&") >= MAX_PARAMETERS:
             raise InvalidRequest("There are too many query parameters.", limit="query-parameters", maximum=MAX_PARAMETERS)
+        if _is_forged(scope):
+            raise FromAnotherSite("A page of another site sent this.")
         if (self._tokens or self._certificates) and scope["path"] not in OPEN_PATHS:
             scope["principal"] = self._principal(scope)
 
@@ -117,6 +127,20 @@ class Protection:
         if scheme.lower() != b"bearer" or not found:
             raise Unauthenticated("A valid bearer token is needed.")
         return found[0]
+
+
+def _is_forged(scope: Scope) -> bool:
+    """Whether a page of another site may have sent this without the consent of anybody.
+
+    Browsers say where a request comes from (Fetch Metadata). Where a page adds a field or a media type of its own, they ask beforehand, and
+    whoever answers that for the archive has decided. What only asks is answered: the page does not get to read it.
+    """
+    if scope["method"] in _ASKING:
+        return False
+    fields = dict(scope["headers"])
+    if fields.get(b"sec-fetch-site") not in _OTHER_SITES or b"authorization" in fields:
+        return False
+    return fields.get(b"content-type", b"").partition(b";")[0].strip().lower() in _OF_FORMS
 
 
 def _route(scope: Scope) -> str:
