@@ -146,7 +146,9 @@ def questions(count: int) -> dict[str, Callable[[Catalogue, int], int]]:
         "instances of a study": lambda catalogue, turn: ask(Equals(0x0020000D, (study(turn),)), level=Level.IMAGE, limit=None)(
             catalogue
         ),
-        "series metadata (50)": lambda catalogue, turn: len(catalogue.series_headers(study(turn), f"{study(turn)}.0")),
+        "series metadata (50)": lambda catalogue, turn: len(
+            list(catalogue.metadata(study=study(turn), series=f"{study(turn)}.0"))
+        ),
         "statistics": lambda catalogue, turn: catalogue.statistics().patients and 1,
     }
 

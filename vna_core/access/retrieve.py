@@ -54,10 +54,6 @@ class Retriever:
         """A rule of the store itself put the object away, or its recall is over: who asks again has it recalled."""
         self._catalogue.set_location_state(held.pk, location, COLD)
 
-    def served_size(self, held: HeldInstance) -> int:
-        """Octets of the Part 10 file that `part10` gives."""
-        return held.trailer_offset
-
     def part10(self, held: HeldInstance) -> Iterator[bytes]:
         """The canonical object as a Part 10 file, without our trailer.
 

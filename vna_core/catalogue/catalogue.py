@@ -359,10 +359,6 @@ class Catalogue:
         """DICOM JSON of listed versions, in that order."""
         return self._reader.metadata_of(listed)
 
-    def series_headers(self, study: str, series: str) -> list[tuple[str, bytes]]:
-        """SOP Instance UID and DICOM JSON of each current instance of a series."""
-        return [(header.sop_instance_uid, header.json) for header in self._reader.metadata(study, series, None)]
-
     def explanation(self, pk: int) -> Explanation:
         """Where a version came from and what normalization did. Raises NotFound."""
         return self._reader.explanation(pk)

@@ -11,7 +11,7 @@ from sqlalchemy import Column, func, literal, select, union_all
 from vna_core.catalogue.awaited_rows import COLUMNS, study_of_row
 from vna_core.catalogue.database import Database
 from vna_core.catalogue.entry_form import moment
-from vna_core.catalogue.migration_decoding import INSTANCE, OPEN_STATES, STUDY, instance_of, instances_of, study_of
+from vna_core.catalogue.migration_decoding import INSTANCE, STUDY, instance_of, instances_of, study_of
 from vna_core.catalogue.migration_rows import ExceptionEntry, LedgerInstance, LedgerStudy, Tally, Transition
 from vna_core.catalogue.schema import instances, patients, series, sources, studies
 from vna_core.catalogue.schema_federation import rejections
@@ -65,15 +65,6 @@ class LedgerReader:
             columns.campaign == to_stored(campaign), columns.study_instance_uid == identifier(study_instance_uid)
         )
         return found[0] if found else None
-
-    def not_yet_moved(self, study_instance_uid: str) -> list[LedgerStudy]:
-        """A study in the inventories of campaigns that did not move it yet; empty when it is nowhere awaited."""
-        columns = migration_studies.c
-        return self._studies(
-            columns.study_instance_uid == identifier(study_instance_uid),
-            columns.removed_inventory == 0,
-            columns.state.in_((*OPEN_STATES, StudyState.PARTIAL.value)),
-        )
 
     def studies(self, campaign: str, states: Sequence[StudyState] = ()) -> Iterator[LedgerStudy]:
         """Studies of a campaign (in these states) by key."""

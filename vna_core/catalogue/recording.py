@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Select, Table, Update, bindparam, insert, select, update
+from sqlalchemy import Select, Table, Update, bindparam, select, update
 
 from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
@@ -341,8 +341,3 @@ class RecordingBatch:
             else Recorded(result[0], held_by_pk(recorder.database, self.session, result[1]))
             for result in self.results
         ]
-
-
-def first_totals() -> Any:
-    """The statement that makes the one row of totals."""
-    return insert(totals).values(pk=1, last_pk=0)

@@ -7,7 +7,6 @@ goes up as it is. The construction is that of RFC 6962 section 2.1.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Final
 
 EMPTY: Final = hashlib.sha256(b"").digest()
@@ -47,11 +46,3 @@ class MerkleTree:
         for _, left in reversed(self._pending[:-1]):
             digest = _node(left, digest)
         return digest
-
-
-def root_of(leaves: Iterable[bytes]) -> bytes:
-    """Root over digests of rows."""
-    tree = MerkleTree()
-    for one in leaves:
-        tree.add(one)
-    return tree.root()

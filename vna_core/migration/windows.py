@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from vna_core.domain.errors import InvalidRequest
-from vna_core.domain.windows import Window
+from vna_core.domain.windows import DAYS, Window
 
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FORM: Final = re.compile(r"(?:([a-z]{3})(?:-([a-z]{3}))?\s+)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 _WEEK: Final = 7 * 24 * 60
 
@@ -64,11 +63,11 @@ def _spans(text: str) -> list[tuple[int, int]]:
     if match is None:
         raise InvalidRequest(f"{text!r} is no window. Write for example: mon-fri 19:00-06:00")
     first, last = match.group(1) or "mon", match.group(2) or match.group(1) or "sun"
-    if first not in _DAYS or last not in _DAYS:
-        raise InvalidRequest(f"{text!r}: days are {', '.join(_DAYS)}.")
+    if first not in DAYS or last not in DAYS:
+        raise InvalidRequest(f"{text!r}: days are {', '.join(DAYS)}.")
     begin, end = (int(match.group(at)) * 60 + int(match.group(at + 1)) for at in (3, 5))
     if begin >= 1440 or end > 1440 or begin == end:
         raise InvalidRequest(f"{text!r}: hours run from 00:00 to 24:00, and a window has a length.")
-    days = [(_DAYS.index(first) + step) % 7 for step in range((_DAYS.index(last) - _DAYS.index(first)) % 7 + 1)]
+    days = [(DAYS.index(first) + step) % 7 for step in range((DAYS.index(last) - DAYS.index(first)) % 7 + 1)]
     length = (end - begin) % 1440 or 1440
     return [(day * 1440 + begin, day * 1440 + begin + length) for day in days]

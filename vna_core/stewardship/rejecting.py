@@ -16,7 +16,7 @@ import structlog
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.corrections import CorrectionsSettings
-from vna_core.dicom.rejection_note import Rejected, RejectionNote, read_note
+from vna_core.dicom.rejection_note import RejectionNote, read_note
 from vna_core.domain.access import Principal, PrincipalKind, Scope
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, StudyObject
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE, AwaitedRejection, Received, Rejection
@@ -199,14 +199,3 @@ def _of_study(note: str, study: str) -> str:
 def principal_of(source: Source) -> Principal:
     """Who delivered an instance, as somebody who may or may not do things."""
     return Principal(_KINDS.get(source.kind, PrincipalKind.LOCAL), source.name, source.address)
-
-
-def rejected_of(catalogue: Catalogue, deletion_id: str) -> list[Rejected]:
-    """What a rejection or a deletion hid, each instance once."""
-    found = {
-        (one.study_instance_uid, one.sop_instance_uid): Rejected(
-            one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid, one.sop_class_uid
-        )
-        for one in catalogue.deletions.versions(deletion_id)
-    }
-    return list(found.values())

@@ -75,12 +75,10 @@ def test_the_history_cannot_be_changed(catalogue: Catalogue) -> None:
     assert all(one.worker == "w" for one in history)
 
 
-def test_a_study_is_known_as_awaited_until_it_was_moved(catalogue: Catalogue) -> None:
+def test_a_study_that_was_moved_is_not_queued_again(catalogue: Catalogue) -> None:
     (study,) = listed(catalogue, ListedStudy("1.1"))
-    assert [one.pk for one in catalogue.ledger_reader.not_yet_moved("1.1")] == [study.pk]
     for state in (StudyState.QUEUED, StudyState.RETRIEVING, StudyState.STORED):
         assert catalogue.ledger.move(study, state, "w", "test")
-    assert catalogue.ledger_reader.not_yet_moved("1.1") == []
     assert not catalogue.ledger.move(study, StudyState.QUEUED, "w", "test")
 
 

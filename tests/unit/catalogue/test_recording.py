@@ -190,7 +190,8 @@ def test_headers_come_back_in_order_of_recording(catalogue: Catalogue) -> None:
     ]
     assert [header.json for header in catalogue.metadata(study="1.2.3", sop="1.1")] == [b'{"n":1}']
     assert list(catalogue.metadata(study="unknown")) == []
-    assert catalogue.series_headers("1.2.3", "1.2.3.1") == [("1.3", b'{"n":3}'), ("1.1", b'{"n":1}'), ("1.2", b'{"n":2}')]
+    of_series = [header.json for header in catalogue.metadata(study="1.2.3", series="1.2.3.1")]
+    assert of_series == [b'{"n":3}', b'{"n":1}', b'{"n":2}']
 
 
 def test_an_explanation_names_source_and_every_change(catalogue: Catalogue) -> None:

@@ -20,7 +20,7 @@ from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.migration import InstanceState
 from vna_core.migration.certificate import check, issue
 from vna_core.migration.inventory import InventoryTaker
-from vna_core.migration.merkle import EMPTY, leaf, root_of
+from vna_core.migration.merkle import EMPTY, MerkleTree, leaf
 
 pytest.importorskip("cryptography")
 ROWS = 23
@@ -166,6 +166,13 @@ def test_whatever_stands_behind_the_rows_is_said(evidence: tuple[Path, str], tmp
         assert found.signature and found.root, "what was signed is all there"
     path.write_bytes(path.read_bytes()[: -len(behind) - 1])
     assert "exceptions" in check(folder, evidence[1]).files, "and so is what is cut short"
+
+
+def root_of(leaves: list[bytes]) -> bytes:
+    tree = MerkleTree()
+    for one in leaves:
+        tree.add(one)
+    return tree.root()
 
 
 def test_roots_differ_for_different_rows() -> None:

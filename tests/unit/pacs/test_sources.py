@@ -16,7 +16,8 @@ from vna_core.configuration import load_settings
 from vna_core.configuration.sources import SourceSettings, WindowSettings
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import ConfigurationError, PeerUnavailable
-from vna_core.domain.windows import Window, is_open, opens_next
+from vna_core.domain.windows import Window
+from vna_core.migration.windows import Windows
 from vna_core.plugin_manager import Plugins
 from vna_pacs_dicomweb.adapter import DicomwebAdapter
 from vna_pacs_dimse.adapter import DimseAdapter
@@ -93,11 +94,12 @@ def test_hours_that_are_none_are_refused(hours: str) -> None:
 
 
 def test_a_window_over_midnight_belongs_to_the_day_it_opens() -> None:
-    (night,) = SourceSettings(url="x", windows=(WindowSettings(days=("mon",), hours="19:00-06:00"),)).open_windows()
+    source = SourceSettings(url="x", windows=(WindowSettings(days=("mon",), hours="19:00-06:00"),))
+    windows = Windows.of(source.open_windows())
     open_at = [MONDAY + timedelta(hours=hour) for hour in (19, 23.99, 24, 29.9)]
     shut_at = [MONDAY + timedelta(hours=hour) for hour in (0, 5, 18.9, 30, 43)]
-    assert all(night.holds(moment) for moment in open_at) and not any(night.holds(moment) for moment in shut_at)
-    assert opens_next((night,), MONDAY + timedelta(hours=30)) == MONDAY + timedelta(days=7, hours=19)
+    assert all(map(windows.is_open, open_at)) and not any(map(windows.is_open, shut_at))
+    assert windows.next_opening(MONDAY + timedelta(hours=30)) == MONDAY + timedelta(days=7, hours=19)
 
 
 @settings(max_examples=40, deadline=None)
@@ -107,12 +109,11 @@ def test_a_window_over_midnight_belongs_to_the_day_it_opens() -> None:
 )
 def test_the_next_opening_is_open_and_nothing_before_it_is(windows: list[Window], minute: int) -> None:
     moment = MONDAY + timedelta(minutes=minute)
-    if windows and not any(window.days for window in windows):
-        return
-    opening = opens_next(windows, moment)
-    assert is_open(windows, opening)
+    hours = Windows.of(windows)
+    opening = hours.next_opening(moment)
+    assert hours.is_open(opening)
     waited = int((opening - moment).total_seconds() // 60)
-    assert not any(is_open(windows, moment + timedelta(minutes=n)) for n in range(0, waited, 7))
+    assert not any(hours.is_open(moment + timedelta(minutes=n)) for n in range(0, waited, 7))
 
 
 def test_a_cancelled_deadline_wakes_who_waits() -> None:

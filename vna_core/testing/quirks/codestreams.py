@@ -51,11 +51,6 @@ def jpeg_12_bits(samples: Samples) -> bytes:
     return bytes(imagecodecs.jpeg_encode(samples, level=100, bitspersample=12))
 
 
-def jpeg_xl(samples: Samples) -> bytes:
-    """A lossless JPEG XL file."""
-    return bytes(imagecodecs.jpegxl_encode(samples, lossless=True))
-
-
 def decoded_12_bits(codestream: bytes) -> Samples:
     """What a codestream of `jpeg_12_bits` holds."""
     return np.asarray(imagecodecs.jpeg_decode(codestream))
