@@ -7,6 +7,7 @@ pack takes its place in every store by placement, and the old one goes there as 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from vna_core.archival_storage.keeping import keep
 from vna_core.archival_storage.keys import array_key, instance_key, is_pack
@@ -18,6 +19,21 @@ from vna_core.ports.storage import Store
 from vna_core.stewardship.holding import delete_released
 from vna_core.stewardship.pack_jobs import ask_for_compaction
 from vna_core.stewardship.taking_up import FoundObject
+
+
+@dataclass(frozen=True, slots=True)
+class Staying:
+    """Why an object could not be removed; `silent` is the store where it does not answer."""
+
+    why: str
+    silent: str = ""
+
+    @classmethod
+    def because(cls, store: str, error: StorageError) -> Staying:
+        """What a store said, or that it says nothing."""
+        if isinstance(error, StoreUnavailable):
+            return cls(f"store {store} does not answer", store)
+        return cls(f"store {store}: {error.message}")
 
 
 class DeletedMembers:
@@ -45,32 +61,32 @@ class DeletedMembers:
         made = keep(self._landing, key, lambda: found.store.chunks(found.key, where), found.sha256)
         return FoundObject(self._landing, made.key, made.size)
 
-    def removed(self, where: DeletedObject) -> str:
-        """Whether no store has the pack any more in which a purged object lay: why not, or nothing.
+    def removed(self, where: DeletedObject) -> Staying | None:
+        """Whether no store has the pack any more in which a purged object lay: why not, or None.
 
         A pack in which nothing lies that is held or may be taken back is removed; of any other the compaction is asked for.
         """
-        why = ""
+        staying: Staying | None = None
         for store in self._stores.values():
             try:
                 store.stat(where.key)
-                why = self._left(store, where.key) or why
+                found = self._left(store, where.key)
             except ObjectMissing:
                 continue
-            except StoreUnavailable:
-                why = f"store {store.name} does not answer"
             except StorageError as error:
-                why = f"store {store.name}: {error.message}"
-        return why
+                found = Staying.because(store.name, error)
+            if staying is None or not staying.silent:
+                staying = found or staying
+        return staying
 
-    def _left(self, store: Store, key: str) -> str:
+    def _left(self, store: Store, key: str) -> Staying | None:
         packs = self._catalogue.packs
         if not packs.is_needed(store.name, key):
             store.delete(array_key(key))
             delete_released(store, key)
             packs.gone(store.name, key)
-            return ""
+            return None
         for pack in packs.listed(key=key):
             for place in packs.series(study=pack.study_instance_uid, series=pack.series_instance_uid):
                 ask_for_compaction(self._catalogue, place)
-        return f"it lies in a pack with others in store {store.name}: a job makes a pack without it"
+        return Staying(f"it lies in a pack with others in store {store.name}: a job makes a pack without it")

@@ -26,7 +26,6 @@ from vna_core.domain.errors import (
     NotFound,
     ObjectMissing,
     StorageError,
-    StoreUnavailable,
     UnderHold,
 )
 from vna_core.domain.jobs import BACKGROUND
@@ -34,7 +33,7 @@ from vna_core.domain.octets import ByteRange
 from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Extent, Hold
 from vna_core.ports.storage import Store
-from vna_core.stewardship.deleted_members import DeletedMembers
+from vna_core.stewardship.deleted_members import DeletedMembers, Staying
 from vna_core.stewardship.holding import delete_released
 from vna_core.stewardship.notes import write_notes
 from vna_core.stewardship.stored_entry import undone_runs
@@ -51,12 +50,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An object that a purge could not remove, and why."""
+    """An object that a purge could not remove, and why; `silent` is the store where it is one that does not answer."""
 
     deletion: str
     store: str
     key: str
     why: str
+    silent: str = ""
 
 
 @dataclass(slots=True)
@@ -139,6 +139,8 @@ class Deleting:
         """End a hold. Raises NotFound."""
         self._note(by, f"release of hold {hold_id}")
         hold = self._catalogue.holds.release(hold_id, by, _now())
+        for job in self._catalogue.jobs.every(kind=PURGE):  # what a hold had kept from its end
+            self._catalogue.jobs.add(PURGE, job.key, job.payload, priority=BACKGROUND)
         self._write_notes()
         return hold
 
@@ -289,20 +291,20 @@ class Deleting:
         """Remove every object of a deletion; whether nothing is left."""
         complete = True
         for where in self._ledger.objects(deletion_id):
-            why = self._removed(where)
+            staying = self._removed(where)
             self._after_step("removed")
-            if why:
-                report.left.append(Left(deletion_id, where.store, where.key, why))
+            if staying is not None:
+                report.left.append(Left(deletion_id, where.store, where.key, staying.why, staying.silent))
                 complete = False
             else:
                 self._ledger.gone(where)
                 report.objects += 1
         return complete
 
-    def _removed(self, where: DeletedObject) -> str:
-        """Remove one object from the store it is listed in, and from any other that has a copy; why it could not be, or nothing."""
+    def _removed(self, where: DeletedObject) -> Staying | None:
+        """Remove one object from the store it is listed in, and from any other that has a copy; why it could not be, or None."""
         if where.store not in self._stores:
-            return "the store is not configured"
+            return Staying("the store is not configured")
         if not where.key.startswith(STUDIES):
             return self._packed.removed(where)
         for store in self._stores.values():
@@ -311,12 +313,10 @@ class Deleting:
                 store.stat(where.key)
             except ObjectMissing:
                 continue
-            except StoreUnavailable:
-                return f"store {store.name} does not answer"
             except StorageError as error:
-                return f"store {store.name}: {error.message}"
-            return f"store {store.name} still has it"
-        return ""
+                return Staying.because(store.name, error)
+            return Staying(f"store {store.name} still has it")
+        return None
 
     def _store(self, where: DeletedObject) -> Store:
         store = self._stores.get(where.store)

@@ -27,7 +27,9 @@ SCRUB: Final = "scrub"
 RETENTION: Final = "retention"
 _DAILY: Final = "daily"
 _AFTER_FAILURE: Final = 900.0
-"""Seconds until a scrub goes on that found a store silent, or a purge that left something."""
+"""Seconds until a scrub or a purge goes on for which a store was silent, if that does not answer earlier; and at least until a purge goes on that left something."""
+_LONGEST: Final = 86_400.0
+"""Seconds until a purge goes on that has left something for longer than a day: what is locked stays so for years."""
 _TELL_EVERY: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -114,12 +116,20 @@ class Duties:
         return Again(seconds_until(settings.at, self._now()))
 
     def purge(self, job: Job, running: Running) -> Again | None:
-        """A purge that left something is gone on with: a pack was compacted meanwhile, a lock is over, or a store answers again."""
+        """A purge that left something is gone on with.
+
+        Where a store was silent, as soon as it answers; where a hold is on it, when that is released. What lies in a pack that is compacted, or is
+        locked, tells nobody when it can go: it is tried again after as long as the purge has lasted, a quarter of an hour at least and a day at most.
+        """
         report = self._deleting.purge(str(job.payload["by"]), timedelta(0), job.key)
-        if report.left or report.held:
-            running.tell({"left": len(report.left), "held": len(report.held)})
-            return Again(_AFTER_FAILURE)
-        return None
+        if not report.left and not report.held:
+            return None
+        running.tell({"left": len(report.left), "held": len(report.held)})
+        if silent := next((one.silent for one in report.left if one.silent), ""):
+            return Again(_AFTER_FAILURE, silent)
+        begun = self._catalogue.deletions.deletion(job.key).ended_at
+        lasted = (self._now() - begun).total_seconds() if begun is not None else 0.0
+        return Again(min(max(lasted, _AFTER_FAILURE), _LONGEST))
 
     def _is_time(self, settings: ScrubSettings) -> bool:
         return is_within(settings.at, settings.until, self._now())
