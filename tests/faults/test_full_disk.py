@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 from pathlib import Path
 
@@ -10,9 +11,14 @@ import pytest
 
 from tests.unit.ingest.ct_samples import ct
 from tests.unit.ingest.small_archive import SmallArchive, small_archive
+from tests.unit.jobs.test_waiting_for_stores import COUNT, Copying
+from vna_core.catalogue import Catalogue
+from vna_core.configuration import CatalogueSettings
 from vna_core.domain.errors import OutOfResources, VnaError
 from vna_core.domain.outcome import Outcome
 from vna_core.testing.fault_injection import Acknowledged, lost
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "site_storage_plugin"
 
 
 def fill(disk: Path, leave: int) -> Path:
@@ -73,6 +79,27 @@ def test_a_spool_that_fills_the_disk_is_given_back(small_disk: Path) -> None:
         assert archive.offer(ct(2)).outcome is Outcome.HELD
         free = os.statvfs(small_disk)
         assert free.f_bavail * free.f_frsize > 6 << 20
+
+
+def test_jobs_wait_for_a_plugins_store_that_is_full_and_go_on_when_it_has_room(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    plugin = importlib.import_module("vna_storage_site_database.store")
+    (small_disk / "site").mkdir()
+    store = plugin.SiteDatabaseStore.open("cloud", {"path": str(small_disk / "site" / "objects.sqlite")})
+    with Catalogue.open(CatalogueSettings(), tmp_path / "data") as catalogue:
+        copying = Copying(catalogue, store)
+        ballast = fill(small_disk, 8_192)
+        copying.work()
+        assert len(copying.waiting()) == COUNT, "each waits for the store, not for its pause alone"
+        copying.look()
+        assert len(copying.waiting()) == COUNT
+        ballast.unlink()
+        copying.look()
+        assert catalogue.jobs.listed() == []
+    assert len(list(store.list("studies/"))) == COUNT
+    store.close()
 
 
 def _sha256(octets: bytes) -> str:

@@ -21,6 +21,12 @@ class TestSiteDatabaseStore(StoreConformance):
             database.execute("DROP TABLE object")
         return store
 
+    def full(self, folder: Path) -> Store:
+        store = self.open_store(folder)
+        with store._database() as database:  # type: ignore[attr-defined]
+            database.execute("PRAGMA max_page_count = 20")
+        return store
+
 
 def test_the_archive_finds_the_backend() -> None:
     plugins = Plugins()

@@ -183,5 +183,6 @@ class SiteDatabaseStore(Store):
                     f"Store {self.name!r} is full: free space, then send again.",
                     limit=f"stores.{self.name}",
                     maximum="disk space",
+                    store=self.name,
                 ) from error
             raise StoreUnavailable(f"Store {self.name!r} does not answer: {error}.", store=self.name) from error

@@ -12,6 +12,7 @@ from vna_core.gateways.admin.metrics import exposition
 from vna_core.jobs import LedgerWork
 from vna_core.metering import Meter
 from vna_core.ports.jobs import Running
+from vna_core.ports.storage import Store
 from vna_core.stewardship.awaiting_stores import AwaitingStores
 from vna_core.testing.faulty_store import FaultyStore
 from vna_core.testing.memory_store import MemoryStore
@@ -33,9 +34,9 @@ class Probed(FaultyStore):
 class Copying:
     """Jobs that write to a store, a worker that does them, and how often they were tried."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store | None = None) -> None:
         self.catalogue = catalogue
-        self.store = Probed(MemoryStore("cloud"))
+        self.store = Probed(store or MemoryStore("cloud"))
         self.tried = list[str]()
         self.awaiting = AwaitingStores({"cloud": self.store}, catalogue)
         for number in range(COUNT):
@@ -43,7 +44,7 @@ class Copying:
 
     def copy(self, job: Job, running: Running) -> None:
         self.tried.append(job.key)
-        self.store.create(f"studies/{job.key}", [b"octets"])
+        self.store.create(f"studies/{job.key}", [b"octets" * 5000])
 
     def work(self) -> None:
         """Do what is free, by a worker that knows nothing but the ledger."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vna_core.domain.errors import StoreUnavailable, VnaError
+from vna_core.domain.errors import OutOfResources, StoreUnavailable, VnaError
 from vna_core.domain.octets import CHUNK
 from vna_core.ports.storage import Store
 from vna_core.testing.storage_conformance.kit import StoreKit
@@ -44,4 +44,15 @@ class Failing(StoreKit):
             with pytest.raises(StoreUnavailable) as raised:
                 call()
             assert raised.value.transient
+            assert raised.value.fields.get("store") == store.name, "without its name no job is woken when it answers again"
+        store.close()
+
+    def test_a_store_without_room_says_so_and_is_worth_another_try(self, tmp_path: Path) -> None:
+        store = self.full(tmp_path)
+        for content in ([bytes(CHUNK)], [bytes(CHUNK)] * 20):
+            with pytest.raises(OutOfResources) as raised:
+                store.create("large", content)
+            assert raised.value.transient
+            assert raised.value.fields.get("store") == store.name, "without its name no job is woken when it has room again"
+        assert "large" not in [one.key for one in store.list()]
         store.close()

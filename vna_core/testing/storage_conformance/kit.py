@@ -36,6 +36,10 @@ class StoreKit:
         """An open store whose service does not answer any more (stopped, unplugged, unmounted)."""
         pytest.skip("this backend has no way to be made unavailable")
 
+    def full(self, folder: Path) -> Store:
+        """An open store that has no room for a megabyte."""
+        pytest.skip("this backend has no way to be made full")
+
     def partial_uploads(self, store: Store) -> int:
         """How many uploads were begun and neither completed nor given up, where the backend has such a thing."""
         return 0
