@@ -134,6 +134,50 @@ def test_a_merge_and_a_change_let_the_old_id_go_up_in_the_new(start: Callable[..
     assert feed.catalogue.identity.shown_as([PatientKey(HIS, "2")]) == {PatientKey(HIS, "2"): PatientKey(HIS, "1")}
 
 
+def test_each_id_goes_up_in_that_of_its_own_issuer(start: Callable[..., Feed]) -> None:
+    feed = start()
+    assert feed.send(adt("A40", "7", "PID|||1^^^MPI~8^^^RAD~6^^^CARD", "MRG|2^^^MPI~9^^^RAD~6^^^CARD~7^^^LAB")) == ["AA"]
+    merged = {(link.first, link.second) for link in feed.catalogue.identity.listed() if link.kind is LinkKind.MERGE}
+    of = PatientKey
+    assert merged == {(of(HIS, "2"), of(HIS, "1")), (of(RAD, "9"), of(RAD, "8")), (of("LAB", "7"), of(HIS, "1"))}
+
+
+def test_what_is_to_be_deleted_is_nobodys_id_and_like_nobody(start: Callable[..., Feed]) -> None:
+    """Else two patients whose radiology number was cleared were one."""
+    feed = start()
+    cleared = '~""^^^RAD~""||""^""||""|""'
+    assert feed.send(adt("A08", "1", f"PID|||1^^^MPI{cleared}"), adt("A08", "2", f"PID|||2^^^OTHER{cleared}")) == ["AA", "AA"]
+    assert feed.send(adt("A08", "3", 'PID|||""^^^RAD'), adt("A40", "4", "PID|||1^^^MPI", 'MRG|""^^^MPI')) == ["AR", "AR"]
+    assert feed.catalogue.identity.listed(all_=True) == []
+    said = feed.catalogue.identity.demographics(PatientKey(HIS, "1"))
+    assert said is not None and (said.name, said.birth_date, said.sex) == ("", "", "")
+    assert feed.send(adt("A08", "5", 'PID|||5^^^""')) == ["AA"]
+    assert feed.catalogue.identity.demographics(PatientKey("LOCAL", "5")) is not None
+
+
+@pytest.mark.parametrize(
+    ("named", "codec", "name"),
+    [
+        ("~ISO IR87", "iso2022_jp", "山田"),
+        ("GB 18030-2000", "gb18030", "丄亅"),
+        ("BIG-5", "big5", "功蓋"),
+        ("KS X 1001", "euc_kr", "김희중"),
+        ("8859/2", "iso-8859-2", "Łukasz"),
+        ("~8859/5", "iso-8859-5", "Люк"),
+    ],
+)
+def test_a_name_is_read_in_the_character_set_that_the_message_names(
+    named: str, codec: str, name: str, start: Callable[..., Feed]
+) -> None:
+    feed = start()
+    octets = adt("A08", "1", f"PID|||1^^^MPI||{name}^A||19600101|F").decode()
+    header, rest = octets.split("\r", 1)
+    header += "|" * (17 - header.count("|")) + named
+    assert feed.send(f"{header}\r{rest}".encode(codec)) == ["AA"]
+    said = feed.catalogue.identity.demographics(PatientKey(HIS, "1"))
+    assert said is not None and (said.name, said.birth_date, said.sex) == (f"{name}^A", "19600101", "F")
+
+
 def test_a_merge_that_is_refused_changes_nothing(start: Callable[..., Feed]) -> None:
     feed = start()
     identity, one, two = feed.catalogue.identity, PatientKey(HIS, "1"), PatientKey(HIS, "2")
@@ -198,6 +242,8 @@ def test_nothing_is_acknowledged_that_is_not_recorded(start: Callable[..., Feed]
         (adt("A08", "1"), "AR"),
         (adt("A08", "1", "PID|1||"), "AR"),
         (adt("A40", "1", PID), "AR"),
+        (adt("A40", "1", PID, "MRG|"), "AR"),
+        (adt("A40", "1", PID, "MRG|2^^^MPI", PID, "MRG|^^^MPI"), "AR"),
         (b"MSH|^~\\&|a|b|c|d|e||ORU^R01|1|P|2.5\r", "AR"),
         (b"no message at all", "AR"),
         (b"", "AR"),

@@ -6,6 +6,7 @@ which means the same for what was filed under the old one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,9 +51,11 @@ class AdtFeed:
             return
         said, pairs = list[list[Demographics]](), list[tuple[PatientKey, PatientKey]]()
         for pid, merged in self._groups(message):
-            person = self._person(pid, reason)
+            person, priors = self._person(pid, reason), self._keys(merged, 1)
+            if not priors:
+                raise InvalidRequest("MRG-1 names no Patient ID.")
             said.append(person)
-            pairs += [(prior, person[0].patient) for prior in self._keys(merged, 1) if prior != person[0].patient]
+            pairs += _merged(priors, [one.patient for one in person])
         if pairs:  # first, and all or none: a message that is refused changes nothing
             identity.merge_all(pairs, reason, LinkOrigin.ADT)
         for person in said:
@@ -89,6 +92,12 @@ class AdtFeed:
             if patient_id:
                 found[PatientKey(issuer, patient_id)] = None
         return list(found)
+
+
+def _merged(priors: Sequence[PatientKey], now: Sequence[PatientKey]) -> list[tuple[PatientKey, PatientKey]]:
+    """What goes up in what: each prior ID in that of its own issuer, else in the first. One that is named as in use goes up in nothing."""
+    into = {key.issuer: key for key in reversed(now)}
+    return [(prior, into.get(prior.issuer, now[0])) for prior in priors if prior not in now]
 
 
 def _first(message: Message, name: str) -> Segment:

@@ -7,6 +7,7 @@ segments, missing fields, and text that is not in the character set it names.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -18,7 +19,12 @@ _LINES: Final = re.compile(r"\r\n|\r|\n")
 _CHARACTER_SETS: Final = {
     "": "utf-8", "ASCII": "utf-8", "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8",
     **{f"8859/{part}": f"iso-8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)},
+    **dict.fromkeys(("ISO IR14", "ISO IR87", "ISO IR159"), "iso2022_jp_ext"),
+    "GB 18030-2000": "gb18030", "KS X 1001": "euc_kr", "BIG-5": "big5",
 }  # fmt: skip
+"""Names of HL7 table 0211. Most of them have octets that are separators in ASCII, so that a message is decoded before it is taken apart."""
+_NULL: Final = '""'
+"""A value that is to be deleted (HL7 v2.5.1 section 2.5.3): none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,12 @@ class Segment:
         return [one for one in self.field(number).split(self.separators.repetition)[:100] if one]
 
     def value(self, number: int, component: int = 1, subcomponent: int = 1, repetition: str | None = None) -> str:
-        """One subcomponent (all numbers 1-based) of a field's first or a given repetition, its escapes resolved."""
+        """One subcomponent (all numbers 1-based) of a field's first or a given repetition, its escapes resolved; empty for one that is to be deleted."""
         text = next(iter(self.repetitions(number)), "") if repetition is None else repetition
         components = text.split(self.separators.component)
         parts = components[component - 1].split(self.separators.subcomponent) if component <= len(components) else []
-        return self._unescaped(parts[subcomponent - 1]) if subcomponent <= len(parts) else ""
+        value = self._unescaped(parts[subcomponent - 1]) if subcomponent <= len(parts) else ""
+        return "" if value == _NULL else value
 
     def _unescaped(self, text: str) -> str:
         own = self.separators
@@ -100,7 +107,7 @@ def parse(octets: bytes) -> Message:
     if field.isalnum() or len(set(marks.split(field)[0] + field)) < len(marks.split(field)[0]) + 1:
         raise InvalidRequest("The separators of the MSH segment are unusable.")
     header = _LINES.split(probe)[0].split(field)
-    named = header[17].split(separators.repetition)[0].strip() if len(header) > 17 else ""
+    named = [one.strip() for one in header[17].split(separators.repetition)] if len(header) > 17 else []
     lines = [line for line in _LINES.split(_decoded(octets, named).lstrip("\r\n ")) if line.strip()]
     if len(lines) > MOST_SEGMENTS:
         raise InvalidRequest("The message has too many segments.", limit="hl7.segments", maximum=MOST_SEGMENTS)
@@ -115,9 +122,11 @@ def _segment(line: str, separators: Separators) -> Segment:
     return Segment(name, tuple(fields), separators)
 
 
-def _decoded(octets: bytes, named: str) -> str:
+def _decoded(octets: bytes, named: Sequence[str]) -> str:
+    """Text in the first of the character sets; one that is not ASCII may be named behind it, and is switched to by escape sequences."""
+    codecs = [_CHARACTER_SETS[one] for one in named if one in _CHARACTER_SETS]
     try:
-        return octets.decode(_CHARACTER_SETS.get(named, "utf-8"))
+        return octets.decode(next((one for one in codecs if one != "utf-8"), "utf-8"))
     except UnicodeDecodeError:
         return octets.decode("latin-1")
 
