@@ -32,7 +32,7 @@ from vna_core.domain.data_dictionary import UIDS
 from vna_core.domain.errors import VnaError
 from vna_core.domain.query import Level
 from vna_core.domain.sequence_levels import SEQUENCES
-from vna_core.gateways.admin.openapi import public_path
+from vna_core.gateways.admin.openapi import public_path, summary_of
 from vna_core.gateways.dicomweb.app import create_app
 from vna_core.gateways.dimse import sop_classes
 from vna_core.gateways.web.protection import Endpoint
@@ -262,37 +262,9 @@ def vendors_of(rule: str) -> str:
 # -- faces ----------------------------------------------------------------------------------------------------------------
 
 
-ROUTE_MEANINGS = {
-    "instance": "Where an instance came from, every change with its rule, warnings, locations, versions.",
-    "instance-versions": "Every version held under a SOP Instance UID.",
-    "openapi": "This interface as an OpenAPI 3.1 document.",
-    "quarantine-entry": "One quarantined item: when, from whom, why.",
-    "statistics": "Patients, studies, series, instances, versions, conflicts, quarantined items and octets.",
-    "metrics": "Metrics of all processes of this run in the text format of Prometheus.",
-    "capabilities": "Capabilities of the DICOMweb service (WADL).",
-    "options": "Capabilities of the DICOMweb service (WADL).",
-    "options-root": "Capabilities of the DICOMweb service (WADL).",
-    "search-studies": "QIDO-RS: studies.",
-    "search-series": "QIDO-RS: series of all studies.",
-    "search-instances": "QIDO-RS: instances of all studies.",
-    "search-study-series": "QIDO-RS: series of a study.",
-    "search-study-instances": "QIDO-RS: instances of a study.",
-    "search-series-instances": "QIDO-RS: instances of a series.",
-    "store": "STOW-RS: store instances of any study.",
-    "store-in-study": "STOW-RS: store instances of this study; others fail.",
-    "bulkdata": "WADO-RS: the value of one element, with Range.",
-}
-"""What routes do whose handler serves several, by name; the others are described by their handler."""
-
-
-def _first_sentence(handler: object) -> str:
-    return (inspect.getdoc(type(handler)) or "").split("\n\n")[0].replace("``", "`")
-
-
 def routes() -> list[tuple[str, str, str, str]]:
     """Method, path, what whoever asks must be allowed to do, and first sentence of every route."""
     found = []
-    meanings = dict(ROUTE_MEANINGS)
     member = {"members": {"member": {"url": "dicomweb+http://127.0.0.1/dicom-web"}}}
     settings = Settings.model_validate({"data": "vna-data", "federation": member})
     with tempfile.TemporaryDirectory() as folder, open_archive(settings.model_copy(update={"data": Path(folder)})) as archive:
@@ -307,10 +279,7 @@ def routes() -> list[tuple[str, str, str, str]]:
             federation=open_federation(archive),
         )
         for route in web.routes:
-            handler = route.endpoint.handler if isinstance(route.endpoint, Endpoint) else route.endpoint  # type: ignore[attr-defined]
-            described = meanings.get(route.name) or _first_sentence(handler)  # type: ignore[attr-defined]
-            # Routes of the federation are made after those of this archive, of which they do the same for all members.
-            meanings.setdefault(f"federated-{route.name}", f"{described.rstrip('.')}; of all members.")  # type: ignore[attr-defined]
+            described = summary_of(route)  # type: ignore[arg-type]
             for method in sorted(set(route.methods or ()) - {"HEAD"}):  # type: ignore[attr-defined]
                 needs = (route.endpoint.needs or "") if isinstance(route.endpoint, Endpoint) else ""  # type: ignore[attr-defined]
                 found.append((method, public_path(route.path), str(needs), described))  # type: ignore[attr-defined]

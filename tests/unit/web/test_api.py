@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
+from urllib.parse import parse_qsl
 
 import httpx2
 import pytest
+from starlette.routing import Match
 
 from tests.unit.web.web_samples import Web, sample, store
 from vna_core.configuration import HttpSettings
@@ -88,6 +91,85 @@ def test_every_route_is_described(web: Web, client: httpx2.Client) -> None:
     table = {(public_path(route.path), method) for route in web.app.routes for method in route.methods if method != "HEAD"}  # type: ignore[attr-defined]
     assert table == {(path, method.upper()) for path, operations in described["paths"].items() for method in operations}
     assert all(operation["summary"] for operations in described["paths"].values() for operation in operations.values())
+
+
+STUDY, SERIES = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322", "1.3.6.1.4.1.5962.1.3.1.1.20040119072730.12322"
+HELD = f"/dicom-web/studies/{STUDY}/series/{SERIES}/instances/{SOP}"
+PNG, ZIP, ONE, XML = "image/png", "application/zip", "application/dicom", "application/dicom+xml"
+ASKED: list[tuple[str, str, dict[str, str], int]] = [
+    ("GET", "/dicom-web/studies?limit=1", {}, 200),
+    ("GET", "/dicom-web/studies?limit=x", {}, 400),
+    ("GET", "/dicom-web/series", {"Accept": XML}, 406),
+    ("GET", f"/dicom-web/studies/{STUDY}", {}, 200),
+    ("GET", f"/dicom-web/studies/{STUDY}", {"Accept": ZIP}, 200),
+    ("GET", "/dicom-web/studies/1.2", {}, 404),
+    ("GET", HELD, {"Accept": ONE}, 200),
+    ("GET", f"{HELD}/metadata", {}, 200),
+    ("GET", f"{HELD}/frames/1", {"Accept": "application/octet-stream"}, 200),
+    ("GET", f"{HELD}/frames/x", {}, 400),
+    ("GET", f"{HELD}/rendered?accept=image/png", {}, 200),
+    ("GET", f"{HELD}/rendered?viewport=5,5,900,0", {}, 400),
+    ("GET", f"{HELD}/frames/1/rendered", {"Accept": 'multipart/related; type="image/png"'}, 200),
+    ("GET", f"{HELD}/frames/2/thumbnail", {}, 404),
+    ("GET", f"/dicom-web/studies/{STUDY}/thumbnail", {"Accept": PNG}, 200),
+    ("GET", f"{HELD}/bulkdata/7FE00010", {"Range": "bytes=0-9"}, 206),
+    ("GET", f"{HELD}/bulkdata/7FE00010", {"Range": "bytes=999999999-"}, 416),
+    ("POST", "/dicom-web/studies", {"Content-Type": "text/plain"}, 415),
+    ("POST", "/dicom-web/studies", {"Content-Type": ONE}, 409),
+    ("OPTIONS", "/dicom-web/", {}, 200),
+    ("GET", "/healthz", {}, 200),
+    ("GET", "/readyz", {}, 200),
+    ("GET", "/metrics", {}, 200),
+    ("GET", "/api/v1/statistics", {}, 200),
+    ("GET", f"/api/v1/instances/{SOP}?version=1", {}, 200),
+    ("GET", f"/api/v1/instances/{SOP}/original", {}, 200),
+    ("GET", f"/api/v1/instances/{SOP}/versions", {}, 200),
+    ("GET", "/api/v1/quarantine/0000/original", {}, 404),
+    ("GET", "/api/v1/conflicts?limit=5&after=1", {}, 200),
+    ("POST", f"/api/v1/studies/{STUDY}/recall", {}, 200),
+    ("POST", "/api/v1/holds", {}, 201),
+    ("GET", "/api/v1/holds?all=true", {}, 200),
+    ("DELETE", "/api/v1/holds/none", {}, 404),
+    ("DELETE", f"/api/v1/studies/{STUDY}?reason=held", {}, 409),
+    ("DELETE", "/api/v1/studies/1.2?reason=absent", {}, 404),
+    ("POST", f"/api/v1/studies/{STUDY}/reject?title=quality", {}, 400),
+    ("POST", "/api/v1/deletions/none/purge", {}, 404),
+    ("GET", f"/zarr/studies/{STUDY}/series/{SERIES}/zarr.json", {"Range": "bytes=0-3"}, 206),
+    ("GET", "/api/v1/openapi.json", {}, 200),
+]
+
+
+def test_answers_are_as_described(web: Web, client: httpx2.Client) -> None:
+    store(client, [sample("CT_small.dcm")])
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    hold = json.dumps({"level": "study", "identifier": STUDY, "reason": "of the test"}).encode()
+    for method, url, headers, status in ASKED:
+        body = (
+            hold if url == "/api/v1/holds" and method == "POST" else b"no DICOM" if headers.get("Content-Type") == ONE else None
+        )
+        answer = client.request(method, url, headers=headers, content=body)
+        assert answer.status_code == status, (method, url, answer.text[:200])
+        path, _, query = url.partition("?")
+        asked = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
+        [route] = [one for one in web.app.routes if one.matches(asked)[0] is Match.FULL]
+        described = paths[public_path(route.path)][method.lower()]  # type: ignore[attr-defined]
+        kinds = described["responses"][str(status)]["content"]
+        assert answer.headers["content-type"].split(";")[0] in kinds, (method, url)
+        names = {one["name"] for one in described["parameters"] if one["in"] == "query"}
+        assert {name for name, _ in parse_qsl(query)} <= names, (method, url)
+        assert ("Range" in headers) <= any(one["name"] == "Range" for one in described["parameters"])
+        assert (body is not None) <= ("requestBody" in described)
+
+
+def test_the_description_keeps_the_rules_of_openapi(client: httpx2.Client) -> None:
+    described = client.get("/api/v1/openapi.json").json()
+    operations = [one for operations in described["paths"].values() for one in operations.values()]
+    assert len({one["operationId"] for one in operations}) == len(operations)
+    for one in operations:
+        parameters = [(parameter["in"], parameter["name"]) for parameter in one["parameters"]]
+        assert len(set(parameters)) == len(parameters)
+        assert all(answer.get("description") or answer.get("$ref") for answer in one["responses"].values())
+        assert {"200", "201"} & one["responses"].keys()
 
 
 def test_capabilities_name_the_resources(client: httpx2.Client) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of every route, made from the route table and the handlers' own descriptions."""
+"""The OpenAPI 3.1 description of every route, made from the route table and what `openapi_operations` says of each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.routing import Route
 
 from vna_core.configuration import Settings
+from vna_core.gateways.admin.openapi_operations import EVERYWHERE, GLASS, MEANINGS, Operation, operation_of
 from vna_core.gateways.web.exchange import Exchange
 from vna_core.gateways.web.protection import OPEN_PATHS, Endpoint
 
@@ -19,6 +20,10 @@ _ERROR: Final = {
     "required": ["code", "message"],
     "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
 }
+
+_ERRORS: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+_TEXT: Final = {"type": "string"}
+_ANY: Final = {"type": "object", "additionalProperties": _TEXT}
 
 BEARER: Final = "bearer"
 CERTIFICATE: Final = "certificate"
@@ -69,7 +74,7 @@ def document(routes: Sequence[Route], version: str, ways: Sequence[Way] = ()) ->
             "responses": {
                 "Error": {
                     "description": "What went wrong.",
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                    "content": _ERRORS,
                 }
             },
         },
@@ -80,23 +85,59 @@ def document(routes: Sequence[Route], version: str, ways: Sequence[Way] = ()) ->
     return described
 
 
+def summary_of(route: Route) -> str:
+    """What a route does, in a sentence."""
+    said = operation_of(route.name).summary
+    return said or (inspect.getdoc(type(_handler(route))) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
+
+
+def _handler(route: Route) -> object:
+    return route.endpoint.handler if isinstance(route.endpoint, Endpoint) else route.endpoint
+
+
 def _operation(route: Route, method: str) -> dict[str, Any]:
-    endpoint = route.endpoint
-    handler = endpoint.handler if isinstance(endpoint, Endpoint) else endpoint
-    described = inspect.getdoc(type(handler)) or ""
+    told = operation_of(route.name)
+    is_guarded = isinstance(route.endpoint, Endpoint) and route.endpoint.needs is not None
     operation: dict[str, Any] = {
         "operationId": f"{route.name}-{method.lower()}",
-        "summary": described.split("\n\n")[0].replace("\n", " "),
-        "tags": ["dicomweb" if route.path.startswith("/dicom-web") else "archive"],
+        "summary": summary_of(route),
+        "tags": ["dicomweb" if "/dicom-web" in route.path else "archive"],
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in _PARAMETER.findall(route.path)
+            *({"name": name, "in": "path", "required": True, "schema": _TEXT} for name in _PARAMETER.findall(route.path)),
+            *_query(told, is_guarded),
         ],
-        "responses": {"200": {"description": "The answer."}, "default": {"$ref": "#/components/responses/Error"}},
+        "responses": _responses(told, is_guarded),
     }
+    if told.ranges:
+        operation["parameters"].append({"name": "Range", "in": "header", "schema": _TEXT, "description": "bytes=FIRST-LAST."})
+    if told.body:
+        operation["requestBody"] = {"required": True, "content": {name: {} for name in told.body}}
     if route.path in OPEN_PATHS:
         operation["security"] = []
     return operation
+
+
+def _query(told: Operation, is_guarded: bool) -> list[dict[str, Any]]:
+    """Query parameters. What is in braces stands for any name."""
+    said = {**told.query, **(GLASS if is_guarded else {})}
+    return [
+        {"name": name, "in": "query", "required": name in told.needed, "schema": _TEXT, "description": text}
+        if not name.startswith("{")
+        else {"name": name.strip("{}"), "in": "query", "style": "form", "explode": True, "schema": _ANY, "description": text}
+        for name, text in said.items()
+    ]
+
+
+def _responses(told: Operation, is_guarded: bool) -> dict[str, Any]:
+    expected = [*told.errors, *(EVERYWHERE if is_guarded else (400,))]
+    answered = {
+        str(status): {"description": MEANINGS[status], "content": {name: {} for name in types}}
+        for status, types in told.answers.items()
+    }
+    failed = {
+        str(status): {"description": MEANINGS[status], "content": _ERRORS} for status in expected if status not in told.answers
+    }
+    return {**dict(sorted((answered | failed).items())), "default": {"$ref": "#/components/responses/Error"}}
 
 
 class Description:
