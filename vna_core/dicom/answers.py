@@ -51,7 +51,8 @@ def without_bulk_data(item: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name, element in item.items():
         if element.get("vr") == "SQ":
-            told[name] = {"vr": "SQ", "Value": [without_bulk_data(one) for one in element.get("Value", ())]}
+            items = [without_bulk_data(one) for one in element.get("Value", ())]
+            told[name] = {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
         elif "BulkDataURI" not in element:
             told[name] = element
     return told

@@ -24,6 +24,8 @@ DEEPEST: Final = 16
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _TEMPORAL: Final = frozenset(("DA", "TM", "DT"))
 _WILD: Final = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
+_UNIVERSAL: Final = _WILD | _TEMPORAL
+"""Representations of which asterisks alone match everything: no date is written so, and some clients do."""
 _LISTED: Final = frozenset(("UI", "CS", "IS"))
 
 
@@ -60,7 +62,7 @@ def condition(tag: int, value: str, manner: Manner = PLAIN) -> OfValues | None:
         values = tuple(one for one in value.split("\\") if one)
         if len(values) > 1:
             return Equals(tag, values)
-    if value == "" or (value.strip("*") == "" and representation in _WILD):
+    if value == "" or (value.strip("*") == "" and representation in _UNIVERSAL):
         return None
     if representation in _TEMPORAL:
         return _temporal(tag, representation, value)

@@ -17,6 +17,7 @@ from vna_core.catalogue import Match
 from vna_core.domain.access import EVERYTHING
 from vna_core.domain.query import Level
 from vna_core.gateways.dicomweb.prepared_series import PreparedSeries
+from vna_core.gateways.dicomweb.qido_columns import columns_of
 from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
 from vna_core.testing import phantoms
 
@@ -52,7 +53,7 @@ def test_a_study_that_grows_is_answered_as_it_is_now(client: httpx2.Client) -> N
 def test_a_study_whose_gaps_are_filled_is_answered_as_it_is_now(client: httpx2.Client) -> None:
     store(client, [phantoms.ct(7000, 16, 16, PatientSex="", StudyDescription="")])
     before = study(client)
-    assert "00100040" not in before and "00081030" not in before
+    assert before["00100040"] == {"vr": "CS"} and "00081030" not in before
     store(client, [phantoms.ct(7001, 16, 16, PatientSex="F", StudyDescription="Head")])
     assert (value(study(client), "00100040"), value(study(client), "00081030")) == ("F", "Head")
 
@@ -81,6 +82,9 @@ def test_metadata_follows_the_series(client: httpx2.Client) -> None:
     )
 
 
+ALL = columns_of(Level.STUDY, None, 0)
+
+
 def match(pk: int, name: str) -> Match:
     columns = [(0x0020000D, "UI", False, 3), (0x00100010, "PN", False, 4)]
     return Match(Level.STUDY, (pk, "", "P", f"1.2.{pk}", name), columns, ("", pk))
@@ -92,15 +96,15 @@ def test_kept_rows_are_the_rows(name: str) -> None:
     for base in ("http://one", "https://two:8043"):
         for _ in range(2):
             for available in ("ONLINE", "NEARLINE"):
-                made = rows.encoded(match(1, name), None, base.encode(), available)
-                assert made == octets(row_of(match(1, name), None, base, available))
+                made = rows.encoded(match(1, name), ALL, base.encode(), available)
+                assert made == octets(row_of(match(1, name), ALL, base, available))
 
 
 def test_no_more_is_kept_than_the_limit_and_the_oldest_goes_first() -> None:
-    one = len(octets(row_of(match(10, "Doe"), None, "", "ONLINE")))
+    one = len(octets(row_of(match(10, "Doe"), ALL, "", "ONLINE")))
     rows = EncodedRows(kept=3 * one)
     for pk in range(10, 60):
-        assert json.loads(rows.encoded(match(pk, "Doe"), None, b"", "ONLINE"))["0020000D"]["Value"] == [f"1.2.{pk}"]
+        assert json.loads(rows.encoded(match(pk, "Doe"), ALL, b"", "ONLINE"))["0020000D"]["Value"] == [f"1.2.{pk}"]
     assert [key[0][0] for key in rows._known] == [57, 58, 59]
     assert rows._size == 3 * one
 

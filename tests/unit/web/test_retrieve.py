@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.unit.web.web_samples import Web, sample, store
+from vna_core.testing import phantoms
 
 FILES = ("CT_small.dcm", "MR_small_RLE.dcm", "SC_rgb_rle_2frame.dcm", "MR_small_jp2klossless.dcm", "SC_rgb_jpeg_dcmtk.dcm")
 LITTLE = "1.2.840.10008.1.2.1"
@@ -206,6 +207,39 @@ def test_the_hierarchy_is_searched_from_every_level(client: httpx2.Client, urls:
     ).json()
     assert everything[0]["00180050"]["vr"] == "DS"
     assert series.rsplit("/", 1)[1] in [one["0020000E"]["Value"][0] for one in client.get("/dicom-web/series").json()]
+
+
+STUDY_ROW = "00080020 00080030 00080050 00080056 00080061 00080090 00081190 00100010 00100020 00100030 00100040 0020000D 00200010 00201206 00201208"
+SERIES_ROW = "00080060 00081190 0020000E 00200011 00201209"
+
+
+def test_rows_have_what_the_standard_requires_whether_it_has_a_value_or_not(client: httpx2.Client) -> None:
+    """PS3.18 tables 10.6.3-3 and 10.6.3-4, type R; PS3.4 C.2.2.1.2; in the order of tags: PS3.18 F.2.2."""
+    absent = ("AccessionNumber", "ReferringPhysicianName", "PatientSex", "StudyID", "StudyDate", "SeriesNumber", "PatientAge")
+    made = pydicom.dcmread(io.BytesIO(phantoms.ct(8800, 16, 16)))
+    for keyword in absent:
+        if keyword in made:
+            delattr(made, keyword)
+    made.ProcedureCodeSequence = []
+    out = io.BytesIO()
+    made.save_as(out)
+    assert store(client, [out.getvalue()]).status_code == 200
+    root, study = "/dicom-web", f"/dicom-web/studies/{made.StudyInstanceUID}"
+    asked = {"StudyInstanceUID": made.StudyInstanceUID}
+    [bare] = client.get(f"{root}/studies", params=asked).json()
+    [more] = client.get(f"{root}/studies", params=asked | {"includefield": "PatientAge", "PatientSex": ""}).json()
+    [below] = client.get(f"{study}/series").json()
+    [series] = client.get(f"{root}/series", params=asked).json()
+    [instance] = client.get(f"{root}/instances", params=asked | {"includefield": "all"}).json()
+    [one] = client.get(f"{study}/instances", params={"includefield": "SliceThickness"}).json()
+    for row in (bare, more, below, series, instance, one):
+        assert list(row) == sorted(row)
+        assert all(element.get("Value", ["some"]) not in ([], [""], [None]) for element in row.values())
+    assert set(STUDY_ROW.split()) <= bare.keys() and set(SERIES_ROW.split()) <= below.keys()
+    assert set(SERIES_ROW.split()) | set(STUDY_ROW.split()) - {"00201206", "00201208"} <= series.keys()
+    assert (bare["00080050"], bare["00080090"], below["00200011"]) == ({"vr": "SH"}, {"vr": "PN"}, {"vr": "IS"})
+    assert more["00101010"] == {"vr": "AS"} and "00101010" not in bare
+    assert not set(STUDY_ROW.split()) - {"00080056", "00081190", "0020000D"} & below.keys()
 
 
 def test_pages_partition_the_answer(client: httpx2.Client, urls: dict[str, str]) -> None:

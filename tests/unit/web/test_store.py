@@ -52,6 +52,7 @@ def test_some_failed_is_202_and_says_which(client: httpx2.Client) -> None:
     assert len(answer.json()["00081199"]["Value"]) == 1
     failed = answer.json()["0008119A"]["Value"]
     assert len(failed) == 2
+    assert all(list(item) == sorted(item) for item in [answer.json(), *failed]), "PS3.18 F.2.2"
     assert all(item["00081197"]["Value"][0] >= 0xC000 for item in failed)
 
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from vna_core.access.gate import Gate
 from vna_core.catalogue import Catalogue
 from vna_core.dicom.codestream import EXPLICIT_LITTLE
+from vna_core.dicom.json_header import encode_attributes
 from vna_core.domain.access import Action
 from vna_core.domain.errors import NotFound, PeerError
 from vna_core.domain.query import Level
@@ -36,6 +37,7 @@ from vna_core.gateways.dicomweb.member_states import MemberStates
 from vna_core.gateways.dicomweb.metadata import Metadata
 from vna_core.gateways.dicomweb.multipart_answer import MultipartAnswer, Part
 from vna_core.gateways.dicomweb.negotiation import object_form
+from vna_core.gateways.dicomweb.qido_columns import required_of
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
 from vna_core.gateways.dicomweb.wado import Retrieve
 from vna_core.gateways.dicomweb.warning_field import WARNING, warning
@@ -49,6 +51,7 @@ TOKEN: Final = "consistencytoken"
 
 BASE: Final = "\t"
 """Stands in a kept row for the address under which whoever asks knows this service; JSON writes no character of a value like this."""
+_URL: Final = "00081190"
 _UIDS: Final = {"study": 0x0020000D, "series": 0x0020000E, "instance": 0x00080018}
 _STUDY: Final = f"{ROOT}/studies/{{study}}"
 _SERIES: Final = _STUDY + "/series/{series}"
@@ -111,7 +114,8 @@ class FederatedSearch:
             scope=exchange.catalogue.scope,
             local_only=asked_by_federation(exchange),
         )
-        rows = [written(described(row, self._federation.settings.aet), self._level) for row in answer.rows]
+        empty = encode_attributes(dict.fromkeys(required_of(self._level, len(exchange.path_parameters)), ()))
+        rows = [written(empty | described(row, self._federation.settings.aet), self._level) for row in answer.rows]
         told = {
             "reports": [report.as_dict() for report in answer.reports],
             "unmatched": [f"{tag:08X}" for tag in answer.unmatched],
@@ -137,13 +141,20 @@ class FederatedSearch:
 
 
 def written(row: dict[str, Any], level: Level) -> str:
-    """A row in one line, whose Retrieve URL begins with `BASE`."""
-    path = path_of(row, level)
+    """A row in one line, in the order of its tags (PS3.18 F.2.2), whose Retrieve URL begins with `BASE`."""
+    url = f'"{_URL}":{{"vr":"UR","Value":["{BASE}{path_of(row, level)}"]}}'
+    tags = sorted(row)
+    before = _members({tag: row[tag] for tag in tags if tag < _URL})
+    after = _members({tag: row[tag] for tag in tags if tag > _URL})
+    return "{" + ",".join(filter(None, (before, url, after))) + "}"
+
+
+def _members(row: dict[str, Any]) -> str:
+    """An object as JSON, without its braces."""
     try:
-        text = to_json(row).decode()
+        return to_json(row).decode()[1:-1]
     except PydanticSerializationError:  # half a surrogate pair, which only an escape sequence can say
-        text = json.dumps(row, separators=(",", ":"))
-    return f'{text[:-1]},"00081190":{{"vr":"UR","Value":["{BASE}{path}"]}}}}'
+        return json.dumps(row, separators=(",", ":"))[1:-1]
 
 
 class FederatedRetrieve(Brought):

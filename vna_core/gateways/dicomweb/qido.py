@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from vna_core.access.view import CatalogueView
@@ -15,62 +14,16 @@ from vna_core.domain.query import Equals, InSequence, Level
 from vna_core.domain.sequence_levels import level_of_sequence
 from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
+from vna_core.gateways.dicomweb.qido_columns import Columns, columns_of
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of
+from vna_core.gateways.dicomweb.qido_rows import EncodedRows, in_order, octets, row_of
 from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY
 from vna_core.gateways.web.exchange import Exchange
 
 _UIDS: Final = {"study": STUDY, "series": SERIES, "instance": INSTANCE}
 
-_PATIENT: Final = frozenset((0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040))
-_RETURNED: Final[dict[Level, frozenset[int]]] = {
-    Level.STUDY: _PATIENT
-    | {
-        0x00080020,
-        0x00080030,
-        0x00080050,
-        0x00080061,
-        0x00080062,
-        0x00080090,
-        0x00080201,
-        0x00081030,
-        STUDY,
-        0x00200010,
-        0x00201206,
-        0x00201208,
-    },
-    Level.SERIES: frozenset(
-        (
-            0x00080060,
-            0x00080201,
-            0x0008103E,
-            SERIES,
-            0x00200011,
-            0x00201209,
-            0x00400244,
-            0x00400245,
-            STUDY,
-            0x00080021,
-            0x00080031,
-            0x00180015,
-        )
-    ),
-    Level.IMAGE: frozenset(
-        (0x00080016, INSTANCE, 0x00080201, 0x00200013, 0x00280010, 0x00280011, 0x00280100, 0x00280008, STUDY, SERIES)
-    ),
-}
-"""Attributes returned without being asked for (PS3.18 tables 10.6.3-3 to 10.6.3-5); those above come with a level not in the path."""
-
-_LEVELS_ABOVE: Final = {
-    Level.STUDY: (),
-    Level.SERIES: (Level.STUDY,),
-    Level.IMAGE: (Level.STUDY, Level.SERIES),
-}
-
 _REQUESTED: Final = {0x00400275: frozenset(("00400009", "00401001"))}
 """Sequences that rows of series have without being asked for, and what of their items (PS3.18 table 10.6.3-4)."""
-_ANSWERED: Final = frozenset(INDEXED).union(*_RETURNED.values())
-"""Tags that rows of some level have."""
 _KEYS: Final = frozenset((0x00100020, 0x00080050, STUDY, SERIES))
 LAST_PAGE: Final = "VNA-Last-Page"
 """Field of an answer behind which there is none: whoever pages need not ask for an empty one."""
@@ -133,18 +86,18 @@ class Search:
         base: str,
         given_levels: int,
     ) -> Iterator[bytes]:
-        names = None if request.everything else _names(self._level, request.include & _ANSWERED, given_levels)
+        columns = columns_of(self._level, None if request.everything else request.include, given_levels)
         if self._level is Level.IMAGE:
             for match, available in found:
-                yield octets(_instance(catalogue, match, names, request, base, available))
+                yield octets(_instance(catalogue, match, columns, request, base, available))
             return
         root = base.encode("ascii")
         sequences = _sequences(catalogue, self._level, [match for match, _ in found], request)
         for (match, available), below in zip(found, sequences, strict=True):
             if below:
-                yield octets(row_of(match, names, base, available) | below)
+                yield octets(in_order(row_of(match, columns, base, available) | below))
             else:
-                yield self._rows.encoded(match, names, root, available)
+                yield self._rows.encoded(match, columns, root, available)
 
 
 def _page(rows: Iterator[bytes]) -> tuple[list[bytes], bool]:
@@ -185,11 +138,11 @@ def _of_those(item: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _instance(
-    catalogue: CatalogueView, match: Match, names: frozenset[int] | None, request: SearchRequest, base: str, available: str
+    catalogue: CatalogueView, match: Match, columns: Columns, request: SearchRequest, base: str, available: str
 ) -> dict[str, Any]:
-    row = row_of(match, names, base, available)
+    row = row_of(match, columns, base, available)
     _from_header(catalogue, row, match, request)
-    return row
+    return in_order(row)
 
 
 def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, request: SearchRequest) -> None:
@@ -205,15 +158,6 @@ def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, re
         whole: dict[str, Any] = json.loads(header)
         wanted = whole if request.everything else {f"{tag:08X}" for tag in missing}
         row.update(without_bulk_data({key: whole[key] for key in wanted if key in whole}))
-
-
-@lru_cache(maxsize=1024)
-def _names(level: Level, include: frozenset[int], given_levels: int) -> frozenset[int]:
-    """Tags to return, of those that rows have."""
-    tags = _RETURNED[level] | include
-    for above in _LEVELS_ABOVE[level][given_levels:]:
-        tags |= _RETURNED[above]
-    return tags
 
 
 def _is_narrow(request: SearchRequest) -> bool:

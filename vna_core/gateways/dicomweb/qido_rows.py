@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from vna_core.catalogue import Match
 from vna_core.dicom.json_header import encode_attributes
+from vna_core.gateways.dicomweb.qido_columns import Columns
 from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY, resource_path
 
 _UIDS: Final = frozenset((STUDY, SERIES, INSTANCE))
@@ -33,22 +34,20 @@ class EncodedRows:
         self._changing = threading.Lock()
         self._known: dict[_Key, tuple[bytes, bytes]] = {}
 
-    def encoded(self, match: Match, names: frozenset[int] | None, base: bytes, available: str) -> bytes:
+    def encoded(self, match: Match, columns: Columns, base: bytes, available: str) -> bytes:
         """One row as DICOM JSON.
 
         Parameters
         ----------
-        names
-            Tags to return; None for all.
         base
             The service's root URL, of characters that need no escape in JSON.
         available
             Instance Availability (0008,0056).
         """
-        key = (match.row, names, available)
+        key = (match.row, columns, available)
         halves = self._known.get(key)
         if halves is None:
-            halves = _halves(row_of(match, names, "", available))
+            halves = _halves(row_of(match, columns, "", available))
             self._keep(key, halves)
         return halves[0] + base + halves[1]
 
@@ -63,17 +62,25 @@ class EncodedRows:
                 self._size -= len(before) + len(after)
 
 
-def row_of(match: Match, names: frozenset[int] | None, base: str, available: str) -> dict[str, Any]:
-    """One row as a JSON object; its last member is the Retrieve URL (0008,1190) below `base`."""
+def row_of(match: Match, columns: Columns, base: str, available: str) -> dict[str, Any]:
+    """One row as a JSON object, in the order of its tags (PS3.18 F.2.2), with the Retrieve URL (0008,1190) below `base`."""
+    names = columns.names
     attributes = match.told(None if names is None else names | _UIDS)
     url = base + resource_path(match.level, lambda tag: "".join(attributes.get(tag, ())[:1]))
     if names is not None:
         for tag in _UIDS - names:
             attributes.pop(tag, None)
+    for tag in columns.always:
+        attributes.setdefault(tag, ())
     row: dict[str, Any] = dict(encode_attributes(attributes))
     row["00080056"] = {"vr": "CS", "Value": [available]}
     row["00081190"] = {"vr": "UR", "Value": [url]}
-    return row
+    return in_order(row)
+
+
+def in_order(row: dict[str, Any]) -> dict[str, Any]:
+    """The same with its attributes in the order of their tags (PS3.18 F.2.2)."""
+    return {tag: row[tag] for tag in sorted(row)}
 
 
 def octets(value: Any) -> bytes:
@@ -84,8 +91,9 @@ def octets(value: Any) -> bytes:
 
 
 def _halves(row: dict[str, Any]) -> tuple[bytes, bytes]:
-    """The row's octets before and after the place of the root URL."""
-    path = row["00081190"]["Value"][0]
-    tail = octets(path)[1:] + b"]}}"
-    whole = octets(row)
-    return whole[: len(whole) - len(tail)], tail
+    """The octets of a row without sequences, before and after the place of the root URL.
+
+    Inside a JSON string every quotation mark is escaped, so what is looked for cannot be in a value.
+    """
+    before, url, after = octets(row).partition(b'"00081190":{"vr":"UR","Value":["')
+    return before + url, after

@@ -50,7 +50,8 @@ class PartOutcome:
 
 
 def _element(vr: str, *values: Any) -> dict[str, Any]:
-    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+    told = [value for value in values if value != ""]
+    return {"vr": vr, "Value": told} if told else {"vr": vr}
 
 
 def _url(base: str, *uids: str) -> str:
@@ -97,16 +98,14 @@ def _referenced(result: IngestResult, base: str) -> dict[str, Any]:
 
 
 def _reason(outcome: PartOutcome) -> dict[str, Any]:
-    item = {"00081197": _element("US", outcome.failure_reason)}
-    if outcome.failure_comment:
-        item["00000902"] = _element("LO", outcome.failure_comment[:64])
-    return item
+    said = {"00000902": _element("LO", outcome.failure_comment[:64])} if outcome.failure_comment else {}
+    return said | {"00081197": _element("US", outcome.failure_reason)}
 
 
 def _failed(outcome: PartOutcome) -> dict[str, Any]:
     assert outcome.result is not None
-    return {
+    reason = _reason(outcome) | {
         "00081150": _element("UI", outcome.result.sop_class_uid),
         "00081155": _element("UI", outcome.result.sop_instance_uid),
-        **_reason(outcome),
     }
+    return {tag: reason[tag] for tag in sorted(reason)}  # PS3.18 F.2.2
