@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 from vna_core.catalogue.database import Database
@@ -22,6 +24,8 @@ def open_database(settings: CatalogueSettings, data: Path, *, durable: bool, rea
         return copied(settings, data, file)
     if not (reading and is_read_only(data)):
         make_data_folder(data)
+    if not database.is_postgresql:
+        _keep_to_ourselves(file)
     reserve = Reserve(file) if durable and not database.is_postgresql else None
     try:
         upgrade(database)
@@ -34,3 +38,9 @@ def open_database(settings: CatalogueSettings, data: Path, *, durable: bool, rea
         if reserve is not None:
             reserve.keep()
     return database
+
+
+def _keep_to_ourselves(file: Path) -> None:
+    """Make a database that is not there yet, with names of patients in it, for this account alone; SQLite makes its other files alike."""
+    with contextlib.suppress(OSError):  # SQLite tries the same next, and says what hinders it
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

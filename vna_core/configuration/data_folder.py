@@ -17,7 +17,7 @@ def is_read_only(folder: Path) -> bool:
 
 
 def make_data_folder(folder: Path) -> None:
-    """Make the folder and those above it where they are missing. May be called again.
+    """Make the folder and those above it where they are missing: other accounts of the machine look into none of it. May be called again.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def make_data_folder(folder: Path) -> None:
         It is no folder, cannot be made, or cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         reason = "there is a file of this name" if isinstance(error, FileExistsError) else os.strerror(error.errno or 0)
         raise ConfigurationError(f"{folder} cannot be the data folder: {reason}. Give another one.", setting="data") from error

@@ -90,6 +90,16 @@ def test_acknowledgements_of_sqlite_are_flushed(tmp_path: Path) -> None:
     database.close()
 
 
+def test_other_accounts_of_the_machine_read_no_names(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Catalogue.open(CatalogueSettings(), data) as catalogue:
+        catalogue.record(entry())
+        made = {path.name: path.stat().st_mode & 0o777 for path in (data, *data.iterdir())}
+    assert made.pop("data") == 0o750
+    assert set(made) >= {"catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm"}
+    assert set(made.values()) == {0o600}
+
+
 def test_a_full_disk_is_told_and_forgotten_when_there_is_room(tmp_path: Path) -> None:
     with Catalogue.open(CatalogueSettings(), tmp_path) as catalogue:
         catalogue.record(entry("1.0"))
