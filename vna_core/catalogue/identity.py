@@ -149,11 +149,8 @@ class Identity:
             if not wanted or session.run(select(patient_links.c.pk).where(_IN_FORCE).limit(1)).fetchone() is None:
                 return []
             for at in range(0, len(wanted), _PIECE):
-                piece = wanted[at : at + _PIECE]
-                found |= {link.id: link for link in self._around(session, piece)}
-                named = or_(*(_is(key, side) for key in piece for side in ("first", "second")))
-                moves = select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind == "move", named)
-                found |= {link.id: link for link in map(_link, session.run(moves).fetchall())}
+                found |= {link.id: link for link in self._around(session, wanted[at : at + _PIECE])}
+            found |= {link.id: link for link in self._moves(session, wanted)}
         return [found[pk] for pk in sorted(found)]
 
     def shown_as(self, keys: Iterable[PatientKey]) -> dict[PatientKey, PatientKey]:
@@ -312,11 +309,18 @@ class Identity:
         return [known[pk] for pk in sorted(known)]
 
     def _moves(self, session: Session, keys: Iterable[PatientKey]) -> list[PatientLink]:
-        found: dict[int, PatientLink] = {}
-        for key in keys:
-            named = or_(_is(key, "first"), _is(key, "second"))
-            rows = session.run(select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind == "move", named)).fetchall()
-            found |= {link.id: link for link in map(_link, rows)}
+        """Moves in force that name one of these IDs, and those by which the same studies went elsewhere later; the latest counts."""
+        wanted, moves = list(dict.fromkeys(keys)), select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind == "move")
+        found = dict[int, PatientLink]()
+        for at in range(0, len(wanted), _PIECE):
+            named = or_(*(_is(key, side) for key in wanted[at : at + _PIECE] for side in ("first", "second")))
+            found |= {link.id: link for link in map(_link, session.run(moves.where(named)).fetchall())}
+        filed = {(link.study_instance_uid, link.first) for link in found.values()}
+        uids = sorted({identifier(uid) for uid, _ in filed})
+        for at in range(0, len(uids), _PIECE):
+            of_study = patient_links.c.study_instance_uid.in_(uids[at : at + _PIECE])
+            also = map(_link, session.run(moves.where(of_study)).fetchall())
+            found |= {link.id: link for link in also if (link.study_instance_uid, link.first) in filed}
         return [found[pk] for pk in sorted(found)]
 
     def _study_rows(self, session: Session, link: PatientLink) -> list[int]:

@@ -21,6 +21,7 @@ from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin, PatientLink
 from vna_core.domain.octets import Source
 from vna_core.domain.query import Equals, Level, Query
+from vna_core.federation.identity import Decided
 
 NewCatalogue = Callable[..., tuple[CatalogueSettings, Path]]
 KEYS = [PatientKey(issuer, number) for issuer in ("RAD", "CARD") for number in ("1", "2", "3")]
@@ -103,6 +104,17 @@ def test_a_moved_study_is_the_other_patients(catalogue: Catalogue) -> None:
     decide(catalogue, LinkKind.MOVE, PatientKey("RAD", "1"), PatientKey("CARD", "3"), "1.2.0")
     assert found(catalogue, "1", "RAD") == set()
     assert found(catalogue, "3", "CARD") == {("1.2.0", "3", "CARD"), ("1.2.5", "3", "CARD")}
+
+
+def test_a_study_that_is_moved_once_more_is_the_last_ones_alone(catalogue: Catalogue) -> None:
+    filled(catalogue)
+    for second in (PatientKey("CARD", "3"), PatientKey("CARD", "2")):
+        decide(catalogue, LinkKind.MOVE, PatientKey("RAD", "1"), second, "1.2.0")
+    assert {uid for uid, *_ in found(catalogue, "3", "CARD")} == {"1.2.5"}
+    assert "1.2.0" in {uid for uid, *_ in found(catalogue, "2", "CARD")}
+    assert "1.2.0" not in {uid for uid, *_ in found(catalogue, "1", "RAD")}
+    decided = Decided.of(catalogue.identity.decisions([PatientKey("CARD", "3")]))
+    assert decided.owner("1.2.0", PatientKey("RAD", "1")) == PatientKey("CARD", "2")
 
 
 def test_links_open_no_department(new_catalogue: NewCatalogue) -> None:
