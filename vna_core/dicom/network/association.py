@@ -302,8 +302,17 @@ class Association:
         while self._notified:
             self._notified.popitem()[1](None)
 
-    def response(self, timeout: float) -> Message:
-        """The answer to a request of ours. What stands aside from it (`is_aside`) is taken on the way. Raises as `receive`."""
+    def response(self, timeout: float, meanwhile: Callable[[], object] | None = None) -> Message:
+        """The answer to a request of ours. What stands aside from it (`is_aside`) is taken on the way. Raises as `receive`.
+
+        Parameters
+        ----------
+        meanwhile
+            Called twice a second while nothing comes. What it raises ends the waiting.
+        """
+        deadline = time.monotonic() + timeout
+        while meanwhile is not None and not self._has_arrived(0.5) and time.monotonic() < deadline:
+            meanwhile()
         while True:
             message = self.receive(timeout=timeout)
             if not self.is_aside(message):
@@ -311,7 +320,7 @@ class Association:
 
     def is_cancelled(self, message_id: int) -> bool:
         """Whether a C-CANCEL for the message has arrived since `forget_cancels`; does not wait. Raises as `receive`."""
-        while message_id not in self._cancelled and (self._begin != self._end or self._has_arrived()):
+        while message_id not in self._cancelled and self._has_arrived():
             if not self.is_aside(self.receive()):
                 raise ProtocolError("A request arrived before the answer to the one before was complete.")
         return message_id in self._cancelled
@@ -333,11 +342,15 @@ class Association:
             return False
         return True
 
-    def _has_arrived(self) -> bool:
-        """Whether the peer has sent anything that was not read yet."""
+    def _has_arrived(self, within: float = 0.0) -> bool:
+        """Whether the peer has sent anything that was not read yet, or does within so many seconds."""
+        if self._begin != self._end:
+            return True
         if isinstance(self.socket, TlsStream) and self.socket.pending():
             return True
-        return bool(select.select([self.socket], [], [], 0)[0])
+        arriving = select.poll()
+        arriving.register(self.socket, select.POLLIN)
+        return bool(arriving.poll(within * 1000))
 
     # -- ends -------------------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from vna_core.domain.access import Scope
 from vna_core.domain.instance import HeldInstance
+
+_WARNINGS: Final = (0x0001, 0x0107, 0x0116)
+"""Statuses of the class Warning beside those that begin with B (PS3.7 annex C)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Progress:
         self.remaining -= 1
         if status == 0:
             self.completed += 1
-        elif status is not None and status & 0xF000 == 0xB000:
+        elif status is not None and (status & 0xF000 == 0xB000 or status in _WARNINGS):
             self.warning += 1
         else:
             self.failed += 1

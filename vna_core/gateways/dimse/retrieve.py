@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,9 +19,9 @@ from vna_core.configuration import PeerSettings
 from vna_core.dicom.network import command as commands
 from vna_core.dicom.network.association import Association, Context, Message
 from vna_core.dicom.network.command import Command, Field
-from vna_core.dicom.network.identifier import decode_identifier, encode_identifier
+from vna_core.dicom.network.identifier import decode_identifier
 from vna_core.domain.access import Action, Principal, PrincipalKind
-from vna_core.domain.errors import ConfigurationError, NotAdaptable, PeerError, RecallPending, VnaError
+from vna_core.domain.errors import NotAdaptable, RecallPending, VnaError
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import Level
 from vna_core.gateways.dimse.arriving import Arriving, Progress, Receiver
@@ -30,18 +30,11 @@ from vna_core.gateways.dimse.find import level_of
 from vna_core.gateways.dimse.peers import Peers
 from vna_core.gateways.dimse.proposals import Proposal, proposed_groups
 from vna_core.gateways.dimse.sop_classes import GET, MOVE
+from vna_core.gateways.dimse.sub_operations import CANCELLED, PENDING, Interrupted, finish, report, response, watching
 from vna_core.gateways.dimse.wanted import awaited, wanted_instances
 from vna_core.migration.cutover import NOT_IN_TIME, CutOver, Fetched
 
-PENDING: Final = 0xFF00
-CANCELLED: Final = 0xFE00
-WITH_FAILURES: Final = 0xB000
 MOVE_DESTINATION_UNKNOWN: Final = 0xA801
-UNABLE_TO_COUNT: Final = 0xA701
-"""Nothing was found, and what there is could not be told: some member was silent."""
-OUT_OF_RESOURCES_SUBOPERATIONS: Final = 0xA702
-_FAILED_UIDS: Final = 0x00080058
-_REPORT_EVERY: Final = 0.5
 _FETCH_LOOK: Final = 0.5
 """Seconds between looks at a study that is fetched from a source in cut-over."""
 _RECALL_LOOK: Final = 1.0
@@ -95,6 +88,7 @@ class RetrieveService:
         self._unavailable: tuple[str, ...] = ()
         self._comment = ""
         self._give_up = float("inf")
+        self._meanwhile: Callable[[], None] | None = None
 
     def _begin(
         self, association: Association, message: Message, models: dict[str, tuple[Level, ...]], receiver: Receiver | None = None
@@ -124,7 +118,7 @@ class RetrieveService:
         def waiting() -> None:
             if association.is_cancelled(message_id):
                 arriving.leave()
-            self._report(association, message, progress)
+            report(association, message, progress)
 
         for one in arriving.instances(waiting):
             kept = [one] if receiver is None else self._catalogue.only_in(receiver.scope, [one], receiver.title)
@@ -142,7 +136,7 @@ class RetrieveService:
         title = commands.text(message.command, commands.MOVE_DESTINATION)
         peer = self._settings.peers.get(title)
         if peer is None:
-            answered = self._response(message, MOVE_DESTINATION_UNKNOWN, None, "The move destination is not a configured peer.")
+            answered = response(message, MOVE_DESTINATION_UNKNOWN, None, "The move destination is not a configured peer.")
             association.send(message.context_id, answered)
             return
         receiver = Principal(PrincipalKind.AE_TITLE, title, peer.host)
@@ -151,40 +145,53 @@ class RetrieveService:
         within = Receiver(title, self._policy.scope(receiver, Action.RETRIEVE))
         progress, held = self._begin(association, message, MOVE, within)
         message_id = commands.number(message.command, commands.MESSAGE_ID)
-        if association.is_cancelled(message_id):
-            association.send(message.context_id, self._response(message, CANCELLED, progress))
-            return
         originator: Command = {
             commands.MOVE_ORIGINATOR: self._calling,
             commands.MOVE_ORIGINATOR_MESSAGE: message_id,
         }
         destination = Destination(self, title, peer, self._egress.profiles.of_title(title))
+        self._meanwhile = watching(association, message, progress)
         try:
-            # Instances that arrive one by one go one by one, over an association that stays open for the next.
-            groups_of = ([one] for one in held) if self._arriving is not None else (list(held),)
-            for group in groups_of:
-                for some, contexts in proposed_groups(group, destination.profile):
-                    destination.open(contexts)
-                    for one in some:
-                        if association.is_cancelled(message_id):
-                            association.send(message.context_id, self._response(message, CANCELLED, progress))
-                            return
-                        progress.count(destination.store(one, originator, progress), one.sop_instance_uid)
-                        self._report(association, message, progress)
+            is_cancelled = self._sent(association, message, destination, held, originator, progress)
+        except Interrupted as interrupted:
+            destination.abort()
+            if interrupted.__cause__ is not None:
+                raise interrupted.__cause__ from None
+            is_cancelled = True
         finally:
             destination.release()
-        if association.is_cancelled(message_id) and progress.remaining:
-            association.send(message.context_id, self._response(message, CANCELLED, progress))
-            return
-        self._finish(association, message, progress)
+        finish(association, message, progress, is_cancelled or association.is_cancelled(message_id))
 
-    def connected(self, title: str, peer: PeerSettings, contexts: Sequence[Proposal]) -> Association | None:
-        """An association with a destination; None where it does not answer."""
-        try:
-            return self._peers.associate(title, peer, contexts, idle_timeout=max(self._settings.idle_timeout, 60.0))
-        except (PeerError, ConfigurationError) as error:
-            _log.warning("move-destination-unreachable", destination=title, code=error.code, message=error.message)
-            return None
+    def _sent(
+        self,
+        association: Association,
+        message: Message,
+        destination: Destination,
+        held: Iterator[HeldInstance],
+        originator: Command,
+        progress: Progress,
+    ) -> bool:
+        """Send all; True: cancelled before its end. Raises Interrupted."""
+        message_id = commands.number(message.command, commands.MESSAGE_ID)
+        # Instances that arrive one by one go one by one, over an association that stays open for the next.
+        groups_of = ([one] for one in held) if self._arriving is not None else (list(held),)
+        for group in groups_of:
+            for some, contexts in proposed_groups(group, destination.profile):
+                destination.open(contexts)
+                for one in some:
+                    if association.is_cancelled(message_id):
+                        return True
+                    try:
+                        progress.count(destination.store(one, originator, progress), one.sop_instance_uid)
+                    except Interrupted:
+                        progress.count(None, one.sop_instance_uid)
+                        raise
+                    report(association, message, progress)
+        return False
+
+    def connected(self, title: str, peer: PeerSettings, contexts: Sequence[Proposal]) -> Association:
+        """An association with a destination. Raises as `Peers.associate`."""
+        return self._peers.associate(title, peer, contexts, idle_timeout=max(self._settings.idle_timeout, 60.0))
 
     def get(self, association: Association, message: Message) -> None:
         """Send what is asked for on the same association."""
@@ -195,15 +202,11 @@ class RetrieveService:
         profile = self._egress.profiles.of_title(self._calling)
         for number, one in enumerate(held, 1):
             if association.is_cancelled(message_id):
-                association.send(message.context_id, self._response(message, CANCELLED, progress))
-                return
+                break
             status = self.store(association, one, (message_id + number) & 0xFFFF, {}, profile, progress)
             progress.count(status, one.sop_instance_uid)
-            self._report(association, message, progress)
-        if association.is_cancelled(message_id) and progress.remaining:
-            association.send(message.context_id, self._response(message, CANCELLED, progress))
-            return
-        self._finish(association, message, progress)
+            report(association, message, progress)
+        finish(association, message, progress, association.is_cancelled(message_id))
 
     def _fetched(self, association: Association, message: Message, models: dict[str, tuple[Level, ...]]) -> bool:
         """Wait until what sources in cut-over have of it is here; what cannot be had counts as failed. False: cancelled.
@@ -224,9 +227,9 @@ class RetrieveService:
                 break
             progress = Progress(max(1, sum(one.expected for one in found)))
             if association.is_cancelled(commands.number(message.command, commands.MESSAGE_ID)):
-                association.send(message.context_id, self._response(message, CANCELLED, progress))
+                association.send(message.context_id, response(message, CANCELLED, progress))
                 return False
-            association.send(message.context_id, self._response(message, PENDING, progress))
+            association.send(message.context_id, response(message, PENDING, progress))
             time.sleep(_FETCH_LOOK)
         return True
 
@@ -251,7 +254,7 @@ class RetrieveService:
             except RecallPending as error:
                 if time.monotonic() >= self._give_up or association.is_cancelled(message_id):
                     return self._without_archived(held, progress, error)
-            association.send(message.context_id, self._response(message, PENDING, progress))
+            association.send(message.context_id, response(message, PENDING, progress))
             time.sleep(min(_RECALL_LOOK, max(0.0, self._give_up - time.monotonic())))
             pks = [one.pk for one in held]
             again = {one.pk: one for one in self._catalogue.instances_by_uid_list([one.sop_instance_uid for one in held])}
@@ -288,6 +291,7 @@ class RetrieveService:
                 progress.comment = error.message
             return None
         if prepared is None:
+            progress.comment = progress.comment or "No presentation context was accepted in which the instance can be sent."
             return None
         request_: Command = {
             commands.AFFECTED_SOP_CLASS: prepared.held.sop_class_uid,
@@ -299,7 +303,7 @@ class RetrieveService:
         }
         destination.send(prepared.context.id, request_, prepared.octets)
         while True:
-            answer = destination.response(max(self._settings.idle_timeout, 60.0))
+            answer = destination.response(max(self._settings.idle_timeout, 60.0), self._meanwhile)
             if commands.number(answer.command, commands.COMMAND_FIELD) == Field.STORE_RSP:
                 return commands.number(answer.command, commands.STATUS, 0x0110)
 
@@ -337,43 +341,6 @@ class RetrieveService:
         identifier = decode_identifier(message.data or b"", context.transfer_syntax)
         level = level_of(identifier, models[context.abstract_syntax])
         return wanted_instances(self._catalogue, identifier, level)
-
-    def _report(self, association: Association, message: Message, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.remaining and now - progress.reported > _REPORT_EVERY:
-            progress.reported = now
-            association.send(message.context_id, self._response(message, PENDING, progress))
-
-    def _finish(self, association: Association, message: Message, progress: Progress) -> None:
-        sent = progress.completed + progress.warning
-        if not progress.failed and not progress.warning:
-            status = 0x0000 if progress.is_whole else WITH_FAILURES if sent else UNABLE_TO_COUNT
-        else:
-            status = WITH_FAILURES if sent else OUT_OF_RESOURCES_SUBOPERATIONS
-        answered = self._response(message, status, progress, progress.comment)
-        data = None
-        if progress.failed_uids:
-            context = association.contexts[message.context_id]
-            data = [encode_identifier({_FAILED_UIDS: progress.failed_uids}, context.transfer_syntax)]
-        association.send(message.context_id, answered, data)
-
-    def _response(self, message: Message, status: int, progress: Progress | None, comment: str = "") -> Command:
-        is_move = commands.number(message.command, commands.COMMAND_FIELD) == Field.MOVE_RQ
-        answered: Command = {
-            commands.AFFECTED_SOP_CLASS: commands.text(message.command, commands.AFFECTED_SOP_CLASS),
-            commands.COMMAND_FIELD: Field.MOVE_RSP if is_move else Field.GET_RSP,
-            commands.RESPONDED_TO: commands.number(message.command, commands.MESSAGE_ID),
-            commands.STATUS: status,
-        }
-        if progress is not None:
-            if status in (PENDING, CANCELLED):
-                answered[commands.REMAINING] = progress.remaining
-            answered[commands.COMPLETED] = progress.completed
-            answered[commands.FAILED] = progress.failed
-            answered[commands.WARNING] = progress.warning
-        if comment:
-            answered[commands.ERROR_COMMENT] = commands.comment(comment)
-        return answered
 
 
 def _started(octets: Iterator[bytes]) -> Iterator[bytes]:
