@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select
 
-from vna_core.catalogue.audiences import LABELS, visible
+from vna_core.catalogue.audiences import LABELS, stands, visible
 from vna_core.catalogue.database import Database, Prepared, Session
 from vna_core.catalogue.schema import BY_LEVEL, MULTIPLE, instances, patients, series, studies
 from vna_core.catalogue.stored_text import column_values, from_stored
@@ -107,14 +107,32 @@ class Match:
         return f"Match({self.level.value}, {self.pk})"
 
 
-def _counts(level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None) -> tuple[tuple[int, Any], ...]:
-    """Tags of counts, and the expressions that make them; `seen` says of a row's audience whether it counts (None: all do)."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What lies in a scope, as conditions whose parameter is `LABELS`."""
+
+    is_postgresql: bool
+
+    def of(self, table: Table) -> ColumnElement[bool]:
+        """That a row lies in it."""
+        return visible(table.c.audience, self.is_postgresql)
+
+    @property
+    def standing(self) -> ColumnElement[bool]:
+        """That a version of those that lie in it stands for its instance."""
+        return stands(self.is_postgresql)
+
+
+def _counts(level: Level, seen: _Seen | None) -> tuple[tuple[int, Any], ...]:
+    """Tags of counts, and the expressions that make them; `seen` says what counts (None: everything)."""
 
     def of(table: Table) -> list[ColumnElement[bool]]:
-        return [seen(table.c.audience)] if seen is not None else []
+        return [seen.of(table)] if seen is not None else []
+
+    standing = instances.c.is_current == 1 if seen is None else seen.standing
 
     if level is Level.SERIES:
-        current = (instances.c.series_fk == series.c.pk, instances.c.is_current == 1)
+        current = (instances.c.series_fk == series.c.pk, standing)
         counted = select(func.count()).select_from(instances).where(*current, *of(instances)).correlate(series).scalar_subquery()
         return ((0x00201209, series.c.number_of_instances if seen is None else counted),)
     if level not in (Level.STUDY, Level.PATIENT):
@@ -127,7 +145,7 @@ def _counts(level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[boo
         number_of_instances = select(func.sum(series.c.number_of_instances)).select_from(below).where(parent).correlate(above)
     else:
         images = below.join(instances, instances.c.series_fk == series.c.pk)
-        current_images = (parent, instances.c.is_current == 1, *of(instances))
+        current_images = (parent, standing, *of(instances))
         number_of_instances = select(func.count()).select_from(images).where(*current_images).correlate(above)
     if level is Level.STUDY:
         return (0x00201206, number_of_series.scalar_subquery()), (0x00201208, number_of_instances.scalar_subquery())
@@ -151,8 +169,7 @@ class AnswerReader:
         """The statement and its columns, made when they are first asked for."""
         found = self._shapes.get((level, scoped))
         if found is None:
-            seen = partial(visible, is_postgresql=self._is_postgresql) if scoped else None
-            statement, columns = _statement(level, seen)
+            statement, columns = _statement(level, _Seen(self._is_postgresql) if scoped else None)
             found = self._shapes[level, scoped] = self._database.prepare(statement), columns
         return found
 
@@ -181,7 +198,7 @@ def _values(value: Any, vr: str, wrapped: bool) -> tuple[str, ...]:
     return column_values(value[1:-1] if wrapped else value, vr)
 
 
-def _statement(level: Level, seen: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None) -> tuple[Select[Any], Columns]:
+def _statement(level: Level, seen: _Seen | None) -> tuple[Select[Any], Columns]:
     """The statement for a level, and for each answered tag its representation and its place in the row."""
     columns: list[Any] = [_TABLES[level].c.pk, patients.c.issuer_of_patient_id, patients.c.patient_id]
     places: list[tuple[int, str, bool, int]] = []

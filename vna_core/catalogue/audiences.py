@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, Table, Text, bindparam, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Table, Text, bindparam, exists, func, insert, literal, or_, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema import instances, patients, series, studies
@@ -48,6 +48,31 @@ def visible_sql(column: str, mark: str, is_postgresql: bool) -> str:
     """The same as text, with one positional parameter."""
     inside = f"strpos({mark}" if is_postgresql else f"instr({mark}"
     return f"{column} IN (SELECT audience FROM audience_labels WHERE {inside}, ';' || label || ';') > 0)"
+
+
+def stands(is_postgresql: bool) -> ColumnElement[bool]:
+    """That a version stands for its instance before whoever has one of the labels of the parameter `LABELS`, and sees the version itself.
+
+    The current one stands wherever it is seen; where it is not, the first of those that are.
+    """
+    before = instances.alias("before")
+    better = exists().where(
+        before.c.sop_instance_uid == instances.c.sop_instance_uid,
+        before.c.series_fk == instances.c.series_fk,
+        or_(before.c.is_current == 1, before.c.version < instances.c.version),
+        visible(before.c.audience, is_postgresql),
+    )
+    return or_(instances.c.is_current == 1, ~better.correlate(instances))
+
+
+def stands_sql(mark: str, is_postgresql: bool) -> str:
+    """The same as text, with one positional parameter."""
+    return (
+        "(instances.is_current = 1 OR NOT EXISTS (SELECT 1 FROM instances AS before"
+        " WHERE before.sop_instance_uid = instances.sop_instance_uid AND before.series_fk = instances.series_fk"
+        " AND (before.is_current = 1 OR before.version < instances.version)"
+        f" AND {visible_sql('before.audience', mark, is_postgresql)}))"
+    )
 
 
 def ids_in_scope(session: Session, scope: Scope, is_postgresql: bool) -> list[int]:

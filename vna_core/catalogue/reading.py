@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, bindparam, select, union_all
 
-from vna_core.catalogue.audiences import LABELS, visible, visible_sql
+from vna_core.catalogue.audiences import LABELS, stands, visible, visible_sql
 from vna_core.catalogue.database import Database, Prepared
 from vna_core.catalogue.entry_form import decompress, moment, unpack_provenance
 from vna_core.catalogue.held import OF_INSTANCE, held_by_pk, held_rows, held_statement
@@ -97,6 +97,7 @@ class Reader:
         self._headers_sql = f"SELECT instance_fk, json FROM headers WHERE instance_fk {wanted}"
         by_sop = instances.c.sop_instance_uid == bindparam("uid")
         self._seen = visible(instances.c.audience, database.is_postgresql)
+        self._stands = stands(database.is_postgresql)
         self._by_sop = database.prepare(held_statement(by_sop))
         self._by_sop_seen = database.prepare(held_statement(by_sop, self._seen))
         self._pks_seen = f"SELECT pk FROM instances WHERE pk {wanted} AND " + visible_sql(
@@ -141,13 +142,17 @@ class Reader:
         shape = (*(name in wanted for name in ("patient_id", "study", "series", "sop")), all_versions, scope.is_everything)
         prepared = self._held.get(shape)
         if prepared is None:
-            conditions = _conditions(wanted) + self._within(scope) + ([] if all_versions else [_CURRENT])
+            conditions = _conditions(wanted) + (self._within(scope) if all_versions else self._standing(scope))
             prepared = self._held[shape] = self._database.prepare(held_statement(*conditions))
         with self._database.session() as session:
             return held_rows(session.execute(prepared.sql, prepared.arrange(wanted | {LABELS: scope.text})).fetchall())
 
     def _within(self, scope: Scope) -> list[ColumnElement[bool]]:
         return [] if scope.is_everything else [self._seen]
+
+    def _standing(self, scope: Scope) -> list[ColumnElement[bool]]:
+        """That a version is the current one; within a scope, of those that lie in it."""
+        return [_CURRENT] if scope.is_everything else [self._seen, self._stands]
 
     def seen(self, pks: Sequence[int], scope: Scope) -> frozenset[int]:
         """Which versions lie in a scope."""
@@ -162,7 +167,7 @@ class Reader:
         wanted = list(dict.fromkeys(identifier(uid) for uid in sop_instance_uids))
         for start in range(0, len(wanted), _PIECE):
             piece = wanted[start : start + _PIECE]
-            wanted_here = held_statement(instances.c.sop_instance_uid.in_(piece), _CURRENT, *self._within(scope))
+            wanted_here = held_statement(instances.c.sop_instance_uid.in_(piece), *self._standing(scope))
             prepared = self._database.prepare(wanted_here)
             with self._database.session() as session:
                 found = held_rows(session.execute(prepared.sql, prepared.arrange({LABELS: scope.text})).fetchall())
@@ -191,7 +196,7 @@ class Reader:
         shape = (*(name in wanted for name in ("series", "sop")), scope.is_everything)
         prepared = self._metadata.get(shape)
         if prepared is None:
-            statement = _metadata_statement(wanted).where(*self._within(scope))
+            statement = _metadata_statement(wanted).where(*self._standing(scope))
             prepared = self._metadata[shape] = self._database.prepare(statement)
         with self._database.session() as session:
             return tuple(sorted(session.execute(prepared.sql, prepared.arrange(wanted | {LABELS: scope.text})).fetchall()))
@@ -249,7 +254,7 @@ class Reader:
 def _metadata_statement(wanted: dict[str, str]) -> Select[Any]:
     uids = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)
     made_of = (instances.c.sha256, instances.c.rule_set)
-    return select(instances.c.pk, *uids, *made_of).select_from(OF_INSTANCE).where(*_conditions(wanted), _CURRENT)
+    return select(instances.c.pk, *uids, *made_of).select_from(OF_INSTANCE).where(*_conditions(wanted))
 
 
 def _wanted(patient: PatientKey | None, study: str | None, series_uid: str | None, sop: str | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from vna_core.catalogue.answers import AnswerReader, Match
-from vna_core.catalogue.audiences import ids_in_scope, visible_sql
+from vna_core.catalogue.audiences import ids_in_scope, stands_sql, visible_sql
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.identity import Identity
 from vna_core.catalogue.matching import MATCHABLE, PATIENT_ID, RANKS, Clause, clauses
@@ -207,6 +207,8 @@ class Search:
             writer = _Statement(self._database.is_postgresql, plan.level, plan.made, within)
             text = self._texts[shape] = writer.text(bool(start), offset > 0)
         parameters: list[Any] = [] if within == "everything" else [plan.scope.text if audience is None else audience]
+        if plan.level is Level.IMAGE:
+            parameters *= 2  # of the labels, and of which version stands
         parameters += self._parameters(plan.level, plan.made)
         if start:
             parameters.extend(start)
@@ -285,7 +287,7 @@ class _Statement:
         if self._within != "everything":
             conditions.insert(0, self._in_scope(table))
         if self._level is Level.IMAGE:
-            conditions.insert(0, "instances.is_current = 1")
+            conditions.insert(0, self._standing())
         if self._level is Level.STUDY:
             newest = "studies.newest || ''" if self._leads else "studies.newest"
             pk = "studies.pk"
@@ -305,6 +307,10 @@ class _Statement:
         if self._within == "audience":
             return f"{table}.audience = {self._mark}"
         return visible_sql(f"{'' if self._is_postgresql else '+'}{table}.audience", self._mark, self._is_postgresql)
+
+    def _standing(self) -> str:
+        """That a version is the current one; within a scope, of those that lie in it: the condition has one parameter then."""
+        return "instances.is_current = 1" if self._within == "everything" else stands_sql(self._mark, self._is_postgresql)
 
     def _conditions(self, level: Level) -> list[str]:
         """Conditions on a level's own table, and below them those of the levels above, as far as any is named."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vna_core.catalogue.answers import Match
-from vna_core.catalogue.audiences import visible_sql
+from vna_core.catalogue.audiences import stands_sql, visible_sql
 from vna_core.catalogue.data_set_checks import DataSetCheck, data_set_check, item_check, keys_of, marks_of
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import decompress
@@ -209,11 +209,13 @@ class SequenceReader:
         """Owners with instances whose headers stand for them: first the oldest of each owner, then the next of each."""
         if level is Level.IMAGE:
             return [(pk, pk) for pk in owners]
-        where, parameters = f"{_OWNER[level]} {self._any} AND instances.is_current = 1", [self._list(owners)]
-        if not scope.is_everything:
-            mark = "%s" if self._database.is_postgresql else "?"
-            where += f" AND {visible_sql('instances.audience', mark, self._database.is_postgresql)}"
-            parameters.append(scope.text)
+        where, parameters = f"{_OWNER[level]} {self._any}", [self._list(owners)]
+        if scope.is_everything:
+            where += " AND instances.is_current = 1"
+        else:
+            mark, is_postgresql = "%s" if self._database.is_postgresql else "?", self._database.is_postgresql
+            where += f" AND {visible_sql('instances.audience', mark, is_postgresql)} AND {stands_sql(mark, is_postgresql)}"
+            parameters += [scope.text, scope.text]
         rows = session.execute(_FIRSTS[level].format(where=where), parameters).fetchall()
         ordered: list[tuple[int, int, int]] = []
         seen: dict[int, int] = {}

@@ -103,6 +103,24 @@ def test_a_search_shows_the_own_department_and_what_is_shared(the_hospital: Hosp
         assert seen("admin", path) == {"1", "2", "3", "4"}
 
 
+def test_a_version_of_another_department_takes_no_image_from_sight(the_hospital: Hospital) -> None:
+    """Whoever stores first under a UID, with intent or because the modality sends to both, hides nothing of the others."""
+    the_hospital.offer(instance(60, "BOTH", "OF-CARD"), Source("stow", "card", "127.0.0.1"))
+    the_hospital.offer(instance(60, "BOTH", "OF-RAD"), Source("dimse", "RAD", "127.0.0.1"))
+    for name, accession in (("card", "OF-CARD"), ("rad", "OF-RAD"), ("admin", "OF-CARD")):
+        with the_hospital.client(name) as client:
+            [study] = client.get(
+                "/dicom-web/studies", params={"StudyInstanceUID": "1.2.77.60", "includefield": "00201208"}
+            ).json()
+            assert study["00201208"]["Value"] == [1]
+            assert len(client.get("/dicom-web/studies/1.2.77.60/instances").json()) == 1
+            for level in ("", "/series/1.2.77.60.1"):
+                [header] = client.get(f"/dicom-web/studies/1.2.77.60{level}/metadata").json()
+                assert header["00080050"]["Value"] == [accession]
+            answer = client.get("/dicom-web/studies/1.2.77.60", headers={"Accept": 'multipart/related; type="application/dicom"'})
+            assert answer.content.count(accession.encode()) == 1
+
+
 def test_what_is_stored_belongs_to_the_department_of_its_sender(the_hospital: Hospital) -> None:
     octets = instance(21, "NEW21")
     with the_hospital.client("card") as client, the_hospital.client("rad") as other:
