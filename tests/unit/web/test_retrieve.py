@@ -118,6 +118,28 @@ def test_bulk_data_comes_in_ranges(client: httpx2.Client, urls: dict[str, str]) 
     assert client.get(urls["CT_small.dcm"] + "/bulkdata/../../x").status_code in (400, 404)
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name != "CT_small.dcm"])
+def test_compressed_pixels_are_no_bulk_data_that_can_be_taken_for_samples(
+    client: httpx2.Client, urls: dict[str, str], name: str
+) -> None:
+    """PS3.18 8.7.3.3: octets without a transfer syntax are Explicit VR Little Endian; else each frame is a part of its own type."""
+    uri, held = f"{urls[name]}/bulkdata/7FE00010", pydicom.dcmread(io.BytesIO(sample(name)))
+    samples = held.pixel_array.tobytes()
+    listed = ",".join(str(number) for number in range(1, int(held.get("NumberOfFrames", 1)) + 1))
+    for accept in ("application/octet-stream", "application/*", "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"):
+        assert client.get(uri, headers={"Accept": accept}).content == samples
+    [(kind, octets)] = parts_of(client.get(uri, headers={"Accept": 'multipart/related; type="application/octet-stream"'}))
+    assert (kind, octets) == (f"application/octet-stream; transfer-syntax={LITTLE}", samples)
+    own = parts_of(client.get(uri))
+    assert own == parts_of(client.get(f"{urls[name]}/frames/{listed}"))
+    kind, _, syntax = own[0][0].partition("; ")
+    named = f'multipart/related; type="{kind}"; {syntax}'
+    assert parts_of(client.get(uri, headers={"Accept": named})) == own
+    assert client.get(uri, headers={"Accept": "video/mp4"}).status_code == 406
+    stored = client.get(uri, headers={"Accept": "application/octet-stream; transfer-syntax=*", "Range": "bytes=0-3"})
+    assert (stored.status_code, stored.content) == (206, b"\xfe\xff\x00\xe0")
+
+
 def test_frames_are_the_stored_codestreams_or_samples(client: httpx2.Client, urls: dict[str, str]) -> None:
     name = "SC_rgb_rle_2frame.dcm"
     expected = pydicom.dcmread(io.BytesIO(sample(name))).pixel_array

@@ -157,7 +157,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "bulkdata": replace(
         _WADO,
         summary="WADO-RS: the value of one element, with Range.",
-        answers={200: (*OCTETS, *MULTIPART), 206: OCTETS},
+        answers={200: FRAMES, 206: OCTETS},
         errors=(*_WADO.errors, 416),
         ranges=True,
     ),

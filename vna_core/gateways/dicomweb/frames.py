@@ -74,6 +74,11 @@ class FramePlan:
     media_type: str
     transfer_syntax_uid: str
 
+    def check(self) -> None:
+        """Raises UnsupportedMediaType for several frames of which each is to be the answer."""
+        if self.packaging == "single" and len(self.numbers) > 1:
+            raise UnsupportedMediaType("Several frames are served as multipart/related.")
+
     @property
     def as_stored(self) -> bool:
         stored = self.held.transfer_syntax_uid
@@ -94,7 +99,10 @@ class Frames:
         accept = parse_accept((exchange.parameter("accept"), exchange.header(b"accept")))
         forms = frame_forms(accept, ("multipart", "single"))
         make = partial(exchange.short, self._plan, exchange.catalogue, asked_for(exchange), forms)
-        plan: FramePlan = await when_recalled(self._archive, make)
+        await self.send(exchange, await when_recalled(self._archive, make))
+
+    async def send(self, exchange: Exchange, plan: FramePlan) -> None:
+        """Answer with frames. Raises DecodeError where they have to be decoded and cannot be."""
         answer = MultipartAnswer(plan.media_type)
         pieces, media_type = self._body(plan, answer, exchange.base + self._archive.root)
         if plan.is_small:
@@ -110,8 +118,7 @@ class Frames:
             raise NotFound("The instance has no frames.")
         numbers = frame_numbers(path["frames"], max(1, held.number_of_frames))
         plan = FramePlan(held, numbers, *frame_form(held, forms))
-        if plan.packaging == "single" and len(numbers) > 1:
-            raise UnsupportedMediaType("Several frames are served as multipart/related.")
+        plan.check()
         return plan
 
     def _body(self, plan: FramePlan, answer: MultipartAnswer, base: str) -> tuple[Iterator[bytes | memoryview], str]:
