@@ -61,7 +61,7 @@ known_stores = Table(
     Column("marked", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
     comment="Every store that was ever configured: copies in one that no longer is are offline. `identity` lies in the store "
-    "itself, where it was seen if `marked`.",
+    "itself, where it was seen if `marked`; 2: it took the place of another, and no scrub has looked since what it lacks.",
 )
 
 missing_copies = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, case, select, update
 
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.schema import locations, quarantine
@@ -15,6 +15,8 @@ from vna_core.catalogue.upserts import upsert
 from vna_core.domain.placement import COLD, OK
 
 _FEW: Final = 4
+_SEEN: Final = 1
+_REPLACED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,14 @@ class KnownStore:
         Empty: none was agreed on yet.
     marked
         It was seen in the store. Until then it may have to be written there still.
+    replaced
+        The store took the place of another, and no scrub has compared since what it holds with what it should hold.
     """
 
     name: str
     identity: str = ""
     marked: bool = False
+    replaced: bool = False
 
 
 class StoreIdentities:
@@ -46,14 +51,14 @@ class StoreIdentities:
 
     def bearer(self, identity: str) -> str:
         """Name of the store that has an identity; empty: none."""
-        found = self._found((known_stores.c.identity == identity) & (known_stores.c.marked == 1))
+        found = self._found((known_stores.c.identity == identity) & (known_stores.c.marked >= _SEEN))
         return found[0].name if found else ""
 
     def _found(self, *conditions: object) -> list[KnownStore]:
         columns = (known_stores.c.name, known_stores.c.identity, known_stores.c.marked)
         with self._database.session() as session:
             rows = session.run(select(*columns).where(*conditions)).fetchall()  # type: ignore[arg-type]
-        return [KnownStore(from_stored(name), identity, bool(marked)) for name, identity, marked in rows]
+        return [KnownStore(from_stored(name), identity, bool(marked), marked == _REPLACED) for name, identity, marked in rows]
 
     def propose(self, name: str, identity: str) -> str:
         """Agree with every other process on what a store is to be called: the first proposal stands, and is returned."""
@@ -65,14 +70,22 @@ class StoreIdentities:
             session.run(proposal)
             return _identity(session, name)
 
-    def settle(self, name: str, identity: str) -> None:
-        """Keep that the store of this name was seen to have this identity. No other store has it any more."""
-        row = upsert(self._database.is_postgresql, known_stores).values(name=to_stored(name), identity=identity, marked=1)
-        now = row.on_conflict_do_update(index_elements=[known_stores.c.name], set_={"identity": identity, "marked": 1})
+    def settle(self, name: str, identity: str, *, replaced: bool = False) -> None:
+        """Keep that the store of this name was seen to have this identity, or `replaced` another. No other store has it any more."""
+        seen = _REPLACED if replaced else _SEEN
+        row = upsert(self._database.is_postgresql, known_stores).values(name=to_stored(name), identity=identity, marked=seen)
+        still = case((known_stores.c.marked > seen, known_stores.c.marked), else_=seen)
+        now = row.on_conflict_do_update(index_elements=[known_stores.c.name], set_={"identity": identity, "marked": still})
         former = (known_stores.c.identity == identity) & (known_stores.c.name != to_stored(name))
         with self._database.transaction() as session:
             session.run(update(known_stores).where(former).values(identity="", marked=0))
             session.run(now)
+
+    def compared(self, name: str) -> None:
+        """What a store holds was compared with what it should hold: that it was replaced is of no more interest."""
+        replaced = (known_stores.c.name == to_stored(name)) & (known_stores.c.marked == _REPLACED)
+        with self._database.transaction() as session:
+            session.run(update(known_stores).where(replaced).values(marked=_SEEN))
 
     def keys_in(self, name: str) -> list[str]:
         """A few keys of objects that the store must hold, from both ends of their order; none where it need not hold any."""

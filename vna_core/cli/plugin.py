@@ -15,6 +15,7 @@ from vna_core.catalogue import Catalogue, is_made
 from vna_core.cli.console import Console
 from vna_core.cli.options import AsJson, Config, Data, print_json, settings_of
 from vna_core.cli.plugins import plugins
+from vna_core.cli.store import NOT_SCRUBBED
 from vna_core.configuration import Settings
 from vna_core.domain.errors import NotFound
 from vna_core.plugin_manager import Plugins
@@ -90,11 +91,14 @@ def doctor(
                 status.update(check.statement)
 
             found = [examine(one, complete, told, kit=not timings) for one in opened]
+        replaced = {one.name for one in opened if known is not None and known.store_identities.of(one.name).replaced}
     for diagnosis in found:
         if as_json:
-            print_json({**asdict(diagnosis), "healthy": diagnosis.healthy})
+            print_json({**asdict(diagnosis), "healthy": diagnosis.healthy, "replaced": diagnosis.store in replaced})
         else:
             _print(diagnosis)
+            if diagnosis.store in replaced:
+                Console(highlight=False).print(f"  replaced   {NOT_SCRUBBED}", soft_wrap=True)
     return 0 if all(diagnosis.healthy for diagnosis in found) and not broken else 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,6 +18,11 @@ from vna_core.plugin_manager import Plugins
 from vna_core.ports.storage import Store
 from vna_core.stewardship.knowing_stores import KnowingStores
 
+NOT_SCRUBBED: Final = (
+    "it took the place of another store, and nobody has looked since what it lacks: `vna scrub` finds what is missing, "
+    "`vna repair` makes it again from other copies."
+)
+
 app = typer.Typer(help="List stores, put one in the place of another that is lost.", no_args_is_help=True)
 
 
@@ -25,7 +30,7 @@ app = typer.Typer(help="List stores, put one in the place of another that is los
 def list_(data: Data = None, config: Config = None, as_json: AsJson = False) -> int:
     """List the configured stores, the identity by which each is known, and whether it can be used now: a small object is written, read and deleted.
 
-    Exit code 3 when one cannot be used.
+    One that took the place of another is `replaced` until a scrub has looked what it lacks. Exit code 3 when one cannot be used.
     """
     settings = settings_of(data, config)
     configured, table, whole = configured_stores(settings), Table("store", "type", "identity", "state"), True
@@ -40,7 +45,10 @@ def list_(data: Data = None, config: Config = None, as_json: AsJson = False) -> 
                         store.probe()  # one that can only be read, as a disk that failed, is no store for what comes
             except VnaError as error:
                 state, message, whole = error.code, error.message, False
-            identity = catalogue.store_identities.of(name).identity
+            known = catalogue.store_identities.of(name)
+            if known.replaced and not message:
+                state, message = "replaced", NOT_SCRUBBED
+            identity = known.identity
             if as_json:
                 said = {"store": name, "type": one.type, "identity": identity, "state": state, "message": message}
                 print_json(said)
@@ -80,14 +88,18 @@ def replace(
                 err=True,
             )
         identity = knowing.replace(store)
+        replaced = catalogue.store_identities.of(name).replaced
     archive_for(settings).close()  # which notes the command in the audit trail
     if as_json:
-        print_json({"store": name, "identity": identity, "objects_missing": misses})
+        steps = ["vna scrub", "vna repair"] if replaced else []
+        print_json({"store": name, "identity": identity, "objects_missing": misses, "next": steps})
         return
     Console().print(f"store {name} is known as {identity} now", highlight=False)
-    if misses:
+    if replaced:
         Console().print(
-            "Next: `vna scrub` finds what is missing, `vna repair` makes it again from other copies.", highlight=False
+            "Next: `vna scrub` finds what is missing, `vna repair` makes it again from other copies. "
+            "`vna store list` says so until a scrub has looked.",
+            highlight=False,
         )
 
 

@@ -66,7 +66,8 @@ class KnowingStores:
     def replace(self, store: Store) -> str:
         """Take a store in the place of the one that the catalogue knows by its name; its identity.
 
-        What lies there keeps its identity where it has one that no other store of the configuration has.
+        What lies there keeps its identity where it has one that no other store of the configuration has. Where the catalogue knows objects
+        in it, it counts as replaced until a scrub has compared them.
         """
         try:
             found = _read(store)
@@ -81,7 +82,7 @@ class KnowingStores:
         if found:
             self._refuse_bearer(store, found)
         identity = found or write_identity(store, new_identity())
-        self._identities.settle(store.name, identity)
+        self._identities.settle(store.name, identity, replaced=bool(self._identities.keys_in(store.name)))
         return identity
 
     def misses(self, store: Store) -> bool:

@@ -159,6 +159,8 @@ class Scrub:
                 noted, gone, compared = [], [], 0
         run = self._note(run, _position(run, store=name, phase=_COMPARE, key=key), noted, gone, compared=compared)
         self._look_again(name, store)
+        if not after:  # the whole listing, begun by whoever ends it
+            self._catalogue.store_identities.compared(name)
         quota = -(-self._checks.count(name) * share.numerator // share.denominator)
         run = run.advanced(_position(run, store=name, phase=_READ, left=quota))
         self._checks.save(run)

@@ -32,9 +32,22 @@ def test_a_disk_that_is_not_mounted_is_told_and_a_lost_one_replaced(tmp_path: Pa
     disk.rename(tmp_path / "lost")
     code, [replaced], _ = vna("store", "replace", "landing", "--yes", *with_it, data=data)
     assert (code, replaced["objects_missing"]) == (0, True) and replaced["identity"] != before["identity"]
+    assert replaced["next"] == ["vna scrub", "vna repair"]
+    code, [told], _ = vna("store", "list", *with_it, data=data)
+    assert (code, told["state"]) == (0, "replaced") and "`vna scrub`" in told["message"] and "`vna repair`" in told["message"]
+    code, [told], _ = vna("plugin", "doctor", "--timings", *with_it, data=data)
+    assert code == 0 and told["replaced"]
     assert vna("scrub", *with_it, data=data)[0] == 3
+    assert vna("store", "list", *with_it, data=data)[1][0]["state"] == "ok"
+    assert not vna("plugin", "doctor", "--timings", *with_it, data=data)[1][0]["replaced"]
     assert vna("ingest", str(image), *with_it, data=data)[0] == 0
     assert next(iter(disk.rglob("*.dcm"))).is_file()
+
+
+def test_a_new_store_of_which_nothing_is_known_is_not_called_replaced(tmp_path: Path) -> None:
+    code, [replaced], _ = vna("store", "replace", "landing", "--yes", data=tmp_path)
+    assert (code, replaced["objects_missing"], replaced["next"]) == (0, False, [])
+    assert vna("store", "list", data=tmp_path)[1][0]["state"] == "ok"
 
 
 def test_only_a_configured_store_is_replaced(tmp_path: Path) -> None:

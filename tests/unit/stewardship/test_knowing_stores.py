@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vna_core.archival_storage.store_identity import IDENTITY
 from vna_core.bootstrap import Archive, open_archive
 from vna_core.configuration import CatalogueSettings, Settings
 from vna_core.domain.errors import StoreUnavailable, StoreUnrecognized
+from vna_core.stewardship.knowing_stores import KnowingStores
 from vna_core.stewardship.rebuild import rebuild
 from vna_core.stewardship.scrub import Scrub
 
@@ -210,3 +212,23 @@ def test_the_identity_is_no_finding_of_a_scrub(site: Site) -> None:
     with site.open() as archive:
         assert Scrub(archive.stores, archive.catalogue).run().complete
         assert archive.catalogue.checks.findings() == []
+
+
+def test_a_replaced_store_counts_as_replaced_until_a_whole_listing_was_compared(site: Site) -> None:
+    site.fill()
+    with site.open() as archive:
+        identities, landing = archive.catalogue.store_identities, archive.landing
+        assert not identities.of("landing").replaced
+        scrub = Scrub(archive.stores, archive.catalogue)
+        KnowingStores(identities, site.disks).replace(landing)
+        assert identities.of("landing").replaced and identities.of("landing").marked
+        with site.open() as again:  # which knows it as it did before
+            assert again.catalogue.store_identities.of("landing").replaced
+        identities.settle("landing", identities.of("landing").identity)
+        assert identities.of("landing").replaced and identities.bearer(identities.of("landing").identity) == "landing"
+        begun = scrub._begun(Fraction(1))
+        archive.catalogue.checks.save(begun.advanced({"store": "landing", "phase": "compare", "key": "studies/"}))
+        assert scrub.run().complete
+        assert identities.of("landing").replaced, "the beginning of the listing was compared before it was replaced, perhaps"
+        assert scrub.run().complete
+        assert not identities.of("landing").replaced and identities.of("landing").marked
