@@ -95,7 +95,10 @@ def test_a_damaged_copy_costs_itself_only(vna: Call, small_disk: Path, tmp_path:
     assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [SECOND]
 
 
-@pytest.mark.parametrize("command", [("ingest", "."), ("serve",), ("delete", "study", phantoms.uid(2), "--reason", "x")])
+SERVE = ("serve", "--http", "127.0.0.1:0", "--dimse", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize("command", [("ingest", "."), SERVE, ("delete", "study", phantoms.uid(2), "--reason", "x")])
 def test_what_writes_says_why_it_cannot(read_only: Path, capfd: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
     capfd.readouterr()
     assert run([*command, "--data", str(read_only)]) == 2

@@ -33,7 +33,10 @@ def loaded(*arguments: str) -> set[str]:
     return set(done.stderr.splitlines())
 
 
-@pytest.mark.parametrize("command", [("stats",), ("ingest", "."), ("serve",), ("place", "status")], ids=lambda words: words[0])
+SERVE = ("serve", "--http", "127.0.0.1:0", "--dimse", "127.0.0.1:0")
+
+
+@pytest.mark.parametrize("command", [("stats",), ("ingest", "."), SERVE, ("place", "status")], ids=lambda words: words[0])
 @pytest.mark.parametrize("below", ["", "x"])
 def test_a_data_folder_that_is_none_is_told_in_one_line(
     command: tuple[str, ...], below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
