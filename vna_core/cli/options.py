@@ -34,7 +34,9 @@ Processes = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
 
 
-def settings_of(data: Path | None, config: Path | None, flags: Mapping[str, Any] | None = None, quiet: bool = True) -> Settings:
+def settings_of(
+    data: Path | None, config: Path | None, flags: Mapping[str | tuple[str, ...], Any] | None = None, quiet: bool = True
+) -> Settings:
     """Settings for a command, and logging set up by them. `quiet` commands log warnings only, unless configured otherwise."""
     settings = load_settings(config, {"data": str(data) if data is not None else None, **(flags or {})})
     logging = settings.logging

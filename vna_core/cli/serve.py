@@ -45,7 +45,7 @@ def serve(
     """
     from vna_core.cli.supervisor import Supervisor  # here: other commands need neither sockets nor processes
 
-    flags: dict[str, Any] = {"dimse.aet": aet}
+    flags: dict[str | tuple[str, ...], Any] = {"dimse.aet": aet}
     for name, value in (("http", http), ("dimse", dimse)):
         if value is not None:
             flags[f"{name}.host"], flags[f"{name}.port"] = host_and_port(value, f"--{name}")
@@ -54,7 +54,7 @@ def serve(
         if not separator or not title:
             raise ConfigurationError(f"--peer {one!r}: expected AET=HOST:PORT.")
         host, port = host_and_port(address, "--peer")
-        flags[f"dimse.peers.{title}"] = {"host": host, "port": port}
+        flags["dimse", "peers", title] = {"host": host, "port": port}
     settings = settings_of(data, config, flags, quiet=False)
     return Supervisor(settings).run()
 

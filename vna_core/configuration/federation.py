@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator
 
-from vna_core.configuration.section import Section
+from vna_core.configuration.section import AeTitle, Section
 from vna_core.domain.corrections import CorrectionKind
 
 _NOTES: Final = frozenset((CorrectionKind.REJECT, CorrectionKind.DELETE, CorrectionKind.EXPIRE))
@@ -104,9 +104,7 @@ class FederationSettings(Section):
     """Archives that are asked together with this one."""
 
     members: dict[str, MemberSettings] = Field(default_factory=dict, description="Name to member.")
-    aet: str = Field(
-        "FEDERATED", min_length=1, max_length=16, description="Called AE title under which DIMSE questions go to all members."
-    )
+    aet: AeTitle = Field("FEDERATED", description="Called AE title under which DIMSE questions go to all members.")
     deadline: float = Field(5.0, gt=0, description="Seconds after which a query is answered with what has come.")
     retrieve_deadline: float = Field(600.0, gt=0, description="Seconds a retrieval may take.")
     stall: float = Field(3.0, gt=0, description="Seconds without an instance after which a second member is asked for the rest.")

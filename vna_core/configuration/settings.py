@@ -21,7 +21,7 @@ from vna_core.configuration.identity import Hl7Settings, IdentitySettings
 from vna_core.configuration.jobs import JobsSettings
 from vna_core.configuration.packs import PackSettings
 from vna_core.configuration.placement import PlacementSettings
-from vna_core.configuration.section import Section
+from vna_core.configuration.section import AeTitle, Section
 from vna_core.configuration.sources import SourceSettings
 from vna_core.configuration.stewardship import RetentionSettings, ScrubSettings
 from vna_core.configuration.tls import Certificates, TlsSettings
@@ -87,12 +87,12 @@ class DimseSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `accept_only_peers`.")
     port: int = Field(4242, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    aet: str = Field("VNA", min_length=1, max_length=16, description="Our application entity title.")
+    aet: AeTitle = Field("VNA", description="Our application entity title.")
     require_called_aet: bool = Field(False, description="Reject associations that call another title than ours.")
     accept_only_peers: bool = Field(
         False, description="Reject calling AE titles that are not in `peers` with the address given there."
     )
-    peers: dict[str, PeerSettings] = Field(
+    peers: dict[AeTitle, PeerSettings] = Field(
         default_factory=dict, description="AE title to node: move destinations, commitment requesters."
     )
     processes: int = Field(
@@ -267,7 +267,9 @@ ENVIRONMENT_PREFIX = "VNA_"
 
 
 def load_settings(
-    path: Path | None = None, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+    path: Path | None = None,
+    flags: Mapping[str | tuple[str, ...], Any] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """The settings from a YAML file, the environment and flags; each overrides the one before.
 
@@ -276,7 +278,7 @@ def load_settings(
     path
         YAML file; None for no file.
     flags
-        Dotted setting names (``dimse.port``) to values; None values are left out.
+        Dotted setting names (``dimse.port``), or their parts where one may have a dot in it, to values; None values are left out.
     environment
         ``VNA_DIMSE__PORT`` names ``dimse.port``; the process's environment when not given. Values are read as YAML.
 
@@ -296,7 +298,8 @@ def load_settings(
         _read_yaml(path, variables, tree, origins)
     for name, value in (flags or {}).items():
         if value is not None:
-            _put(tree, tuple(name.split(".")), value, origins, f"option for {name}")
+            keys = tuple(name.split(".")) if isinstance(name, str) else name
+            _put(tree, keys, value, origins, f"option for {'.'.join(keys)}")
     try:
         settings = Settings.model_validate(tree)
         settings._origins.update(origins)
@@ -336,7 +339,7 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, origins: dict[
 def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> ConfigurationError:
     """The first problem as a sentence that names where it stands and, for an unknown key, the nearest known one."""
     problem = error.errors()[0]
-    keys = tuple(str(part) for part in problem["loc"])
+    keys = tuple(str(part) for part in problem["loc"] if part != "[key]")
     kind = ""
     if "wrap" in keys[2:3] and len(keys) > 4:
         kind, keys = keys[4], keys[:4] + keys[5:]  # the type of the wrapper is no key of the document
