@@ -20,8 +20,15 @@ from vna_core.dicom.network.tls.inspection import check as check_certificates
 from vna_core.dicom.network.tls.inspection import findings
 from vna_core.ingest.normalize import SiteRules
 
-_SECRET = re.compile("secret|token|password|passphrase|connection_string|account_key|sas", re.IGNORECASE)
-_SECRET_IN_URL = re.compile(r"((?:^[a-z+]+://[^/@?#:]*:)(?=[^/@?#]*@)|[?&](?:token|password|secret)=)[^&#@]+", re.IGNORECASE)
+_SECRET = re.compile("secret|token|passw|passphrase|pwd|connection_string|credential|authorization", re.IGNORECASE)
+_SECRET_OPTION = re.compile(
+    f"{_SECRET.pattern}|account_key|access_key|private_?key|api.?key|pkey|^key$|^auth$|sas|cookie|signature", re.IGNORECASE
+)
+"""Names of secrets among the options of a plugin: where it hands them on to a library, they are that library's."""
+_SECRET_IN_URL = re.compile(
+    r"(?:(?P<user>^[a-z0-9+.-]+://[^/@?#:]*:)[^/?#]+(?=@)|(?P<name>[?&][a-z_-]*(?:token|password|secret|signature|sig)=)[^&#]+)",
+    re.IGNORECASE,
+)
 HIDDEN = "(hidden)"
 
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
@@ -29,17 +36,9 @@ app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True
 
 @app.command("show", epilog="Example:\n\n`vna config show --config /etc/vna.yaml`")
 def show(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Print every setting as file, environment and flags make it. Secrets of stores and sources are hidden."""
+    """Print every setting as file, environment and flags make it. Secrets are hidden."""
     settings = load_settings(config, {"data": str(data) if data is not None else None})
-    document = json.loads(settings.model_dump_json(by_alias=True))
-    for store in document["stores"].values():
-        store["options"] = _without_secrets(store["options"])
-    for source in document["sources"].values():
-        source["options"] = _without_secrets(source["options"])
-        source["url"] = _secret_hidden(source["url"])
-    document["jobs"]["options"] = _without_secrets(document["jobs"]["options"])
-    if document["catalogue"]["url"]:
-        document["catalogue"]["url"] = _secret_hidden(document["catalogue"]["url"])
+    document = _without_secrets(json.loads(settings.model_dump_json(by_alias=True)))
     if as_json:
         print_json(document)
     else:
@@ -88,12 +87,19 @@ def _told(settings: Settings) -> bool:
 
 
 def _secret_hidden(url: str) -> str:
-    return _SECRET_IN_URL.sub(rf"\1{HIDDEN}", url)
+    return _SECRET_IN_URL.sub(lambda match: f"{match['user'] or match['name']}{HIDDEN}", url)
 
 
-def _without_secrets(options: Any) -> Any:
-    if isinstance(options, str):
-        return _secret_hidden(options)
-    if not isinstance(options, dict):
-        return options
-    return {name: HIDDEN if _SECRET.search(name) and value else _without_secrets(value) for name, value in options.items()}
+def _without_secrets(value: Any, *, is_option: bool = False) -> Any:
+    """A setting, or several, without what opens something. Only digests of our own tokens are in the configuration: they stay."""
+    if isinstance(value, str):
+        return _secret_hidden(value)
+    if isinstance(value, list):
+        return [_without_secrets(one, is_option=is_option) for one in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {}
+    for name, one in value.items():
+        is_secret = _SECRET_OPTION.search(name) if is_option else _SECRET.search(name) and not isinstance(one, dict)
+        shown[name] = HIDDEN if is_secret and one else _without_secrets(one, is_option=is_option or name == "options")
+    return shown
