@@ -88,7 +88,7 @@ class Conversation:
         self._server = server
         self._settings = server.settings
         self._connection = connection
-        self._address = address
+        self.address = address
         self._tls = tls
         self._certificate: Certificate | None = None
         self._association: Association | None = None
@@ -112,16 +112,16 @@ class Conversation:
         except Released:
             pass  # the ordinary end
         except ProtocolError as error:
-            _log.warning("protocol-error", address=self._address, message=error.message)
+            _log.warning("protocol-error", address=self.address, message=error.message)
             if self._association is not None:
                 self._association.abort(2, 0)
         except HandshakeFailed as error:
-            _log.warning("tls-handshake-failed", address=self._address, message=error.message)
-            note_refused("dimse", self._address, error, self._server.meter, self._server.gate.auditor)
+            _log.warning("tls-handshake-failed", address=self.address, message=error.message)
+            note_refused("dimse", self.address, error, self._server.meter, self._server.gate.auditor)
         except PeerError as error:
-            _log.info("association-lost", address=self._address, code=error.code)
+            _log.info("association-lost", address=self.address, code=error.code)
         except Exception:
-            _log.exception("association-failed", address=self._address)
+            _log.exception("association-failed", address=self.address)
             if self._association is not None:
                 self._association.abort(2, 0)
         finally:
@@ -140,7 +140,7 @@ class Conversation:
             secured = self._tls.secured(self._connection)
             connection, self._certificate = secured, secured.certificate
         # An association request has one deadline, however slowly its octets drip.
-        watchdog = threading.Timer(settings.association_timeout, self._too_slow)
+        watchdog = threading.Timer(settings.association_timeout, self.give_up)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -150,14 +150,14 @@ class Conversation:
             asked = pdu.decode_associate(content)
         finally:
             watchdog.cancel()
-        refused = refusal(asked, self._address, settings, self._server.federated_title, self._certificate)
+        refused = refusal(asked, self.address, settings, self._server.federated_title, self._certificate)
         if refused is None and (self._server.is_full() or self._ending):
             refused = Refusal(2, 3, 2, "too many associations (dimse.max_associations)")
         if refused is not None:
-            _log.warning("association-refused", address=self._address, why=refused.why)
+            _log.warning("association-refused", address=self.address, why=refused.why)
             self._server.meter.count(DIMSE_ASSOCIATIONS, "refused")
             if refused.is_imposture:
-                self._server.gate.auditor.note_access(not_authenticated(asked.calling, self._address, refused.why))
+                self._server.gate.auditor.note_access(not_authenticated(asked.calling, self.address, refused.why))
             association.send_octets([pdu.reject(refused.result, refused.source, refused.reason)])
             association.close()
             return
@@ -170,7 +170,7 @@ class Conversation:
         self._calling, self._called = asked.calling, asked.called
         self._server.began(self)
         association.send_octets([pdu.encode_associate(accepted)])
-        _log.debug("association-established", calling=asked.calling, address=self._address)
+        _log.debug("association-established", calling=asked.calling, address=self.address)
         while not self._ending:
             self._idle = True
             message = association.receive(self._sink_for)
@@ -179,7 +179,8 @@ class Conversation:
                 self._handle(association, message)
         association.abort(0, 0)
 
-    def _too_slow(self) -> None:
+    def give_up(self) -> None:
+        """End the connection whatever it is at. May be called by any thread, and does not wait."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
@@ -189,7 +190,7 @@ class Conversation:
             return None
         context = self._association.contexts[context_id]
         peer = self._settings.peers.get(self._calling)
-        source = Source("dimse", self._calling, self._address, peer.issuer if peer is not None else "")
+        source = Source("dimse", self._calling, self.address, peer.issuer if peer is not None else "")
         refusal: VnaError | None = None
         try:
             self._server.gate.enter(self._principal, Action.STORE)
@@ -202,7 +203,7 @@ class Conversation:
 
     @property
     def _principal(self) -> Principal:
-        return Principal(PrincipalKind.AE_TITLE, self._calling, self._address)
+        return Principal(PrincipalKind.AE_TITLE, self._calling, self.address)
 
     def _handle(self, association: Association, message: Message) -> None:
         field = commands.number(message.command, commands.COMMAND_FIELD)

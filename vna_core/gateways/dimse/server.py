@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -185,7 +186,7 @@ class DimseServer:
 
     def _begin(self, connection: socket.socket, address: str, tls: ServerTls | None) -> None:
         with self._lock:
-            if len(self._serving) >= self._share * (1 + UNANSWERED):
+            if len(self._serving) >= self._share * (1 + UNANSWERED) and not self._makes_room(address):
                 _log.warning("connection-refused", address=address, limit="dimse.max_associations")
                 connection.close()
                 return
@@ -193,6 +194,20 @@ class DimseServer:
             thread = threading.Thread(target=conversation.run, name=f"dimse-{address}", daemon=True)
             self._serving[conversation] = thread
         thread.start()
+
+    def _makes_room(self, address: str) -> bool:
+        """Have a connection without an association ended whose address has most of them, so that one stranger shuts nobody out; whether there is room."""
+        waiting = [one for one in self._serving if not one.established]
+        number = Counter(one.address for one in waiting)
+        if not number:
+            return False
+        crowd, most = number.most_common(1)[0]
+        if number[address] + 1 >= most:
+            return False
+        ended = next(one for one in waiting if one.address == crowd)
+        del self._serving[ended]
+        ended.give_up()
+        return True
 
     def ended(self, conversation: Conversation) -> None:
         """A conversation is over."""
