@@ -18,6 +18,8 @@ LARGEST_RATIO: Final = 1000
 """Most octets that one octet of a ZIP member may unfold to, beyond the first 16 MiB."""
 
 _FREE: Final = 16 << 20
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+"""Transfer syntax that no DICOMDIR has (PS3.10 section 8.6)."""
 _DEEPEST_ARCHIVE: Final = 1_000_000
 
 
@@ -145,9 +147,15 @@ def _given(stream: IO[bytes]) -> Callable[[], AbstractContextManager[IO[bytes]]]
 def _referenced(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[OfferedFile]:
     """Files that a DICOMDIR names in Referenced File ID (0004,1500), inside its own folder only (PS3.3 F.3.2.2)."""
     from pydicom import dcmread  # here: only a DICOMDIR needs it
+    from pydicom.filereader import read_file_meta_info
 
     root = path.parent.resolve()
     try:
+        if (
+            read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED
+        ):  # it would be inflated in memory, however large it gets
+            yield OfferedFile(f"{path}!records", 0, None, Unarchivable("The DICOMDIR is compressed.", path=str(path)))
+            return
         records = dcmread(path, specific_tags=[0x00041220]).get("DirectoryRecordSequence") or []
         names = [record.get("ReferencedFileID") for record in records]
     except Exception as error:  # another library's failure on a damaged DICOMDIR is a finding about the file, not a fault
