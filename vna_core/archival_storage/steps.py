@@ -91,7 +91,7 @@ def steps_of(policy: PlacementPolicy, instances: Sequence[PlacedInstance], now: 
         for copy in one.copies:
             sizes[copy.store, copy.key] = sizes.get((copy.store, copy.key), 0) + copy.size
     copies: dict[tuple[str, str], CopyStep] = {}
-    adjustments: dict[tuple[str, str], AdjustStep] = {}
+    shared: dict[tuple[str, str], list[_Use]] = {}
     lost = []
     for one, verdict in verdicts:
         for wanted in verdict.wanted:
@@ -102,11 +102,12 @@ def steps_of(policy: PlacementPolicy, instances: Sequence[PlacedInstance], now: 
                     lost.append(one.sop_instance_uid)
                 else:
                     copies.setdefault((step.key, step.target), step)
-            elif (adjusted := _adjusted(there, wanted, sizes, now)) is not None:
-                adjustments.setdefault((there.store, there.key), adjusted)
+            else:
+                shared.setdefault((there.store, there.key), []).append(_Use(one, there, wanted))
+    adjusted = (_adjusted(uses, sizes, now) for uses in shared.values())
     return SeriesSteps(
         tuple(copies.values()),
-        tuple(adjustments.values()),
+        tuple(step for step in adjusted if step is not None),
         tuple(_drops(verdicts, sizes)),
         all(verdict.met for _, verdict in verdicts),
         min((verdict.due for _, verdict in verdicts if verdict.due), default=0),
@@ -134,13 +135,31 @@ def _copied(one: PlacedInstance, wanted: WantedCopy, sizes: dict[tuple[str, str]
     return CopyStep(chosen.key, wanted.store, sources, digest, sizes[chosen.store, chosen.key], wanted)
 
 
-def _adjusted(there: HeldCopy, wanted: WantedCopy, sizes: dict[tuple[str, str], int], now: int) -> AdjustStep | None:
-    recalled = there.readable_until > now
-    tier = wanted.tier if wanted.tier != there.tier and not recalled else ""
-    locked = wanted.locked_until if wanted.locked_until > there.locked_until else 0
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A version, the object in which a store has it, and how the policy wants it kept there."""
+
+    instance: PlacedInstance
+    there: HeldCopy
+    wanted: WantedCopy
+
+
+def _adjusted(uses: Sequence[_Use], sizes: dict[tuple[str, str], int], now: int) -> AdjustStep | None:
+    """What must be done with an object that these versions share.
+
+    It is locked for as long as any of them must be, and goes to a tier when the one that came last does: a pack is not brought back
+    and forth between what its members are to have, nor put into an archive tier while one of them must be readable.
+    """
+    there = uses[0].there
+    last = max(uses, key=lambda use: (use.instance.received_at, use.instance.pk))
+    longest = max((use.wanted for use in uses), key=lambda wanted: (wanted.locked_until, wanted.compliance))
+    recalled = any(use.there.readable_until > now for use in uses)
+    tier = last.wanted.tier if last.wanted.tier != there.tier and not recalled else ""
+    locked = longest.locked_until if any(longest.locked_until > use.there.locked_until for use in uses) else 0
     if not tier and not locked:
         return None
-    return AdjustStep(there.store, there.key, sizes[there.store, there.key], tier, locked, wanted.compliance, there)
+    compliance = any(use.wanted.compliance for use in uses if use.wanted.locked_until)
+    return AdjustStep(there.store, there.key, sizes[there.store, there.key], tier, locked, compliance, there)
 
 
 def _drops(verdicts: Iterable[tuple[PlacedInstance, Verdict]], sizes: dict[tuple[str, str], int]) -> list[DropStep]:

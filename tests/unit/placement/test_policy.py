@@ -128,6 +128,47 @@ def test_a_copy_is_dropped_only_when_every_version_in_its_object_has_all_others(
     assert [(drop.store, drop.size, drop.required) for drop in done.drops] == [("landing", 200, (("cloud", "packs/p"),))]
 
 
+def packed(*ages: int, locked_until: int = 0, tier: str = "") -> list[PlacedInstance]:
+    """Instances that came so many days apart and lie in one pack in the cloud."""
+    copies = [
+        HeldCopy("cloud", "packs/p", 100 * number, 100, locked_until=locked_until, tier=tier) for number in range(len(ages))
+    ]
+    return [
+        instance(copy, pk=number, received_at=START + age * DAY)
+        for number, (age, copy) in enumerate(zip(ages, copies, strict=True))
+    ]
+
+
+def test_a_pack_is_locked_for_as_long_as_any_instance_in_it_must_be() -> None:
+    rules = policy({"name": "one", "copies": [{"store": "cloud", "lock": "10y"}]})
+    until = START + 20 * DAY + 3650 * DAY
+    [step] = steps_of(rules, packed(0, 20, 5), START + 30 * DAY).adjustments
+    assert (step.store, step.key, step.locked_until, step.size) == ("cloud", "packs/p", until, 300)
+    done = steps_of(rules, packed(0, 20, 5, locked_until=until), START + 30 * DAY)
+    assert done.met and not done.adjustments, "one step is enough"
+    strict = policy(
+        {
+            "name": "a",
+            "when": {"older_than": "15d", "since": "arrival"},
+            "copies": [{"store": "cloud", "lock": "2y", "compliance": True}],
+        },
+        {"name": "b", "copies": [{"store": "cloud", "lock": "10y"}]},
+    )
+    [step] = steps_of(strict, packed(0, 20), START + 30 * DAY).adjustments
+    assert step.locked_until == until and step.compliance, "the strictest of all"
+
+
+def test_a_pack_goes_to_a_tier_when_the_instance_that_came_last_does_and_stays_there() -> None:
+    tiers = [{"tier": "STANDARD", "after": "0"}, {"tier": "GLACIER", "after": "90d"}]
+    rules = policy({"name": "one", "copies": [{"store": "cloud", "tiers": tiers}]})
+    pack = packed(0, 20, 5, tier="STANDARD")
+    assert not steps_of(rules, pack, START + 100 * DAY).adjustments, "one of its instances must be readable still"
+    [step] = steps_of(rules, pack, START + 110 * DAY).adjustments
+    assert (step.tier, step.size) == ("GLACIER", 300)
+    assert not steps_of(rules, packed(0, 20, 5, tier="GLACIER"), START + 110 * DAY).adjustments
+    assert steps_of(rules, pack, START + 100 * DAY).due == START + 110 * DAY
+
+
 def test_a_locked_copy_and_a_copy_of_something_recalled_are_not_dropped_before_their_time() -> None:
     rules = policy({"name": "one", "copies": [{"store": "cloud"}]})
     cloud = HeldCopy("cloud", LANDING.key, 0, 100)
