@@ -42,7 +42,13 @@ class HttpSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on. Other than loopback needs `tokens`.")
     port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: int = Field(2, ge=1, le=64, description="Web processes; a machine with more than two processors bears more.")
+    workers: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Web processes; a machine with more processors bears as many. Each takes about 150 MB, its share of "
+        "`ingest.memory_budget`, `decode.processes` subprocesses and, on PostgreSQL, up to 64 connections, so that it is not guessed.",
+    )
     tokens: dict[str, Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]] = Field(
         default_factory=dict, description="Principal name to the SHA-256 (hex) of its bearer token. Empty: no authentication."
     )
@@ -96,7 +102,11 @@ class DimseSettings(Section):
         default_factory=dict, description="AE title to node: move destinations, commitment requesters."
     )
     processes: int = Field(
-        2, ge=1, le=64, description="Accepting processes on the one port; a machine with more than two processors bears more."
+        2,
+        ge=1,
+        le=64,
+        description="Accepting processes on the one port; a machine with more processors bears as many. Each takes about 100 MB and its "
+        "share of `ingest.memory_budget`.",
     )
     max_associations: int = Field(100, ge=1, description="Associations at once, over all processes.")
     max_pdu: int = Field(262_144, ge=4096, le=16 << 20, description="Largest PDU we ask for, in octets.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx2
 import pytest
 
@@ -104,3 +106,16 @@ def test_findings_are_listed(web: Web, client: httpx2.Client) -> None:
     [found] = client.get("/api/v1/findings").json()["findings"]
     assert (found["finding"], found["key"]) == ("truncated", held.locations[0].key)
     assert client.get("/api/v1/findings?after=x&limit=0").status_code == 400
+
+
+@pytest.mark.parametrize("odd", ["\\ud800", "\\u0000x", "\\ud83d\\ude00", "é"])
+def test_what_only_an_escape_sequence_can_say_is_answered_as_it_was_said(client: httpx2.Client, odd: str) -> None:
+    body = f'{{"level": "patient", "identifier": "P{odd}", "issuer": "{odd}", "reason": "of {odd}"}}'
+    answer = client.post("/api/v1/holds", content=body.encode())
+    assert answer.status_code == 201, answer.text
+    said = json.loads(answer.content)
+    assert {name: said[name] for name in ("identifier", "issuer", "reason")} == {
+        name: value for name, value in json.loads(body).items() if name != "level"
+    }
+    assert said in json.loads(client.get("/api/v1/holds").content)["holds"]
+    assert client.delete(f"/api/v1/holds/{said['id']}").status_code == 200

@@ -195,7 +195,12 @@ class Exchange:
 
     async def json(self, value: Any, status: int = 200, media_type: str = _JSON, headers: Headers | None = None) -> None:
         """Answer with a value as JSON."""
-        await self.octets(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), media_type, status, headers)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        try:
+            content = text.encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which only an escape sequence can say
+            content = json.dumps(value, separators=(",", ":")).encode()
+        await self.octets(content, media_type, status, headers)
 
     async def stream(
         self,
