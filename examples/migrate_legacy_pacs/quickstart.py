@@ -40,7 +40,8 @@ def main() -> int:
             material = [*wheel_files(), *(phantom.octets for phantom in odd().values() if phantom.sendable)]
             sent = fill("127.0.0.1", port, "OLDPACS", material)
             console.print(
-                f"{sent.offered} real files and phantoms with vendor oddities sent, {sent.accepted} accepted by the PACS"
+                f"{sent.offered} real files and phantoms with vendor oddities sent; the PACS accepted {sent.accepted},"
+                f" which are {sent.instances} instances by their UIDs"
             )
             console.rule("2. Migration")
             problems += migrate(f"dimse://OLDPACS@127.0.0.1:{port}", data)

@@ -20,10 +20,11 @@ from vna_core.ingest.identify import identify
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How many instances were offered to the PACS, and how many it answered with success."""
+    """How many files were offered to the PACS, how many it answered with success, and how many SOP Instance UIDs those have."""
 
     offered: int
     accepted: int
+    instances: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,14 @@ def fill(host: str, port: int, called: str, files: Iterable[bytes], calling: str
         one = _sendable(octets)
         if one is not None:
             groups[one.sop_class_uid, one.transfer_syntax_uid].append(one)
-    offered = accepted = 0
+    offered, accepted = 0, list[str]()
     for (sop_class, syntax), group in groups.items():
         offered += len(group)
         association = request(host, port, called=called, calling=calling, contexts=[(sop_class, (syntax,))], max_pdu=131_072)
         if association.contexts:
-            accepted += sum(_store(association, one, number) for number, one in enumerate(group, 1))
+            accepted += [one.sop_instance_uid for number, one in enumerate(group, 1) if _store(association, one, number)]
         association.release()
-    return Filled(offered, accepted)
+    return Filled(offered, len(accepted), len(set(accepted)))
 
 
 def _sendable(octets: bytes) -> _Sendable | None:
