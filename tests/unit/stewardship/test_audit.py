@@ -19,7 +19,10 @@ from vna_core.configuration.audit import AuditSettings
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId, AuditOutcome, StudyObject
 from vna_core.domain.errors import AuditUnavailable
+from vna_core.domain.octets import Source
+from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.stewardship.audit.chain import Chain, segments
+from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.records import record_of
 from vna_core.stewardship.audit.trail import AuditTrail
 from vna_core.stewardship.audit.verification import read, verify
@@ -199,6 +202,16 @@ def test_accesses_that_come_often_become_one_further_record(tmp_path: Path) -> N
     trail.close()
     counted = [(record["objects"][0]["id"], record["event"].get("count", 1)) for record in read(tmp_path / "audit")]
     assert sorted(counted) == [("1.2.3", 1), ("1.2.3", 99), ("1.2.4", 1), ("1.2.4", 99)]
+
+
+def test_files_of_a_folder_are_of_one_sender(tmp_path: Path) -> None:
+    trail = AuditTrail(AuditSettings(), tmp_path / "audit", FilesystemStore("landing", tmp_path / "store"))
+    received = ReceptionNotes(trail)
+    for number in range(100):
+        source = Source("file", "vna ingest", f"incoming/{number}.dcm")
+        received(IngestResult(Outcome.HELD, "1.2.3", "1.2.3.1", f"1.2.3.1.{number}", "1.2.840.10008.5.1.4.1.1.2", source=source))
+    trail.close()
+    assert [record["event"].get("count", 1) for record in read(tmp_path / "audit")] == [1, 99]
 
 
 def test_records_have_the_content_of_the_standard() -> None:

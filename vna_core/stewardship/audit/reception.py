@@ -21,7 +21,12 @@ class ReceptionNotes:
         source, patient = result.source, result.patient
         if source is None:
             return
-        principal = Principal(_KINDS.get(source.kind, PrincipalKind.LOCAL), source.name, source.address)
+        kind = _KINDS.get(source.kind)
+        principal = (
+            Principal(PrincipalKind.LOCAL, source.name)  # whose address is a file: each of a folder would be a sender of its own
+            if kind is None
+            else Principal(kind, source.name, source.address)
+        )
         study = StudyObject(
             result.study_instance_uid,
             patient.patient_id if patient is not None else "",
