@@ -126,6 +126,15 @@ def test_what_a_page_of_another_site_has_sent_by_a_browser_is_refused(served: We
         assert uid in client.get("/dicom-web/studies", headers=fields).text, "nothing was done, and what only asks is answered"
 
 
+def test_a_picture_in_a_page_of_another_site_breaks_no_glass(served: Web) -> None:
+    with served.client() as client:
+        for name in ("break-glass", "break%2dglass"):
+            path = f"/dicom-web/studies?{name}=forged"
+            assert client.get(path, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}).status_code == 403
+        for fields in ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, {"Sec-Fetch-Site": "same-origin"}, {}):
+            assert client.get(path, headers=fields).status_code == 200
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +16,7 @@ from vna_core.access.gate import Gate
 from vna_core.configuration import HttpSettings
 from vna_core.domain.access import Action
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, VnaError
-from vna_core.gateways.web.exchange import ClientGone, Exchange, Pace
+from vna_core.gateways.web.exchange import BREAK_GLASS, ClientGone, Exchange, Pace
 from vna_core.gateways.web.problems import problem_of
 from vna_core.gateways.web.segments import keep_segments
 
@@ -133,12 +134,17 @@ def _is_forged(scope: Scope) -> bool:
     """Whether a page of another site may have sent this without the consent of anybody.
 
     Browsers say where a request comes from (Fetch Metadata). Where a page adds a field or a media type of its own, they ask beforehand, and
-    whoever answers that for the archive has decided. What only asks is answered: the page does not get to read it.
+    whoever answers that for the archive has decided. What only asks is answered: the page does not get to read it. Glass is broken by an
+    address that somebody goes to, and not by one of which a page has a picture.
     """
-    if scope["method"] in _ASKING:
+    if all(value not in _OTHER_SITES for name, value in scope["headers"] if name == b"sec-fetch-site"):
         return False
     fields = dict(scope["headers"])
-    if fields.get(b"sec-fetch-site") not in _OTHER_SITES or b"authorization" in fields:
+    if scope["method"] in _ASKING:
+        breaks = BREAK_GLASS.encode() in unquote_to_bytes(scope["query_string"])
+        if not breaks or fields.get(b"sec-fetch-mode") == b"navigate":
+            return False
+    if b"authorization" in fields:
         return False
     return fields.get(b"content-type", b"").partition(b";")[0].strip().lower() in _OF_FORMS
 
