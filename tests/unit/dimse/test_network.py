@@ -202,6 +202,28 @@ def test_a_peer_that_stops_inside_a_message_is_given_up() -> None:
         association.receive()
 
 
+def exchanged(rounds: int) -> list[int]:
+    """TCP_QUICKACK after each request of a conversation, as the kernel tells it."""
+    association, other = pair()
+    octets = commands.encode({commands.COMMAND_FIELD: Field.ECHO_RQ, commands.MESSAGE_ID: 7, commands.DATA_SET_TYPE: 0x0101})
+    quick = []
+    for _ in range(rounds):
+        other.sendall(struct.pack(">BBIIBB", 4, 0, len(octets) + 6, len(octets) + 2, 1, 3) + octets)
+        association.receive()
+        quick.append(association.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+        association.send(1, {commands.COMMAND_FIELD: Field.ECHO_RSP, commands.STATUS: 0})
+        assert other.recv(4096)
+    assert association.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    return quick
+
+
+def test_what_arrives_is_acknowledged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender with Nagle's algorithm waits up to 40 ms for a delayed acknowledgement, before the last segment of each message."""
+    assert exchanged(8) == [1] * 8
+    monkeypatch.setattr("vna_core.dicom.network.association._QUICKACK", None)
+    assert 0 in exchanged(8)  # left to itself, the kernel delays acknowledgements in a conversation
+
+
 def test_a_release_is_answered() -> None:
     association, other = pair()
     other.sendall(pdu.RELEASE_RQ)
