@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.peers.archive import VNA, ServedArchive, served_archive, vna
+from vna_core.dicom.network import command as commands
+from vna_core.dicom.network import pdu
+from vna_core.dicom.network.requestor import request
 from vna_core.testing import phantoms
 from vna_core.testing.fill import fill
 
@@ -82,6 +85,29 @@ def test_sigterm_ends_everything_within_ten_seconds_and_nothing_is_lost(tmp_path
         assert not any(Path(f"/proc/{child}").exists() for child in below)
     _, lines, _ = vna("stats", data=tmp_path / "data")
     assert lines[0]["instances"] == accepted == 5
+
+
+def test_what_has_come_of_an_instance_at_the_end_is_kept(tmp_path: Path) -> None:
+    """A sender that stops in the midst of an instance holds up the end for some seconds; then it is as if it had gone."""
+    octets = phantoms.ct(7)
+    with served_archive(tmp_path / "data") as served:
+        association = request(
+            "127.0.0.1", served.dimse_port, called="VNA", calling="CT", contexts=[(phantoms.CT, ("1.2.840.10008.1.2.1",))]
+        )
+        asked = {
+            commands.AFFECTED_SOP_CLASS: phantoms.CT,
+            commands.COMMAND_FIELD: commands.Field.STORE_RQ,
+            commands.MESSAGE_ID: 1,
+            commands.DATA_SET_TYPE: 1,
+        }
+        half = octets[octets.index(b"\x08\0\x05\0CS") :][:20_000]
+        for is_command, piece in ((True, commands.encode(asked)), (False, half)):
+            for buffers in pdu.data_pdus(1, is_command, [memoryview(piece)], is_command, 0):
+                association.send_octets(buffers)
+        assert served.stop() < 10
+        assert served.process.returncode == 0
+    (kept,) = vna("quarantine", "list", data=tmp_path / "data")[1]
+    assert (kept["code"], kept["size"]) == ("truncated", 20_000)
 
 
 def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:

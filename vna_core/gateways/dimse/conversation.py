@@ -105,6 +105,11 @@ class Conversation:
         if self._association is not None and self._idle:
             self._association.interrupt()
 
+    def break_off(self) -> None:
+        """End now: what the peer still sends is not heard, as if it had gone."""
+        if self._association is not None:
+            self._association.interrupt()
+
     def run(self) -> None:
         """Serve the connection; nothing that goes wrong here reaches another."""
         try:

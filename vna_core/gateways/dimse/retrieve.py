@@ -291,7 +291,7 @@ class RetrieveService:
                 progress.comment = error.message
             return None
         if prepared is None:
-            progress.comment = progress.comment or "No presentation context was accepted in which the instance can be sent."
+            progress.comment = progress.comment or "No accepted presentation context takes the instance."
             return None
         request_: Command = {
             commands.AFFECTED_SOP_CLASS: prepared.held.sop_class_uid,

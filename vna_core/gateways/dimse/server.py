@@ -42,8 +42,11 @@ from vna_core.metering import Meter
 from vna_core.metering.metrics import DIMSE_ASSOCIATIONS, DIMSE_ESTABLISHED
 from vna_core.migration.cutover import CutOver
 
-GRACE: Final = 5.0
+GRACE: Final = 4.0
 """Seconds that messages under way may take to end after the stop."""
+
+_LAST_GRACE: Final = 1.0
+"""Seconds for conversations that are broken off then, to keep what has come of an instance."""
 
 UNANSWERED: Final = 4
 """Connections that have not asked for an association yet, as a multiple of the associations allowed."""
@@ -165,15 +168,16 @@ class DimseServer:
         self._stop.wait(min(len(self._serving) * _HESITATION, _LONGEST_HESITATION))
 
     def stop(self) -> None:
-        """Take nothing new, let messages under way end, then close. Returns within seconds."""
+        """Take nothing new, let messages under way end, then break off. Returns within seconds."""
         self._stop.set()
-        deadline = time.monotonic() + GRACE
-        with self._lock:
-            serving = dict(self._serving)
-        for conversation in serving:
-            conversation.finish_soon()
-        for thread in serving.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for grace, end in ((GRACE, Conversation.finish_soon), (_LAST_GRACE, Conversation.break_off)):
+            deadline = time.monotonic() + grace
+            with self._lock:
+                serving = dict(self._serving)
+            for conversation in serving:
+                end(conversation)
+            for thread in serving.values():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def associations(self) -> int:
