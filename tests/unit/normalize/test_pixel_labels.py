@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import struct
 
 import numpy as np
-import pydicom
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -15,7 +13,6 @@ from tests.unit.normalize.handmade import (
     EXPLICIT,
     JPEG_BASELINE,
     LIMITS,
-    RLE,
     assert_reversible_and_stable,
     data_set,
     description,
@@ -32,8 +29,23 @@ from tests.unit.normalize.handmade import (
     sequence,
     stored,
 )
-from vna_core.access.decode_codecs import decode
-from vna_core.access.transcode_header import describe
+from tests.unit.normalize.labelled_images import (
+    COLOUR,
+    GREY,
+    GREY_PICTURE,
+    JFIF,
+    PICTURE,
+    RAMP,
+    Labels,
+    compressed,
+    frame,
+    group,
+    imagecodecs,
+    kept,
+    labelled,
+    native,
+    read,
+)
 from vna_core.dicom.packed_samples import pack, pack_stream, unpack, unpack_stream
 from vna_core.domain.instance import CanonicalInstance
 from vna_core.ingest.identify import identify
@@ -42,89 +54,6 @@ from vna_core.ingest.normalize.engine import Journal
 from vna_core.ingest.normalize.pixel_framing import FRAMING_RULES
 from vna_core.ingest.normalize.pixel_image import examine
 from vna_core.ingest.normalize.pixel_labels import _RULES_ABOUT_SAMPLES, LABEL_RULES
-
-imagecodecs = pytest.importorskip("imagecodecs")
-
-Labels = dict[int, int | str | None]
-JPEG = "1.2.840.10008.1.2.4."
-GREY: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 4, 0x11: 6, 0x100: 16, 0x101: 12, 0x102: 11, 0x103: 0}
-COLOUR: Labels = {2: 3, 4: "RGB", 6: 0, 0x10: 16, 0x11: 16, 0x100: 8, 0x101: 8, 0x102: 7, 0x103: 0}
-RAMP = np.arange(24, dtype="<u2") * 170
-PICTURE = np.indices((16, 16, 3)).sum(0).astype(np.uint8) * 7
-GREY_PICTURE = np.ascontiguousarray(PICTURE[..., 0])
-
-
-def group(labels: Labels) -> bytes:
-    """Group 0028: a number is US, text is CS (IS for Number of Frames), None is absent."""
-    octets = b""
-    for tag, value in sorted(labels.items()):
-        if isinstance(value, int):
-            octets += number(0x00280000 | tag, value)
-        elif value is not None:
-            raw = value.encode()
-            octets += element(0x00280000 | tag, "IS" if tag == 8 else "CS", raw + b" " * (len(raw) & 1))
-    return octets
-
-
-def native(labels: Labels, samples: bytes, *, behind: bytes = b"") -> bytes:
-    vr = "OB" if labels.get(0x100) == 8 else "OW"
-    return file(identification() + group(labels) + behind + element(0x7FE00010, vr, samples))
-
-
-def compressed(labels: Labels, parts: list[bytes], transfer_syntax: str) -> bytes:
-    parts = [part + b"\0" * (len(part) & 1) for part in parts]
-    offsets = [sum(8 + len(earlier) for earlier in parts[:index]) for index in range(len(parts))]
-    return file(identification() + group(labels) + fragments(parts, offsets), transfer_syntax)
-
-
-def read(canonical: CanonicalInstance) -> pydicom.Dataset:
-    return pydicom.dcmread(io.BytesIO(stored(canonical)))
-
-
-def frame(canonical: CanonicalInstance, index: int = 0) -> np.ndarray:
-    """One frame as the archive decodes it."""
-    octets, place = stored(canonical), canonical.frames.ranges[index]
-    return decode(canonical.transfer_syntax_uid, octets[place.offset : place.end], describe(read(canonical)), 1 << 20)[0]
-
-
-def labelled(octets: bytes, **expected: object) -> CanonicalInstance:
-    """The canonical instance has these labels, gives the octets back, and is left alone the next time."""
-    canonical = offer(octets)
-    found = read(canonical)
-    assert {name: found.get(name) for name in expected} == expected
-    assert_reversible_and_stable(octets, canonical)
-    return canonical
-
-
-def kept(octets: bytes, rule: str) -> CanonicalInstance:
-    """Nothing changes, and the finding is told."""
-    canonical = offer(octets)
-    assert rules(canonical) == []
-    assert rule in [finding.rule for finding in canonical.findings]
-    assert_reversible_and_stable(octets, canonical)
-    return canonical
-
-
-def jpeg(**options: object) -> bytes:
-    return bytes(imagecodecs.jpeg8_encode(PICTURE, level=95, **options))
-
-
-def without_segment(stream: bytes, marker: bytes) -> bytes:
-    at = stream.find(marker)
-    return stream[:at] + stream[at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big") :] if at > 0 else stream
-
-
-def with_adobe(stream: bytes, transform: int) -> bytes:
-    """The stream with an Adobe segment in place of JFIF."""
-    plain = without_segment(stream, b"\xff\xe0")
-    return plain[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform]) + plain[2:]
-
-
-JFIF = jpeg(colorspace="RGB", outcolorspace="YCBCR", subsampling="444")
-ADOBE_RGB = with_adobe(without_segment(jpeg(colorspace="RGB", outcolorspace="RGB"), b"\xff\xee"), 0)
-REVERSIBLE = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=True, level=0, mct=True))
-UNTRANSFORMED = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=True, level=0, mct=False))
-BOXED = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="jp2", reversible=True, level=0, mct=True))
 
 
 def test_every_rule_has_an_identity() -> None:
@@ -309,108 +238,6 @@ def test_bits_above_the_stored_ones_are_flagged() -> None:
 def test_extended_signs_are_not() -> None:
     samples = (RAMP.astype("<i2") - 2048).tobytes()
     assert noticed(offer(native(GREY | {0x103: 1}, samples))) == []
-
-
-# -- P06 to P11, P17 to P19 ----------------------------------------------------------------------------------------------
-
-
-def test_jfif_proves_luma_and_chroma() -> None:
-    canonical = labelled(compressed(COLOUR, [JFIF], JPEG_BASELINE), PhotometricInterpretation="YBR_FULL_422")
-    assert rules(canonical) == ["P07"]
-    assert np.abs(frame(canonical).astype(int) - PICTURE).max() < 12
-
-
-def test_adobe_proves_rgb() -> None:
-    octets = compressed(COLOUR | {4: "YBR_FULL_422"}, [ADOBE_RGB], JPEG_BASELINE)
-    canonical = labelled(octets, PhotometricInterpretation="RGB")
-    assert np.abs(frame(canonical).astype(int) - PICTURE).max() < 12
-
-
-def test_a_stream_that_proves_nothing_is_believed_its_label() -> None:
-    plain = without_segment(JFIF, b"\xff\xe0")
-    assert rules(offer(compressed(COLOUR, [plain], JPEG_BASELINE))) == []
-
-
-def test_the_colour_transformation_of_jpeg_2000_is_named() -> None:
-    octets = compressed(COLOUR, [REVERSIBLE], JPEG + "90")
-    canonical = labelled(octets, PhotometricInterpretation="YBR_RCT")
-    assert rules(canonical) == ["P08"]
-    assert np.array_equal(frame(canonical), PICTURE)
-
-
-def test_no_colour_transformation_is_no_transformed_colour() -> None:
-    octets = compressed(COLOUR | {4: "YBR_RCT"}, [UNTRANSFORMED], JPEG + "90")
-    assert np.array_equal(frame(labelled(octets, PhotometricInterpretation="RGB")), PICTURE)
-
-
-def test_three_full_rle_segments_leave_no_chroma_out() -> None:
-    segments = [b"\x81\x05" * 2, b"\x81\x06" * 2, b"\x81\x07" * 2]
-    rle = struct.pack("<16I", 3, 64, 68, 72, *[0] * 12) + b"".join(segments)
-    octets = compressed(COLOUR | {4: "YBR_FULL_422"}, [rle], RLE)
-    assert rules(labelled(octets, PhotometricInterpretation="YBR_FULL")) == ["P08"]
-
-
-@pytest.mark.parametrize(
-    ("marker", "uid"),
-    [(b"\xff\xc0", JPEG + "50"), (b"\xff\xc1", JPEG + "51"), (b"\xff\xc2", JPEG + "55"), (b"\xff\xc3", JPEG + "57")],
-)
-def test_the_transfer_syntax_is_that_of_the_codestream(marker: bytes, uid: str) -> None:
-    grey = bytes(imagecodecs.jpeg8_encode(GREY_PICTURE)).replace(b"\xff\xc0", marker)
-    declared = JPEG + ("51" if uid.endswith("50") else "50")
-    canonical = offer(compressed(COLOUR | {2: 1, 4: "MONOCHROME2", 6: None}, [grey], declared))
-    assert (canonical.transfer_syntax_uid, rules(canonical)) == (uid, ["P09"])
-
-
-def test_a_lossy_stream_is_not_under_a_lossless_label() -> None:
-    lossy = bytes(imagecodecs.jpeg2k_encode(PICTURE, codecformat="j2k", reversible=False, level=40, mct=True))
-    octets = compressed(COLOUR | {4: "YBR_ICT", 0x2110: "00"}, [lossy], JPEG + "90")
-    canonical = labelled(octets, LossyImageCompression="01")
-    assert (canonical.transfer_syntax_uid, set(rules(canonical))) == (JPEG + "91", {"P09"})
-
-
-def test_bits_follow_the_frame_header_where_the_labels_cannot_be_right() -> None:
-    grey = bytes(imagecodecs.jpeg8_encode(GREY_PICTURE))
-    labels: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 16, 0x11: 16, 0x100: 16, 0x101: 12, 0x102: 11, 0x103: 0}
-    canonical = labelled(compressed(labels, [grey], JPEG_BASELINE), BitsAllocated=8, BitsStored=8, HighBit=7)
-    assert np.array_equal(frame(canonical), imagecodecs.jpeg8_decode(grey))
-
-
-def test_another_sign_in_jpeg_2000_is_flagged() -> None:
-    labels: Labels = {2: 1, 4: "MONOCHROME2", 0x10: 16, 0x11: 16, 0x100: 8, 0x101: 8, 0x102: 7, 0x103: 1}
-    stream = bytes(imagecodecs.jpeg2k_encode(GREY_PICTURE, codecformat="j2k", reversible=True, level=0))
-    kept(compressed(labels, [stream], JPEG + "90"), "P06")
-
-
-def test_a_codestream_without_end_is_flagged() -> None:
-    kept(compressed(COLOUR | {4: "YBR_FULL_422"}, [JFIF[:-2]], JPEG_BASELINE), "P11")
-
-
-def test_octets_behind_the_end_are_not_in_the_frame() -> None:
-    canonical = kept(compressed(COLOUR | {4: "YBR_FULL_422"}, [JFIF + bytes(40)], JPEG_BASELINE), "P11")
-    assert canonical.frames.ranges[0].length == len(JFIF)
-
-
-def test_the_frame_of_a_jp2_file_is_the_codestream_inside() -> None:
-    canonical = kept(compressed(COLOUR | {4: "YBR_RCT"}, [BOXED], JPEG + "90"), "P17")
-    place = canonical.frames.ranges[0]
-    assert stored(canonical)[place.offset : place.offset + 4] == b"\xff\x4f\xff\x51"
-    assert np.array_equal(frame(canonical), PICTURE)
-
-
-def test_rle_segments_that_are_not_the_images_are_flagged() -> None:
-    kept(compressed(GREY | {0x100: 16}, [struct.pack("<16I", 1, 64, *[0] * 14) + b"\x00\x05"], RLE), "P19")
-
-
-def test_jpeg_ls_without_parameters_is_flagged() -> None:
-    stream = b"\xff\xd8\xff\xf7\0\x0b\x10\0\4\0\6\1\1\x11\0\xff\xda\0\x08\1\1\0\0\0\0\x2a\xff\xd9"
-    kept(compressed(GREY | {0x101: 16, 0x102: 15}, [stream], JPEG + "80"), "P18")
-
-
-def test_a_video_is_flagged() -> None:
-    assert "P28" in [
-        finding.rule
-        for finding in offer(compressed(COLOUR | {8: "9"}, [b"\0\0\0\x18ftypmp42" + bytes(20)], JPEG + "102")).findings
-    ]
 
 
 # -- P21 to P27, F23 -----------------------------------------------------------------------------------------------------
