@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vna_core.domain.errors import ConfigurationError
+from vna_core.ports.options import Options, first_problem
 
 
-class PacsOptions(BaseModel):
-    """What every adapter takes. Base of an adapter's own options: frozen, and closed to names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class PacsOptions(Options):
+    """What every adapter takes. Base of an adapter's own options."""
 
     issuer: str = ""
     """Assigning authority of Patient IDs that carry none."""
@@ -58,12 +56,4 @@ def source_options(model: type[OptionsT], name: str, query: str, options: Mappin
     try:
         return model.model_validate({**dict(parse_qsl(query)), **options})
     except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        option = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(option, model.model_fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(model.model_fields))}."
-            message = f"unknown option {option!r}; {hint}"
-        else:
-            message = f"option {option!r}: {problem['msg'].removeprefix('Value error, ')}."
-        raise ConfigurationError(f"Source {name!r}: {message}", source=name) from None
+        raise ConfigurationError(f"Source {name!r}: {first_problem(error, model)}", source=name) from None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vna_core.domain.errors import ConfigurationError
+from vna_core.ports.options import Options, first_problem
 
 
-class StoreOptions(BaseModel):
-    """Base of a backend's options: frozen, and closed to names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class StoreOptions(Options):
+    """Base of a backend's options."""
 
 
 OptionsT = TypeVar("OptionsT", bound=StoreOptions)
@@ -31,17 +29,7 @@ def checked_options(model: type[OptionsT], name: str, kind: str, options: Mappin
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        option = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(option, model.model_fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(model.model_fields))}."
-            message = f"unknown option {option!r}; {hint}"
-        elif problem["type"] == "missing":
-            message = f"option {option!r} is missing."
-        else:
-            message = f"{f'option {option!r}: ' if option else ''}{problem['msg'].removeprefix('Value error, ')}."
-        raise ConfigurationError(f"Store {name!r} of type {kind}: {message}", store=name) from None
+        raise ConfigurationError(f"Store {name!r} of type {kind}: {first_problem(error, model)}", store=name) from None
 
 
 def needs_extra(name: str, kind: str, extra: str, error: ImportError) -> ConfigurationError:
