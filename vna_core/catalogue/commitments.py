@@ -72,8 +72,8 @@ class Commitments:
         return Commitment(from_stored(uid), from_stored(peer), instances, attempts, asked / 1e6)
 
     def reported(self, transaction_uid: str, peer: str) -> None:
-        """The peer has taken the report."""
-        self._update(transaction_uid, peer, state="reported")
+        """The peer has taken the report. Which instances it was about is not kept: the lists of years would outgrow what they are about."""
+        self._update(transaction_uid, peer, state="reported", instances="[]")
 
     def postpone(self, transaction_uid: str, peer: str, delay: float) -> None:
         """The report could not be delivered; it is due again after `delay` seconds."""

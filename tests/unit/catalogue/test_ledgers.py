@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from tests.unit.catalogue.catalogue_entries import START, entry
 from vna_core.catalogue import Campaign, Catalogue, QuarantineEntry
 from vna_core.catalogue.clock import now
 from vna_core.catalogue.commitments import LEASE
+from vna_core.catalogue.schema import commitments
 from vna_core.domain.corrections import KEY_OBJECT_SELECTION, REJECTION_NOTE
 from vna_core.domain.errors import NotFound
 from vna_core.domain.octets import Source
@@ -56,7 +58,7 @@ def test_a_key_object_selection_is_looked_at_whatever_becomes_of_the_process(cat
 
 def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
     catalogue.commitments.record("1.2", "MOD", [("class", "1.2.3")])
-    catalogue.commitments.record("1.3", "MOD", [])
+    catalogue.commitments.record("1.3", "MOD", [("class", "1.2.4")])
     assert catalogue.commitments.take() is None  # whoever recorded them reports them
     catalogue.commitments.postpone("1.2", "MOD", 0)
     taken = catalogue.commitments.take()
@@ -67,6 +69,9 @@ def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
     catalogue.commitments.reported("1.3", "MOD")
     catalogue.commitments.postpone("1.3", "MOD", 0)
     assert catalogue.commitments.take() is None
+    with catalogue._database.session() as session:
+        kept = session.run(select(commitments.c.state, commitments.c.instances).order_by(commitments.c.peer)).fetchall()
+    assert sorted(map(tuple, kept)) == [("pending", '[["class", "1.2.3"]]'), ("reported", "[]")]
     catalogue.commitments.record("1.2", "MOD", [])
     catalogue.commitments.postpone("1.2", "MOD", 0)
     catalogue.commitments.abandon("1.2", "MOD")
