@@ -16,6 +16,7 @@ from vna_core.federation.members import LOCAL, VIA, Members, member
 from vna_core.federation.memory import BroughtStore, Memory, NotesOfBoth
 from vna_core.federation.owners import Owners
 from vna_core.federation.query import FederatedQuery
+from vna_core.federation.rejected import Rejected
 from vna_core.federation.sending import CorrectionSender
 from vna_core.federation.telling import Telling
 from vna_core.federation.view import BROUGHT
@@ -40,13 +41,16 @@ def open_federation(archive: Archive) -> Federation | None:
         stores = {**archive.stores, BROUGHT: BroughtStore(memory)}
         retriever = Retriever(stores, NotesOfBoth(archive.catalogue, memory))
     absences = Absences(settings.federation.negative)
-    query = FederatedQuery(members, settings.federation, archive.catalogue.identity, archive.catalogue.rejections, absences)
+    rejected = Rejected(archive.catalogue.rejections, archive.gate.may_correct)
+    query = FederatedQuery(members, settings.federation, archive.catalogue.identity, rejected, absences)
     owners = Owners(query, settings.federation.negative)
     return Federation(
         settings.federation,
         members,
         query,
-        Bringing(members, settings.federation, archive.catalogue, archive.pipeline, memory, absences, owners),
+        Bringing(
+            members, settings.federation, archive.catalogue, archive.pipeline, memory, absences, owners, archive.gate.may_correct
+        ),
         retriever,
         Egress(settings.egress, retriever, archive.transcoder),
         memory,

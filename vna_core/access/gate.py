@@ -16,7 +16,7 @@ from vna_core.access.notes import UNNOTED, AccessNotes, event_of
 from vna_core.access.policy import Policy
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
-from vna_core.domain.access import Action, Principal
+from vna_core.domain.access import Action, Principal, Scope
 from vna_core.domain.audit import EMERGENCY_OVERRIDE_STARTED, AuditEvent, AuditEventId, Auditor, AuditOutcome
 from vna_core.domain.errors import InvalidRequest, NotAuthorized
 
@@ -53,6 +53,10 @@ class Gate:
         self.policy = policy
         self.auditor = auditor
         self._catalogue = catalogue
+
+    def may_correct(self, principal: Principal) -> Scope:
+        """Where somebody may correct."""
+        return self.policy.scope(principal, Action.CORRECT)
 
     def is_prompt(self, principal: Principal) -> bool:
         """Whether `enter` answers without asking the database."""

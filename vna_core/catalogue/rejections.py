@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, CompoundSelect, bindparam, delete, insert, literal, select, union_all
@@ -13,7 +13,7 @@ from vna_core.catalogue.schema import instances
 from vna_core.catalogue.schema_federation import awaited_rejections, corrections, rejections
 from vna_core.catalogue.schema_stewardship import deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
-from vna_core.domain.corrections import AwaitedRejection
+from vna_core.domain.corrections import AwaitedRejection, HiddenInstances
 from vna_core.domain.stewardship import UNDOING, UNDONE, Deletion
 
 _PIECE: Final = 500
@@ -33,27 +33,28 @@ class Rejections:
             statement = select(rejections.c.deletion).where(rejections.c.note == identifier(note)).order_by(rejections.c.deletion)
             return [row[0] for row in session.run(statement).fetchall()]
 
-    def hidden(self, study_instance_uid: str) -> frozenset[str]:
-        """SOP Instance UIDs of a study that are not given out, whoever else has them: see `hidden_in`."""
+    def hidden(self, study_instance_uid: str) -> HiddenInstances:
+        """What is not given out of a study, whoever else has it: see `hidden_in`."""
         parameters = self._hidden.arrange({"study": identifier(study_instance_uid)})
         with self._database.session() as session:
-            return frozenset(from_stored(row[1]) for row in session.execute(self._hidden.sql, parameters).fetchall())
+            rows = session.execute(self._hidden.sql, parameters).fetchall()
+        return _hidden_of(rows).get(identifier(study_instance_uid), HiddenInstances())
 
-    def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
-        """SOP Instance UIDs of some studies that are not given out, whoever else has them; only of studies that have any.
+    def hidden_in(self, studies: Iterable[str]) -> dict[str, HiddenInstances]:
+        """What is not given out of some studies, whoever else has it; only of studies that have any.
 
         They are what is rejected here, held before or not, and the notes that other archives were told this by: a rejection that was taken
         back here leaves its note where it was sent.
         """
         named = {identifier(study): study for study in studies}
         uids = list(named)
-        found: dict[str, set[str]] = {}
+        found: dict[str, HiddenInstances] = {}
         with self._database.session() as session:
             for at in range(0, len(uids), _PIECE):
                 piece = uids[at : at + _PIECE]
-                for study, sop in session.run(_hidden(lambda study, piece=piece: study.in_(piece))).fetchall():  # type: ignore[misc]
-                    found.setdefault(named[study], set()).add(from_stored(sop))
-        return {study: frozenset(sops) for study, sops in found.items()}
+                rows = session.run(_hidden(lambda study, piece=piece: study.in_(piece))).fetchall()  # type: ignore[misc]
+                found |= {named[study]: hidden for study, hidden in _hidden_of(rows).items()}
+        return found
 
     def await_(self, awaited: Iterable[AwaitedRejection]) -> None:
         """Remember instances that are to be hidden when they arrive; what is remembered already stays."""
@@ -107,7 +108,7 @@ class Rejections:
 
 
 def _hidden(wanted: Callable[[ColumnElement[str]], ColumnElement[bool]]) -> CompoundSelect[Any]:
-    """Study and SOP Instance UIDs: of what was rejected, of what is awaited, and of notes that told others of a deletion.
+    """Study and SOP Instance UIDs: of what was rejected, of what is awaited (with who rejected it), and of notes that told others of a deletion.
 
     Parameters
     ----------
@@ -116,19 +117,41 @@ def _hidden(wanted: Callable[[ColumnElement[str]], ColumnElement[bool]]) -> Comp
     """
     versions, awaited = deleted_versions.c, awaited_rejections.c
     rejected = (
-        select(versions.study_instance_uid, versions.sop_instance_uid)
+        select(versions.study_instance_uid, versions.sop_instance_uid, literal(""))
         .join(rejections, rejections.c.deletion == versions.deletion)
         .join(deletions, deletions.c.id == versions.deletion)
         .where(wanted(versions.study_instance_uid), deletions.c.state != UNDOING, deletions.c.state != UNDONE)
     )
     notes = (
-        select(versions.study_instance_uid, corrections.c.id)
+        select(versions.study_instance_uid, corrections.c.id, literal(""))
         .join(corrections, corrections.c.subject == literal("deletion:") + versions.deletion)
         .where(wanted(versions.study_instance_uid), corrections.c.origin == "", corrections.c.undoes == "")
         .distinct()
     )
-    waiting = select(awaited.study_instance_uid, awaited.sop_instance_uid).where(wanted(awaited.study_instance_uid))
+    waiting = select(awaited.study_instance_uid, awaited.sop_instance_uid, awaited.principal).where(
+        wanted(awaited.study_instance_uid)
+    )
     return union_all(rejected, waiting, notes)
+
+
+def _hidden_of(rows: Iterable[Sequence[str]]) -> dict[str, HiddenInstances]:
+    """Rows of `_hidden` by study, as it is stored."""
+    decided: dict[str, set[str]] = {}
+    awaited: dict[str, dict[tuple[str, tuple[str, str, str]], None]] = {}
+    for study, sop, principal in rows:
+        if principal:
+            awaited.setdefault(study, {})[from_stored(sop), _principal(principal)] = None
+        else:
+            decided.setdefault(study, set()).add(from_stored(sop))
+    return {
+        study: HiddenInstances(frozenset(decided.get(study, ())), tuple(awaited.get(study, ())))
+        for study in decided.keys() | awaited.keys()
+    }
+
+
+def _principal(stored: str) -> tuple[str, str, str]:
+    kind, name, address = json.loads(from_stored(stored))
+    return kind, name, address
 
 
 def list_in(session: Session, deletion: Deletion) -> None:
@@ -139,5 +162,4 @@ def list_in(session: Session, deletion: Deletion) -> None:
 
 def _awaited(row: Any) -> AwaitedRejection:
     note, study, sop, code, principal = row
-    kind, name, address = json.loads(from_stored(principal))
-    return AwaitedRejection(from_stored(note), from_stored(study), from_stored(sop), code, (kind, name, address))
+    return AwaitedRejection(from_stored(note), from_stored(study), from_stored(sop), code, _principal(principal))

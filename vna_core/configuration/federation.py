@@ -100,6 +100,14 @@ def told_kinds(members: Mapping[str, MemberSettings]) -> dict[str, frozenset[Cor
     }
 
 
+def departments_by_issuer(members: Mapping[str, MemberSettings]) -> dict[str, frozenset[str]]:
+    """Issuer to the departments of the members whose IDs are of it."""
+    found: dict[str, frozenset[str]] = {}
+    for one in members.values():
+        found[one.issuer] = found.get(one.issuer, frozenset()) | {one.department}
+    return found
+
+
 class FederationSettings(Section):
     """Archives that are asked together with this one."""
 

@@ -150,6 +150,27 @@ class AwaitedRejection:
     principal: tuple[str, str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenInstances:
+    """What is not given out of a study, whoever else has it.
+
+    Attributes
+    ----------
+    decided
+        SOP Instance UIDs of what was held here when it was rejected, and of notes by which others were told.
+    awaited
+        SOP Instance UID of what was rejected and is not held, with who rejected it: kind, name and address. Whether they may is decided where it lies.
+    """
+
+    decided: frozenset[str] = frozenset()
+    awaited: tuple[tuple[str, tuple[str, str, str]], ...] = ()
+
+    @property
+    def all(self) -> frozenset[str]:
+        """All of it, whoever rejected it."""
+        return self.decided.union(sop for sop, _ in self.awaited)
+
+
 SEND: Final = "correction"
 """Kind of the job that tells one member, which is its key, what it has not applied yet; in order."""
 REJECTION_NOTE: Final = "rejection-note"

@@ -29,6 +29,7 @@ from vna_core.federation.memory import Brought as Span
 from vna_core.federation.memory import Memory
 from vna_core.federation.owners import NOTHING_SHARED, Owners, Ownership
 from vna_core.federation.passing import PassingOn
+from vna_core.federation.rejected import MayCorrect, Rejected, everywhere
 from vna_core.federation.view import FederatedView
 from vna_core.ingest.pipeline import IngestPipeline
 from vna_core.ports.pacs import InventoriedInstance
@@ -149,6 +150,8 @@ class Bringing:
         Members that are known to have nothing of a study, and are not asked.
     owners
         Tells what members hold under several patients; None: nobody looks.
+    may_correct
+        Where somebody may correct: what they rejected that is not held here is not brought from there.
     """
 
     def __init__(
@@ -160,6 +163,7 @@ class Bringing:
         memory: Memory | None,
         absences: Absences | None = None,
         owners: Owners | None = None,
+        may_correct: MayCorrect = everywhere,
     ) -> None:
         self._members = members
         self._settings = settings
@@ -167,6 +171,7 @@ class Bringing:
         self._pipeline = pipeline
         self._memory = memory
         self._owners = owners
+        self._rejected = Rejected(catalogue.rejections, may_correct)
         self._locate = Locator(members, settings, absences)
 
     def begin(
@@ -206,8 +211,9 @@ class Bringing:
         fetcher, outcome = self._fetcher(view, span, takes), FetchOutcome(set())
 
         @cache
-        def shown() -> tuple[set[InstanceKey], frozenset[str]]:
-            return {key_of(one) for one in view.instances(study=study)}, self._catalogue.rejections.hidden(study)
+        def shown() -> tuple[set[InstanceKey], dict[str, frozenset[str]]]:
+            hidden = self._rejected.of(study)
+            return {key_of(one) for one in view.instances(study=study)}, {one.name: hidden.at(one) for one in self._members}
 
         def there(located: Located) -> set[InstanceKey]:
             return _wanted(located, series, frozenset(sops), *shown())
@@ -276,15 +282,27 @@ class Bringing:
 
     def _view(self, scope: Scope, span: Span | None) -> FederatedView:
         brought = None if span is None else CatalogueView(span.catalogue, scope)
-        return FederatedView(self._catalogue, scope, linked=True, brought=brought)
+        return FederatedView(self._catalogue, scope, linked=True, brought=brought, rejected=self._rejected)
 
 
 def _wanted(
-    located: Located, series: str | None, sops: frozenset[str], visible: set[InstanceKey], rejected: frozenset[str]
+    located: Located,
+    series: str | None,
+    sops: frozenset[str],
+    visible: set[InstanceKey],
+    rejected: Mapping[str, frozenset[str]],
 ) -> set[InstanceKey]:
-    """What is asked for and may be given out, of what is located; `visible` is what whoever asks may see of what is here or was brought."""
+    """What is asked for and may be given out, of what is located.
+
+    Parameters
+    ----------
+    visible
+        What whoever asks may see of what is here or was brought.
+    rejected
+        Member name to what is rejected of that which it has: one that has not heard of it does not undo that.
+    """
     held_here = located.holders.get(LOCAL, set())
-    elsewhere = {key for name, held in located.holders.items() if name != LOCAL for key in held}
-    wanted = located.wanted(series, sops) - (held_here - visible - elsewhere)
-    # Rejected here: a member that has not heard of it does not undo that.
-    return {key for key in wanted if key.sop not in rejected or (key in held_here and key in visible)}
+    elsewhere = {
+        key for name, held in located.holders.items() if name != LOCAL for key in held if key.sop not in rejected.get(name, ())
+    }
+    return located.wanted(series, sops) & (elsewhere | (held_here & visible))

@@ -7,7 +7,7 @@ numbers of what is left of it, and is held back when nothing is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from vna_core.domain.access import Scope
 from vna_core.domain.deadline import Deadline
@@ -15,6 +15,7 @@ from vna_core.domain.query import Level
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Member, Outcome
+from vna_core.federation.rejected import Rejected
 from vna_core.federation.rows import COUNTS, SERIES, SOP, STUDY, text
 from vna_core.federation.union import FederatedRow
 from vna_core.ports.pacs import InventoriedInstance
@@ -27,28 +28,12 @@ _Listed = dict[tuple[str, str], set[tuple[str, str]]]
 """Member name and Study Instance UID to the Series and SOP Instance UIDs that it lists."""
 
 
-class Rejections(Protocol):
-    """Where it is read what is rejected here."""
-
-    def hidden_in(self, studies: Iterable[str]) -> Mapping[str, frozenset[str]]:
-        """Study Instance UID to the SOP Instance UIDs of it that are not given out, for those studies that have any."""
-
-
-class NothingRejected:
-    """Nothing is."""
-
-    def hidden_in(self, studies: Iterable[str]) -> Mapping[str, frozenset[str]]:
-        """None."""
-        del studies
-        return {}
-
-
 class Counting:
     """Counts rows of one answer after another."""
 
-    def __init__(self, fan_out: FanOut, rejections: Rejections) -> None:
+    def __init__(self, fan_out: FanOut, rejected: Rejected) -> None:
         self._fan_out = fan_out
-        self._rejections = rejections
+        self._rejected = rejected
 
     def __call__(
         self, rows: list[FederatedRow], level: Level, members: Iterable[Member], scope: Scope, seconds: float
@@ -63,16 +48,18 @@ class Counting:
             How long they may take. What is not counted by then has no numbers where some of it is rejected, else the largest that was told.
         """
         elsewhere = [row for row in rows if set(row.copies) - {LOCAL}]
-        hidden = self._rejections.hidden_in({_study(row) for row in elsewhere})
+        hidden = self._rejected.of_each({_study(row) for row in elsewhere})
+        known = {one.name: one for one in members}
+        at = {study: {name: one.at(known.get(name)) for name in known} for study, one in hidden.items()}
         if level is Level.IMAGE:
-            return [row for row in rows if LOCAL in row.copies or text(row.attributes, SOP) not in hidden.get(_study(row), ())]
+            return [row for row in rows if _study(row) not in at or _is_shown(row, at[_study(row)])]
         touched = [row for row in elsewhere if _study(row) in hidden]
         shared = [row for row in rows if not row.counts_are_union and _study(row) not in hidden][:COUNTED]
-        listed, whole = self._listed([*touched, *shared], members, scope, seconds)
+        listed, whole = self._listed([*touched, *shared], known.values(), scope, seconds)
         empty: set[int] = set()
         for row in (*touched, *shared):
             if whole.issuperset(row.copies):
-                if not _write_counts(row, level, _shown(row, listed, hidden.get(_study(row), frozenset()))):
+                if not _write_counts(row, level, _shown(row, listed, at.get(_study(row), {}))):
                     empty.add(id(row))
             elif _study(row) in hidden:
                 _forget_counts(row, level)
@@ -109,12 +96,23 @@ def _study(row: FederatedRow) -> str:
     return text(row.attributes, STUDY)
 
 
-def _shown(row: FederatedRow, listed: _Listed, hidden: frozenset[str]) -> set[tuple[str, str]]:
+_At = Mapping[str, frozenset[str]]
+"""Member name to the SOP Instance UIDs that are not given out of what it has."""
+
+
+def _is_shown(row: FederatedRow, at: _At) -> bool:
+    """Whether an instance is here, or somewhere where it is not rejected."""
+    return LOCAL in row.copies or any(text(row.attributes, SOP) not in at.get(name, ()) for name in row.copies)
+
+
+def _shown(row: FederatedRow, listed: _Listed, at: _At) -> set[tuple[str, str]]:
     """Instances of the study of a row that may be shown: what is here is, as far as this archive lists it."""
     study = _study(row)
     here = listed.get((LOCAL, study), set()) if LOCAL in row.copies else set()
-    others = set().union(*(listed.get((name, study), set()) for name in row.copies if name != LOCAL))
-    return here | {one for one in others if one[1] not in hidden}
+    others = (
+        {one for one in listed.get((name, study), ()) if one[1] not in at.get(name, ())} for name in row.copies if name != LOCAL
+    )
+    return here.union(*others)
 
 
 def _write_counts(row: FederatedRow, level: Level, instances: set[tuple[str, str]]) -> bool:

@@ -14,7 +14,7 @@ from vna_core.domain.errors import AnswerCapped
 from vna_core.domain.numbers import whole_number
 from vna_core.domain.query import Level, Query
 from vna_core.federation.absences import Absences, study_asked_for
-from vna_core.federation.counting import Counting, NothingRejected, Rejections
+from vna_core.federation.counting import Counting
 from vna_core.federation.explaining import explain
 from vna_core.federation.fan_out import FanOut
 from vna_core.federation.identity import ISSUER, CrossReference, Decided, NoCrossReference, Wanted, for_member
@@ -22,11 +22,12 @@ from vna_core.federation.left_out import LeftOut
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
 from vna_core.federation.patients import patients_of
+from vna_core.federation.rejected import NothingRejected, Rejected
 from vna_core.federation.rows import STUDY, Row, octets_of_sequences, patient_of, text
 from vna_core.federation.union import FederatedRow, Union
 
 _NO_CROSS_REFERENCE: Final = NoCrossReference()
-_NOTHING_REJECTED: Final = NothingRejected()
+_NOTHING_REJECTED: Final = Rejected(NothingRejected())
 _PATIENT_GROUP: Final = 0x0010
 _ORDERED_BY: Final = ("00080020", "00080030")
 SEQUENCES: Final = 16 << 20
@@ -61,7 +62,7 @@ class FederatedQuery:
     ----------
     reference
         Which IDs are the same person's, and whose studies were moved.
-    rejections
+    rejected
         What is rejected here, and so not found elsewhere.
     absences
         Where it is noted that a member has nothing of a study that it was asked for.
@@ -72,14 +73,14 @@ class FederatedQuery:
         members: Members,
         settings: FederationSettings,
         reference: CrossReference = _NO_CROSS_REFERENCE,
-        rejections: Rejections = _NOTHING_REJECTED,
+        rejected: Rejected = _NOTHING_REJECTED,
         absences: Absences | None = None,
     ) -> None:
         self._members = members
         self._settings = settings
         self._reference = reference
         self._fan_out = FanOut()
-        self._count = Counting(self._fan_out, rejections)
+        self._count = Counting(self._fan_out, rejected)
         self._absences = absences or Absences(settings.negative)
 
     def __call__(

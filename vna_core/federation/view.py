@@ -12,10 +12,12 @@ from vna_core.domain.access import Scope
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
 from vna_core.federation.locating import InstanceKey, key_of
+from vna_core.federation.rejected import NothingRejected, Rejected
 
 BROUGHT: Final = "federation"
 """Name of the store of what members delivered and this archive does not keep."""
 
+_NOTHING_REJECTED: Final = Rejected(NothingRejected())
 _SOP: Final = 3
 """Place of the SOP Instance UID in a listed header."""
 
@@ -30,10 +32,13 @@ class FederatedView(CatalogueView):
     ----------
     only
         The instances that `instances` tells; None: all.
+    rejected
+        What is rejected here.
     """
 
     brought: CatalogueView | None = None
     only: frozenset[InstanceKey] | None = None
+    rejected: Rejected = _NOTHING_REJECTED
     _listed: set[ListedHeader] = field(default_factory=set)
     _hidden: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -41,7 +46,7 @@ class FederatedView(CatalogueView):
         """Whether an instance is held back; what is rejected of a study is read once for an answer."""
         hidden = self._hidden.get(study)
         if hidden is None:
-            hidden = self._hidden[study] = self.catalogue.rejections.hidden(study)
+            hidden = self._hidden[study] = self.rejected.of(study).within(self.scope)
         return sop in hidden
 
     def instances(

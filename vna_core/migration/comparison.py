@@ -102,7 +102,9 @@ class Verifier:
         """
         states = tuple(MOVED) if again or self._share else (StudyState.STORED, StudyState.VERIFIED)
         for study in self._catalogue.ledger_reader.studies(self._campaign, states):
-            hidden = self._catalogue.rejections.hidden(study.study_instance_uid)  # kept, and given out to nobody: not read either
+            hidden = self._catalogue.rejections.hidden(
+                study.study_instance_uid
+            ).all  # kept, and given out to nobody: not read either
             instances = [
                 one
                 for one in self._catalogue.ledger_reader.instances(study.pk)

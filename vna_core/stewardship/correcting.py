@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vna_core.catalogue import Catalogue
@@ -104,12 +104,15 @@ class Correcting:
     ----------
     deleting
         Makes what deletes and rejects in the name of somebody.
+    departments_of
+        Issuer to the departments of members of the federation whose IDs are of it: what they hold is not held here, and is theirs all the same.
     """
 
     catalogue: Catalogue
     auditor: Auditor
     settings: CorrectionsSettings
     deleting: Callable[[Principal], Deleting]
+    departments_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def apply(self, told: Told, who: Principal, scope: Scope) -> str:
         """Do what a correction says; durable when it returns. ``applied``, ``known`` (it was before), ``nothing`` (nothing of it is here) or
@@ -152,6 +155,7 @@ class Correcting:
             first, second = self._as_filed(told, told.first, told.second)
             held = self.catalogue.instances(patient=first, study=study or None, all_versions=True)
             self._demand(held, scope)
+            self._demand_issuer(told.first.issuer, scope)
             identity = PatientIdentity(self.catalogue, self.auditor, who)
             identity.decide(LinkKind(told.kind.value), first, second, reason, LinkOrigin.MEMBER, study, received)
             return True
@@ -215,6 +219,11 @@ class Correcting:
         if original.subject.startswith("deletion:"):
             found.add(original.subject.removeprefix("deletion:"))
         return sorted(found)
+
+    def _demand_issuer(self, issuer: str, scope: Scope) -> None:
+        """Raise NotAuthorized for a patient of members in whose departments the sender may not do it."""
+        if scope.labels is not None and not self.departments_of.get(issuer, frozenset()) <= scope.labels:
+            raise NotAuthorized("The patient's IDs are of a department in which you may not do this.")
 
     def _demand(self, held: list[HeldInstance], scope: Scope) -> None:
         """Raise NotAuthorized unless all of this lies where the sender may do it. What is not held concerns nobody."""

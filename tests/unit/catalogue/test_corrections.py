@@ -108,7 +108,7 @@ def test_rejections_are_known_by_note_study_and_instance(catalogue: Catalogue) -
         catalogue.rejections.await_([awaited])
     assert catalogue.rejections.of_note("2.25.9") == ["d1"] and catalogue.rejections.of_note("2.25.8") == []
     (correction,) = catalogue.corrections.listed()
-    assert catalogue.rejections.hidden("1.2") == {"1.2.1.1", "1.2.1.3", correction.id}, "and the note that tells others of it"
+    assert catalogue.rejections.hidden("1.2").all == {"1.2.1.1", "1.2.1.3", correction.id}, "and the note that tells others of it"
     assert catalogue.rejections.hidden_in(["1.3", "1.2"]) == {"1.2": catalogue.rejections.hidden("1.2")}
     kept = catalogue.ledger_reader.held(
         ["1.2.1.1", "1.2.1.2", "1.2.1.3"]
@@ -125,5 +125,5 @@ def test_rejections_are_known_by_note_study_and_instance(catalogue: Catalogue) -
     assert not catalogue.rejections.any_awaited()
     assert (correction.kind, correction.subject, correction.content["code"]) == (CorrectionKind.REJECT, "deletion:d1", "113001")
     catalogue.deletions.begin_undo("d1", "carol", now)
-    assert catalogue.rejections.hidden("1.2") == {correction.id}, "the note stays where it was sent"
+    assert catalogue.rejections.hidden("1.2").all == {correction.id}, "the note stays where it was sent"
     assert waiting(catalogue, "heart") == [("reject", False), ("reject", True)]

@@ -123,7 +123,7 @@ def test_a_member_that_is_silent_is_named_before_anything_goes_out(house: Federa
 def test_what_is_rejected_here_is_not_brought_ahead(house: Federation, asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     house.put("alpha", *study(1, range(4), **CITY))
     sops = sorted(one.sop_instance_uid for one in house.archives["alpha"].catalogue.instances(study=uid(1)))
-    rejected = AwaitedRejection("1.2.3", uid(1), sops[0], "113001", ("aet", "QA", "127.0.0.1"))
+    rejected = AwaitedRejection("1.2.3", uid(1), sops[0], "113001", ("ae-title", "QA", "127.0.0.1"))
     house.archives[LOCAL].catalogue.rejections.await_([rejected])
     order = Order(house, monkeypatch, waits="beta", delivers="alpha")
     got, retrieval = given(asking, taken_in=True)

@@ -14,7 +14,7 @@ from tests.unit.ingest.ct_samples import ct
 from vna_core.access.gate import Permit
 from vna_core.access.notes import AccessNotes
 from vna_core.access.view import CatalogueView
-from vna_core.domain.access import EVERYTHING, Action, Principal, PrincipalKind
+from vna_core.domain.access import EVERYTHING, Action, Principal, PrincipalKind, Scope
 from vna_core.domain.audit import AuditEvent, AuditEventId, NoAudit
 from vna_core.domain.corrections import AwaitedRejection, Rejection
 from vna_core.domain.errors import InvalidRequest
@@ -131,6 +131,30 @@ def test_what_is_rejected_here_is_not_fetched_from_a_member_that_has_not_heard_o
     assert arriving.total == 1
     (got,) = arriving.instances(nothing)
     assert got.sop_instance_uid not in (here, other)
+
+
+@pytest.mark.parametrize(
+    ("departments", "total"),
+    [(None, 2), (["alpha"], 2), (["beta"], 3), ([], 3)],
+    ids=["everywhere", "there", "elsewhere", "nowhere"],
+)
+def test_a_rejection_of_what_is_not_held_here_holds_back_what_its_sender_may_correct(
+    departments: list[str] | None, total: int, house: Federation
+) -> None:
+    """Each member is a department of its own."""
+    house.put("alpha", *study(1, range(3), **CITY))
+    here = house.archives[LOCAL]
+    sops = sorted(one.sop_instance_uid for one in house.archives["alpha"].catalogue.instances(study=uid(1)))
+    awaited = AwaitedRejection("2.25.1", uid(1), sops[0], Rejection.QUALITY.value, ("ae-title", "CT1", "127.0.0.1"))
+    here.catalogue.rejections.await_([awaited])
+    scope = EVERYTHING if departments is None else Scope(frozenset(departments))
+    asking = Asking(house)
+    asking.bringing = Bringing(
+        house.members, house.settings, here.catalogue, here.pipeline, None, may_correct=lambda principal: scope
+    )
+    arriving = asking(1)
+    assert arriving.total == total
+    assert {one.sop_instance_uid for one in arriving.instances(nothing)} == set(sops[3 - total :])
 
 
 def test_asking_for_what_nobody_has_is_noted(house: Federation) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,13 +19,16 @@ from pydicom import Dataset, dcmread
 from tests.unit.federation.federated_members import Federation, federation, study, uid
 from vna_core.catalogue.matching import CONDITION_LIMIT
 from vna_core.configuration.federation import MemberSettings
+from vna_core.domain.access import EVERYTHING as EVERYTHING_SEEN
 from vna_core.domain.access import Scope
+from vna_core.domain.corrections import HiddenInstances
 from vna_core.domain.errors import InvalidRequest, PeerUnavailable
 from vna_core.domain.query import Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.federation import query as query_module
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.patients import patients_of
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
+from vna_core.federation.rejected import Rejected
 from vna_core.federation.rows import octets_of_sequences, text
 from vna_core.federation.union import Union
 from vna_core.gateways.dicomweb.federated import BASE, written
@@ -198,6 +202,45 @@ def test_a_question_with_an_issuer_finds_what_another_department_holds_of_that_i
     assert row.sources == ("alpha", "beta") and text(row.attributes, "00201208") == "4"
 
 
+def rejected(
+    decided: Mapping[str, Iterable[str]] = MappingProxyType({}),
+    awaited: Mapping[str, Iterable[str]] = MappingProxyType({}),
+    scope: Scope = EVERYTHING_SEEN,
+) -> Rejected:
+    """Study Instance UID to what is rejected of it; `awaited` is not held, and was rejected by somebody who may correct in `scope`."""
+    who = ("token", "somebody", "")
+
+    class Rejections:
+        def hidden(self, study: str) -> HiddenInstances:
+            waiting = tuple((sop, who) for sop in awaited.get(study, ()))
+            return HiddenInstances(frozenset(decided.get(study, ())), waiting)
+
+        def hidden_in(self, studies: Iterable[str]) -> dict[str, HiddenInstances]:
+            return {study: self.hidden(study) for study in studies if study in decided or study in awaited}
+
+    return Rejected(Rejections(), lambda principal: scope)
+
+
+@pytest.mark.parametrize(
+    ("departments", "left"),
+    [(None, 2), (["alpha", "beta"], 2), (["beta"], 3), (["alpha"], 3), ([], 3)],
+)
+def test_what_is_not_held_here_is_rejected_only_where_whoever_rejected_it_may_correct(
+    departments: list[str] | None, left: int, house: Federation
+) -> None:
+    """Each member is a department of its own: an image is shown as long as one may show it."""
+    parts = study(1, range(3), IssuerOfPatientID="CITY")
+    house.put("alpha", *parts)
+    house.put("beta", *parts)
+    (sop, *_) = sorted(one.sop_instance_uid for one in house.archives["alpha"].catalogue.instances(study=uid(1)))
+    scope = Scope(None if departments is None else frozenset(departments))
+    asking = FederatedQuery(house.members, house.settings, rejected=rejected(awaited={uid(1): [sop]}, scope=scope))
+    (row,) = asking(Query(Level.STUDY)).rows
+    assert text(row.attributes, "00201208") == str(left)
+    images = asking(Query(Level.IMAGE, (Equals(0x0020000D, (uid(1),)),))).rows
+    assert ({text(one.attributes, "00080018") for one in images} >= {sop}) is (left == 3) and len(images) == left
+
+
 def test_what_is_rejected_here_is_found_nowhere_and_the_numbers_are_of_what_is_left(house: Federation) -> None:
     city = {"IssuerOfPatientID": "CITY"}
     parts = study(1, range(3), **city)
@@ -206,13 +249,8 @@ def test_what_is_rejected_here_is_found_nowhere_and_the_numbers_are_of_what_is_l
     sops = sorted(one.sop_instance_uid for one in house.archives["alpha"].catalogue.instances(study=uid(1)))
     (other,) = house.archives["alpha"].catalogue.instances(study=uid(2))
 
-    class Rejected:
-        hidden = {uid(1): frozenset(sops[:2]), uid(2): frozenset((other.sop_instance_uid,))}
-
-        def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
-            return {study: self.hidden[study] for study in studies if study in self.hidden}
-
-    asking = FederatedQuery(house.members, house.settings, rejections=Rejected())
+    hidden = {uid(1): sops[:2], uid(2): [other.sop_instance_uid]}
+    asking = FederatedQuery(house.members, house.settings, rejected=rejected(hidden))
     rows = asking(Query(Level.STUDY)).rows
     assert [text(row.attributes, "0020000D") for row in rows] == [uid(3), uid(1)]
     assert text(rows[1].attributes, "00201208") == "2", "what this archive shows is not held back: a new version of it came"
@@ -227,15 +265,11 @@ def test_what_cannot_be_counted_while_some_of_it_is_rejected_has_no_numbers(
 ) -> None:
     house.put("alpha", *study(1, range(3)))
 
-    class Rejected:
-        def hidden_in(self, studies: Iterable[str]) -> dict[str, frozenset[str]]:
-            return dict.fromkeys(studies, frozenset(("1.2.3",)))
-
     def gone(*_: object, **__: object) -> Iterator[InventoriedInstance]:
         raise PeerUnavailable("gone")
 
     monkeypatch.setattr(house.pacs["alpha"], "inventory", gone)
-    (row,) = FederatedQuery(house.members, house.settings, rejections=Rejected())(Query(Level.STUDY)).rows
+    (row,) = FederatedQuery(house.members, house.settings, rejected=rejected({uid(1): ["1.2.3"]}))(Query(Level.STUDY)).rows
     assert text(row.attributes, "00201208") == "" and not row.counts_are_union
 
 

@@ -133,7 +133,7 @@ def test_a_note_is_applied_whichever_way_it_comes(archive: Archive) -> None:
 def test_what_is_rejected_before_it_arrives_is_hidden_when_it_does(archive: Archive) -> None:
     offer(archive, image(1))
     offer(archive, note(1, 2))
-    assert archive.catalogue.rejections.hidden(STUDY) == {sop(1), sop(2), NOTE}
+    assert archive.catalogue.rejections.hidden(STUDY).all == {sop(1), sop(2), NOTE}
     archive.rejecting._looked = float("-inf")
     assert offer(archive, image(2)).outcome.acknowledged
     assert held(archive) == set() and not archive.catalogue.rejections.any_awaited()

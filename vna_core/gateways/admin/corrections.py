@@ -11,6 +11,7 @@ from starlette.routing import Route
 from vna_core.access.gate import Gate, Permit
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import Settings
+from vna_core.configuration.federation import departments_by_issuer
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.corrections import Correction, Delivery, Rejection
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, NotFound
@@ -173,7 +174,8 @@ def correction_routes(
     def add(method: str, path: str, name: str, needs: Action, handler: Handler) -> None:
         routes.append(Route(api + path, Endpoint(handler, pace, gate, needs), methods=[method], name=name))
 
-    correcting = Correcting(catalogue, gate.auditor, settings.corrections, deleting)
+    departments = departments_by_issuer(settings.federation.members)
+    correcting = Correcting(catalogue, gate.auditor, settings.corrections, deleting, departments)
     add("POST", "/corrections", "apply-correction", Action.CORRECT, Applied(correcting, gate))
     add("GET", "/corrections", "corrections", Action.ADMINISTER, Listed(catalogue))
     add("GET", "/corrections/{id}", "correction", Action.ADMINISTER, Shown(catalogue))
