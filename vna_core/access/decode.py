@@ -1,7 +1,8 @@
 """Decoding subprocesses: killable, bounded in memory and time (promise 10: a bad image never takes the server down).
 
 A job goes to an idle subprocess over a pipe and comes back with its octets, or it ends in DecodeError: the codec failed, the
-time or memory limit was hit, or the subprocess died. A subprocess that did not answer in order is killed and replaced.
+time or memory limit was hit, or the subprocess died. A subprocess that did not answer in order is killed and replaced, and so is one
+in which a codec broke off: its memory may hold anything, and the next image is somebody else's.
 """
 
 from __future__ import annotations
@@ -153,6 +154,9 @@ class DecodePool:
             if worker is None:
                 worker = self._start()
             answer, results = worker.call(head, blobs, self.settings.timeout)
+            if answer.pop("spoilt", False):
+                self._discard(worker)
+                worker = None
         except (TimeoutError, EOFError, OSError, ValueError) as error:
             self._discard(worker)
             worker = None

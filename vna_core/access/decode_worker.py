@@ -1,7 +1,7 @@
 """The decoding subprocess: ``python -m vna_core.access.decode_worker MEMORY MAX_PIXELS``, jobs on standard input.
 
 Each job is one message as `vna_core.access.decode.pack` makes it; each answer likewise. An image that cannot be decoded is
-answered with an error; whatever goes beyond that (a crash inside a codec, endless work) ends this process alone.
+answered with an error, and no other is decoded behind one at which a codec broke off; whatever goes beyond that (a crash inside a codec, endless work) ends this process alone.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _answer(job: dict[str, Any], blobs: Sequence[bytes], max_pixels: int) -> Ans
         return {
             "error": {"code": DecodeError.code, "message": f"The codec needs the extra `codecs` ({error.name} is not installed)."}
         }, []
-    except Exception as error:  # noqa: BLE001 - codecs raise types of their own; the image is at fault, the process goes on
-        return {"error": {"code": DecodeError.code, "message": _reason(error)}}, []
+    except Exception as error:  # noqa: BLE001 - codecs raise types of their own; the image is at fault
+        return {"error": {"code": DecodeError.code, "message": _reason(error)}, "spoilt": True}, []
 
 
 def _reason(error: Exception) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import threading
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -143,6 +146,29 @@ def test_garbage_is_an_error_and_the_next_image_is_fine(pool: DecodePool, uid: s
     with pytest.raises(DecodeError):
         pool.run({"job": "render", "transfer_syntax_uid": uid, "rendering": rendering()}, [header, octets])
     assert render(pool, "MR_small.dcm").size == (64, 64)
+
+
+def decoders() -> set[str]:
+    """Process ids of our decoding subprocesses."""
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    return {pid for pid in children if b"decode_worker" in Path("/proc", pid, "cmdline").read_bytes()}
+
+
+def test_behind_an_image_at_which_a_codec_broke_off_another_process_decodes() -> None:
+    header, frame, uid = header_and_frame("JPEG2000.dcm")
+    others = decoders()
+    pool = DecodePool(DecodeSettings(processes=1))
+    try:
+        seen = []
+        for octets in (frame, b"", frame[: len(frame) // 8], frame):
+            with contextlib.suppress(DecodeError):
+                pool.run({"job": "render", "transfer_syntax_uid": uid, "rendering": rendering()}, [header, octets])
+            seen.append(decoders() - others)
+        first, *_, last = seen
+        assert len(first) == len(last) == 1
+        assert first != last
+    finally:
+        pool.close()
 
 
 def test_no_rows_and_too_many_samples_are_errors() -> None:
