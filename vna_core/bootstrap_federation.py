@@ -61,7 +61,7 @@ def open_federation(archive: Archive) -> Federation | None:
 def correction_sender(archive: Archive) -> CorrectionSender:
     """What tells members corrections."""
     settings = archive.settings
-    telling = Telling(settings.federation.members, settings.dimse.aet, archive.catalogue, settings.tls)
+    telling = Telling(settings.federation.members, settings.dimse.aet, archive.catalogue, settings.tls, archive.gate.may_correct)
     return CorrectionSender(archive.catalogue, telling)
 
 

@@ -21,10 +21,12 @@ from vna_core.dicom.network.tls import ClientTls, TlsStream
 from vna_core.dicom.network.web_client import WebClient, authorization
 from vna_core.dicom.rejection_note import Rejected
 from vna_core.dicom.rejection_note_writing import write_note
-from vna_core.domain.corrections import KEY_OBJECT_SELECTION, Correction, CorrectionKind, Rejection
+from vna_core.domain.access import Principal, PrincipalKind
+from vna_core.domain.corrections import KEY_OBJECT_SELECTION, AwaitedRejection, Correction, CorrectionKind, Rejection
 from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import NotOffered, PeerError, PeerUnavailable
 from vna_core.domain.identifiers import PatientKey, uid_is_valid
+from vna_core.federation.rejected import MayCorrect, everywhere
 
 PATIENCE: Final = 60.0
 """Seconds that a member may take to answer one correction."""
@@ -253,13 +255,26 @@ class PostedNote:
 
 
 class Telling:
-    """The addresses of all members, opened once."""
+    """The addresses of all members, opened once.
+
+    Parameters
+    ----------
+    may_correct
+        Where somebody may correct: a member is told of what is not held here by whoever may correct in its department alone, since it believes us.
+    """
 
     def __init__(
-        self, members: dict[str, MemberSettings], calling: str, catalogue: Catalogue, tls: TlsSettings | None = None
+        self,
+        members: dict[str, MemberSettings],
+        calling: str,
+        catalogue: Catalogue,
+        tls: TlsSettings | None = None,
+        may_correct: MayCorrect = everywhere,
     ) -> None:
         by_tls = ClientTls.of(tls or TlsSettings())
         self._catalogue = catalogue
+        self._departments = {name: one.department for name, one in members.items()}
+        self._may_correct = may_correct
         self._channels = {
             (name, kind): channel
             for name, one in members.items()
@@ -272,12 +287,12 @@ class Telling:
         channel = self._channels.get((member, correction.kind))
         if channel is None:
             raise NotOffered("The member takes no corrections of this kind.")
-        affected, patient = ([], PatientKey("", "")) if correction.undoes else self._affected(correction)
+        affected, patient = ([], PatientKey("", "")) if correction.undoes else self._affected(correction, member)
         if correction.kind not in (CorrectionKind.MERGE, CorrectionKind.MOVE) and not correction.undoes and not affected:
             return  # nothing but the note itself was hidden here
         channel.tell(correction, affected, patient)
 
-    def _affected(self, correction: Correction) -> tuple[list[Rejected], PatientKey]:
+    def _affected(self, correction: Correction, member: str) -> tuple[list[Rejected], PatientKey]:
         """What was hidden, by the ledger of deletions, and what is still to come, without the note itself."""
         if not correction.subject.startswith("deletion:"):
             return [], PatientKey("", "")
@@ -295,7 +310,12 @@ class Telling:
             if one.study_instance_uid == study
         }
         for one in rejections.awaited_of(note) if note else ():
-            if one.study_instance_uid == study:
+            if one.study_instance_uid == study and self._is_told(one, member):
                 found.setdefault(one.sop_instance_uid, Rejected(study, "", one.sop_instance_uid, ""))
         patient = next((PatientKey(one.issuer, one.patient_id) for one in versions), PatientKey("", ""))
         return list(found.values()), patient
+
+    def _is_told(self, one: AwaitedRejection, member: str) -> bool:
+        kind, name, address = one.principal
+        labels = self._may_correct(Principal(PrincipalKind(kind), name, address)).labels
+        return labels is None or self._departments.get(member, "") in labels
