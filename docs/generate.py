@@ -91,7 +91,8 @@ def settings_rows(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[
             if field.default is PydanticUndefined and field.default_factory is None
             else _default(field.get_default(call_default_factory=True))
         )
-        kind = "number" if dotted.startswith("placement.prices.") and annotation is float else _type(annotation)
+        is_price = dotted.startswith("placement.prices.") and annotation is float
+        kind = "number" if is_price or dotted == "sources.<NAME>.rate" else _type(annotation)
         yield f"`{dotted}`", kind, default, field.description or ""
         if below is not None:
             yield from settings_rows(below, f"{dotted}{_INSIDE.get(dotted, '')}.")

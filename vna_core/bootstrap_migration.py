@@ -57,7 +57,7 @@ def configured_options(archive: Archive, source: str) -> CampaignOptions:
     """How the configuration wants a source to be treated."""
     one = source_settings(archive.settings, source)
     windows = Windows.of(one.open_windows())
-    return CampaignOptions(windows, (one.rate or 0) / 60, one.concurrency or 0)
+    return CampaignOptions(windows, one.rate or 0.0, one.concurrency or 0)
 
 
 def migration_worker(

@@ -41,7 +41,7 @@ class SourceSettings(Section):
     url: str = Field(min_length=1, description="Where it is: `dimse://OLDPACS@10.0.0.7:104`, `orthanc+http://...`, a path.")
     issuer: str = Field("", description="Assigning authority of its Patient IDs that carry none.")
     concurrency: int | None = Field(None, ge=1, le=256, description="Most retrievals at once; empty: what the source bears.")
-    rate: int | None = Field(None, ge=1, description="Most instances a minute over all workers; empty: no limit.")
+    rate: float | None = Field(None, gt=0, description="Most instances a second over all workers; empty: no limit.")
     windows: tuple[WindowSettings, ...] = Field((), description="When it may be asked for much; empty: always.")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the adapter, as its page lists them.")
 

@@ -138,3 +138,14 @@ def test_a_list_of_what_is_moved_first_holds_for_what_the_same_command_finds(tmp
 def exceptions_after(command: str, folder: Path, data: Path) -> list[dict[str, Any]]:
     vna("migrate", command, str(folder), data=data)
     return vna("migrate", "exceptions", str(folder), "--each", data=data)[1]
+
+
+def test_a_rate_means_the_same_in_the_configuration_and_on_the_command_line(tmp_path: Path) -> None:
+    """Instances a second: a factor of sixty would be felt by the old PACS."""
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "1.dcm").write_bytes(phantoms.ct(rows=16, columns=16))
+    config = tmp_path / "vna.yaml"
+    config.write_text(f"data: {tmp_path / 'data'}\nsources:\n  old: {{url: {tmp_path / 'export'}, rate: 40}}\n")
+    configured = vna("migrate", "plan", "old", "--config", str(config))[1][-1]["plan"]
+    given = vna("migrate", "plan", "old", "--config", str(config), "--rate", "40")[1][-1]["plan"]
+    assert configured["options"]["rate"] == given["options"]["rate"] == 40.0
