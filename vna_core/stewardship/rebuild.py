@@ -19,6 +19,7 @@ from vna_core.domain.packs import PackedObject
 from vna_core.domain.renormalization import Renormalization
 from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject
 from vna_core.ports.storage import Store, StoredObject
+from vna_core.stewardship.awaited_again import await_again
 from vna_core.stewardship.found_packs import FoundPack, packs_of, replaced_packs
 from vna_core.stewardship.notes import read_notes
 from vna_core.stewardship.stored_entry import undone_runs
@@ -75,6 +76,7 @@ def rebuild(stores: Mapping[str, Store], catalogue: Catalogue, progress: Callabl
     work.salvage(progress)
     work.take_up_again()
     work.list_packs()
+    report.damaged += [f"rejection note {uid}" for uid in await_again(stores, catalogue)]
     for store in stores.values():
         try:
             deliver_again(store, catalogue)
@@ -171,7 +173,8 @@ class _Rebuilding:
             self._count(self._taking_up.again(found, undone))
 
     def list_packs(self) -> None:
-        """List packs that something points at now, in each store that has them; what was taken over comes first, as it was older.
+        """List packs that something points at now, in each store that has them, and those in which deleted objects lie that may be
+        taken back; what was taken over comes first, as it was older.
 
         One that was taken over in its own store is removed, unless something deleted lies in it that may be taken back.
         """
@@ -192,8 +195,12 @@ class _Rebuilding:
             packs.record_copy(pack.key, pack.store.name)
             return
         members = [_member(self._catalogue, pack.key, one) for one in pack.contents.members]
-        if any(one.instance for one in members):
+        if any(one.instance or self._is_hidden(pack.key, one.offset) for one in members):
             packs.list_found(pack.listed(members), pack.store.name)
+
+    def _is_hidden(self, key: str, offset: int) -> bool:
+        deletion = self._catalogue.deletions.of_key(key, offset)
+        return deletion is not None and deletion.state == HIDDEN
 
 
 def _member(catalogue: Catalogue, key: str, member: PackMember) -> PackedObject:

@@ -69,3 +69,32 @@ def test_a_purge_removes_their_octets_too(rebuilt: Keeper) -> None:
     folders = [rebuilt.place[1] / name for name in ("landing", "second")]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert files and [path for path in files if MARK in path.read_bytes()] == []
+
+
+def test_a_pack_of_which_everything_is_deleted_is_known_and_goes_with_what_is_purged(
+    new_catalogue: Callable[[str], Place],
+) -> None:
+    place = new_catalogue("archive")
+    with keeper(place, filled=False, **BOTH) as kept:
+        for number in (1, 2, 3):
+            offer(kept.archive, instance(number, pixels=MARK), NORTH)
+        for one in kept.archive.catalogue.packs.series():
+            packer(kept.archive, kept.archive.settings.packs).seal(one)
+        packer(kept.archive, kept.archive.settings.packs).remove_leftovers(at_once=True)
+        deletion = kept.deleting().delete(Extent.SERIES, SERIES, "by mistake", "me")
+        before = kept.archive.catalogue.fingerprint()
+        settings = replace_data(kept.archive.settings, new_catalogue("anew"))
+    with open_archive(settings) as archive:
+        assert rebuild(archive.stores, archive.catalogue).damaged == []
+        assert archive.catalogue.fingerprint() == before
+        again = Keeper(archive, place)
+        again.deleting().undelete(deletion.id, "me")
+        assert len(archive.catalogue.instances(series=SERIES)) == 3
+        deletion = again.deleting().delete(Extent.SERIES, SERIES, "for good", "me")
+        again.deleting().purge("me", timedelta(0), deletion.id)
+        for _ in range(3):
+            again.work(PLACE, COMPACT)
+            packer(archive, archive.settings.packs).remove_leftovers(at_once=True)
+            again.work(PURGE)
+    files = [path for name in ("landing", "second") for path in (place[1] / name).rglob("*") if path.is_file()]
+    assert files and [path for path in files if MARK in path.read_bytes()] == []

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from tests.unit.ingest.ct_samples import ct
-from vna_core.bootstrap import Archive, open_archive
+from vna_core.bootstrap import Archive, open_archive, pack_keeper
 from vna_core.bootstrap_jobs import job_work
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import CatalogueSettings, Settings
@@ -190,6 +190,33 @@ def test_a_hold_does_not_keep_dangerous_images_in_use_and_a_rebuild_knows_the_re
         (found,) = again.deletions.listed()
         assert (found.id, found.rejection, found.note) == (rejection.id, "113037", NOTE)
         assert again.instances(study=STUDY) == []
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_a_note_named_before_it_came_is_hidden_though_the_catalogue_was_lost_in_between(
+    archive: Archive, tmp_path: Path, sealed: bool
+) -> None:
+    offer(archive, image(1))
+    offer(archive, note(1, 2, 3, title=Rejection.PATIENT_SAFETY))
+    archive.rejecting._looked = float("-inf")
+    offer(archive, image(2))
+    offer(archive, note(5, uid=f"{NOTE}.9"))
+    taken_back = [one for one in archive.catalogue.deletions.listed() if one.note == f"{NOTE}.9"]
+    deleting(archive).undelete(taken_back[0].id, "carol")
+    if sealed:
+        for one in archive.catalogue.packs.series():
+            pack_keeper(archive).seal(one)
+    wanted = archive.catalogue.rejections.awaited(sop(3))
+    data = {
+        "data": str(tmp_path / "again"),
+        "stores": {"landing": {"type": "filesystem", "options": {"path": str(tmp_path / "store")}}},
+    }
+    with opened(tmp_path / "again", **data) as again:
+        assert rebuild(again.stores, again.catalogue).damaged == []
+        assert again.catalogue.rejections.awaited(sop(3)) == wanted != []
+        offer(again, image(3))
+        offer(again, image(5))
+        assert held(again) == {f"{NOTE}.9", sop(5)}
 
 
 def test_the_written_note_is_sound_json_for_whoever_asks(archive: Archive) -> None:
