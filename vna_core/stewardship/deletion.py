@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from vna_core.archival_storage.copying import with_answer
 from vna_core.archival_storage.keys import PACKS, STUDIES
 from vna_core.catalogue import Catalogue
 from vna_core.domain.access import Principal, PrincipalKind
@@ -25,13 +26,14 @@ from vna_core.domain.errors import (
     InvalidRequest,
     NotFound,
     ObjectMissing,
+    RecallPending,
     StorageError,
     UnderHold,
 )
 from vna_core.domain.jobs import BACKGROUND
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.renormalization import Renormalization
-from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, DeletedObject, Deletion, Extent, Hold
+from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDOING, DeletedObject, Deletion, Extent, Hold
 from vna_core.ports.storage import Store
 from vna_core.stewardship.deleted_members import DeletedMembers, Staying
 from vna_core.stewardship.holding import delete_released
@@ -42,6 +44,9 @@ from vna_core.stewardship.taking_up import FoundObject, TakingUp, deliver_again
 REASON_LENGTH: Final = 1000
 PURGE: Final = "purge"
 """Kind of the job that goes on with a purge which could not remove everything; its key is the deletion."""
+_DAYS: Final = 7
+"""Days for which objects that are recalled to be taken back can be read."""
+_RETRY_AFTER: Final = 300
 
 _NO_AUDIT: Final = NoAudit()
 
@@ -203,7 +208,10 @@ class Deleting:
             There is no such deletion, or it was purged.
         DigestMismatch, ObjectMissing, StoreUnavailable
             An object cannot be read: repair it, then call again.
+        RecallPending
+            Objects lie in an archive tier and are being recalled now; nothing was taken back. Call again when they are there.
         """
+        self._recall(deletion_id)
         self._note(by, f"deletion {deletion_id} taken back")
         if note := self._ledger.begin_undo(deletion_id, by, _now(), received).note:
             self._catalogue.rejections.arrived(note)  # nothing that the note names is awaited any more
@@ -228,6 +236,23 @@ class Deleting:
         self._ledger.end_undo(deletion_id)
         _log.warning("undeleted", deletion=deletion_id, by=by)
         return self._ledger.deletion(deletion_id)
+
+    def _recall(self, deletion_id: str) -> None:
+        """Have everything of a deletion brought back that lies in an archive tier. Raises RecallPending until it is there."""
+        if self._ledger.deletion(deletion_id).state not in (HIDDEN, UNDOING):
+            return
+        waiting = 0
+        for name, key in dict.fromkeys((one.store, one.key) for one in self._ledger.objects(deletion_id) if one.length):
+            store = self._stores.get(name)
+            if store is not None and store.abilities().recall:
+                waiting += not with_answer(store, lambda store=store, key=key: store.recall(key, _DAYS))  # type: ignore[misc]
+        if waiting:
+            raise RecallPending(
+                f"{waiting} objects of deletion {deletion_id} lie in an archive tier and are being recalled: call this again when "
+                "they are there.",
+                deletion=deletion_id,
+                retry_after=_RETRY_AFTER,
+            )
 
     def purge(
         self,

@@ -9,8 +9,10 @@ from typing import Final
 
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.packs import PackSettings
+from vna_core.domain.errors import ObjectArchived
 from vna_core.domain.jobs import BACKGROUND, Again, Job
 from vna_core.domain.packs import SeriesPlace
+from vna_core.domain.placement import RECALL
 from vna_core.ports.jobs import Handler, Running
 from vna_core.stewardship.sealing import PackKeeper
 
@@ -21,6 +23,8 @@ CLEAN: Final = "pack-clean"
 
 _BUSY: Final = 60.0
 """Seconds until another look at a series that another process is packing."""
+_RECALLED: Final = 300.0
+"""Seconds until another look at a series of which packs are being recalled."""
 
 
 def pack_handlers(keeper: PackKeeper, catalogue: Catalogue, settings: PackSettings) -> Mapping[str, Handler]:
@@ -86,10 +90,16 @@ def _seal(job: Job, _running: Running, *, keeper: PackKeeper, catalogue: Catalog
 
 
 def _compact(job: Job, _running: Running, *, keeper: PackKeeper, catalogue: Catalogue, settings: PackSettings) -> Again | None:
+    """A pack that lies in an archive tier alone is recalled first: what was purged does not stay in it."""
     place = _place(job, catalogue)
-    if place is not None and keeper.compact(place).skipped.startswith("another"):
-        return Again(_BUSY)
-    return None
+    if place is None:
+        return None
+    try:
+        busy = keeper.compact(place).skipped.startswith("another")
+    except ObjectArchived:
+        catalogue.jobs.add(RECALL, place.study_instance_uid, priority=BACKGROUND)
+        return Again(_RECALLED)
+    return Again(_BUSY) if busy else None
 
 
 def _clean(_job: Job, _running: Running, *, keeper: PackKeeper, settings: PackSettings) -> Again:
