@@ -9,7 +9,7 @@ from typing import Any, Final
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.corrections import CorrectionsSettings
 from vna_core.domain.access import Action, Principal, Scope
-from vna_core.domain.audit import Auditor
+from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, AuditOutcome, StudyObject
 from vna_core.domain.corrections import AwaitedRejection, Correction, CorrectionKind, Received, Rejection
 from vna_core.domain.errors import InvalidRequest, NotAuthorized, NotFound
 from vna_core.domain.identifiers import PatientKey, uid_is_valid
@@ -142,10 +142,26 @@ class Correcting:
             if self.catalogue.corrections.find(told.id) is None:
                 raise
             return "known"  # the same came twice at once, and the other one was quicker
+        except NotAuthorized:
+            self._denied(told, who)
+            raise
         if self.catalogue.corrections.find(told.id) is None:
             received = Received(told.id, who.name)
             self.catalogue.corrections.note(told.kind, received, told.reason, told.made_by, told.undoes)
         return "applied" if done else "nothing"
+
+    def _denied(self, told: Told, who: Principal) -> None:
+        """Have it in the audit trail that somebody tried."""
+        of_patients = told.kind in (CorrectionKind.MERGE, CorrectionKind.MOVE)
+        keys = [key for key in (told.first, told.second) if key is not None] or [PatientKey("", "")]
+        event = AuditEvent(
+            AuditEventId.PATIENT_RECORD if of_patients else AuditEventId.DELETED,
+            who,
+            AuditOutcome.SERIOUS_FAILURE,
+            description=f"denied: {told.kind.value} in a department in which the sender may not do this",
+            studies=tuple(StudyObject(told.study, key.patient_id, key.issuer) for key in keys),
+        )
+        self.auditor.note(event)
 
     def _do(self, told: Told, who: Principal, scope: Scope) -> bool:
         received = Received(told.id, who.name)

@@ -11,7 +11,7 @@ from tests.unit.ingest.small_archive import SmallArchive, small_archive
 from vna_core.configuration.corrections import CorrectionsSettings
 from vna_core.configuration.federation import MemberSettings, departments_by_issuer
 from vna_core.domain.access import EVERYTHING, Principal, PrincipalKind, Scope
-from vna_core.domain.audit import NoAudit
+from vna_core.domain.audit import AuditEvent, NoAudit
 from vna_core.domain.errors import NotAuthorized
 from vna_core.stewardship.correcting import Correcting, parse
 from vna_core.stewardship.deletion import Deleting
@@ -31,11 +31,21 @@ def archive(tmp_path: Path) -> Iterator[SmallArchive]:
         yield opened
 
 
-def correcting(archive: SmallArchive) -> Correcting:
+class Recording(NoAudit):
+    """Keeps events."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    def note(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+def correcting(archive: SmallArchive, audit: NoAudit | None = None) -> Correcting:
     def deleting(who: Principal) -> Deleting:
         return Deleting({"landing": archive.store}, archive.store, archive.catalogue, auditor=NoAudit(), kind=who.kind)
 
-    return Correcting(archive.catalogue, NoAudit(), CorrectionsSettings(), deleting, departments_by_issuer(MEMBERS))
+    return Correcting(archive.catalogue, audit or NoAudit(), CorrectionsSettings(), deleting, departments_by_issuer(MEMBERS))
 
 
 @pytest.mark.parametrize("kind", ["merge", "move"])
@@ -59,7 +69,10 @@ def test_a_patient_of_another_departments_archive_is_corrected_by_nobody_else(
     if may:
         assert correcting(archive).apply(told, WHO, scope) == "applied"
     else:
+        audit = Recording()
         with pytest.raises(NotAuthorized):
-            correcting(archive).apply(told, WHO, scope)
+            correcting(archive, audit).apply(told, WHO, scope)
+        (event,) = audit.events
+        assert (event.principal, event.outcome.name) == (WHO, "SERIOUS_FAILURE") and kind in event.description
     assert bool(archive.catalogue.identity.listed(all_=True)) is may
     assert (archive.catalogue.corrections.find("2.25.1") is not None) is may
