@@ -177,6 +177,21 @@ def test_a_torn_line_is_dropped_and_told(tmp_path: Path) -> None:
     assert [record.get("torn") for record in read(folder)] == [None, None, None, 16, None]
 
 
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize(
+    "junk", [b'{"x":1}\n', b"\n", b"\xff" * 70 + b"\n", b"0" * 64 + b' {"n": "4"}\n', b"0" * 64 + b" []\n", b"one\ntwo\n"]
+)
+def test_a_last_line_that_nobody_can_read_ends_no_record_keeping_and_is_found(tmp_path: Path, junk: bytes, before: int) -> None:
+    folder = filled(tmp_path / "audit", before)
+    folder.mkdir(exist_ok=True)
+    with (segments(folder) or [folder / "00000001.log"])[0].open("ab") as stream:
+        stream.write(junk)
+    filled(folder, 2)
+    found = verify(folder).findings
+    assert [(one.kind, one.number) for one in found] == [("unreadable", before + 1 + one) for one in range(junk.count(b"\n"))]
+    assert verify(folder).records == before + 2
+
+
 def test_what_cannot_be_written_waits_and_what_must_be_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "audit"
     folder.write_text("in the way")

@@ -7,6 +7,7 @@ chain, one at a time, under a lock of the operating system; a batch costs one wr
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -134,7 +135,10 @@ class Chain:
         return found[-1] if found else self.folder / f"{1:08d}{_SUFFIX}"
 
     def _head(self, descriptor: int, path: Path) -> tuple[Head, int]:
-        """The last line, and how many octets of a torn one behind it were dropped (a power loss cut them; nobody relied on them)."""
+        """The last line, and how many octets of a torn one behind it were dropped (a power loss cut them; nobody relied on them).
+
+        A whole line that cannot be read was put there by nobody of us, or damaged. It stays, counts as one, and is not continued: verification finds it.
+        """
         size = os.fstat(descriptor).st_size
         tail = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
         whole = tail.rfind(b"\n") + 1
@@ -143,8 +147,17 @@ class Chain:
             os.ftruncate(descriptor, size - dropped)
         if not whole:
             return self._before(path), dropped
-        line = tail[tail.rfind(b"\n", 0, whole - 1) + 1 : whole - 1]
-        return Head(int(json.loads(line[65:])["n"]), line[:64].decode("ascii")), dropped
+        unreadable, end = 0, whole - 1
+        while end >= 0:
+            begin = tail.rfind(b"\n", 0, end) + 1
+            if not begin and size > _TAIL:
+                raise OSError(errno.EIO, "the end of the audit trail cannot be read")
+            head = _head_of(tail[begin:end])
+            if head is not None:
+                return Head(head.number + unreadable, head.digest), dropped
+            unreadable, end = unreadable + 1, begin - 1
+        before = self._before(path)
+        return Head(before.number + unreadable, before.digest), dropped
 
     def _before(self, path: Path) -> Head:
         """The head before the first line of a file: it is named in the file's companion."""
@@ -159,6 +172,15 @@ class Chain:
         path = self.folder / f"{number:08d}{_SUFFIX}"
         _durable(path.with_suffix(".begin"), json.dumps({"n": head.number, "digest": head.digest}).encode("ascii"))
         _durable(path, b"")
+
+
+def _head_of(line: bytes) -> Head | None:
+    """Number and digest of a line; None where it cannot be read."""
+    try:
+        number = json.loads(line[65:])["n"]
+        return Head(number, line[:64].decode("ascii")) if type(number) is int and line[64:65] == b" " else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _durable(path: Path, content: bytes) -> None:
