@@ -121,7 +121,9 @@ class IngestSettings(Section):
     """The way in."""
 
     memory_budget: int = Field(
-        512 << 20, ge=1 << 20, description="Octets of instances being received held in memory, over the whole archive."
+        512 << 20,
+        ge=1 << 20,
+        description="Octets of instances being received held in memory, and as many of deflated ones that are unfolded, over the whole archive.",
     )
     spool_threshold: int = Field(
         4 << 20, ge=1 << 16, description="Instances larger than this are spooled to a file while they arrive."

@@ -12,7 +12,7 @@ from vna_core.dicom import codestream
 from vna_core.dicom.container import TRANSFER_SYNTAX_UID, Container, open_container
 from vna_core.dicom.elements import Alike, Buffer, Note, ParsedOctets
 from vna_core.dicom.encoding_detection import Encoding, detect, first_header_fits
-from vna_core.dicom.inflate import inflate, looks_inflatable
+from vna_core.dicom.inflate import InflationRoom, inflate, looks_inflatable
 from vna_core.dicom.layouts import KnownLayouts
 from vna_core.dicom.tokenizer import Walk, tokenize
 from vna_core.domain.errors import EmptyPayload, Malformed, NotDicom, OtherStudy
@@ -27,13 +27,20 @@ _EXPLICIT_LITTLE = Encoding(True, True)
 _STUDY_INSTANCE_UID = 0x0020000D
 
 
-def identify(received: ReceivedInstance, limits: IngestSettings, layouts: KnownLayouts | None = None) -> ParsedOctets:
+def identify(
+    received: ReceivedInstance,
+    limits: IngestSettings,
+    layouts: KnownLayouts | None = None,
+    room: InflationRoom | None = None,
+) -> ParsedOctets:
     """Read the octets as one DICOM instance.
 
     Parameters
     ----------
     layouts
         Headers that were met before; what is read is the same without them.
+    room
+        Memory of what is inflated.
 
     Raises
     ------
@@ -47,6 +54,8 @@ def identify(received: ReceivedInstance, limits: IngestSettings, layouts: KnownL
         Damage that the octets do not decide.
     LimitExceeded
         ``ingest.max_depth``, ``ingest.max_elements`` or ``ingest.max_inflated`` was hit.
+    OutOfResources
+        There is no room to inflate it now.
     OtherStudy
         It names another study than the one to which its sender gave it.
     """
@@ -54,7 +63,7 @@ def identify(received: ReceivedInstance, limits: IngestSettings, layouts: KnownL
     if octets.size == 0:
         raise EmptyPayload("Nothing was offered: the payload has no octets.")
     try:
-        parsed = _identify(octets.buffer, received.transfer_syntax_uid.strip(" \0"), limits, layouts)
+        parsed = _identify(octets.buffer, received.transfer_syntax_uid.strip(" \0"), limits, layouts, room)
         if received.addressed_study and _study(parsed) not in ("", received.addressed_study):
             raise OtherStudy("The instance belongs to another study than the one addressed.")
         return parsed
@@ -70,14 +79,16 @@ def _study(parsed: ParsedOctets) -> str:
     return ""
 
 
-def _identify(buffer: Buffer, hint: str, limits: IngestSettings, layouts: KnownLayouts | None) -> ParsedOctets:
+def _identify(
+    buffer: Buffer, hint: str, limits: IngestSettings, layouts: KnownLayouts | None, room: InflationRoom | None
+) -> ParsedOctets:
     deflated_outside = hint in codestream.DEFLATED and looks_inflatable(buffer, 0) and detect(buffer, 0, len(buffer)) is None
     container = Container(buffer, 0, bare=True) if deflated_outside else open_container(buffer, declared=bool(hint))
     declared = container.meta.get(TRANSFER_SYNTAX_UID, "") or hint
     encoding = _plain_encoding(container, declared)
     begin, end = container.data_set_offset, len(container.buffer)
     if encoding is None:
-        encoding, end = _inflated(container, declared, limits)
+        encoding, end = _inflated(container, declared, limits, room)
     walk, alike = _walk(container, end, encoding, limits, layouts)
     notes = container.notes
     uid = _transfer_syntax(container, walk, encoding, declared, notes)
@@ -123,12 +134,12 @@ def _plain_encoding(container: Container, declared: str) -> Encoding | None:
     return detect(buffer, begin, end, sure=declared not in codestream.DEFLATED)
 
 
-def _inflated(container: Container, declared: str, limits: IngestSettings) -> tuple[Encoding, int]:
+def _inflated(container: Container, declared: str, limits: IngestSettings, room: InflationRoom | None) -> tuple[Encoding, int]:
     """Unfold a deflated data set in place; its encoding and the end of the deflate stream."""
     buffer, begin = container.buffer, container.data_set_offset
     if not looks_inflatable(buffer, begin):
         raise (NotDicom if container.bare else Malformed)("No plausible chain of elements follows the File Meta Information.")
-    unfolded, end, rule = inflate(buffer, begin, bytes(buffer[:begin]), limits.max_inflated)
+    unfolded, end, rule = inflate(buffer, begin, bytes(buffer[:begin]), limits.max_inflated, room)
     encoding = detect(unfolded, begin, len(unfolded), sure=declared in codestream.DEFLATED)
     if encoding is None:
         raise (NotDicom if container.bare else Malformed)("The octets inflate to something that is not a data set.")

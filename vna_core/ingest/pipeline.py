@@ -15,6 +15,7 @@ import structlog
 from vna_core.archival_storage.copies import CopyReader
 from vna_core.catalogue import Catalogue
 from vna_core.configuration import IngestSettings
+from vna_core.dicom.inflate import InflationRoom
 from vna_core.domain.errors import (
     Deleted,
     EmptyPayload,
@@ -106,6 +107,7 @@ class IngestPipeline:
         self._counting = threading.Lock()
         self.under_way = 0
         self.budget = ByteBudget(max(settings.memory_budget // processes, 1 << 20))
+        self._inflation = InflationRoom(self.budget.maximum)
         self.quarantine = Quarantine(landing, catalogue, settings)
         copies = CopyReader(stores or {landing.name: landing}, self._copy_damaged, catalogue.moved)
         self._reconcile = partial(reconcile, catalogue=catalogue, copies=copies)
@@ -208,7 +210,7 @@ class IngestPipeline:
         received = ReceivedInstance(received.octets, received_from, received_at, *hints)
         segments: list[Segment] = []
         try:
-            parsed = identify(received, self._settings)
+            parsed = identify(received, self._settings, room=self._inflation)
             canonical = normalize(
                 received,
                 parsed,
@@ -259,7 +261,7 @@ class IngestPipeline:
                 raise EmptyPayload("Nothing was offered: the payload has no octets.")
             if cut_short:
                 raise Truncated("The sender broke off before the end of the instance.")
-            parsed = identify(received, self._settings, self._known.layouts)
+            parsed = identify(received, self._settings, self._known.layouts, self._inflation)
             self._left("identify", parsed)
             canonical = normalize(received, parsed, self._settings, site=self.site, dialects=self._dialects, known=self._known)
         except EmptyPayload as error:
