@@ -1,0 +1,51 @@
+"""Short lives that broke a promise once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.life.promises import always, at_rest, everywhere
+from tests.unit.life.world import World
+from vna_core.domain.stewardship import PURGED, Extent
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[World]:
+    """A series of which the only copies lie in an archive tier."""
+    (tmp_path / "world").mkdir()
+    world = World(tmp_path / "world", lambda: None, policy="deep")
+    world.series(0, 0, 2)
+    yield world
+    world.close()
+
+
+def test_what_was_purged_leaves_a_pack_that_lies_in_an_archive_tier(deep: World) -> None:
+    deep.seal()
+    deep.clean()
+    deep.work()
+    assert list(deep.shelf("deep").tiers.values()) == ["COLD"]
+    deep.delete(Extent.INSTANCE, 0)
+    deep.purge(0)
+    deep.work(8)
+    deep.clean()
+    assert [one.state for one in deep.archive.catalogue.deletions.listed()] == [PURGED]
+    everywhere(deep)
+    at_rest(deep)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_lies_in_an_archive_tier_is_recalled_to_be_taken_back(deep: World, sealed: bool) -> None:
+    if sealed:
+        deep.seal()
+        deep.clean()
+    deep.work()
+    deep.delete(Extent.STUDY, 0)
+    deep.undelete(0)
+    assert len(deep.hidden()) == 1 and not deep.unsure, "it is as it was, and asked for"
+    deep.undelete(0)
+    assert not deep.hidden()
+    always(deep)
+    at_rest(deep)
