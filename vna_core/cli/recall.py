@@ -41,7 +41,8 @@ def study(
         if as_json:
             print_json({"study_instance_uid": uid, "nearline": count})
         else:
-            sys.stdout.write(f"{uid}: {f'{count} instances are being recalled' if count else 'everything can be read'}\n")
+            waiting = f"{count} instances are being recalled by the workers (`vna serve`, or `vna jobs run`)"
+            sys.stdout.write(f"{uid}: {waiting if count else 'everything can be read'}\n")
     if any(nearline.values()):
         raise typer.Exit(3)
 

@@ -104,7 +104,7 @@ class Repairing:
         adopt: bool = True,
         after_step: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._stores = stores
+        self._stores = dict(sorted(stores.items(), key=lambda one: not one[1].abilities().local))  # reading from afar is paid for
         self._catalogue = catalogue
         self._checks = catalogue.checks
         self._adopt = adopt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -13,12 +14,15 @@ from tests.unit.stewardship.held_archive import NORTH, Place, instance, offer, o
 from tests.unit.stewardship.two_stores import Keeper, Killed, cut, flip, keeper
 from vna_core.archival_storage.keys import digest_of_key
 from vna_core.catalogue import Scope
-from vna_core.domain.octets import CHUNK
+from vna_core.domain.octets import CHUNK, ByteRange
 from vna_core.domain.stewardship import Extent
+from vna_core.ports.storage import Abilities
+from vna_core.stewardship.repair import Repairing
 from vna_core.stewardship.scrub import Scrub
 from vna_core.stewardship.side_by_side import side_by_side
 from vna_core.stewardship.throttle import Throttle
 from vna_core.testing.faulty_store import FaultyStore
+from vna_core.testing.memory_store import MemoryStore
 
 
 @pytest.fixture
@@ -202,6 +206,25 @@ def test_a_store_that_does_not_answer_does_not_keep_the_others_from_being_scrubb
     assert kept.findings() == {("second", kept.objects()[0]): "bit-rot"}
     down.down = False
     assert Scrub(stores, kept.archive.catalogue).run().complete
+
+
+def test_a_copy_that_is_near_is_read_before_one_that_is_paid_for(kept: Keeper) -> None:
+    key, read = kept.objects()[0], list[str]()
+
+    class Remote(MemoryStore):
+        def abilities(self) -> Abilities:
+            return replace(super().abilities(), local=False)
+
+        def chunks(self, key: str, byte_range: ByteRange | None = None) -> Iterator[bytes]:
+            read.append(key)
+            return super().chunks(key, byte_range)
+
+    remote = Remote("cloud")
+    remote.create(key, [kept.second.read(key)])
+    flip(kept.path("second", key))
+    kept.scrub()
+    [repair] = Repairing({"cloud": remote, **kept.archive.stores}, kept.archive.catalogue).run().repairs
+    assert (repair.outcome, repair.detail, read) == ("repaired", "from landing", [])
 
 
 def test_earlier_objects_and_what_is_hidden_are_neither_orphans_nor_unread(kept: Keeper) -> None:
