@@ -10,7 +10,6 @@ import typer
 from vna_core.catalogue import Catalogue, Conflict
 from vna_core.cli.console import Console, Table
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
-from vna_core.domain.instance import HeldInstance
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,19 +47,6 @@ def _document(one: Conflict) -> dict[str, Any]:
         "classification": one.classification,
         "why": one.why,
         "detected_at": one.detected_at.isoformat(),
-        "first": _version(one.first),
-        "second": _version(one.second),
-    }
-
-
-def _version(held: HeldInstance) -> dict[str, Any]:
-    return {
-        "version": held.version,
-        "current": held.current,
-        "issuer_of_patient_id": held.patient.issuer,
-        "patient_id": held.patient.patient_id,
-        "study_instance_uid": held.study_instance_uid,
-        "series_instance_uid": held.series_instance_uid,
-        "sha256": held.sha256,
-        "original_sha256": held.original_sha256,
+        "first": one.first.as_dict(),
+        "second": one.second.as_dict(),
     }

@@ -168,3 +168,22 @@ class HeldInstance:
     def place(self) -> tuple[PatientKey, str, str]:
         """Patient, study and series."""
         return self.patient, self.study_instance_uid, self.series_instance_uid
+
+    def as_dict(self) -> dict[str, str | int]:
+        """What the API and commands say about a version: identifiers, digests and sizes."""
+        return {
+            "version": self.version,
+            "current": self.current,
+            "issuer_of_patient_id": self.patient.issuer,
+            "patient_id": self.patient.patient_id,
+            "study_instance_uid": self.study_instance_uid,
+            "series_instance_uid": self.series_instance_uid,
+            "sop_instance_uid": self.sop_instance_uid,
+            "sop_class_uid": self.sop_class_uid,
+            "transfer_syntax_uid": self.transfer_syntax_uid,
+            "sha256": self.sha256,
+            "size": self.size,
+            "original_sha256": self.original_sha256,
+            "original_size": self.original_size,
+            "frames": self.number_of_frames,
+        }

@@ -35,20 +35,7 @@ def version_json(held: HeldInstance, base: str) -> dict[str, Any]:
     """One version as the API shows it, with the URLs that lead to it and to no other; `base` is scheme and authority."""
     sop = quoted(held.sop_instance_uid)
     return {
-        "version": held.version,
-        "current": held.current,
-        "issuer_of_patient_id": held.patient.issuer,
-        "patient_id": held.patient.patient_id,
-        "study_instance_uid": held.study_instance_uid,
-        "series_instance_uid": held.series_instance_uid,
-        "sop_instance_uid": held.sop_instance_uid,
-        "sop_class_uid": held.sop_class_uid,
-        "transfer_syntax_uid": held.transfer_syntax_uid,
-        "sha256": held.sha256,
-        "size": held.size,
-        "original_sha256": held.original_sha256,
-        "original_size": held.original_size,
-        "frames": held.number_of_frames,
+        **held.as_dict(),
         "url": f"{instance_url(base + ROOT, held)}?{SHA256}={held.sha256}",
         "original_url": f"{base}/api/v1/instances/{sop}/original?{SHA256}={held.original_sha256}",
     }
