@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,14 +32,17 @@ SERIES = "1.2.3.2"
 
 
 @contextmanager
-def placed(folder: Path, service: S3Service, bucket: str) -> Iterator[Archive]:
+def placed(folder: Path, service: S3Service, bucket: str, lock: str = "0") -> Iterator[Archive]:
     document = {
         "data": str(folder),
         "stores": {
             "landing": {"type": "filesystem", "options": {"path": str(folder / "landing")}},
             "cloud": {"type": "s3", "options": service.options(bucket)},
         },
-        "placement": {"settle": 0, "rules": [{"name": "both", "copies": [{"store": "landing"}, {"store": "cloud"}]}]},
+        "placement": {
+            "settle": 0,
+            "rules": [{"name": "both", "copies": [{"store": "landing"}, {"store": "cloud", "lock": lock}]}],
+        },
         "packs": {"quiet": 0, "removal_delay": 0},
     }
     with open_archive(Settings.model_validate(document)) as archive:
@@ -98,3 +101,22 @@ def test_a_hold_is_on_every_copy_and_on_what_comes_later_until_it_is_released(
         deleting.delete(Extent.SERIES, SERIES, "x", "me")
         assert deleting.purge("me", timedelta(0)).left == []
         assert [one.key for one in cloud.list() if f"/{SERIES}/" in one.key] == []
+
+
+def test_a_pack_of_images_that_came_one_after_the_other_is_locked_for_the_last_of_them(
+    seaweed: S3Service, tmp_path: Path
+) -> None:
+    bucket = seaweed.make_bucket(bucket_of(tmp_path), ObjectLockEnabledForBucket=True)
+    with placed(tmp_path, seaweed, bucket, lock="2d") as archive:
+        for number in range(1, 7):
+            offer(archive, instance(number), NORTH)
+        last = datetime.now(UTC)
+        pack_keeper = keeper(archive, archive.settings.packs)
+        for place in archive.catalogue.packs.series():
+            pack_keeper.seal(place)
+        work(archive)
+        sums = archive.catalogue.store_sums.missing()
+        assert sums == {}, "the policy is met after one attempt"
+        [pack] = [one.key for one in archive.stores["cloud"].list("packs/") if not one.key.endswith(".json")]
+        until = seaweed.call("get_object_retention", Bucket=bucket, Key=pack)["Retention"]["RetainUntilDate"]
+        assert abs(until - (last + timedelta(days=2))) < timedelta(minutes=5)
