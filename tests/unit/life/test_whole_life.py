@@ -69,6 +69,10 @@ class WholeLife(RuleBasedStateMachine):
     def a_rejection_note_comes(self, number: int, sender: int, study: int, named: set[tuple[int, int]]) -> None:
         self.one.note(number, sender, study, named)
 
+    @rule(pick=PICK)
+    def an_awaited_image_comes(self, pick: int) -> None:
+        self.one.awaited_comes(pick)
+
     # -- what workers do --------------------------------------------------------------------------------------------------
 
     @rule()
@@ -117,6 +121,14 @@ class WholeLife(RuleBasedStateMachine):
     @rule(level=st.sampled_from([Extent.PATIENT, Extent.STUDY, Extent.SERIES]), pick=PICK)
     def is_held(self, level: Extent, pick: int) -> None:
         self.one.hold(level, pick)
+
+    @rule(pick=PICK)
+    def what_is_held_is_deleted(self, pick: int) -> None:
+        self.one.delete_held(pick)
+
+    @rule(pick=PICK)
+    def what_is_held_is_purged(self, pick: int) -> None:
+        self.one.purge_held(pick)
 
     @rule(pick=PICK)
     def is_released(self, pick: int) -> None:

@@ -296,6 +296,13 @@ class World:
         for sop in sops - {one.sop for one in before.values()}:
             self.awaited.setdefault((place, sop), item.sop)
 
+    def awaited_comes(self, pick: int) -> None:
+        """An instance comes that a note has rejected before."""
+        if self.awaited:
+            study, sop = sorted(self.awaited)[pick % len(self.awaited)]
+            series, number = sop.removeprefix(f"{study}.").split(".")
+            self.image("plain", pick % 2, STUDIES.index(study), int(series), int(number))
+
     def _died_hiding(self, offer: Offer) -> Item | None:
         """The note that was recorded and hidden with what it rejects before its sender heard of it."""
         sha256 = hashlib.sha256(offer.octets).hexdigest()
@@ -477,6 +484,22 @@ class World:
         except Died:
             for found in self.archive.catalogue.holds.listed():
                 self.holds.setdefault(found.id, (found.level, found.identifier, found.issuer))
+
+    def delete_held(self, pick: int) -> None:
+        """Somebody deletes what a hold was put on a moment ago."""
+        live = self.live()
+        if live:
+            one = live[pick % len(live)]
+            self.hold(Extent.SERIES, list(self.items.values()).index(one))
+            self.delete(Extent.INSTANCE, pick)
+
+    def purge_held(self, pick: int) -> None:
+        """The same where it was deleted before."""
+        hidden = self.hidden()
+        if hidden:
+            deletion = sorted(hidden)[pick % len(hidden)]
+            self.hold(Extent.STUDY, list(self.items.values()).index(hidden[deletion][0]))
+            self.purge_one(deletion)
 
     def release(self, pick: int) -> None:
         if not self.holds:
