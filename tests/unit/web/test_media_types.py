@@ -6,6 +6,7 @@ import pytest
 
 from vna_core.domain.errors import UnsupportedMediaType
 from vna_core.gateways.dicomweb.media_types import MediaRange, Wanted, choose, choose_json, parse, parse_accept, wanted_forms
+from vna_core.gateways.dicomweb.picture_form import picture_forms
 
 
 def test_a_quoted_parameter_may_hold_separators() -> None:
@@ -32,6 +33,31 @@ def test_nothing_said_means_everything() -> None:
 
 def test_the_best_offer_follows_the_client() -> None:
     assert choose(parse_accept(("image/*;q=0.2, image/png",)), ("image/jpeg", "image/png")) == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("field", "chosen"),
+    [
+        ("image/jpeg;q=0, */*", "image/png"),
+        ("image/jpeg;q=0, image/*", "image/png"),
+        ("image/*;q=0.9, image/jpeg;q=0.1", "image/png"),
+        ("*/*, image/*;q=0.5, image/jpeg;q=0.1", "image/png"),
+        ("*/*, image/png;q=0.5", "image/jpeg"),
+        ("image/*;q=0, */*", None),
+        ("image/jpeg;q=0, image/png;q=0, */*", None),
+    ],
+)
+def test_the_most_specific_range_counts(field: str, chosen: str | None) -> None:
+    """RFC 9110 section 12.5.1."""
+    accept = parse_accept((field,))
+    if chosen is not None:
+        assert choose(accept, ("image/jpeg", "image/png")) == chosen
+        assert picture_forms(accept)[0].media_type == chosen
+        return
+    with pytest.raises(UnsupportedMediaType):
+        choose(accept, ("image/jpeg", "image/png"))
+    with pytest.raises(UnsupportedMediaType):
+        picture_forms(accept)
 
 
 def test_xml_is_not_acceptable() -> None:

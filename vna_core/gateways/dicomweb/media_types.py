@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -38,14 +38,25 @@ TYPE_OF_SYNTAX: Final = {syntax: name for name, syntaxes in FRAME_TYPES.items() 
 
 @dataclass(frozen=True, slots=True)
 class MediaRange:
-    """One member of an Accept field, or a Content-Type. Names in lower case, parameter values unquoted."""
+    """One member of an Accept field, or a Content-Type. Names in lower case, parameter values unquoted.
+
+    Attributes
+    ----------
+    but
+        Names of other ranges of the field: those that are more specific go before a wild card (RFC 9110 section 12.5.1).
+    """
 
     name: str
     parameters: Mapping[str, str]
     quality: float = 1.0
+    but: frozenset[str] = frozenset()
 
     def covers(self, media_type: str) -> bool:
-        """Whether this range names `media_type`, wild cards considered."""
+        """Whether this range names `media_type`, wild cards considered, and no other one of its field does more exactly."""
+        if self.name != media_type and media_type in self.but:
+            return False
+        if self.name == "*/*" and f"{media_type.partition('/')[0]}/*" in self.but:
+            return False
         return self.name in ("*/*", media_type) or (self.name.endswith("/*") and media_type.startswith(self.name[:-1]))
 
 
@@ -90,7 +101,9 @@ def parse(text: str) -> MediaRange:
 @lru_cache(maxsize=256)
 def _ranges(field: str) -> tuple[MediaRange, ...]:
     ranges = [parse(piece) for piece in _split(field, ",") if piece.strip()]
-    return tuple(sorted((one for one in ranges if one.quality > 0), key=lambda one: -one.quality))
+    named = frozenset(one.name for one in ranges)
+    acceptable = [replace(one, but=named) if one.name.endswith("/*") else one for one in ranges if one.quality > 0]
+    return tuple(sorted(acceptable, key=lambda one: -one.quality))
 
 
 def parse_accept(fields: Iterable[str | None]) -> tuple[MediaRange, ...]:
