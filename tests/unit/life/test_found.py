@@ -1,4 +1,4 @@
-"""Short lives that broke a promise once."""
+"""Short lives: those that broke a promise once, and those that chance takes long to come upon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.life.promises import always, at_rest, everywhere
-from tests.unit.life.world import World
+from tests.unit.life.world import GONE, World
 from vna_core.domain.stewardship import PURGED, Extent
 
 
@@ -49,3 +49,41 @@ def test_what_lies_in_an_archive_tier_is_recalled_to_be_taken_back(deep: World, 
     assert not deep.hidden()
     always(deep)
     at_rest(deep)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[World]:
+    """An archive with two copies of everything."""
+    (tmp_path / "world").mkdir()
+    world = World(tmp_path / "world", lambda: None, policy="kept")
+    yield world
+    world.close()
+
+
+def test_what_was_rejected_before_it_came_is_hidden(kept: World) -> None:
+    kept.note(1, 0, 0, {(2, 1)})
+    kept.awaited_comes(0)
+    always(kept)
+
+
+def test_a_damaged_pack_is_repaired_from_the_other_store(kept: World) -> None:
+    kept.series(0, 0, 2)
+    kept.seal()
+    kept.clean()
+    kept.damage("second", "flip", 0)
+    assert kept.damaged
+    kept.repair()
+    everywhere(kept)
+
+
+def test_what_was_purged_leaves_its_pack_by_the_work_of_jobs_alone(kept: World) -> None:
+    kept.series(0, 0, 2)
+    kept.seal()
+    kept.clean()
+    kept.delete(Extent.INSTANCE, 0)
+    kept.purge(0)
+    kept.work(4)
+    kept.clean()
+    kept.work()
+    (gone,) = (one.mark for one in kept.items.values() if one.state == GONE)
+    assert not [key for _, key, content in kept.every_store_object() if gone in content]
