@@ -108,7 +108,9 @@ class ParentTable:
     def known(self, row: Mapping[str, Any]) -> Parent:
         """What is to be remembered of a row."""
         missing = frozenset(attribute.tag for attribute in self.attributes if not row[attribute.name])
-        return Parent(row["pk"], missing, max(read_stamps(row["stamps"])[1].values(), default=read_stamps(row["stamps"])[0]))
+        base, others = read_stamps(row["stamps"])
+        came = (others.get(attribute.name, base) for attribute in self.attributes if row[attribute.name]) if others else ()
+        return Parent(row["pk"], missing, max(came, default=base))
 
 
 def write_stamps(base: Stamp, others: Mapping[str, Stamp]) -> str:

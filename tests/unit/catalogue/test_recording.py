@@ -143,6 +143,24 @@ def test_the_order_of_recording_does_not_matter(new_catalogue, tmp_path) -> None
     assert all(one == prints[0] for one in prints[1:])
 
 
+def test_a_value_between_the_earliest_instance_and_the_one_recorded_first_counts(new_catalogue) -> None:  # type: ignore[no-untyped-def]
+    """The earliest has no description: of the others the earlier one describes the study, in whatever order they are recorded."""
+    entries = [
+        entry("1", second=1, patient_name="Doe^Jane", accession_number="A"),
+        entry("2", second=2, study_description="Head", accession_number="A"),
+        entry("3", second=3, study_description="Chest", accession_number="A"),
+    ]
+    prints = []
+    for number, order in enumerate(itertools.permutations(entries)):
+        with Catalogue.open(*new_catalogue(f"order{number}")) as catalogue:
+            for one in order:
+                catalogue.record(one)
+            (study,) = found(catalogue, Level.STUDY)
+            assert study.attributes[0x00081030] == ("Head",)
+            prints.append(catalogue.fingerprint())
+    assert all(one == prints[0] for one in prints[1:])
+
+
 def test_statistics_and_counts_follow_current_versions(catalogue: Catalogue) -> None:
     for number in range(3):
         catalogue.record(entry(f"1.{number}"))
