@@ -74,6 +74,7 @@ class Deletions:
         deletion: Deletion,
         *,
         only: Collection[str] | None = None,
+        versions: Collection[int] = (),
         kind: CorrectionKind = CorrectionKind.DELETE,
         received: Received | None = None,
     ) -> Deletion:
@@ -83,6 +84,8 @@ class Deletions:
         ----------
         only
             Of the study or series that it names, these SOP Instance UIDs alone.
+        versions
+            Keys of the versions that are set aside, where its level says so; members of a federation are not told.
         kind
             What members of a federation are told that it is.
         received
@@ -92,25 +95,26 @@ class Deletions:
         ------
         NotFound
             Nothing is held under this UID.
+        InvalidRequest
+            Of an instance no version would be left, or one that was to be set aside is not held any more.
         UnderHold
-            Some of it is under a hold: nothing was deleted. A rejection is not refused, as its octets stay.
+            Some of it is under a hold: nothing was deleted. What keeps its octets is not refused.
         """
-        named = _under(select(instances.c.pk, instances.c.sop_instance_uid), deletion.level, deletion.uid)
         with self._database.transaction() as session:
-            rows = session.run(named).fetchall()
-            pks = [pk for pk, sop in rows if only is None or from_stored(sop) in only]
-            if not pks:
-                raise NotFound(f"No {deletion.level.value} is held under this UID.", uid=deletion.uid)
-            versions = _versions(session, pks)
-            if not deletion.rejection:
-                refuse_held(session, versions)
+            pks = _named(session, deletion, only) if deletion.level is not Extent.VERSION else _passed_over(session, versions)
+            away = _versions(session, pks)
+            if not deletion.keeps_octets:
+                refuse_held(session, away)
             session.run(insert(deletions).values(**_row(deletion)))
             list_in(session, deletion)
-            _list(session, deletion.id, versions, _objects(session, pks))
-            told = {"code": deletion.rejection, "note": deletion.note}
-            travels = CorrectionKind.REJECT if deletion.rejection else kind
-            subject = _subject(deletion.id)
-            self._corrections.record_in(session, travels, subject, told, deletion.reason, deletion.deleted_by, received)
+            _list(session, deletion.id, away, _objects(session, pks))
+            if deletion.level is Extent.VERSION:
+                self._follow_ups.ask(session, _series_of(session, deletion.id))
+            else:
+                told = {"code": deletion.rejection, "note": deletion.note}
+                travels = CorrectionKind.REJECT if deletion.rejection else kind
+                subject = _subject(deletion.id)
+                self._corrections.record_in(session, travels, subject, told, deletion.reason, deletion.deleted_by, received)
             remove_versions(self._database, session, pks)
         return self.deletion(deletion.id)
 
@@ -149,7 +153,7 @@ class Deletions:
         Raises
         ------
         NotFound, InvalidRequest
-            There is no such deletion, it was taken back, or it is a rejection.
+            There is no such deletion, it was taken back, or it is one that keeps its octets.
         UnderHold
             Some of it is under a hold.
         """
@@ -157,8 +161,9 @@ class Deletions:
             found = _one(session, deletion_id)
             if found.state in (UNDOING, UNDONE):
                 raise InvalidRequest(f"Deletion {deletion_id} was taken back.", deletion=deletion_id)
-            if found.rejection:
-                raise InvalidRequest(f"{deletion_id} is a rejection: its octets are kept.", deletion=deletion_id)
+            if found.keeps_octets:
+                what = "is a rejection" if found.rejection else "set versions aside"
+                raise InvalidRequest(f"{deletion_id} {what}: its octets are kept.", deletion=deletion_id)
             refuse_held(session, _deleted_versions(session, deletion_id))
             if found.state == HIDDEN:
                 _set(session, deletion_id, PURGING, by, at)
@@ -218,6 +223,15 @@ class Deletions:
             this = (deletions.c.id == deletion.id) & (deletions.c.state == deletion.state)
             session.run(update(deletions).where(this).values(noted=1))
 
+    def set_aside(self, study_instance_uid: str) -> frozenset[str]:
+        """SHA-256 of the octets as received of versions of a study that are set aside, as another one of the instance stands."""
+        versions = deleted_versions.c
+        named = (versions.study_instance_uid == identifier(study_instance_uid)) & (deletions.c.level == Extent.VERSION.value)
+        statement = select(versions.original_sha256).join(deletions, deletions.c.id == versions.deletion)
+        with self._database.session() as session:
+            rows = session.run(statement.where(named, deletions.c.state.not_in((UNDOING, UNDONE)))).fetchall()
+        return frozenset(row[0] for row in rows)
+
     def versions(self, deletion_id: str) -> list[DeletedVersion]:
         """What was deleted."""
         with self._database.session() as session:
@@ -242,6 +256,32 @@ class Deletions:
         with self._database.session() as session:
             row = session.run(statement).fetchone()
         return None if row is None else _deletion(row)
+
+
+def _named(session: Session, deletion: Deletion, only: Collection[str] | None) -> list[int]:
+    """Keys of the versions under the UID of a deletion, of `only` these instances. Raises NotFound."""
+    rows = session.run(_under(select(instances.c.pk, instances.c.sop_instance_uid), deletion.level, deletion.uid)).fetchall()
+    pks = [pk for pk, sop in rows if only is None or from_stored(sop) in only]
+    if not pks:
+        raise NotFound(f"No {deletion.level.value} is held under this UID.", uid=deletion.uid)
+    return pks
+
+
+def _passed_over(session: Session, pks: Collection[int]) -> list[int]:
+    """Keys of versions of which each has another one of its instance beside it that stays. Raises InvalidRequest."""
+    chains: dict[tuple[int, str], int] = {}
+    for piece in _pieces(sorted(pks)):
+        columns = (instances.c.series_fk, instances.c.sop_instance_uid)
+        for chain in session.run(select(*columns).where(instances.c.pk.in_(piece))).fetchall():
+            chains[tuple(chain)] = chains.get(tuple(chain), 0) + 1
+    for (series_pk, uid), gone in chains.items():
+        same = (instances.c.series_fk == series_pk) & (instances.c.sop_instance_uid == uid)
+        (held,) = session.run(select(func.count()).where(same)).fetchone()
+        if held <= gone:
+            raise InvalidRequest("No version of the instance would be left. Look again: `vna conflicts`.", uid=from_stored(uid))
+    if not pks or sum(chains.values()) != len(pks):
+        raise InvalidRequest("A version that was to be set aside is not held any more. Look again: `vna conflicts`.")
+    return sorted(pks)
 
 
 def _under(statement: Select[Any], level: Extent, uid: str) -> Select[Any]:

@@ -38,7 +38,7 @@ class Holds:
         InvalidRequest
             Single instances are not held; hold their series.
         """
-        if hold.level is Extent.INSTANCE:
+        if hold.level in (Extent.INSTANCE, Extent.VERSION):
             raise InvalidRequest("A hold is on a patient, a study or a series. Hold the series of the instance.")
         row = _row(hold)
         with self._database.transaction() as session:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Column, func, literal, select, union_all
+from sqlalchemy import Column, func, literal, or_, select, union_all
 
 from vna_core.catalogue.awaited_rows import COLUMNS, study_of_row
 from vna_core.catalogue.database import Database
@@ -26,7 +26,7 @@ from vna_core.catalogue.schema_stewardship import deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.errors import NotFound
 from vna_core.domain.migration import MOVED, InstanceState, StudyState
-from vna_core.domain.stewardship import UNDOING, UNDONE
+from vna_core.domain.stewardship import UNDOING, UNDONE, Extent
 
 _PIECE: Final = 500
 _UNTOLD: Final = (literal(0), literal(""))
@@ -212,13 +212,14 @@ class LedgerReader:
     # -- against the catalogue --------------------------------------------------------------------------------------------
 
     def held(self, sop_instance_uids: Sequence[str]) -> list[HeldBefore]:
-        """Versions that the catalogue holds of instances, by UID; also those that are hidden by a rejection, whose octets are kept."""
+        """Versions that the catalogue holds of instances, by UID; also those that are hidden while their octets are kept: rejected, or set aside."""
         found: list[HeldBefore] = []
         away = deleted_versions.c
         rejected = (
             select(away.study_instance_uid, away.series_instance_uid, away.sop_instance_uid, away.original_sha256, *_UNTOLD)
-            .join(rejections, rejections.c.deletion == away.deletion)
             .join(deletions, deletions.c.id == away.deletion)
+            .outerjoin(rejections, rejections.c.deletion == away.deletion)
+            .where(or_(rejections.c.code.is_not(None), deletions.c.level == Extent.VERSION.value))
             .where(deletions.c.state.not_in((UNDOING, UNDONE)))
         )
         uids = (studies.c.study_instance_uid, series.c.series_instance_uid, instances.c.sop_instance_uid)

@@ -7,18 +7,20 @@ from typing import Any, Final
 
 from sqlalchemy import Table, delete, or_, select, update
 
+from vna_core.catalogue.availability import refresh_series
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.follow_ups import FollowUps
 from vna_core.catalogue.parent_changes import ParentChanges
 from vna_core.catalogue.parents import Parents
 from vna_core.catalogue.recording import OTHER_PARENT, Recorder, RecordingBatch
 from vna_core.catalogue.schema import conflicts, instances, metadata, sources, totals
+from vna_core.catalogue.standing import order_versions
 
 _PIECE: Final = 300
 
 
 def remove_versions(database: Database, session: Session, pks: Sequence[int]) -> None:
-    """Remove whole chains of versions (all versions of an instance in a series) within a running transaction.
+    """Remove versions within a running transaction: all of an instance in a series, or all but one.
 
     Afterwards the catalogue is what it would be if they had never been recorded.
     """
@@ -47,6 +49,7 @@ class _Removal:
         self._stamps: set[tuple[int, str]] = set()
         self._series: set[int] = set()
         self._uids: set[str] = set()
+        self._chains: set[tuple[int, str]] = set()
         self._sources: set[int] = set()
 
     def gather(self, pks: Sequence[int]) -> None:
@@ -57,6 +60,7 @@ class _Removal:
             self._pks.append(pk)
             self._series.add(series_pk)
             self._uids.add(uid)
+            self._chains.add((series_pk, uid))
             self._stamps.add((received_at, sha256))
             self._sources.add(source)
             self._batch.count("versions", -1)
@@ -71,6 +75,9 @@ class _Removal:
             for table, column in _dependents():
                 self._session.run(delete(table).where(column.in_(piece)))
             self._session.run(delete(instances).where(instances.c.pk.in_(piece)))
+        for series_pk, uid in sorted(self._chains):
+            if order_versions(self._session, series_pk, uid):
+                refresh_series(self._session, series_pk)
         for uid in sorted(self._uids):
             self._list_conflicts(uid)
         self._forget_sources()

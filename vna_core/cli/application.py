@@ -112,6 +112,11 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Reject instances (IHE IOCM): hidden here and in the members that are told, never purged, taken back with `vna undelete`.",
         _CORRECTIONS,
     ),
+    "keep": Place(
+        "keep:app",
+        "Say which of several versions under one SOP Instance UID is right: the others are set aside, and taken back with `vna undelete`.",
+        _CORRECTIONS,
+    ),
     "corrections": Place(
         "corrections:app",
         "Merges, moves, rejections and deletions that travel to members of the federation, and who has applied them.",

@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def conflicts(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """List versions under one SOP Instance UID that differ, which of them is current, and why.
 
-    Both are kept: `vna explain UID` tells where each came from, `vna get UID --all-versions` writes them.
+    Both are kept: `vna explain UID` tells where each came from, `vna get UID --all-versions` writes them, and `vna keep` says which is right.
     """
     table = Table("instance", "difference", "versions", "which is current")
     with archive_of(data, config, reading=True) as archive:

@@ -24,6 +24,8 @@ class Extent(StrEnum):
     STUDY = "study"
     SERIES = "series"
     INSTANCE = "instance"
+    VERSION = "version"
+    """Versions of instances of which another one stands: they are set aside, and nothing is held or deleted by this level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,8 @@ class Deletion:
     size: int = 0
     rejection: str = ""
     note: str = ""
+
+    @property
+    def keeps_octets(self) -> bool:
+        """Whether it is never purged: a rejection, or versions that were set aside."""
+        return bool(self.rejection) or self.level is Extent.VERSION

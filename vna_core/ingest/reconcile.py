@@ -17,7 +17,7 @@ from vna_core.domain.errors import Deleted
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import CanonicalInstance, HeldInstance
 from vna_core.domain.octets import ByteRange, Octets
-from vna_core.domain.stewardship import Deletion
+from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.ingest.stages import Reconciled
 
 _PATIENT_ID = 0x00100020
@@ -56,6 +56,12 @@ def _compared(new: ComparedObject, copies: CopyReader, versions: Sequence[HeldIn
 
 
 def _refuse_deleted(deletion: Deletion | None) -> None:
+    if deletion is not None and deletion.level is Extent.VERSION:
+        raise Deleted(
+            f"Exactly these octets were set aside here on {deletion.deleted_at:%Y-%m-%d} ({deletion.id}), as another version of the "
+            "instance is right, and are not taken again. Take that back with `vna undelete` if it was wrong.",
+            deletion=deletion.id,
+        )
     if deletion is not None:
         raise Deleted(
             f"Exactly these octets were deleted here on {deletion.deleted_at:%Y-%m-%d} (deletion {deletion.id}) and are not taken "

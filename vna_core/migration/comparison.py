@@ -105,10 +105,13 @@ class Verifier:
             hidden = self._catalogue.rejections.hidden(
                 study.study_instance_uid
             ).all  # kept, and given out to nobody: not read either
+            aside = self._catalogue.deletions.set_aside(study.study_instance_uid)
             instances = [
                 one
                 for one in self._catalogue.ledger_reader.instances(study.pk)
-                if one.state is InstanceState.STORED and one.stored_sop_instance_uid not in hidden
+                if one.state is InstanceState.STORED
+                and one.stored_sop_instance_uid not in hidden
+                and one.received_sha256 not in aside
             ]
             done = study.state in (StudyState.COMMITTED, StudyState.RECONCILED) and not again
             intact = done or self._second_level(study, instances)

@@ -157,6 +157,7 @@ class Deleting:
         by: str,
         *,
         only: Collection[str] | None = None,
+        versions: Collection[int] = (),
         kind: CorrectionKind = CorrectionKind.DELETE,
         rejection: Rejection | None = None,
         note: str = "",
@@ -168,6 +169,8 @@ class Deleting:
         ----------
         only
             Of the study or series, these SOP Instance UIDs alone.
+        versions
+            Keys of the versions to be set aside, with `Extent.VERSION` (see `vna_core.stewardship.settling`).
         kind
             What members of a federation are told that it is.
         rejection, note
@@ -182,18 +185,23 @@ class Deleting:
         UnderHold
             Some of it is under a hold: nothing was deleted.
         InvalidRequest
-            UID or reason is empty, or the level is that of a patient.
+            UID or reason is empty, the level is that of a patient, or of an instance no version would be left.
         OutOfResources, StoreUnavailable
             It is deleted, but the landing store has no note of it yet; the next deletion or purge writes it.
         """
         if level is Extent.PATIENT:
             raise InvalidRequest("Studies, series and instances are deleted, not patients.")
+        if versions and level is not Extent.VERSION:
+            raise InvalidRequest("Versions are set aside by themselves.")
         code = "" if rejection is None else rejection.value
         told = (_required(uid, "UID"), _required(reason, "reason"), by, _now())
         wanted = Deletion(_new_id(), level, *told, rejection=code, note=note)
         what = "deletion" if rejection is None else f"rejection ({rejection.value}, {rejection.meaning})"
-        self._note(by, f"{what} of {level.value} {uid}: {wanted.reason}", uid if level is Extent.STUDY else "")
-        deletion = self._ledger.hide(wanted, only=only, kind=kind, received=received)
+        what = f"{what} of {level.value} {uid}"
+        if level is Extent.VERSION:
+            what = f"versions set aside under {uid}, as another one is right ({len(versions)})"
+        self._note(by, f"{what}: {wanted.reason}", uid if level is Extent.STUDY else "")
+        deletion = self._ledger.hide(wanted, only=only, versions=versions, kind=kind, received=received)
         self._after_step("hidden")
         self._write_notes()
         _log.warning("deleted", deletion=deletion.id, level=level.value, versions=deletion.versions, by=by)
@@ -272,7 +280,7 @@ class Deleting:
         Raises
         ------
         NotFound, InvalidRequest
-            There is no such deletion, it was taken back, or its time of grace is not over.
+            There is no such deletion, it was taken back, it keeps its octets, or its time of grace is not over.
         OutOfResources, StoreUnavailable
             The landing store cannot take the note that comes first.
         """
@@ -306,7 +314,7 @@ class Deleting:
             while page := self._ledger.listed(HIDDEN, PURGING, after=after):
                 found += page
                 after = page[-1].id
-            return [one for one in found if one.state == PURGING or (not one.rejection and one.deleted_at + grace <= _now())]
+            return [one for one in found if one.state == PURGING or (not one.keeps_octets and one.deleted_at + grace <= _now())]
         deletion = self._ledger.deletion(only)
         if deletion.state == HIDDEN and deletion.deleted_at + grace > _now():
             raise InvalidRequest(f"The time of grace of {only} ends on {deletion.deleted_at + grace:%Y-%m-%d %H:%M} UTC.")

@@ -92,6 +92,23 @@ def test_what_the_source_corrected_is_fetched_once_more_and_stands_beside_the_co
     _, (retried,), _ = vna("migrate", "retry", str(folder), "--reason", "same-uid-other-content", data=data)
     assert (retried["retried"], retried["studies"], len(retried["left"])) == ([], 0, 2)
 
+    study = corrected.StudyInstanceUID
+    assert vna("keep", "study", study, "--reason", "corrected", data=data)[0] == 2
+    for which, described in (("--first", "Chest"), ("--latest", "corrected")):
+        code, (kept,), error = vna("keep", "study", study, which, "--reason", "corrected", "--by", "J. Doe", data=data)
+        assert (code, kept["level"], kept["versions"], kept["deleted_by"]) == (0, "version", 2, "J. Doe"), error
+        assert vna("conflicts", data=data)[1] == []
+        (found,) = vna("find", f"StudyInstanceUID={study}", data=data)[1]
+        assert (found["00081030"]["Value"], found["00201208"]["Value"]) == ([described], [2])
+        assert vna("migrate", "verify", str(folder), "--again", data=data)[0] == 0
+        summary = vna("migrate", "run", str(folder), data=data)[1][-1]["summary"]
+        assert (summary["held"], summary["conflict"], summary["fetched"], summary["failed"]) == (2, 2, 0, 0)
+        if which == "--first":
+            assert vna("undelete", kept["id"], data=data)[0] == 0
+            assert len(vna("conflicts", data=data)[1]) == 2
+    assert vna("keep", "study", study, "--latest", "--reason", "again", data=data)[0] == 2
+    assert vna("keep", "instance", corrected.SOPInstanceUID, "--version", "1", "--reason", "x", data=data)[0] == 2
+
 
 def test_what_is_the_same_when_it_is_fetched_once_more_is_on_the_worklist_again(tmp_path: Path) -> None:
     """The description of a study lies in one file; another, which no one corrected, is fetched with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import socket
@@ -217,3 +218,27 @@ def test_what_was_cut_right_before_its_pixels_is_told_and_the_whole_copy_takes_i
     assert frame.status_code == 200
     [metadata] = client.get(f"{series}/metadata").json()
     assert "7FE00010" in metadata
+
+
+def test_which_version_is_right_is_said_and_taken_back(client: httpx2.Client) -> None:
+    first, second = phantoms.ct(5088, 8, 8), phantoms.ct(5088, 8, 8, StudyDescription="Thorax")
+    for octets in (first, second):
+        assert store(client, [octets]).status_code in (200, 202)
+    named = pydicom.dcmread(io.BytesIO(first))
+    api, sop, study = "/api/v1/instances", named.SOPInstanceUID, named.StudyInstanceUID
+    digest = hashlib.sha256(second).hexdigest()
+    for wrong, status in (({}, 400), ({"version": "2"}, 400), ({"reason": "x"}, 400), ({"version": "9", "reason": "x"}, 404)):
+        assert client.post(f"{api}/{sop}/keep", params=wrong).status_code == status
+    kept = client.post(f"{api}/{sop}/keep", params={"sha256": digest, "reason": "corrected"}).json()
+    assert (kept["level"], kept["uid"], kept["versions"], kept["reason"]) == ("version", sop, 1, "corrected")
+    [version] = client.get(f"{api}/{sop}/versions").json()["versions"]
+    assert (version["original_sha256"], version["current"]) == (digest, True)
+    assert client.post(f"{api}/{sop}/keep", params={"version": "1", "reason": "again"}).status_code == 400
+    assert client.post(f"/api/v1/deletions/{kept['id']}/purge").status_code == 400
+    assert client.post(f"/api/v1/deletions/{kept['id']}/undelete").json()["state"] == "undone"
+    assert client.post(f"/api/v1/studies/{study}/keep", params={"reason": "x"}).status_code == 400
+    assert client.post("/api/v1/studies/1.2.9/keep", params={"which": "first", "reason": "x"}).status_code == 404
+    kept = client.post(f"/api/v1/studies/{study}/keep", params={"which": "first", "reason": "the first is right"}).json()
+    assert (kept["level"], kept["uid"], kept["versions"]) == ("version", study, 1)
+    [version] = client.get(f"{api}/{sop}/versions").json()["versions"]
+    assert version["original_sha256"] == hashlib.sha256(first).hexdigest()

@@ -17,6 +17,7 @@ from vna_core.domain.corrections import Correction, Delivery, Rejection
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, NotFound
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.gateways.admin.deletions import deletion_json, under
+from vna_core.gateways.admin.keeping import KeptInstance, KeptStudy
 from vna_core.gateways.admin.quarantine import numbered_page_of
 from vna_core.gateways.web.exchange import Exchange, Pace
 from vna_core.gateways.web.protection import Endpoint, Handler
@@ -185,4 +186,6 @@ def correction_routes(
         parameter = "sop" if level is Extent.INSTANCE else "uid"
         handler = RejectedByHand(level, by_token, catalogue)
         add("POST", f"/{name}/{{{parameter}}}/reject", f"reject-{level.value}", Action.CORRECT, handler)
+    add("POST", "/instances/{sop}/keep", "keep-instance", Action.CORRECT, KeptInstance(by_token, catalogue))
+    add("POST", "/studies/{uid}/keep", "keep-study", Action.CORRECT, KeptStudy(by_token, catalogue))
     return routes
