@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from tests.faults.hostile_campaign import Silent
 from vna_core.bootstrap import Archive, open_archive
-from vna_core.catalogue import Campaign
+from vna_core.catalogue import Campaign, Catalogue, migration_throttle
 from vna_core.catalogue.migration_rows import LedgerStudy
+from vna_core.catalogue.schema_migration import migration_sources
 from vna_core.configuration import load_settings
-from vna_core.domain.errors import PeerError, PeerUnavailable
+from vna_core.domain.errors import PeerError, PeerRefused, PeerUnavailable
 from vna_core.domain.jobs import Again, Job
 from vna_core.domain.migration import StudyState
 from vna_core.domain.octets import Octets, ReceivedInstance, Source
@@ -25,6 +27,7 @@ from vna_core.domain.outcome import Outcome
 from vna_core.jobs import LedgerWork
 from vna_core.migration.campaign import CampaignRunner
 from vna_core.migration.handlers import CampaignOptions, MigrationWorker
+from vna_core.migration.shut_door import REFUSALS, check_never_let_in
 from vna_core.migration.study_jobs import STUDY, job_key
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 from vna_core.testing import phantoms
@@ -57,7 +60,7 @@ class Running:
 
 
 @contextmanager
-def planned(tmp_path: Path, studies: int) -> Iterator[tuple[Archive, MigrationWorker, CampaignRunner]]:
+def planned(tmp_path: Path, studies: int, door: type[Door] = Door) -> Iterator[tuple[Archive, MigrationWorker, CampaignRunner]]:
     """A campaign over a folder, planned and queued, the door of its source locked afterwards."""
     folder = tmp_path / "export"
     folder.mkdir()
@@ -66,7 +69,7 @@ def planned(tmp_path: Path, studies: int) -> Iterator[tuple[Archive, MigrationWo
     with open_archive(load_settings(None, {"data": str(tmp_path / "data")})) as archive:
 
         def open_source(one: Campaign) -> PacsAdapter:
-            return Door(archive.plugins.open_pacs(one.name, one.source, {}))  # type: ignore[return-value]
+            return door(archive.plugins.open_pacs(one.name, one.source, {}))  # type: ignore[return-value]
 
         campaign = Campaign("c", str(folder), "running", {"options": CampaignOptions().as_dict()})
         archive.catalogue.campaigns.save(campaign)
@@ -128,3 +131,61 @@ def do(worker: MigrationWorker, study: LedgerStudy) -> Again | None:
     """Move a study as if somebody waited for it."""
     payload = {"campaign": study.campaign, "study": study.pk, "asked": True}
     return worker.study(Job(study.pk, STUDY, job_key(study.campaign, study.pk), payload, 50, 99, 1, 0), Running())
+
+
+class Closed(Door):
+    """Lets us in and lists everything; while the door is locked it delivers nothing."""
+
+    def probe(self, thorough: bool = False) -> PacsAbilities:
+        return self._source.probe(thorough)
+
+    def fetch(self, *asked: Any, **more: Any) -> Any:
+        if Door.locked:
+            raise PeerRefused("The source refuses us (HTTP 403): check token, user and password.")
+        return self._source.fetch(*asked, **more)
+
+
+def test_a_source_that_never_let_us_retrieve_ends_the_run_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_throttle, "SHORTEST_SILENCE", 0.01)
+    with planned(tmp_path, 3, Closed) as (archive, _, runner):
+        catalogue, Door.locked = archive.catalogue, True
+        with pytest.raises(PeerRefused, match=r"never let us retrieve any of it: tried 6 times. .*HTTP 403.* then run again"):
+            runner.run(2, fresh=False)
+        assert catalogue.campaigns.load("c").state == "incomplete"  # type: ignore[union-attr]
+        assert {study.state for study in catalogue.ledger_reader.studies("c")} == {StudyState.QUEUED}
+        Door.locked = False
+        report = runner.run(2, fresh=False)
+        assert (report.held, report.exceptions, report.complete) == (3, 0, True)
+
+
+def test_one_that_delivered_before_is_waited_for_however_often_it_refuses(tmp_path: Path) -> None:
+    with planned(tmp_path, 2, Closed) as (archive, worker, _):
+        catalogue = archive.catalogue
+        first, second = catalogue.ledger_reader.studies("c")
+        Door.locked = True
+        for _ in range(REFUSALS):
+            catalogue.throttle.silent("c", refused=True)
+            assert catalogue.throttle.load("c").refusals == 1  # side by side they are one
+        with pytest.raises(PeerRefused):
+            for _ in range(REFUSALS):
+                rest_is_over(catalogue)
+                catalogue.throttle.silent("c", refused=True)
+                check_never_let_in(catalogue, "c")
+        Door.locked = False
+        do(worker, first)
+        assert catalogue.throttle.load("c").refusals == 0
+        Door.locked = True
+        for _ in range(2 * REFUSALS):
+            rest_is_over(catalogue)
+            with pytest.raises(PeerError):
+                do(worker, second)
+            check_never_let_in(catalogue, "c")
+        assert catalogue.throttle.load("c").refusals == 2 * REFUSALS
+
+
+def rest_is_over(catalogue: Catalogue) -> None:
+    """The source may be tried again: the time of its rest has passed."""
+    with catalogue.throttle._database.transaction() as session:
+        session.run(update(migration_sources).values(silent_until=0))

@@ -51,7 +51,9 @@ class Load:
     rate_limited
         The next retrieval waits for the rate of the campaign, though the source would bear it.
     silent_since
-        Since when the source does not answer; None: it does.
+        Since when the source does not answer, or lets us in nowhere; None: it does.
+    refusals
+        How often in a row it let us in nowhere, with a rest before each time but the first.
     """
 
     bound: float
@@ -63,6 +65,7 @@ class Load:
     store_seconds: float
     rate_limited: bool = False
     silent_since: datetime | None = None
+    refusals: int = 0
 
     @property
     def bottleneck(self) -> str:
@@ -150,24 +153,40 @@ class Throttle:
                 return
             values = _adapted(row, most, instances, seconds.get("source", 0.0), failed)
             if answered:
-                values |= {"silent_since": 0, "silent_until": 0}
+                values |= {"silent_since": 0, "silent_until": 0, "refusals": 0}
             for stage in ("source", "pipeline", "store"):
                 column = columns[f"{stage}_seconds"]
                 values[column.name] = column + seconds.get(stage, 0.0)
             session.run(update(migration_sources).where(columns.name == name).values(**values))
 
-    def silent(self, source: str) -> bool:
-        """Note that a source did not answer: it is left alone for a while, the longer the longer it has been silent; whether it was."""
+    def silent(self, source: str, *, refused: bool = False) -> bool:
+        """Note that a source did not answer: it is left alone for a while, the longer the longer it has been silent; whether it was.
+
+        Parameters
+        ----------
+        refused
+            It did answer, and lets us in nowhere. Retrievals that hear this side by side count as one.
+        """
         name, columns, at = to_stored(source), migration_sources.c, now()
         with self._database.transaction() as session:
-            row = session.run(select(columns.silent_since).where(columns.name == name)).fetchone()
+            fields = (columns.silent_since, columns.silent_until, columns.refusals)
+            row = session.run(select(*fields).where(columns.name == name)).fetchone()
             if row is None:
                 session.run(insert(migration_sources).values(name=name))
             since = row[0] if row is not None and row[0] else at
             pause = min(LONGEST_SILENCE, max(SHORTEST_SILENCE, (at - since) / 2e6))
-            values = {"silent_since": since, "silent_until": at + round(pause * 1e6)}
+            before, told = (0, 0) if row is None else (row[2], row[1] if row[2] else 0)
+            refusals = before + (at >= told) if refused else 0
+            values = {"silent_since": since, "silent_until": at + round(pause * 1e6), "refusals": refusals}
             session.run(update(migration_sources).where(columns.name == name).values(**values))
         return row is not None and bool(row[0])
+
+    def count_anew(self, source: str) -> None:
+        """A source has just answered: it is silent no more, and refusals count from here on."""
+        columns = migration_sources.c
+        with self._database.transaction() as session:
+            this = update(migration_sources).where(columns.name == to_stored(source))
+            session.run(this.values(refusals=0, silent_since=0, silent_until=0))
 
     def silence(self, source: str) -> float:
         """Seconds for which a source that does not answer is to be left alone; 0.0: none."""
@@ -196,6 +215,7 @@ class Throttle:
         name, columns = to_stored(source), migration_sources.c
         names = (
             "silent_since",
+            "refusals",
             "free_at",
             "bound",
             "latency",
@@ -211,10 +231,10 @@ class Throttle:
             running = session.run(counted).fetchone()[0]
         if row is None:
             return Load(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        silent, free_at, bound, latency, best, source_s, pipeline_s, store_s = row
+        silent, refusals, free_at, bound, latency, best, source_s, pipeline_s, store_s = row
         limited = free_at > now() and running < max(1.0, bound)
         since = moment(silent) if silent else None
-        return Load(bound, int(running), latency, best, source_s, pipeline_s, store_s, limited, since)
+        return Load(bound, int(running), latency, best, source_s, pipeline_s, store_s, limited, since, int(refusals))
 
 
 def _held() -> ColumnElement[bool]:

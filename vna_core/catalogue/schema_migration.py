@@ -191,6 +191,7 @@ migration_sources = Table(
     _number("free_at"),
     _number("silent_since"),
     _number("silent_until"),
+    _number("refusals"),
     Column("bound", Float, nullable=False, server_default="0"),
     Column("latency", Float, nullable=False, server_default="0"),
     Column("best_latency", Float, nullable=False, server_default="0"),

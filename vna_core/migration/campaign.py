@@ -19,7 +19,7 @@ from vna_core.catalogue.migration_inventories import COMPLETE, OPEN
 from vna_core.catalogue.migration_rows import InstanceEnd, LedgerInstance, LedgerStudy
 from vna_core.catalogue.migration_throttle import Load
 from vna_core.configuration.jobs import JobsSettings
-from vna_core.domain.errors import InvalidRequest, VnaError
+from vna_core.domain.errors import InvalidRequest, PeerRefused, VnaError
 from vna_core.domain.jobs import URGENT
 from vna_core.domain.migration import InstanceState, StudyState
 from vna_core.domain.outcome import IngestResult
@@ -30,6 +30,7 @@ from vna_core.migration.inventory import InventoryTaker
 from vna_core.migration.listing import Listing
 from vna_core.migration.priorities import Priorities
 from vna_core.migration.report import CampaignReport, summary_of
+from vna_core.migration.shut_door import check_never_let_in
 from vna_core.migration.study_jobs import FEED, STUDY, ask_for_study
 from vna_core.ports.pacs import PacsAbilities, PacsAdapter
 
@@ -172,7 +173,7 @@ class CampaignRunner:
     ) -> CampaignReport:
         """Plan, then pull until nothing waits, compare, report. Ends early when the campaign is paused or cancelled elsewhere.
 
-        Raises what `plan` raises; the campaign is incomplete then.
+        Raises what `plan` raises, and PeerRefused where the source never let us retrieve anything; the campaign is incomplete then.
         """
         self._catalogue.campaigns.save(self._campaign)
         free_dead_workers(self._catalogue)
@@ -189,9 +190,14 @@ class CampaignRunner:
             self._catalogue.campaigns.set_state(self.name, "incomplete")
             raise
         self._progress.planned(summary_of(self._catalogue, self.name).waiting)
+        self._catalogue.throttle.count_anew(self.name)  # it has just answered
         self._worker.queue(self.name)  # so that everybody finds work at the first look
         self._catalogue.jobs.add(FEED, self.name, priority=URGENT)
-        self._drive(concurrency or abilities.concurrency, abilities.concurrency)
+        try:
+            self._drive(concurrency or abilities.concurrency, abilities.concurrency)
+        except PeerRefused:
+            self._catalogue.campaigns.set_state(self.name, "incomplete")
+            raise
         tell_given_up(self._catalogue, self.name, self._worker.worker)
         self._compare_with_catalogue()
         report = summary_of(self._catalogue, self.name)
@@ -228,6 +234,7 @@ class CampaignRunner:
                     shown = time.monotonic()
                     self._show(work)
                     self._check_feed()
+                    check_never_let_in(self._catalogue, self.name)
                 news.wait(LOOK)
                 time.sleep(_TOGETHER)
                 news.clear()

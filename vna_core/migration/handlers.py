@@ -14,7 +14,7 @@ import structlog
 from vna_core.catalogue import Campaign, Catalogue
 from vna_core.catalogue.migration_rows import LedgerStudy
 from vna_core.catalogue.migration_throttle import Slot
-from vna_core.domain.errors import LeaseLost, PeerError, PeerUnavailable, VnaError
+from vna_core.domain.errors import LeaseLost, PeerError, PeerRefused, PeerUnavailable, VnaError
 from vna_core.domain.jobs import Again, Job
 from vna_core.domain.migration import StudyState
 from vna_core.domain.outcome import IngestResult
@@ -249,7 +249,7 @@ class MigrationWorker:
         told, wait = False, 0.0
         try:
             if isinstance(error, PeerError):
-                told = self._catalogue.throttle.silent(study.campaign)
+                told = self._catalogue.throttle.silent(study.campaign, refused=isinstance(error, PeerRefused))
                 wait = self._catalogue.throttle.silence(study.campaign)
             else:
                 told = self.held_up.note(error)

@@ -12,6 +12,13 @@ from vna_core.dicom.network.tls import ClientTls, Stream
 from vna_core.domain.errors import PeerError, PeerUnavailable, VnaError
 
 _REJECTIONS = {1: "permanently", 2: "for now"}
+_REASONS = {
+    (1, 3): ": it does not know our title {calling}. Have it added there, with this machine's address.",
+    (1, 7): ": {called} is not its title.",
+    (3, 1): ": it has too much to do.",
+    (3, 2): ": it has as many associations as it takes.",
+}
+"""What a peer means, by source and reason (PS3.8 table 9-21), and what to do."""
 
 
 def request(
@@ -81,7 +88,8 @@ def request(
         if kind == Type.ASSOCIATE_RJ:
             result, source, reason = (content[1], content[2], content[3]) if len(content) >= 4 else (0, 0, 0)
             raise Rejected(
-                f"{called} refused the association {_REJECTIONS.get(result, '')} (source {source}, reason {reason}).",
+                f"{called} refused the association {_REJECTIONS.get(result, '')} (source {source}, reason {reason})"
+                f"{_REASONS.get((source, reason), '.').format(called=called, calling=calling)}",
                 result=result,
                 source=source,
                 reason=reason,
