@@ -126,6 +126,12 @@ class Inventories:
             row = session.run(select(func.count()).where(migration_spans.c.inventory_fk == inventory.pk)).fetchone()
         return int(row[0])
 
+    def keep(self, inventory: Inventory, details: Mapping[str, Any]) -> None:
+        """Write down with an open snapshot what was found beside its studies, for when it is gone on with."""
+        this = (migration_inventories.c.pk == inventory.pk) & (migration_inventories.c.state == OPEN)
+        with self._database.transaction() as session:
+            session.run(update(migration_inventories).where(this).values(details=json.dumps(dict(details))))
+
     def doubt(self, inventory: Inventory) -> None:
         """Close a snapshot that is not believed. The next one asks everything anew."""
         with self._database.transaction() as session:

@@ -87,7 +87,8 @@ class InventoryTaker:
         self._everything = 0
         self._doubted: list[Span] = []
         self._refusals = Refusals()
-        self._nameless: set[tuple[str, str, str, str]] = set()
+        self._nameless: set[tuple[str, ...]] = set()
+        self._nameless_written = 0
         self._answered: dict[str, int] = {}
         self._noted: list[tuple[str, int, str]] = []
         self._written = -math.inf
@@ -102,19 +103,18 @@ class InventoryTaker:
         inventory = inventories.begin(self._campaign)
         self._questions = Questions(self._adapter, (ISSUER, REFERRING_PHYSICIAN), workers)
         self._answered = inventories.answered(inventory)
-        from_its_beginning = not self._answered
+        self._nameless = {tuple(one) for one in inventory.details.get("nameless", ())}
+        self._nameless_written = len(self._nameless)
         try:
             self._walk(inventory)
             self._refusals.check()
         finally:
             self._write_down(inventory)
+        self._tell_nameless()
         self._believe(inventory)
         self._ask_instances(inventory, workers)
         self._catalogue.listing.remove_unlisted(self._campaign, inventory.number, self._worker, self._accepted_by)
         digest, studies, instances = snapshot_digest(self._catalogue, self._campaign, inventory.number)
-        if from_its_beginning and not self._nameless:
-            with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
-                writing.solve(0, ("answer-without-uid",), "inventory")
         inventories.complete(inventory, studies, instances, digest, self._details(inventory, studies))
         complete = inventories.newest(self._campaign)
         assert complete is not None
@@ -226,6 +226,9 @@ class InventoryTaker:
             self._write_down(inventory)
 
     def _write_down(self, inventory: Inventory) -> None:
+        if len(self._nameless) > self._nameless_written:  # first: what an answered question brought is not asked for again
+            self._nameless_written = len(self._nameless)
+            self._catalogue.inventories.keep(inventory, {"nameless": sorted(self._nameless)})
         noted, self._noted, self._written = self._noted, [], time.monotonic()
         self._catalogue.inventories.note_spans(inventory, noted)
 
@@ -254,7 +257,7 @@ class InventoryTaker:
             studies = [listed(answer) for answer in piece]
             named = [study for study in studies if study.study_instance_uid]
             if len(named) < len(studies):
-                self._tell_nameless([study for study in studies if not study.study_instance_uid])
+                self._note_nameless([study for study in studies if not study.study_instance_uid])
             added = self._catalogue.listing.list_studies(self._campaign, inventory.number, named, self._worker)
             new += added
             self._studies += added
@@ -262,17 +265,21 @@ class InventoryTaker:
             self._told(self._studies, 0)
         return count, answers.capped, new
 
-    def _tell_nameless(self, studies: Sequence[ListedStudy]) -> None:
-        """Put on the worklist what cannot be asked for, each once whichever questions it answers to."""
-        known = len(self._nameless)
+    def _note_nameless(self, studies: Sequence[ListedStudy]) -> None:
+        """What cannot be asked for counts once, whichever questions it answers to."""
         for one in studies:
             if len(self._nameless) < _NAMELESS:
                 self._nameless.add((one.patient_id, one.accession_number, one.study_date, one.described))
-        if len(self._nameless) > known:
+
+    def _tell_nameless(self) -> None:
+        """Put it on the worklist when every question was answered: one that was accepted stays so while it is of the same studies."""
+        with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
+            if not self._nameless:
+                writing.solve(0, ("answer-without-uid",), "inventory")
+                return
             told = [f"patient {one[0] or '(none)'} accession {one[1] or '(none)'}" for one in sorted(self._nameless)]
             detail = f"{len(told)} studies without Study Instance UID: {'; '.join(told)}"
-            with self._catalogue.ledger.writing(self._campaign, self._worker) as writing:
-                writing.except_("answer-without-uid", detail=detail, sample=told[0], cause="\0".join(told))
+            writing.except_("answer-without-uid", detail=detail, sample=told[0], cause="\0".join(told))
 
     def _learn(self, studies: Sequence[ListedStudy]) -> None:
         characters = {one for study in studies for one in study.patient_id if one not in self._alphabet}

@@ -226,6 +226,42 @@ def test_what_is_listed_without_a_uid_is_on_the_worklist_by_what_else_is_known(c
     assert catalogue.ledger_reader.exceptions("c") == []
 
 
+def test_what_is_listed_without_a_uid_stays_accepted_however_many_pages_and_questions_tell_it(catalogue: Catalogue) -> None:
+    """A cap has every question asked in parts, each of which brings some of them; interrupted, those of the first part are known."""
+    nameless = [Study("", f"N{n:02}", date=f"{2001 + n}0101") for n in range(12)]
+    source = replace(ListedSource([*made(30), *nameless]), cap=20, says_so=True)
+    take(catalogue, source)
+    (entry,) = catalogue.ledger_reader.exceptions("c", reason="answer-without-uid")
+    assert entry.detail.startswith("12 studies without Study Instance UID")
+    catalogue.ledger.close_exceptions("c", [entry.pk], "accepted", "J. Doe", "rows without a file")
+    take(catalogue, source)
+    assert catalogue.ledger_reader.exceptions("c") == []
+
+    class Broken(ListedSource):
+        left = 6
+
+        def find(self, query: Query, **more: Any) -> Iterator[DicomJson]:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            yield from super().find(query, **more)
+
+    broken = Broken([*nameless[:5], *made(30), *nameless[5:]], cap=20, says_so=True)
+    with pytest.raises(KeyboardInterrupt):
+        take(catalogue, broken)
+    begun = catalogue.inventories.newest("c")
+    assert begun is not None and 0 < len(begun.details["nameless"]) < 12
+    broken.left = 10_000
+    inventory = take(catalogue, broken)
+    assert (inventory.number, inventory.details["studies_without_uid"]) == (3, 12)
+    assert catalogue.ledger_reader.exceptions("c") == []
+
+    source.studies.append(Study("", "N99", date="20200202"))
+    take(catalogue, source)
+    (again,) = catalogue.ledger_reader.exceptions("c")
+    assert again.detail.startswith("13 studies without Study Instance UID") and again.state == "open"
+
+
 class Choosy(ListedSource):
     """Refuses what `refuses` says."""
 
