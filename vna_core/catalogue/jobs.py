@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case, delete, func, insert, select, update
@@ -17,7 +18,7 @@ from vna_core.catalogue.schema_jobs import FAILED, OPEN, jobs
 from vna_core.catalogue.stored_text import from_stored, to_stored
 from vna_core.catalogue.upserts import upsert
 from vna_core.domain.errors import LeaseLost, NotFound
-from vna_core.domain.jobs import AWAIT_STORE, NORMAL, URGENT, WELL, Job
+from vna_core.domain.jobs import AWAIT_STORE, NORMAL, SUSPECT, URGENT, WELL, Job
 
 _ERROR_LENGTH = 500
 _PIECE = 500
@@ -110,8 +111,12 @@ class Jobs:
         with self._database.session() as session:
             return session.run(select(jobs.c.pk).where(free).limit(1)).fetchone() is not None
 
-    def take(self, kinds: Sequence[str], limit: int, lease: float, worker: str) -> list[Job]:
-        """Lease the most urgent free jobs of these kinds for `lease` seconds. Two workers never get the same job at once."""
+    def take(self, kinds: Sequence[str], limit: int, lease: float, worker: str, *, idle: bool = True) -> list[Job]:
+        """Lease the most urgent free jobs of these kinds for `lease` seconds. Two workers never get the same job at once.
+
+        A suspect is taken alone, and by a worker that does nothing else (`idle`): where it is the most urgent, a worker that has something
+        to do gets nothing more before that is done.
+        """
         at = now()
         columns = (
             jobs.c.pk,
@@ -130,7 +135,7 @@ class Jobs:
         if not self.waits(kinds):  # looking needs no lock; most looks find nothing
             return []
         with self._database.transaction() as session:
-            rows = session.run(wanted).fetchall()
+            rows = _side_by_side(session.run(wanted).fetchall(), idle)
             if rows:
                 session.run(
                     update(jobs)
@@ -319,6 +324,13 @@ def _freed(job: Job, delay: float) -> Any:
 def _deaths() -> Any:
     """How often in a row a job was taken by somebody who was not heard of again: whoever ends an attempt leaves no name."""
     return case((jobs.c.worker != "", jobs.c.deaths + 1), else_=jobs.c.deaths)
+
+
+def _side_by_side(rows: Sequence[Any], idle: bool) -> Sequence[Any]:
+    """Of free jobs, the most urgent first, those that one worker may do at once. The last column is that of `_deaths`."""
+    if rows and rows[0][-1] >= SUSPECT:
+        return rows[:1] if idle else []
+    return list(takewhile(lambda row: row[-1] < SUSPECT, rows))
 
 
 def _row(kind: str, key: str, payload: Mapping[str, Any], priority: int, free_at: int) -> dict[str, Any]:

@@ -16,6 +16,9 @@ AWAIT_STORE: Final = "await-store"
 WELL: Final = "well"
 """Is in its payload when a job has just been done that had waited for the store."""
 
+SUSPECT: Final = 2
+"""Deaths in a row after which a job is done alone in its process: then whoever dies there dies of it, and what it ran with is cleared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -53,6 +56,11 @@ class Job:
     asked: int = 1
     waited_for: str = ""
     deaths: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it is done alone."""
+        return self.deaths >= SUSPECT
 
 
 @dataclass(frozen=True, slots=True)

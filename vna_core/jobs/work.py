@@ -65,6 +65,7 @@ class LedgerWork:
         self._running: dict[int, _Run] = {}
         self._owed: dict[int, tuple[Job, str, str]] = {}
         self._lock = threading.Condition()
+        self._taking = threading.Lock()
         self._stop = threading.Event()
 
     @property
@@ -136,15 +137,27 @@ class LedgerWork:
 
     @property
     def room(self) -> int:
-        """How many more jobs this process may do now."""
+        """How many more jobs this process may do now: none beside one over which processes die."""
         with self._lock:
-            return self._settings.threads - len(self._running)
+            running = len(self._running)
+        return 0 if self._does_a_suspect else self._settings.threads - running
+
+    @property
+    def _does_a_suspect(self) -> bool:
+        with self._lock:
+            return any(run.job.is_suspect for run in self._running.values())
 
     def take(self, limit: int) -> list[Job]:
         """Lease the most urgent free jobs, which then count as running; each must be given to `do`."""
+        with self._taking:
+            return [] if self._does_a_suspect else self._taken(limit)
+
+    def _taken(self, limit: int) -> list[Job]:
         try:
             self._record_owed()
-            jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker)
+            with self._lock:
+                idle = not self._running
+            jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker, idle=idle)
         except _NOT_NOW as error:
             before, self.not_taken = self.not_taken, error
             if before is None or before.code != error.code:  # once, however often it is looked

@@ -9,7 +9,7 @@ import pytest
 
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import LeaseLost, NotFound
-from vna_core.domain.jobs import BACKGROUND, NORMAL, URGENT
+from vna_core.domain.jobs import BACKGROUND, NORMAL, SUSPECT, URGENT
 
 
 def keys(catalogue: Catalogue, limit: int = 10, lease: float = 60.0) -> list[str]:
@@ -144,6 +144,44 @@ def test_workers_that_die_over_a_job_are_counted_until_one_is_heard_of(catalogue
     assert (job.deaths, catalogue.jobs.hand_back(job)) == (3, True)
     (job,) = catalogue.jobs.take(("copy",), 1, 60.0, "next")
     assert job.deaths == 0
+
+
+def test_jobs_over_which_workers_died_are_done_alone_so_that_only_the_deadly_one_dies_on(catalogue: Catalogue) -> None:
+    """Three jobs are taken together, and the worker dies each time that one of them is done: the others are not given up with it."""
+    for key in ("innocent", "deadly", "innocent too"):
+        catalogue.jobs.add("copy", key)
+    together = []
+    for _ in range(SUSPECT):
+        jobs = catalogue.jobs.take(("copy",), 10, 60.0, "dies")
+        together.append(len(jobs))
+        for job in jobs:
+            catalogue.jobs.free(job.pk, "dies")
+    assert together == [3, 3]
+    catalogue.jobs.add("copy", "new")
+    assert catalogue.jobs.take(("copy",), 10, 60.0, "busy", idle=False) == []
+    deaths, done = 0, []
+    while jobs := catalogue.jobs.take(("copy",), 10, 60.0, "w"):
+        (job,) = jobs
+        assert job.is_suspect or job.key == "new"
+        if job.key == "deadly" and deaths < 3:
+            deaths += 1
+            catalogue.jobs.free(job.pk, "w")
+        else:
+            done.append((job.key, job.deaths))
+            catalogue.jobs.done(job)
+    assert done == [("innocent", 2), ("deadly", 5), ("innocent too", 2), ("new", 0)]
+
+
+def test_what_is_more_urgent_than_a_suspect_is_not_held_up_by_it(catalogue: Catalogue) -> None:
+    catalogue.jobs.add("copy", "suspect")
+    for _ in range(SUSPECT):
+        (job,) = catalogue.jobs.take(("copy",), 1, 60.0, "dies")
+        catalogue.jobs.free(job.pk, "dies")
+    catalogue.jobs.add("copy", "behind")
+    catalogue.jobs.add("copy", "urgent", priority=URGENT)
+    assert [job.key for job in catalogue.jobs.take(("copy",), 10, 60.0, "busy", idle=False)] == ["urgent"]
+    assert [job.key for job in catalogue.jobs.take(("copy",), 10, 60.0, "idle")] == ["suspect"]
+    assert [job.key for job in catalogue.jobs.take(("copy",), 10, 60.0, "busy", idle=False)] == ["behind"]
 
 
 def test_many_workers_never_share_a_job(catalogue: Catalogue) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from vna_core.catalogue import Catalogue
+from vna_core.catalogue.schema_jobs import jobs
 from vna_core.configuration import CatalogueSettings
 from vna_core.configuration.jobs import JobsSettings
 from vna_core.domain.errors import LeaseLost, OutOfResources, PeerUnavailable, VnaError
-from vna_core.domain.jobs import Again, Job
+from vna_core.domain.jobs import SUSPECT, URGENT, Again, Job
 from vna_core.jobs import EmbeddedEngine, LedgerWork
 from vna_core.ports.jobs import Handler, Running
 
@@ -40,6 +42,43 @@ def wait_for(condition: Callable[[], bool]) -> None:
             return
         pause.wait(0.02)
     raise AssertionError("it did not come to that")
+
+
+def test_a_suspect_is_done_when_nothing_else_is_and_nothing_beside_it(catalogue: Catalogue) -> None:
+    running: set[str] = set()
+    seen: dict[str, set[str]] = {}
+    begun, go_on = threading.Event(), threading.Event()
+
+    def note(job: Job, _: Running) -> None:
+        running.add(job.key)
+        seen[job.key] = set(running)
+        if job.key == "first":
+            begun.set()
+            assert go_on.wait(20)
+        if job.key == "suspect":
+            threading.Event().wait(0.2)  # others would be taken meanwhile
+            seen[job.key] |= running
+        running.discard(job.key)
+
+    catalogue.jobs.add("note", "first", priority=URGENT)
+    stop = threading.Event()
+    working = threading.Thread(target=engine(catalogue, note=note).run, args=(stop,))
+    working.start()
+    assert begun.wait(20)
+    catalogue.jobs.add("other", "suspect")
+    for _ in range(SUSPECT):
+        (job,) = catalogue.jobs.take(("other",), 1, 60.0, "dies")
+        catalogue.jobs.free(job.pk, "dies")
+    with catalogue.jobs._database.transaction() as session:
+        session.run(update(jobs).where(jobs.c.kind == "other").values(kind="note"))
+    for number in range(4):
+        catalogue.jobs.add("note", f"behind {number}")
+    go_on.set()
+    wait_for(lambda: not catalogue.jobs.listed())
+    stop.set()
+    working.join(20)
+    assert seen["suspect"] == {"suspect"}
+    assert set(seen) == {"first", "suspect", *(f"behind {number}" for number in range(4))}
 
 
 def test_jobs_are_done_side_by_side_and_forgotten(catalogue: Catalogue) -> None:
