@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -199,7 +200,7 @@ def run(
     if as_json:
         print_json({"summary": {**report.as_dict(), "state": state}})
     else:
-        sys.stdout.write(printed_summary(report, shown.rules, state))
+        sys.stdout.write(printed_summary(report, shown.rules, campaign.name, state))
     return 0 if report.complete else 3
 
 
@@ -236,6 +237,7 @@ def plan(
             "instances": taken.instances,
             "sha256": taken.digest,
             "taken_at": taken.finished_at.isoformat(),
+            "studies_without_instances": _without_instances(archive, campaign.name),
             "first": planning.first,
             "exceptions": summary_of(archive.catalogue, campaign.name).exceptions,
             "options": campaign.details["options"],
@@ -243,13 +245,33 @@ def plan(
     if as_json:
         print_json({"plan": document})
     else:
-        sys.stdout.write(
-            f"{document['campaign']}: inventory {taken.number} of {taken.studies} studies and {taken.instances} "
-            f"instances, SHA-256 {taken.digest}\n{planning.first} studies first; go on with `vna migrate run --no-inventory`\n"
-        )
-        if document["exceptions"]:
-            sys.stdout.write(f"{document['exceptions']} on the worklist: look before you go on, `vna migrate exceptions`\n")
+        sys.stdout.write(_planned(document, listed is not None))
     return 0
+
+
+def _without_instances(archive: Archive, name: str) -> int:
+    """Studies that are listed, and whose instances are not: they are counted in no inventory."""
+    counts = archive.catalogue.ledger_reader.exception_counts(name)
+    return sum(counts.get((reason, "open"), 0) for reason in ("no-instances", "inventory-failed"))
+
+
+def _planned(document: dict[str, Any], by_list: bool) -> str:
+    """What was planned, for people, and what is next."""
+    name = shlex.quote(document["campaign"])
+    lines = [
+        f"{document['campaign']}: inventory {document['inventory']} of {document['studies']} studies and {document['instances']} "
+        f"instances, SHA-256 {document['sha256']}"
+    ]
+    if document["studies_without_instances"]:
+        lines.append(f"{document['studies_without_instances']} more are listed without their instances: see the worklist")
+    if by_list:
+        lines.append(
+            f"{document['first']} studies first" if document["first"] else "nothing that the list names waits to be moved"
+        )
+    if document["exceptions"]:
+        lines.append(f"{document['exceptions']} on the worklist: look before you go on, `vna migrate exceptions {name}`")
+    lines.append(f"go on with `vna migrate run {name} --no-inventory`")
+    return "\n".join(lines) + "\n"
 
 
 def status(

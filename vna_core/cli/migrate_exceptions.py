@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -45,6 +45,8 @@ Example:
 
 `vna migrate resolve oldpacs 17 --note 'row without a file, seen by J. Doe'`
 """
+
+_NOTHING: Final = "nothing is open"
 
 Reason = Annotated[str | None, typer.Option(help="Only exceptions of this reason.")]
 Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers, as `vna migrate exceptions` shows them.")]
@@ -117,7 +119,7 @@ def exceptions(
                 group = grouped.setdefault(one.reason, [0, one])
                 group[0] += 1
     if each and not as_json:
-        Console().print(table)
+        Console().print(table if table.row_count else _NOTHING)
     if not each:
         _print_groups(grouped, as_json)
 
@@ -132,7 +134,7 @@ def _print_groups(grouped: dict[str, list[Any]], as_json: bool) -> None:
         else:
             table.add_row(reason, str(count), known.error_class.value, known.cause, sample, known.remedy)
     if not as_json:
-        Console().print(table)
+        Console().print(table if table.row_count else _NOTHING)
 
 
 def retry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import socket
 import threading
@@ -159,12 +160,12 @@ def closed_until(windows: Windows, now: datetime) -> str:
     return f"outside of its windows: the source is asked for nothing before {windows.next_opening(now):%a %Y-%m-%d %H:%M}"
 
 
-def printed_summary(report: CampaignReport, rules: Mapping[str, int], state: str = "") -> str:
-    """How a run ended, for people. `state`: of the campaign, whether somebody stopped it meanwhile."""
-    lines = []
+def printed_summary(report: CampaignReport, rules: Mapping[str, int], name: str, state: str = "") -> str:
+    """How a run of a campaign ended, for people. `state`: whether somebody stopped it meanwhile."""
+    lines, name = [], shlex.quote(name)
     if state in ("paused", "cancelled"):
         go_on = "resume" if state == "paused" else "run"
-        lines.append(f"{state} meanwhile: {report.waiting} instances were not asked for yet; vna migrate {go_on} goes on")
+        lines.append(f"{state} meanwhile: {report.waiting} instances were not asked for yet; vna migrate {go_on} {name} goes on")
     lines += [
         f"inventoried {report.inventoried} instances of {report.studies} studies; fetched {report.fetched} now",
         f"  = {report.held} held + {report.duplicate} duplicate + {report.conflict} conflict + {report.quarantined} quarantined"
@@ -175,8 +176,10 @@ def printed_summary(report: CampaignReport, rules: Mapping[str, int], state: str
     if report.deleted_at_source:
         gone = f"{report.deleted_at_source} (and {report.studies_deleted_at_source} whole studies)"
         lines.append(f"  {gone} that the source listed before and deleted since are not in the sum")
+    if report.excluded:
+        lines.append(f"  {report.excluded} that somebody accepted as not to be moved are not in the sum")
     if report.exceptions:
-        lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions")
+        lines.append(f"  {report.exceptions} on the worklist: vna migrate exceptions {name}")
     if report.unlisted:
         lines.append(
             f"  {report.unlisted} of them tell of what the sum cannot count: the campaign is not complete while they are open"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from vna_core.migration import certificate as certificates
 from vna_core.migration.campaign import looked_at
 from vna_core.migration.comparison import Verification, Verifier
 from vna_core.migration.handlers import CampaignOptions
+from vna_core.migration.report import summary_of
 
 app = typer.Typer(help="Check certificates of migrations.", no_args_is_help=True)
 
@@ -99,23 +101,32 @@ def verify(
         finally:
             if adapter is not None:
                 adapter.close()
+    not_whole = sum(states.get(state, 0) for state in ("inventoried", "queued", "retrieving", "partial"))
     if as_json:
-        print_json({"verification": {**asdict(result), "clean": result.clean}})
+        print_json({"verification": {**asdict(result), "clean": result.clean, "not_whole": not_whole}})
     else:
-        _print(result)
+        _print(result, campaign.name, not_whole)
     return 0 if result.clean else 3
 
 
-def _print(result: Verification) -> None:
+def _print(result: Verification, name: str, not_whole: int) -> None:
     lines = [
         f"{result.studies} studies, {result.instances} instances: {result.octets} octets as received came back from their copies",
         f"  {result.committed} committed, {result.verified} with too few copies, {result.damaged} with damaged copies",
     ]
+    if before := result.studies - result.committed - result.verified - result.damaged:
+        lines.append(f"  the copies of {before} studies were read before: --again reads them once more")
     if result.fetched_again:
         lines.append(
             f"  {result.fetched_again} fetched once more: {result.equal_octets} with equal octets, {result.equal_pixels} with equal "
-            f"pixels, {result.explained} of them otherwise explained, {result.accepted} different as accepted, {result.differing} different: "
-            "vna migrate exceptions"
+            f"pixels, {result.explained} of them otherwise explained, {result.accepted} different as accepted, {result.differing} different"
+        )
+    if result.damaged or result.verified or result.differing:
+        lines.append(f"  the worklist names them: vna migrate exceptions {shlex.quote(name)}")
+    if not_whole:
+        lines.append(
+            f"  {not_whole} studies were not moved whole: what is held of them is read when the rest was moved, or accepted with "
+            "vna migrate resolve"
         )
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -137,6 +148,7 @@ def certify(
         key_file = key or archive.settings.data / "keys" / "certificate.pem"
         rule_set = archive.pipeline.site.rule_set
         document = certificates.issue(archive.catalogue, campaign.name, folder, key_file, rule_set)
+        open_ones = summary_of(archive.catalogue, campaign.name).exceptions
     if as_json:
         print_json({"certificate": str(folder / certificates.CERTIFICATE), **document})
     else:
@@ -144,6 +156,8 @@ def certify(
             f"{folder / certificates.CERTIFICATE}: {document['ledger']['rows']} rows, root {document['ledger']['merkle_root']}\n"
             f"public key {document['public_key']}: keep it elsewhere, and give it to whoever checks\n"
         )
+        if document["state"] != "complete" or open_ones:
+            sys.stdout.write(f"it certifies a campaign that is {document['state']}, with {open_ones} open on the worklist\n")
 
 
 def _folder_name(campaign: str) -> str:

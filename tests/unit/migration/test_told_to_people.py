@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -31,9 +32,15 @@ def opening_later() -> tuple[Windows, datetime]:
 
 @pytest.mark.parametrize(("state", "goes_on"), [("paused", "vna migrate resume"), ("cancelled", "vna migrate run")])
 def test_a_run_that_was_stopped_says_so_and_how_it_goes_on(state: str, goes_on: str) -> None:
-    first = printed_summary(REPORT, {}, state).splitlines()[0]
-    assert first == f"{state} meanwhile: 257 instances were not asked for yet; {goes_on} goes on"
-    assert state not in printed_summary(REPORT, {}, "completed")
+    first = printed_summary(REPORT, {}, "old pacs", state).splitlines()[0]
+    assert first == f"{state} meanwhile: 257 instances were not asked for yet; {goes_on} 'old pacs' goes on"
+    assert state not in printed_summary(REPORT, {}, "old pacs", "completed")
+
+
+def test_commands_that_are_named_can_be_called_as_they_stand_there() -> None:
+    told = printed_summary(replace(REPORT, exceptions=2, excluded=3), {}, "dimse://OLD@10.0.0.7:104?calling=VNA")
+    assert "  3 that somebody accepted as not to be moved are not in the sum\n" in told
+    assert "2 on the worklist: vna migrate exceptions 'dimse://OLD@10.0.0.7:104?calling=VNA'\n" in told
 
 
 def test_a_closed_window_is_told_once_with_the_time_of_its_opening() -> None:
