@@ -17,6 +17,7 @@ from vna_core.catalogue.holds import refuse_held
 from vna_core.catalogue.rejections import list_in
 from vna_core.catalogue.removing import remove_versions
 from vna_core.catalogue.schema import generations, instances, locations, patients, series, studies
+from vna_core.catalogue.schema_departments import audiences
 from vna_core.catalogue.schema_federation import rejections
 from vna_core.catalogue.schema_packs import pack_leftovers
 from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions
@@ -96,7 +97,7 @@ class Deletions:
         NotFound
             Nothing is held under this UID.
         InvalidRequest
-            Of an instance no version would be left, or one that was to be set aside is not held any more.
+            Of an instance no version would be left, to nobody or to a department, or one that was to be set aside is not held any more.
         UnderHold
             Some of it is under a hold: nothing was deleted. What keeps its octets is not refused.
         """
@@ -268,18 +269,29 @@ def _named(session: Session, deletion: Deletion, only: Collection[str] | None) -
 
 
 def _passed_over(session: Session, pks: Collection[int]) -> list[int]:
-    """Keys of versions of which each has another one of its instance beside it that stays. Raises InvalidRequest."""
-    chains: dict[tuple[int, str], int] = {}
+    """Keys of versions of which each has another one of its instance beside it that stays, and is seen by whoever sees it.
+
+    Raises InvalidRequest.
+    """
+    chains: set[tuple[int, str]] = set()
     for piece in _pieces(sorted(pks)):
         columns = (instances.c.series_fk, instances.c.sop_instance_uid)
-        for chain in session.run(select(*columns).where(instances.c.pk.in_(piece))).fetchall():
-            chains[tuple(chain)] = chains.get(tuple(chain), 0) + 1
-    for (series_pk, uid), gone in chains.items():
+        chains |= {tuple(row) for row in session.run(select(*columns).where(instances.c.pk.in_(piece))).fetchall()}
+    found = 0
+    joined = instances.outerjoin(audiences, audiences.c.pk == instances.c.audience)
+    for series_pk, uid in chains:
         same = (instances.c.series_fk == series_pk) & (instances.c.sop_instance_uid == uid)
-        (held,) = session.run(select(func.count()).where(same)).fetchone()
-        if held <= gone:
+        rows = session.run(select(instances.c.pk, audiences.c.labels).select_from(joined).where(same)).fetchall()
+        labels = {pk: frozenset((text or "").strip(";").split(";")) for pk, text in rows}
+        going = labels.keys() & set(pks)
+        staying = [labels[pk] for pk in labels.keys() - going]
+        found += len(going)
+        if not staying:
             raise InvalidRequest("No version of the instance would be left. Look again: `vna conflicts`.", uid=from_stored(uid))
-    if not pks or sum(chains.values()) != len(pks):
+        if not all(any(labels[pk] <= seen for seen in staying) for pk in going):
+            message = "A department that sees what is set aside does not see the version that stays: it would see none."
+            raise InvalidRequest(message, uid=from_stored(uid))
+    if not pks or found != len(set(pks)):
         raise InvalidRequest("A version that was to be set aside is not held any more. Look again: `vna conflicts`.")
     return sorted(pks)
 

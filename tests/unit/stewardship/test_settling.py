@@ -16,6 +16,7 @@ from vna_core.domain.corrections import Rejection
 from vna_core.domain.errors import AuditUnavailable, InvalidRequest, NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
+from vna_core.domain.octets import Source
 from vna_core.domain.outcome import Outcome
 from vna_core.domain.query import Level, Query
 from vna_core.domain.stewardship import HIDDEN, UNDONE, Deletion, Extent
@@ -253,3 +254,26 @@ def test_it_stays_at_home_while_a_rejection_hides_the_instance_everywhere(kept: 
     assert kept.archive.catalogue.rejections.hidden(STUDY) == frozenset()
     kept.deleting().delete(Extent.INSTANCE, "1.2.3.2.3", "blurred", "me", rejection=Rejection.QUALITY)
     assert kept.archive.catalogue.rejections.hidden(STUDY) == {"1.2.3.2.3"}
+
+
+def test_no_department_loses_the_version_that_it_sees(new_catalogue: Callable[[str], Place]) -> None:
+    divided = {
+        "departments": {
+            "radiology": {"principals": ["rad"], "ae_titles": [NORTH.name]},
+            "cardiology": {"principals": ["card"], "ae_titles": ["ECHO1"]},
+        },
+        "http": {"tokens": {"rad": "1" * 64, "card": "2" * 64}},
+        "dimse": {"peers": {name: {"host": "10.0.0.1", "port": 104} for name in (NORTH.name, "ECHO1")}},
+    }
+    with keeper(new_catalogue("divided"), filled=False, **divided) as kept:
+        echo = Source("dimse", "ECHO1", "10.0.0.3")
+        offer(kept.archive, FIRST, NORTH)
+        offer(kept.archive, CORRECTED, echo)
+        before = kept.archive.catalogue.fingerprint()
+        for right in (FIRST, CORRECTED):
+            with pytest.raises(InvalidRequest, match="it would see none"):
+                keep(kept, right)
+        assert kept.archive.catalogue.fingerprint() == before
+        offer(kept.archive, CORRECTED, NORTH)  # radiology has it too now
+        keep(kept, CORRECTED)
+        assert versions(kept) == [(CORRECTED, 1, True)]

@@ -188,6 +188,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "patient-links-in-doubt": Operation(query=_PAGE),
     **{f"delete-{level}": _DELETING for level in ("study", "series", "instance")},
     **{f"reject-{level}": _REJECTING for level in ("study", "series", "instance")},
+    "keep-instance": Operation(errors=(404,), query=_REASON | _VERSION, needed=frozenset(_REASON)),
+    "keep-study": Operation(
+        errors=(404,),
+        query=_REASON | {"which": "`latest` or `first`: of each instance with several versions, the one that came so."},
+        needed=frozenset(("reason", "which")),
+    ),
     "deletions": Operation(query=_PAGE | {"state": "`hidden`: those that can be taken back."}),
     "deletion": Operation(errors=(404,)),
     "undelete": Operation(errors=(404, 409)),
