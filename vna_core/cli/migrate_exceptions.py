@@ -38,7 +38,8 @@ Examples:
 `vna migrate retry oldpacs --reason source-changed --json`
 
 What the source corrected after it was moved is fetched once more. Octets that differ are kept as a further version beside the copy, and are
-listed as a conflict. The copy stays the one that is given out, unless it was cut before its pixels and what comes now is whole.
+listed as a conflict. The copy stays the one that is given out, unless it was cut before its pixels and what comes now is whole, or
+`vna keep` says that another version is right.
 """
 RESOLVE_EPILOG = """
 Example:

@@ -188,7 +188,7 @@ _REASONS: Final = (
         "same-uid-other-content",
         ErrorClass.HUMAN,
         "Under one SOP Instance UID there are several different objects.",
-        "All versions are kept, and the first to arrive is given out. See `GET /api/v1/conflicts`, and compare them.",
+        "All versions are kept, and the first to arrive is given out. Compare them: `vna conflicts` lists them, `vna keep` says which is right.",
     ),
     Reason(
         "count-differs",
@@ -218,7 +218,7 @@ _REASONS: Final = (
         "source-changed",
         ErrorClass.HUMAN,
         "The study was corrected at the source after its copy moved.",
-        "New instances were fetched. `vna migrate retry` fetches the others again; what differs is kept beside the copy. Or correct the copy.",
+        "New instances were fetched. `vna migrate retry` fetches the others again; what differs is kept beside the copy, until `vna keep` says which is right. Or correct the copy.",
     ),
     Reason(
         "deleted-at-source",

@@ -204,7 +204,8 @@ class Deleting:
         deletion = self._ledger.hide(wanted, only=only, versions=versions, kind=kind, received=received)
         self._after_step("hidden")
         self._write_notes()
-        _log.warning("deleted", deletion=deletion.id, level=level.value, versions=deletion.versions, by=by)
+        done = "versions-set-aside" if level is Extent.VERSION else "deleted"
+        _log.warning(done, deletion=deletion.id, level=level.value, versions=deletion.versions, by=by)
         return deletion
 
     def undelete(self, deletion_id: str, by: str, received: Received | None = None) -> Deletion:
