@@ -251,9 +251,9 @@ def test_a_process_that_dies_before_the_note_leaves_it_to_the_next(kept: Keeper,
 def test_it_stays_at_home_while_a_rejection_hides_the_instance_everywhere(kept: Keeper) -> None:
     offer(kept.archive, CORRECTED, NORTH)
     keep(kept, CORRECTED)
-    assert kept.archive.catalogue.rejections.hidden(STUDY) == frozenset()
+    assert kept.archive.catalogue.rejections.hidden(STUDY).all == frozenset()
     kept.deleting().delete(Extent.INSTANCE, "1.2.3.2.3", "blurred", "me", rejection=Rejection.QUALITY)
-    assert kept.archive.catalogue.rejections.hidden(STUDY) == {"1.2.3.2.3"}
+    assert kept.archive.catalogue.rejections.hidden(STUDY).all == {"1.2.3.2.3"}
 
 
 def test_no_department_loses_the_version_that_it_sees(new_catalogue: Callable[[str], Place]) -> None:
