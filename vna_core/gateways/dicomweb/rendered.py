@@ -127,7 +127,7 @@ class Rendered:
 
     async def _send(self, exchange: Exchange, shown: _Shown, rendering: Rendering) -> None:
         """Answer with parts, each made while those before it are sent."""
-        exchange.watch()
+        await exchange.watch()
         pictures = self._archive.renderer.pictures(shown.images, self._archive.retriever, rendering, exchange.check)
         try:
             trouble = _Trouble()
@@ -187,7 +187,7 @@ async def _send_one(
     """Answer with the picture itself."""
     held, numbers = image
     one = replace(rendering, frame=numbers[0])
-    exchange.watch()
+    await exchange.watch()
     picture = await exchange.blocking(archive.renderer.render, held, archive.retriever, one, exchange.check)
     await exchange.octets(picture, rendering.media_type)
 

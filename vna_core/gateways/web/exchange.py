@@ -223,7 +223,7 @@ class Exchange:
             Each piece touches a small local file: it is made in the loop while such work is quick.
         """
         if not short:
-            self.watch()
+            await self.watch()
         try:
             async with contextlib.aclosing(self._batches(pieces, short)) as batches:
                 batch = await anext(batches, list[Octets]())
@@ -232,7 +232,7 @@ class Exchange:
                     await self._batch(batch)
                     async for batch in batches:
                         await asyncio.sleep(0)  # others' turn, and the moment in which it is noticed that the client left
-                        self.watch()
+                        await self.watch()
                         await self._batch(batch)
             await self._send(_END)
         finally:
@@ -288,10 +288,11 @@ class Exchange:
         for piece in pieces:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    def watch(self) -> None:
+    async def watch(self) -> None:
         """Have it noticed from now on that the client leaves. The request's body is read, so there is none to come. Raises ClientGone once it has left."""
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._gone())
+            await asyncio.sleep(0)  # it may have left before: then that is noticed at once
         self.check()
 
     def check(self) -> None:
