@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_known_stores"),
         sqlite_with_rowid=False,
         comment="Every store that was ever configured: copies in one that no longer is are offline. `identity` lies in the store "
-        "itself, where it was seen if `marked`.",
+        "itself, where it was seen if `marked`; 2: it took the place of another, and no scrub has looked since what it lacks.",
     )
     op.create_table(
         "missing_copies",
