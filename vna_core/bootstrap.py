@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Self
 
 import structlog
@@ -130,6 +131,12 @@ def configured_stores(settings: Settings) -> dict[str, StoreSettings]:
     if settings.landing not in configured:
         raise ConfigurationError(f"The landing store {settings.landing!r} is not among the configured stores.", setting="landing")
     return configured
+
+
+def own_folders(settings: Settings) -> tuple[Path, ...]:
+    """Folders of this machine that the archive keeps its things in: the data folder, and those of stores."""
+    places = [one.options.get("path") for one in configured_stores(settings).values()]
+    return (settings.data, *(Path(place) for place in places if isinstance(place, str)))
 
 
 def open_store(settings: Settings, plugins: Plugins, name: str, identities: StoreIdentities | None = None) -> Store:

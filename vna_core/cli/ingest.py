@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from vna_core.bootstrap import own_folders
 from vna_core.cli.commands import importing
 from vna_core.cli.console import Console
 from vna_core.cli.ingest_helpers import IngestHelpers
@@ -51,6 +52,8 @@ def ingest(
 ) -> int:
     """Offer files to the archive. Works beside a running server on the same folder.
 
+    Links to folders are not followed, and this archive's own folders are left out where they lie in an offered one.
+
     Results come in the order of the items, and mean that the item is durable. While the catalogue or a store does not answer, or a disk is full, items are tried again. A run that stopped, or was interrupted, is simply repeated: what is held already ends as duplicate.
     """
     counts: Counter[str] = Counter()
@@ -67,8 +70,9 @@ def ingest(
     ):
         task = progress.add_task("offering", total=None)
         patience = Patience(wait, lambda error: progress.console.print(f"waiting: {error.message}"))
+        items = offered_files(paths, but=own_folders(settings))
         offering = Offering(archive.pipeline, issuer, patience, colleagues)
-        for number, (item, result) in enumerate(offering.results(helpers.called_for(offered_files(paths))), 1):
+        for number, (item, result) in enumerate(offering.results(helpers.called_for(items)), 1):
             counts[result.outcome.value] += 1
             octets += item.size
             progress.update(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from vna_core.bootstrap import Archive, configured_stores
+from vna_core.bootstrap import Archive, own_folders
 from vna_core.bootstrap_migration import campaign_name, configured_options, migration_worker, open_campaign_source, plugins_for
 from vna_core.catalogue import Campaign
 from vna_core.cli.commands import importing
@@ -142,6 +142,11 @@ def campaign_of(
 ) -> Campaign:
     """The campaign for a source with its options as kept before, and as given now. Raises InvalidRequest."""
     name = campaign_name(source)
+    for own in own_folders(archive.settings):
+        if Path(source).is_dir() and own.resolve().is_relative_to(Path(source).resolve()):
+            raise InvalidRequest(
+                f"The source {source} has this archive's own folder {own} in it: move one of them out of the other."
+            )
     known = archive.catalogue.campaigns.load(name)
     options = configured_options(archive, source) if known is None else CampaignOptions.of(known)
     given: dict[str, Any] = {"rate": rate, "concurrency": concurrency, "copies": copies, "patience": patience}
@@ -179,9 +184,8 @@ def run(
     ):
         helpers.prepare()
         campaign = campaign_of(archive, source, window, rate, concurrency, copies, patience, "running")
-        places = [one.options.get("path") for one in configured_stores(settings).values()]
         shown.windows = CampaignOptions.of(campaign).windows
-        shown.folders = (settings.data, *(Path(place) for place in places if isinstance(place, str)))
+        shown.folders = own_folders(settings)
         before = summary_of(archive.catalogue, campaign.name).fetched
         with shown:
             with listing_of(archive, inventory) as listing:

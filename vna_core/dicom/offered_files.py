@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -53,19 +53,63 @@ class OfferedFile:
 Known = Callable[[Path, os.stat_result], bool]
 
 
-def offered_files(paths: list[Path], known: Known = lambda path, status: False) -> Iterator[OfferedFile]:
-    """Every item under the paths, once each, in a stable order. A file or archive that is `known` already is not opened, and left out."""
+def offered_files(
+    paths: list[Path], known: Known = lambda path, status: False, but: Collection[Path] = ()
+) -> Iterator[OfferedFile]:
+    """Every item under the paths, once each, in a stable order.
+
+    A folder that cannot be read is an item with its error. So is a link to a folder outside the paths: links are not followed.
+
+    Parameters
+    ----------
+    known
+        A file or archive that is known already is not opened, and left out.
+    but
+        Folders that are left out where they lie below one of the paths.
+    """
     seen: set[tuple[int, int]] = set()
     for path in paths:
-        if path.is_dir():
-            for folder, folders, names in os.walk(path):
-                folders.sort()
-                for name in sorted(names):
-                    yield from _one(Path(folder, name), seen, known)
+        if _is_folder(path):
+            for one in _walked(path, paths, but):
+                if isinstance(one, Path):
+                    yield from _one(one, seen, known)
+                else:
+                    yield one
         else:
             yield from _one(path, seen, known)
             if path.name.upper() == "DICOMDIR":
                 yield from _referenced(path, seen, known)
+
+
+def _walked(path: Path, paths: Collection[Path], but: Collection[Path]) -> Iterator[Path | OfferedFile]:
+    """Files below a folder, and what keeps further ones from being found."""
+    left_out, roots = {one.resolve() for one in but}, [one.resolve() for one in paths]
+    failed: list[OSError] = []
+    for folder, folders, names in os.walk(path, onerror=failed.append):
+        yield from _not_listed(failed)
+        folders.sort()
+        for link in [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]:
+            if not any(link.resolve().is_relative_to(root) for root in roots):
+                why = InvalidRequest("A link to a folder is not followed: offer the folder it leads to.", path=str(link))
+                yield OfferedFile(str(link), 0, None, why)
+        if left_out:
+            folders[:] = [name for name in folders if Path(folder, name).resolve() not in left_out]
+        for name in sorted(names):
+            yield Path(folder, name)
+    yield from _not_listed(failed)
+
+
+def _not_listed(failed: list[OSError]) -> Iterator[OfferedFile]:
+    while failed:
+        error = failed.pop(0)
+        yield OfferedFile(str(error.filename), 0, None, unreadable(str(error.filename), error))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # it is told when the path itself is looked at
+        return False
 
 
 def _one(path: Path, seen: set[tuple[int, int]], known: Known) -> Iterator[OfferedFile]:

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,27 @@ def test_what_is_no_file_and_what_may_not_be_read_are_told(vna_ingest: Ingest, t
     assert [line["error"]["code"] for line in lines] == ["invalid-request", "invalid-request"]
 
 
+def test_the_archives_own_folders_in_an_offered_one_are_left_out(vna_ingest: Ingest, tmp_path: Path) -> None:
+    paths = files(tmp_path, 3)
+    for _ in range(2):  # there is an archive from the second on
+        _, lines, _, _ = vna_ingest(str(tmp_path))
+        assert [line["path"] for line in lines] == [*paths, str(tmp_path / "vna.yaml")]
+
+
+def test_what_of_a_folder_cannot_be_looked_at_is_told(vna_ingest: Ingest, tmp_path: Path) -> None:
+    offered, elsewhere = tmp_path / "offered", tmp_path / "elsewhere"
+    for folder in (offered / "1999", elsewhere):
+        folder.mkdir(parents=True)
+    files(offered / "1999", 1)
+    files(elsewhere, 1)
+    (offered / "newest").symlink_to(offered / "1999")  # offered itself
+    (offered / "other").symlink_to(elsewhere)
+    code, lines, summary, _ = vna_ingest(str(offered))
+    assert (code, summary["offered"], summary["held"], summary["refused"]) == (3, 2, 1, 1)
+    told = next(line for line in lines if line["outcome"] == "refused")
+    assert (told["path"], told["error"]["code"]) == (str(offered / "other"), "invalid-request")
+
+
 class Locked:
     """The catalogue's database, locked by another program from the second item on, until it is released."""
 
@@ -77,8 +98,8 @@ class Locked:
         self._releasing = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def items(self, paths: list[Path]) -> Iterator[OfferedFile]:
-        for number, item in enumerate(offered_files(paths)):
+    def items(self, paths: list[Path], but: Collection[Path]) -> Iterator[OfferedFile]:
+        for number, item in enumerate(offered_files(paths, but=but)):
             if number == 1 and self._is_to_come:
                 self._is_to_come = False
                 self._connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)

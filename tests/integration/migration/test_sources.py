@@ -40,6 +40,19 @@ def test_a_folder_is_migrated_and_what_is_damaged_is_quarantined(tmp_path: Path)
     assert vna("migrate", "status", str(folder), data=tmp_path / "data")[1][-1]["state"] == "complete"
 
 
+def test_a_folder_with_the_archive_in_it_is_no_source_and_one_behind_a_link_is_told(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "export", tmp_path / "elsewhere"
+    for number, place in enumerate((folder, elsewhere)):
+        place.mkdir()
+        (place / "1.dcm").write_bytes(phantoms.ct(number, 16, 16))
+    (folder / "older").symlink_to(elsewhere)
+    code, lines, _ = vna("migrate", "run", str(folder), data=tmp_path / "data")
+    counts = lines[-1]["summary"]
+    assert (code, counts["inventoried"], counts["held"], counts["failed"], counts["exceptions"]) == (3, 2, 1, 1, 1)
+    code, _, error = vna("migrate", "run", str(tmp_path), data=tmp_path / "data")
+    assert code == 2 and f"has this archive's own folder {tmp_path / 'data'} in it" in error
+
+
 def test_what_a_note_of_the_source_rejects_is_held_however_often_it_is_migrated(tmp_path: Path) -> None:
     """A rejection note hides itself and what it names as soon as it is here: it is kept all the same, and nothing is missing."""
     files = list(phantoms.series(3, 1, 16, 16))
