@@ -37,6 +37,11 @@ class Batch(Protocol):
         """Send pending rows, so that statements see them."""
 
 
+def labels_of(text: str | None) -> frozenset[str]:
+    """A set of labels as `audiences` keeps it; None, which an outer join gives for the key 0, is the empty one."""
+    return frozenset(text.strip(";").split(";")) if text else frozenset()
+
+
 def visible(column: ColumnElement[Any], is_postgresql: bool) -> ColumnElement[bool]:
     """That a row has one of the labels of the parameter `LABELS`."""
     inside = func.strpos if is_postgresql else func.instr
@@ -130,7 +135,7 @@ class Audiences:
         found = self._labels.get(key)
         if found is None:
             (text,) = session.run(select(audiences.c.labels).where(audiences.c.pk == key)).fetchone()
-            found = self._labels[key] = frozenset(text.strip(";").split(";"))
+            found = self._labels[key] = labels_of(text)
         return found
 
     def made(self, table: Table, pk: int, labels: Iterable[str]) -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
 from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
 from vna_core.catalogue.follow_ups import FollowUps
-from vna_core.catalogue.held import OF_INSTANCE
+from vna_core.catalogue.hiding import NAMES, held_versions, named_versions, objects_of, passed_over, version_of
 from vna_core.catalogue.holds import refuse_held
 from vna_core.catalogue.rejections import list_in
 from vna_core.catalogue.removing import remove_versions
-from vna_core.catalogue.schema import generations, instances, locations, patients, series, studies
-from vna_core.catalogue.schema_departments import audiences
+from vna_core.catalogue.schema import series, studies
 from vna_core.catalogue.schema_federation import rejections
-from vna_core.catalogue.schema_packs import pack_leftovers
 from vna_core.catalogue.schema_stewardship import deleted_objects, deleted_versions, deletions
 from vna_core.catalogue.stored_text import from_stored, identifier, to_stored
 from vna_core.domain.corrections import CorrectionKind, Received
@@ -36,20 +34,6 @@ from vna_core.domain.stewardship import (
     Deletion,
     Extent,
 )
-
-_PIECE: Final = 300
-_VERSION: Final = (
-    studies.c.study_instance_uid,
-    series.c.series_instance_uid,
-    instances.c.sop_instance_uid,
-    instances.c.sop_class_uid,
-    patients.c.issuer_of_patient_id,
-    patients.c.patient_id,
-    instances.c.original_sha256,
-    instances.c.sha256,
-    instances.c.size,
-)
-_NAMES: Final = tuple(DeletedVersion.__dataclass_fields__)
 
 
 class Deletions:
@@ -102,13 +86,17 @@ class Deletions:
             Some of it is under a hold: nothing was deleted. What keeps its octets is not refused.
         """
         with self._database.transaction() as session:
-            pks = _named(session, deletion, only) if deletion.level is not Extent.VERSION else _passed_over(session, versions)
-            away = _versions(session, pks)
+            pks = (
+                named_versions(session, deletion, only)
+                if deletion.level is not Extent.VERSION
+                else passed_over(session, versions)
+            )
+            away = held_versions(session, pks)
             if not deletion.keeps_octets:
                 refuse_held(session, away)
             session.run(insert(deletions).values(**_row(deletion)))
             list_in(session, deletion)
-            _list(session, deletion.id, away, _objects(session, pks))
+            _list(session, deletion.id, away, objects_of(session, pks))
             if deletion.level is Extent.VERSION:
                 self._follow_ups.ask(session, _series_of(session, deletion.id))
             else:
@@ -259,85 +247,9 @@ class Deletions:
         return None if row is None else _deletion(row)
 
 
-def _named(session: Session, deletion: Deletion, only: Collection[str] | None) -> list[int]:
-    """Keys of the versions under the UID of a deletion, of `only` these instances. Raises NotFound."""
-    rows = session.run(_under(select(instances.c.pk, instances.c.sop_instance_uid), deletion.level, deletion.uid)).fetchall()
-    pks = [pk for pk, sop in rows if only is None or from_stored(sop) in only]
-    if not pks:
-        raise NotFound(f"No {deletion.level.value} is held under this UID.", uid=deletion.uid)
-    return pks
-
-
-def _passed_over(session: Session, pks: Collection[int]) -> list[int]:
-    """Keys of versions of which each has another one of its instance beside it that stays, and is seen by whoever sees it.
-
-    Raises InvalidRequest.
-    """
-    chains: set[tuple[int, str]] = set()
-    for piece in _pieces(sorted(pks)):
-        columns = (instances.c.series_fk, instances.c.sop_instance_uid)
-        chains |= {tuple(row) for row in session.run(select(*columns).where(instances.c.pk.in_(piece))).fetchall()}
-    found = 0
-    joined = instances.outerjoin(audiences, audiences.c.pk == instances.c.audience)
-    for series_pk, uid in chains:
-        same = (instances.c.series_fk == series_pk) & (instances.c.sop_instance_uid == uid)
-        rows = session.run(select(instances.c.pk, audiences.c.labels).select_from(joined).where(same)).fetchall()
-        labels = {pk: frozenset((text or "").strip(";").split(";")) for pk, text in rows}
-        going = labels.keys() & set(pks)
-        staying = [labels[pk] for pk in labels.keys() - going]
-        found += len(going)
-        if not staying:
-            raise InvalidRequest("No version of the instance would be left. Look again: `vna conflicts`.", uid=from_stored(uid))
-        if not all(any(labels[pk] <= seen for seen in staying) for pk in going):
-            message = "A department that sees what is set aside does not see the version that stays: it would see none."
-            raise InvalidRequest(message, uid=from_stored(uid))
-    if not pks or found != len(set(pks)):
-        raise InvalidRequest("A version that was to be set aside is not held any more. Look again: `vna conflicts`.")
-    return sorted(pks)
-
-
-def _under(statement: Select[Any], level: Extent, uid: str) -> Select[Any]:
-    column = {
-        Extent.STUDY: studies.c.study_instance_uid,
-        Extent.SERIES: series.c.series_instance_uid,
-        Extent.INSTANCE: instances.c.sop_instance_uid,
-    }[level]
-    return statement.select_from(OF_INSTANCE).where(column == identifier(uid)).order_by(instances.c.pk)
-
-
-def _pieces(pks: Sequence[int]) -> Iterator[Sequence[int]]:
-    for at in range(0, len(pks), _PIECE):
-        yield pks[at : at + _PIECE]
-
-
-def _versions(session: Session, pks: Sequence[int]) -> list[DeletedVersion]:
-    found = []
-    for piece in _pieces(pks):
-        rows = session.run(select(*_VERSION).select_from(OF_INSTANCE).where(instances.c.pk.in_(piece))).fetchall()
-        found += [_version(row) for row in rows]
-    return found
-
-
-def _objects(session: Session, pks: Sequence[int]) -> list[DeletedObject]:
-    """Everything made of the octets of these versions, current or not; of length 0 what a pack has taken over, there or not."""
-    found = {}
-    for piece in _pieces(pks):
-        copies = select(locations.c.store, locations.c.key, locations.c.offset, locations.c.length)
-        rows = session.run(copies.where(locations.c.instance_fk.in_(piece))).fetchall()
-        others = select(generations.c.store, generations.c.key, generations.c.offset, generations.c.size).where(
-            generations.c.instance_fk.in_(piece)
-        )
-        rows += [row for row in session.run(others).fetchall() if row[1]]
-        left = select(pack_leftovers.c.store, pack_leftovers.c.key, literal(0), literal(0))
-        rows = [*session.run(left.where(pack_leftovers.c.instance_fk.in_(piece))).fetchall(), *rows]
-        for store, key, offset, length in rows:
-            found[store, key, offset] = DeletedObject(from_stored(store), from_stored(key), offset, length)
-    return list(found.values())
-
-
 def _list(session: Session, deletion: str, versions: Sequence[DeletedVersion], objects: Sequence[DeletedObject]) -> None:
     for one in versions:
-        values = {name: _stored(getattr(one, name)) for name in _NAMES}
+        values = {name: _stored(getattr(one, name)) for name in NAMES}
         session.run(insert(deleted_versions).values(deletion=deletion, **values))
     for where in objects:
         place = {"store": to_stored(where.store), "key": to_stored(where.key), "offset": where.offset, "length": where.length}
@@ -348,18 +260,11 @@ def _stored(value: str | int) -> str | int:
     return identifier(value) if isinstance(value, str) else value
 
 
-def _version(row: Any) -> DeletedVersion:
-    values: dict[str, Any] = {
-        name: from_stored(value) if isinstance(value, str) else value for name, value in zip(_NAMES, row, strict=True)
-    }
-    return DeletedVersion(**values)
-
-
 def _deleted_versions(session: Session, deletion_id: str) -> list[DeletedVersion]:
-    columns = [deleted_versions.c[name] for name in _NAMES]
+    columns = [deleted_versions.c[name] for name in NAMES]
     wanted = deleted_versions.c.deletion == to_stored(deletion_id)
     ordered = select(*columns).where(wanted).order_by(deleted_versions.c.sop_instance_uid, deleted_versions.c.original_sha256)
-    return [_version(row) for row in session.run(ordered).fetchall()]
+    return [version_of(row) for row in session.run(ordered).fetchall()]
 
 
 def _series_of(session: Session, deletion_id: str) -> set[int]:

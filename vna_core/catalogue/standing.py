@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import select, update
 
+from vna_core.catalogue.audiences import labels_of
 from vna_core.catalogue.database import Session
 from vna_core.catalogue.entry_form import Stamp
 from vna_core.catalogue.schema import instances
@@ -61,7 +62,7 @@ def order_versions(session: Session, series_pk: int, sop_instance_uid: str) -> b
     if not rows:
         return False
     noted = {row[0]: (row[4], bool(row[5])) for row in rows}
-    versions = [Contender(pk, (at, sha256), frozenset((text or "").strip(";").split(";"))) for pk, at, sha256, text, *_ in rows]
+    versions = [Contender(pk, (at, sha256), labels_of(text)) for pk, at, sha256, text, *_ in rows]
     current = current_of(versions, cut_pairs(session, list(noted)))
     for number, one in enumerate(sorted(versions, key=lambda one: one.stamp), 1):
         if noted[one.pk] != (number, one.pk == current):

@@ -271,6 +271,24 @@ def test_a_department_keeps_what_it_sees_until_it_may_see_the_whole_one(new_cata
         prove_rebuilt(archive, new_catalogue("delivered"))
 
 
+def test_whoever_sees_a_cut_copy_of_no_department_sees_the_whole_one_too(new_catalogue: Callable[[str], Place]) -> None:
+    settings, data = new_catalogue("archive")
+    document = {
+        "data": data,
+        "catalogue": settings,
+        "departments": {"cardiology": DEPARTMENTS["cardiology"]},
+        "http": {"tokens": {"card": "2" * 64}},
+        "dimse": {"peers": {one.name: {"host": one.address, "port": 104} for one in (NORTH, ECHO)}},
+    }
+    with open_archive(Settings.model_validate(document)) as archive:
+        offer(archive, CUT, NORTH)
+        offer(archive, WHOLE, ECHO)
+        assert current(archive) == WHOLE
+        [conflict] = archive.catalogue.conflicts()
+        assert "not everybody" not in conflict.why
+        prove_rebuilt(archive, new_catalogue("anew"))
+
+
 def test_what_is_current_depends_on_nothing_but_what_is_held() -> None:
     for number in range(500):
         chance = random.Random(number)

@@ -277,3 +277,18 @@ def test_no_department_loses_the_version_that_it_sees(new_catalogue: Callable[[s
         offer(kept.archive, CORRECTED, NORTH)  # radiology has it too now
         keep(kept, CORRECTED)
         assert versions(kept) == [(CORRECTED, 1, True)]
+
+
+def test_what_no_department_sees_is_set_aside_for_what_one_sees(new_catalogue: Callable[[str], Place]) -> None:
+    divided = {
+        "departments": {"radiology": {"principals": ["rad"], "ae_titles": [NORTH.name]}},
+        "http": {"tokens": {"rad": "1" * 64}},
+        "dimse": {"peers": {name: {"host": "10.0.0.1", "port": 104} for name in (NORTH.name, "STRAY")}},
+    }
+    with keeper(new_catalogue("divided"), filled=False, **divided) as kept:
+        offer(kept.archive, FIRST, Source("dimse", "STRAY", "10.0.0.9"))
+        offer(kept.archive, CORRECTED, NORTH)
+        with pytest.raises(InvalidRequest, match="it would see none"):
+            keep(kept, FIRST)
+        keep(kept, CORRECTED)
+        assert versions(kept) == [(CORRECTED, 1, True)]
