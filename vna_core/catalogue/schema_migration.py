@@ -191,7 +191,6 @@ migration_sources = Table(
     _number("free_at"),
     _number("silent_since"),
     _number("silent_until"),
-    _number("refusals"),
     Column("bound", Float, nullable=False, server_default="0"),
     Column("latency", Float, nullable=False, server_default="0"),
     Column("best_latency", Float, nullable=False, server_default="0"),
@@ -200,6 +199,7 @@ migration_sources = Table(
         Column(name, Float, nullable=False, server_default="0")
         for name in ("source_seconds", "pipeline_seconds", "store_seconds")
     ),
+    _number("refusals"),
     comment="What all workers share about a source: when the next instance may be asked for, and how many retrievals at once.",
 )
 

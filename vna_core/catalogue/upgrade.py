@@ -16,7 +16,7 @@ from vna_core.domain.errors import CatalogueError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0011"
+HEAD: Final = "0012"
 """The revision of `schema`; a test compares the two."""
 
 _revision: Final = Table(

@@ -71,6 +71,23 @@ def test_a_catalogue_of_the_first_schema_is_brought_up_to_date(new_catalogue: Ne
         assert catalogue.generations.runs() == []
 
 
+@pytest.mark.parametrize("has_it", [False, True])
+def test_refusals_of_a_source_are_counted_in_a_catalogue_that_had_no_column_for_them(
+    new_catalogue: NewCatalogue, has_it: bool
+) -> None:
+    settings, data = new_catalogue("old", bare=True)
+    data.mkdir()
+    database = Database(settings, data)
+    with database.engine.connect() as connection, connection.begin():
+        command.upgrade(alembic_config(connection), "0011")
+        if has_it:
+            connection.execute(text("ALTER TABLE migration_sources ADD COLUMN refusals BIGINT DEFAULT 0 NOT NULL"))
+    database.close()
+    with Catalogue.open(settings, data) as catalogue:
+        catalogue.throttle.silent("oldpacs", refused=True)
+        assert catalogue.throttle.load("oldpacs").refusals == 1
+
+
 def test_a_catalogue_is_found_again_after_it_was_closed(new_catalogue: NewCatalogue) -> None:
     place = new_catalogue("archive")
     with Catalogue.open(*place) as catalogue:

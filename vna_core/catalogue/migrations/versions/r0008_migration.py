@@ -219,7 +219,6 @@ def _sources() -> None:
         sa.Column("free_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("silent_since", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("silent_until", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("refusals", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("bound", sa.Float(), server_default="0", nullable=False),
         sa.Column("latency", sa.Float(), server_default="0", nullable=False),
         sa.Column("best_latency", sa.Float(), server_default="0", nullable=False),
