@@ -55,13 +55,20 @@ def _watch(_job: Job, running: Running, *, catalogue: Catalogue, settings: PackS
 
 
 def ask_for_compaction(catalogue: Catalogue, place: SeriesPlace) -> None:
-    """Have a series compacted as soon as a worker is free."""
+    """Have a series compacted as soon as a worker is free, because of what is in its packs: those in an archive tier are recalled for it."""
     _ask(catalogue, COMPACT, place, 0.0)
 
 
-def _ask(catalogue: Catalogue, kind: str, place: SeriesPlace, delay: float) -> None:
-    about = {"pk": place.pk, "study": place.study_instance_uid, "series": place.series_instance_uid}
+def _ask(catalogue: Catalogue, kind: str, place: SeriesPlace, delay: float, **more: bool) -> None:
+    about = {"pk": place.pk, "study": place.study_instance_uid, "series": place.series_instance_uid, **more}
     catalogue.jobs.add(kind, str(place.pk), about, priority=BACKGROUND, delay=delay, postpone=True)
+
+
+def ask_for_fewer_packs(catalogue: Catalogue, place: SeriesPlace) -> None:
+    """The same because there are many packs, unless it is asked for already: what lies in an archive tier is not recalled for it, as that costs."""
+    asked = catalogue.jobs.of(COMPACT, str(place.pk))
+    if asked is None or asked.state == "failed":
+        _ask(catalogue, COMPACT, place, 0.0, recall=False)
 
 
 def _place(job: Job, catalogue: Catalogue) -> SeriesPlace | None:
@@ -85,18 +92,20 @@ def _seal(job: Job, _running: Running, *, keeper: PackKeeper, catalogue: Catalog
         return Again(_BUSY)
     packs = catalogue.packs.listed(study=place.study_instance_uid, series=place.series_instance_uid)
     if len(packs) >= settings.compact_after:
-        ask_for_compaction(catalogue, place)
+        ask_for_fewer_packs(catalogue, place)
     return None
 
 
 def _compact(job: Job, _running: Running, *, keeper: PackKeeper, catalogue: Catalogue, settings: PackSettings) -> Again | None:
-    """A pack that lies in an archive tier alone is recalled first: what was purged does not stay in it."""
+    """A pack that lies in an archive tier alone is recalled first where something must leave it: what was purged does not stay in it."""
     place = _place(job, catalogue)
     if place is None:
         return None
     try:
         busy = keeper.compact(place).skipped.startswith("another")
     except ObjectArchived:
+        if not job.payload.get("recall", True):
+            return None
         catalogue.jobs.add(RECALL, place.study_instance_uid, priority=BACKGROUND)
         return Again(_RECALLED)
     return Again(_BUSY) if busy else None

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.life.promises import always, at_rest, everywhere
 from tests.unit.life.world import GONE, World
 from vna_core.domain.stewardship import PURGED, Extent
+from vna_core.stewardship.pack_jobs import COMPACT, ask_for_compaction, ask_for_fewer_packs
 
 
 @pytest.fixture
@@ -33,6 +34,24 @@ def test_what_was_purged_leaves_a_pack_that_lies_in_an_archive_tier(deep: World)
     deep.clean()
     assert [one.state for one in deep.archive.catalogue.deletions.listed()] == [PURGED]
     everywhere(deep)
+    at_rest(deep)
+
+
+def test_packs_in_an_archive_tier_are_recalled_for_what_must_leave_them_and_not_to_be_fewer(deep: World) -> None:
+    deep.seal()
+    deep.clean()
+    deep.work()
+    shelf, catalogue = deep.shelf("deep"), deep.archive.catalogue
+    assert list(shelf.tiers.values()) == ["COLD"]
+    (place,) = catalogue.packs.series()
+    ask_for_fewer_packs(catalogue, place)
+    deep.work(4)
+    assert not shelf.asked | shelf.recalled
+    assert catalogue.jobs.of(COMPACT, str(place.pk)) is None
+    ask_for_compaction(catalogue, place)
+    ask_for_fewer_packs(catalogue, place)  # takes nothing back
+    deep.work(4)
+    assert shelf.recalled
     at_rest(deep)
 
 
