@@ -195,6 +195,31 @@ def test_a_silent_peer_is_given_up() -> None:
     assert time.monotonic() - begin < 60
 
 
+def test_whoever_waits_for_an_answer_looks_round_until_the_peer_is_given_up() -> None:
+    association, other = pair()
+    begun, looks = time.monotonic(), list[float]()
+    with pytest.raises(ConnectionLost):
+        association.response(1.2, lambda: looks.append(time.monotonic()))
+    assert time.monotonic() - max(looks) < 1.2, "nothing is waited for behind the last look, but for the time until the next"
+    assert looks[0] - begun < 1.2
+    other.close()
+
+
+def test_whoever_waits_looks_round_behind_what_stands_aside_as_well() -> None:
+    association, other = pair()
+    cancel = commands.encode({commands.COMMAND_FIELD: Field.CANCEL_RQ, commands.RESPONDED_TO: 7, commands.DATA_SET_TYPE: 0x0101})
+    [buffers] = pdu.data_pdus(1, True, [memoryview(cancel)], True, 16384)
+    other.sendall(b"".join(buffers))
+
+    def look() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        association.response(60.0, look)
+    assert association.is_cancelled(7)
+    other.close()
+
+
 def test_a_peer_that_stops_inside_a_message_is_given_up() -> None:
     association, other = pair(idle=30.0, network=1.0)
     other.sendall(struct.pack(">BBI", 4, 0, 100) + b"abc")

@@ -10,7 +10,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from struct import pack
 from typing import Final, Protocol
@@ -278,7 +278,7 @@ class Association:
         waiting: list[bytes | memoryview] = []
         for buffers in pdu.data_pdus(context_id, True, [memoryview(commands.encode(whole))], True, self.peer_limit):
             waiting += buffers
-        for piece, last in _with_last(data) if data is not None else ():
+        for piece, last in pdu.fragments(data) if data is not None else ():
             for buffers in pdu.data_pdus(context_id, False, [memoryview(piece)], last, self.peer_limit):
                 waiting += buffers
                 if len(waiting) >= _GATHER:
@@ -311,9 +311,11 @@ class Association:
             Called twice a second while nothing comes. What it raises ends the waiting.
         """
         deadline = time.monotonic() + timeout
-        while meanwhile is not None and not self._has_arrived(0.5) and time.monotonic() < deadline:
-            meanwhile()
         while True:
+            while meanwhile is not None and not self._has_arrived(0.5):
+                if time.monotonic() >= deadline:
+                    raise ConnectionLost("The peer was silent for too long.")
+                meanwhile()
             message = self.receive(timeout=timeout)
             if not self.is_aside(message):
                 return message
@@ -384,22 +386,3 @@ class Association:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
         self.socket.close()
-
-
-def _with_last(pieces: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes | memoryview, bool]]:
-    """Every piece, and whether it is the last; empty ones are left out unless nothing else comes.
-
-    All but the last are of even length, as fragments have to be: DCMTK ends an association over an odd one.
-    """
-    held: bytes | memoryview | None = None
-    for piece in pieces:
-        if not len(piece):
-            continue
-        following = piece
-        if held is not None:
-            if len(held) & 1:
-                held, following = held[:-1], bytes(held[-1:]) + piece
-            if len(held):
-                yield held, False
-        held = following
-    yield (held if held is not None else b""), True

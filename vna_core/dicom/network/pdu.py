@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import Struct, pack
@@ -228,6 +228,25 @@ def decode_associate(body: memoryview) -> Associate:
         application_context=application,
         protocol_version=int.from_bytes(body[:2], "big"),
     )
+
+
+def fragments(pieces: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes | memoryview, bool]]:
+    """Every piece, and whether it is the last; empty ones are left out unless nothing else comes.
+
+    All but the last are of even length, as fragments have to be: DCMTK ends an association over an odd one.
+    """
+    held: bytes | memoryview | None = None
+    for piece in pieces:
+        if not len(piece):
+            continue
+        following = piece
+        if held is not None:
+            if len(held) & 1:
+                held, following = held[:-1], bytes(held[-1:]) + piece
+            if len(held):
+                yield held, False
+        held = following
+    yield (held if held is not None else b""), True
 
 
 def data_pdus(

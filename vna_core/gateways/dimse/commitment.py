@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -84,7 +85,8 @@ class CommitmentService:
             self._catalogue.commitments.postpone(transaction, calling, _LOOK_AGAIN)
             return
         event, data = _report(association, message.context_id, transaction, judged)
-        association.notify(message.context_id, event, data, lambda status: self._heard(one, status))
+        reported = replace(one, instances=())  # a peer that never answers makes us keep no lists
+        association.notify(message.context_id, event, data, lambda status: self._heard(reported, status))
 
     def report_pending(self, stop: threading.Event) -> None:
         """Report what could not be reported before, on associations of our own. Called from time to time."""

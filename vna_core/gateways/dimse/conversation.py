@@ -130,13 +130,21 @@ class Conversation:
             if self._association is not None:
                 self._association.abort(2, 0)
         finally:
+            try:
+                self._wind_up()
+            finally:
+                self._server.ended(self)
+
+    def _wind_up(self) -> None:
+        """Keep what has come of an instance, and let go of the connection."""
+        try:
             if self._sink is not None:
                 self._sink.broken_off()
+        finally:
             with contextlib.suppress(OSError):
                 self._connection.close()
             if self._association is not None:
                 self._association.end_notifications()
-            self._server.ended(self)
 
     def _converse(self) -> None:
         settings = self._settings
