@@ -26,7 +26,7 @@ class InflationRoom:
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
         self._taken = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is collected as garbage inside `take` gives its room back in the same thread
 
     def take(self, amount: int, own: int) -> None:
         """Reserve octets for a data set that has `own`. Raises OutOfResources."""

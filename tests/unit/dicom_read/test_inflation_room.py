@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import zlib
 
 import pytest
@@ -47,3 +48,27 @@ def test_what_failed_gives_its_room_back_though_somebody_has_the_error() -> None
     first, _, _ = inflate(deflated(LARGE), 0, b"", 1 << 30, room)
     assert len(first) == LARGE
     assert refused.value.fields["maximum"] == 2 << 20
+
+
+class Collecting(int):
+    """A number at whose addition garbage is collected, as it may be at any moment."""
+
+    def __radd__(self, other: int) -> int:
+        gc.collect()
+        return other + int(self)
+
+
+def test_garbage_that_is_collected_while_room_is_taken_gives_its_own_back() -> None:
+    room = InflationRoom(4 << 20)
+    ring: list[object] = [inflate(deflated(LARGE), 0, b"", 1 << 30, room)[0]]
+    ring.append(ring)
+    gc.disable()
+    del ring
+    try:
+        taking = threading.Thread(target=room.take, args=(Collecting(1 << 20), 0), daemon=True)
+        taking.start()
+        taking.join(30)
+    finally:
+        gc.enable()
+    assert not taking.is_alive()
+    room.take(3 << 20, 0)
