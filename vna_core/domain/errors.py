@@ -377,8 +377,8 @@ class PeerUnavailable(PeerError):
 
 
 class DecodeError(VnaError):
-    """The pixels of one image cannot be decoded; every other image is unaffected."""
+    """The pixels of one image cannot be decoded, so that there is no form of it beside the stored one (406); every other image is unaffected."""
 
     code = "decode"
     dimse_status = 0xC003
-    http_status = 500
+    http_status = 406

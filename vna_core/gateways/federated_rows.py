@@ -9,7 +9,7 @@ from vna_core.dicom.json_elements import is_element
 from vna_core.dicom.json_values import value_text
 from vna_core.domain.identity import PatientLink
 from vna_core.domain.query import Level
-from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE, text
+from vna_core.federation.rows import AVAILABILITY, COUNTS, RETRIEVE_AE_TITLE, texts
 from vna_core.federation.union import FederatedRow
 from vna_core.gateways.resource_paths import resource_path
 from vna_core.stewardship.patient_identity import key_text
@@ -71,7 +71,7 @@ def decision_text(link: PatientLink) -> str:
 
 def path_of(row: Mapping[str, Any], level: Level) -> str:
     """Where a study, series or instance is below the root of the Studies Service."""
-    return resource_path(level, lambda tag: text(row, f"{tag:08X}"))
+    return resource_path(level, lambda tag: "\\".join(texts(row, f"{tag:08X}")))
 
 
 def dimse_values(row: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:

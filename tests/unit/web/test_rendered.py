@@ -298,6 +298,17 @@ def test_a_broken_image_costs_its_own_picture_and_says_so_in_its_place(client: h
     assert shown[1].place.endswith(f"/instances/{BROKEN}.1.2/rendered")
 
 
+def test_a_broken_image_has_no_form_but_the_stored_one(client: httpx2.Client) -> None:
+    url = f"{study(BROKEN)}/series/{BROKEN}.2/instances/{BROKEN}.2.1"
+    native = "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"
+    asked = {"": native, "/frames/1": "application/octet-stream", "/bulkdata/7FE00010": "application/octet-stream"}
+    for step, accept in [*asked.items(), ("/rendered", "image/png"), ("/thumbnail", "image/png")]:
+        answer = client.get(url + step, headers={"Accept": accept})
+        assert (answer.status_code, answer.json()["code"]) == (406, "decode"), step
+    assert client.get(url, headers={"Accept": "application/dicom; transfer-syntax=*"}).status_code == 200
+    assert client.get(url + "/frames/1", headers={"Accept": "image/jpeg"}).status_code == 200
+
+
 def test_a_broken_image_before_the_first_picture_is_told_in_the_head(client: httpx2.Client, web: Web) -> None:
     with web.client() as sender:
         for number, octets in enumerate((broken("1.2.77.9", "1", "1"), filed(phantoms.ct(1, 32, 32), "1.2.77.9", "1", "2"))):
@@ -312,7 +323,7 @@ def test_a_series_of_broken_images_is_given_up_after_some_in_a_row(client: httpx
         assert store(sender, [filed(phantoms.ct(1, 32, 32), "1.2.77.10", "1", "1")]).status_code == 200
         for number in range(1, 21):
             assert store(sender, [broken("1.2.77.10", "2", str(number))]).status_code == 200, number
-    assert client.get(f"{study('1.2.77.10')}/series/1.2.77.10.2/rendered").status_code == 500
+    assert client.get(f"{study('1.2.77.10')}/series/1.2.77.10.2/rendered").status_code == 406
     shown = parts(client.get(f"{study('1.2.77.10')}/rendered"))
     assert [one.kind for one in shown] == ["image/jpeg", *["application/json"] * 16]
     assert ["ended" in json.loads(one.octets) for one in shown[1:]] == [False] * 15 + [True]

@@ -66,7 +66,7 @@ def row_of(match: Match, columns: Columns, base: str, available: str) -> dict[st
     """One row as a JSON object, in the order of its tags (PS3.18 F.2.2), with the Retrieve URL (0008,1190) below `base`."""
     names = columns.names
     attributes = match.told(None if names is None else names | _UIDS)
-    url = base + resource_path(match.level, lambda tag: "".join(attributes.get(tag, ())[:1]))
+    url = base + resource_path(match.level, lambda tag: "\\".join(attributes.get(tag, ())))
     if names is not None:
         for tag in _UIDS - names:
             attributes.pop(tag, None)

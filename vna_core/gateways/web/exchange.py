@@ -222,9 +222,9 @@ class Exchange:
         short
             Each piece touches a small local file: it is made in the loop while such work is quick.
         """
-        if not short:
-            await self.watch()
         try:
+            if not short:
+                await self.watch()
             async with contextlib.aclosing(self._batches(pieces, short)) as batches:
                 batch = await anext(batches, list[Octets]())
                 await self._begin(status, media_type, size, headers)
