@@ -87,6 +87,12 @@ class AccessNotes:
             event_of(self.action), (StudyObject(study),), AuditOutcome.MINOR_FAILURE, description="nothing found in the scope"
         )
 
+    def refused(self, studies: Iterable[str]) -> None:
+        """Somebody wanted to do something to what is only in part theirs: nothing was done."""
+        objects = tuple(StudyObject(study) for study in sorted(set(studies)))
+        description = f"denied: {self.action.value} of what lies in part outside the scope"
+        self._note(event_of(self.action), objects, AuditOutcome.SERIOUS_FAILURE, description=description)
+
     def _note(
         self,
         event: AuditEventId,

@@ -14,7 +14,7 @@ from typing import Final
 from vna_core.access.notes import UNNOTED, AccessNotes
 from vna_core.catalogue import Answer, Catalogue, Explanation, InstanceHeader, Items, ListedHeader, Match
 from vna_core.domain.access import Action, Principal, PrincipalKind, Scope
-from vna_core.domain.errors import NotFound
+from vna_core.domain.errors import NotAuthorized, NotFound
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.query import InSequence, Query
@@ -110,6 +110,20 @@ class CatalogueView:
         if len(keys) <= 1 or not self.linked:
             return len(keys) <= 1
         return keys <= self.catalogue.identity.same_person(next(iter(keys)))
+
+    def demand_all(self, held: Sequence[HeldInstance]) -> None:
+        """See to it that something is only done to versions that all lie in the scope; who tried otherwise is in the audit trail.
+
+        Raises NotFound where none does, NotAuthorized where some do not.
+        """
+        seen = self.catalogue.seen([one.pk for one in held], self.scope)
+        studies = {one.study_instance_uid for one in held}
+        if not seen:
+            self.notes.missed(next(iter(sorted(studies)), ""))
+            raise NotFound("Nothing is held under this UID.")
+        if any(one.pk not in seen for one in held):
+            self.notes.refused(studies)
+            raise NotAuthorized("Part of it belongs to a department in which you may not do this.")
 
     def only_in(self, scope: Scope, held: Sequence[HeldInstance], receiver: str) -> list[HeldInstance]:
         """Those that lie in another scope as well: that of whoever is to receive them."""

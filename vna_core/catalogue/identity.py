@@ -24,6 +24,8 @@ LARGEST_COMPONENT: Final = 1000
 """Most IDs of one person; more is a mistake, and nothing further is followed."""
 _PIECE: Final = 100
 _COLUMNS: Final = tuple(patient_links.columns)
+_Into = dict[PatientKey, PatientKey | None]
+"""An ID and what it went up in; None: in nothing."""
 _IN_FORCE: Final = patient_links.c.undone_at == 0
 
 
@@ -82,11 +84,18 @@ class Identity:
             "reason": to_stored(reason),
             "made_by": to_stored(by),
         }
+        merges: _Into = {}
         with self._database.transaction() as session:
-            return [self._decided(session, first, second, told, received) for first, second in pairs]
+            return [self._decided(session, first, second, told, received, merges) for first, second in pairs]
 
     def _decided(
-        self, session: Session, first: PatientKey, second: PatientKey, told: dict[str, Any], received: Received | None
+        self,
+        session: Session,
+        first: PatientKey,
+        second: PatientKey,
+        told: dict[str, Any],
+        received: Received | None,
+        merges: _Into,
     ) -> PatientLink:
         columns = patient_links.c
         same = [_is(first, "first"), _is(second, "second"), columns.kind == told["kind"]]
@@ -97,8 +106,10 @@ class Identity:
         row = session.run(select(*_COLUMNS).where(known, *same).order_by(~_IN_FORCE, columns.pk)).fetchone()
         if row is not None:
             return _link(row)
-        if told["kind"] == LinkKind.MERGE.value and survivor(second, self._around(session, [second])) == first:
-            raise InvalidRequest("The other ID went up in this one already: undo that merge first.")
+        if told["kind"] == LinkKind.MERGE.value:
+            if self._end_of(session, second, merges) == first:
+                raise InvalidRequest("The other ID went up in this one already: undo that merge first.")
+            merges[first] = second
         values = {
             "first_issuer": identifier(first.issuer),
             "first_id": identifier(first.patient_id),
@@ -307,6 +318,20 @@ class Identity:
                 known[link.id] = link
                 waiting += [key for key in (link.first, link.second) if key not in seen and key not in waiting]
         return [known[pk] for pk in sorted(known)]
+
+    def _end_of(self, session: Session, key: PatientKey, merges: _Into) -> PatientKey:
+        """Where the merges of an ID end, as `survivor` says. `merges` is what was read or made before in the transaction."""
+        passed = {key}
+        while True:
+            if key not in merges:
+                latest = select(*_COLUMNS).where(_IN_FORCE, patient_links.c.kind == "merge", _is(key, "first"))
+                row = session.run(latest.order_by(patient_links.c.pk.desc()).limit(1)).fetchone()
+                merges[key] = None if row is None else _link(row).second
+            into = merges[key]
+            if into is None or into in passed:
+                return key
+            passed.add(into)
+            key = into
 
     def _moves(self, session: Session, keys: Iterable[PatientKey]) -> list[PatientLink]:
         """Moves in force that name one of these IDs, and those by which the same studies went elsewhere later; the latest counts."""

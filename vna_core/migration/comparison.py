@@ -102,9 +102,7 @@ class Verifier:
         """
         states = tuple(MOVED) if again or self._share else (StudyState.STORED, StudyState.VERIFIED)
         for study in self._catalogue.ledger_reader.studies(self._campaign, states):
-            hidden = self._catalogue.rejections.hidden(
-                study.study_instance_uid
-            ).all  # kept, and given out to nobody: not read either
+            hidden = self._catalogue.rejections.hidden(study.study_instance_uid).all  # given out to nobody: not read either
             aside = self._catalogue.deletions.set_aside(study.study_instance_uid)
             instances = [
                 one

@@ -118,7 +118,9 @@ class Rejecting:
         known = [self._catalogue.deletions.deletion(one) for one in self._catalogue.rejections.of_note(held.sop_instance_uid)]
         if not known:
             self._reject(held, note, principal)
-        elif any(one.state in DELETED for one in known):  # the note came once more, in other octets: it is hidden like the first
+        elif any(one.state in DELETED for one in known) and self._is_alone(
+            held, self._may_correct(principal)
+        ):  # the note came once more, in other octets: it is hidden like the first
             own = {held.sop_instance_uid}
             self._hide(principal, held.study_instance_uid, own, note.title, note.reason, held.sop_instance_uid)
 
@@ -132,8 +134,9 @@ class Rejecting:
         for study, named in by_study.items():
             here = [one for one in self._catalogue.instances(study=study, all_versions=True) if one.sop_instance_uid in named]
             seen = self._catalogue.seen([one.pk for one in here], scope)
-            hidden[study] = {one.sop_instance_uid for one in here if one.pk in seen}
-            if any(one.pk not in seen for one in here):
+            others = {one.sop_instance_uid for one in here if one.pk not in seen}  # one of its versions, or all
+            hidden[study] = {one.sop_instance_uid for one in here} - others
+            if others:
                 self._denied(principal, study)
             missing = named - {one.sop_instance_uid for one in here}
             told = (note.title.value, (principal.kind.value, principal.name, principal.address))
@@ -141,11 +144,21 @@ class Rejecting:
         self._catalogue.rejections.await_(awaited)
         if not awaited and not any(hidden.values()):
             return  # its sender may correct none of it: it stays what it is, an object like any other
-        hidden.setdefault(held.study_instance_uid, set()).add(held.sop_instance_uid)  # the note goes with what it rejects
+        if self._is_alone(held, scope):
+            hidden.setdefault(held.study_instance_uid, set()).add(held.sop_instance_uid)  # the note goes with what it rejects
         order = sorted(hidden, key=lambda study: study == held.study_instance_uid)  # the note last: it says that all is done
         for study in order:
             if hidden[study]:
                 self._hide(principal, study, hidden[study], note.title, note.reason, held.sop_instance_uid)
+
+    def _is_alone(self, note: HeldInstance, scope: Scope) -> bool:
+        """Whether nothing that its sender may not correct is held under the UID that a note came with."""
+        beside = [
+            one.pk
+            for one in self._catalogue.versions(note.sop_instance_uid)
+            if one.study_instance_uid == note.study_instance_uid and one.pk != note.pk
+        ]
+        return len(self._catalogue.seen(beside, scope)) == len(beside)
 
     def _hide(self, principal: Principal, study: str, sops: Iterable[str], title: Rejection, reason: str, note: str) -> None:
         deleting = Deleting(self._stores, self._landing, self._catalogue, auditor=self._auditor, kind=principal.kind)

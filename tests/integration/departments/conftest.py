@@ -42,7 +42,11 @@ def hospital(data: Path) -> Settings:
             "dimse": {"peers": nodes, "processes": 1},
             "decode": {"processes": 1},
             "departments": {
-                "radiology": {"principals": "rad", "ae_titles": "RAD"},
+                "radiology": {
+                    "principals": "rad",
+                    "ae_titles": "RAD",
+                    "may": ["query", "retrieve", "store", "correct", "delete"],
+                },
                 "cardiology": {"principals": "card", "ae_titles": "CARD"},
                 "emergency-room": {"principals": "emergency", "ae_titles": "EMERGENCY"},
             },

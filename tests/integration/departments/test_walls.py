@@ -121,6 +121,36 @@ def test_a_version_of_another_department_takes_no_image_from_sight(the_hospital:
             assert answer.content.count(accession.encode()) == 1
 
 
+def test_nobody_deletes_or_rejects_what_is_in_part_of_another_department(the_hospital: Hospital) -> None:
+    """Also where the version of the other department is not the current one; and that somebody tried is in the audit trail."""
+    the_hospital.offer(instance(61, "BOTH", "OF-RAD"), Source("dimse", "RAD", "127.0.0.1"))
+    the_hospital.offer(instance(61, "BOTH", "OF-CARD"), Source("stow", "card", "127.0.0.1"))
+
+    def attempts(number: int) -> list[int]:
+        uid, reason = f"1.2.77.{number}", {"reason": "wrong"}
+        found = []
+        with the_hospital.client("rad") as client:
+            for path in (f"studies/{uid}", f"series/{uid}.1", f"instances/{uid}.1.1"):
+                found.append(client.delete(f"/api/v1/{path}", params=reason).status_code)
+                rejection = reason | {"title": "quality"}
+                found.append(client.post(f"/api/v1/{path}/reject", params=rejection).status_code)
+        return found
+
+    assert attempts(61) == [403] * 6
+    assert attempts(2) == attempts(9999) == [404] * 6
+    with the_hospital.client("card") as client:
+        [header] = client.get("/dicom-web/studies/1.2.77.61/metadata").json()
+        assert header["00080050"]["Value"] == ["OF-CARD"]
+    trail = the_hospital.archive.audit
+    trail.note_durably(AuditEvent(AuditEventId.ACTIVITY, Principal(PrincipalKind.LOCAL, "test")))
+    told = [
+        record["event"]["outcome"]
+        for record in read(trail.folder)
+        if record["participants"][0]["user_id"] == "rad" and "1.2.77.61" in str(record) and "in part outside" in str(record)
+    ]
+    assert told == [8, 8], "once for each deed and study"
+
+
 def test_what_is_stored_belongs_to_the_department_of_its_sender(the_hospital: Hospital) -> None:
     octets = instance(21, "NEW21")
     with the_hospital.client("card") as client, the_hospital.client("rad") as other:

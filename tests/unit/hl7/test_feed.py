@@ -18,6 +18,7 @@ from vna_core.domain.audit import AuditEvent, NoAudit
 from vna_core.domain.errors import AuditUnavailable, InvalidRequest, VnaError
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import LinkKind, LinkOrigin
+from vna_core.gateways.hl7.adt import MOST_MERGES
 from vna_core.gateways.hl7.message import acknowledgement, parse
 from vna_core.gateways.hl7.server import END, START, MllpServer
 from vna_core.logging_setup import LastingLogger
@@ -176,6 +177,17 @@ def test_a_name_is_read_in_the_character_set_that_the_message_names(
     assert feed.send(f"{header}\r{rest}".encode(codec)) == ["AA"]
     said = feed.catalogue.identity.demographics(PatientKey(HIS, "1"))
     assert said is not None and (said.name, said.birth_date, said.sex) == (f"{name}^A", "19600101", "F")
+
+
+def test_a_message_merges_so_many_ids_and_no_more(start: Callable[..., Feed]) -> None:
+    feed = start()
+    pids = [("PID|||0^^^MPI", f"MRG|{number}^^^MPI") for number in range(1, MOST_MERGES + 2)]
+    all_but_one = [segment for pair in pids[:-1] for segment in pair]
+    assert feed.send(adt("A40", "1", *all_but_one, *pids[-1]), adt("A40", "2", *all_but_one)) == ["AR", "AA"]
+    assert len(feed.catalogue.identity.listed()) == MOST_MERGES
+    assert feed.send(adt("A40", "3", "PID|||499^^^MPI", "MRG|0^^^MPI")) == ["AR"], "it would close a circle"
+    chain = [segment for number in range(600, 700) for segment in (f"PID|||{number - 1}^^^MPI", f"MRG|{number}^^^MPI")]
+    assert feed.send(adt("A40", "4", *chain), adt("A40", "5", "PID|||699^^^MPI", "MRG|599^^^MPI")) == ["AA", "AR"]
 
 
 def test_a_merge_that_is_refused_changes_nothing(start: Callable[..., Feed]) -> None:

@@ -41,9 +41,9 @@ def sop(number: int) -> str:
     return f"{STUDY}.1.{number}"
 
 
-def image(number: int) -> bytes:
+def image(number: int, **changes: str) -> bytes:
     uids = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": f"{STUDY}.1", "SOPInstanceUID": sop(number), "PatientID": "4711"}
-    return ct(number, rows=16, **uids)
+    return ct(number, rows=16, **uids | changes)
 
 
 def note(*numbers: int, title: Rejection = Rejection.WORKLIST, uid: str = NOTE) -> bytes:
@@ -177,6 +177,23 @@ def test_a_department_rejects_nothing_of_another(tmp_path: Path) -> None:
         assert held(archive) == {sop(1), NOTE}
         offer(archive, note(1, uid="2.25.62"))
         assert held(archive) == {NOTE}
+
+
+def test_a_department_rejects_no_version_of_another_by_one_of_its_own(tmp_path: Path) -> None:
+    may = ["query", "retrieve", "store", "correct"]
+    departments = {"radiology": {"ae_titles": "CT1", "may": may}, "cardiology": {"ae_titles": "ECHO", "may": may}}
+    peers = {title: {"host": "127.0.0.1", "port": 1} for title in ("CT1", "ECHO")}
+    echo = Source("dimse", "ECHO", "127.0.0.1")
+    with opened(tmp_path, departments=departments, dimse={"peers": peers}) as archive:
+        for number in (1, 2, 3):
+            offer(archive, image(number))
+        offer(archive, image(1, PatientID="4712"), echo)
+        offer(archive, image(2, AccessionNumber="ECHO"), echo)
+        offer(archive, image(4), echo)
+        offer(archive, note(1, 2), echo)
+        offer(archive, note(4, uid=sop(3)), echo)
+        found = [one.sop_instance_uid for one in archive.catalogue.instances(study=STUDY, all_versions=True)]
+        assert sorted(found) == sorted([sop(1), sop(1), sop(2), sop(2), sop(3), sop(3), NOTE])
 
 
 def test_a_hold_does_not_keep_dangerous_images_in_use_and_a_rebuild_knows_the_rejection(archive: Archive, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vna_core.configuration import Settings
 from vna_core.configuration.federation import departments_by_issuer
 from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.corrections import Correction, Delivery, Rejection
-from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotAuthorized, NotFound
+from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotFound
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.gateways.admin.deletions import deletion_json, under
 from vna_core.gateways.admin.keeping import KeptInstance, KeptStudy
@@ -154,11 +154,7 @@ class RejectedByHand:
         await exchange.json(deletion_json(done))
 
     def _reject(self, permit: Permit, uid: str, title: Rejection, reason: str) -> Deletion:
-        seen, held = ({one.pk for one in under(catalogue, self._level, uid)} for catalogue in (permit.catalogue, self._catalogue))
-        if not seen:
-            raise NotFound(f"No {self._level.value} is held under this UID.")
-        if seen != held:
-            raise NotAuthorized("Part of it belongs to a department in which you may not correct.")
+        permit.catalogue.demand_all(under(self._catalogue, self._level, uid))
         return self._deleting.delete(self._level, uid, reason, permit.principal.name, rejection=title)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Catalogue
 from vna_core.configuration.stewardship import RetentionSettings
-from vna_core.domain.errors import InvalidRequest, NotAuthorized, NotFound
+from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.gateways.admin.quarantine import page_of
@@ -55,19 +55,17 @@ class Hidden:
         await exchange.json(deletion_json(deletion))
 
     def _delete(self, view: CatalogueView, uid: str, reason: str, by: str) -> Deletion:
-        seen, held = ({one.pk for one in under(catalogue, self._level, uid)} for catalogue in (view, self._catalogue))
-        if not seen:
-            raise NotFound(f"No {self._level.value} is held under this UID.")
-        if seen != held:
-            raise NotAuthorized("Part of it belongs to a department in which you may not delete.")
+        view.demand_all(under(self._catalogue, self._level, uid))
         return self._deleting.delete(self._level, uid, reason, by)
 
 
-def under(catalogue: CatalogueView | Catalogue, level: Extent, uid: str) -> list[HeldInstance]:
-    """What is held under a UID of a level."""
+def under(catalogue: Catalogue, level: Extent, uid: str) -> list[HeldInstance]:
+    """Every version that is held under a UID of a level: what is done to the level is done to all of them."""
     if level is Extent.INSTANCE:
         return list(catalogue.versions(uid))
-    return catalogue.instances(study=uid) if level is Extent.STUDY else catalogue.instances(series=uid)
+    if level is Extent.STUDY:
+        return catalogue.instances(study=uid, all_versions=True)
+    return catalogue.instances(series=uid, all_versions=True)
 
 
 class Listed:

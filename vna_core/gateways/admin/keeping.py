@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from vna_core.access.choice import Choice
 from vna_core.access.gate import Permit
 from vna_core.catalogue import Catalogue
-from vna_core.domain.errors import InvalidRequest, NotAuthorized, NotFound
-from vna_core.domain.instance import HeldInstance
+from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.stewardship import Deletion, Extent
 from vna_core.gateways.admin.deletions import deletion_json
 from vna_core.gateways.admin.instances import choice_of
@@ -39,7 +36,7 @@ class KeptInstance:
     def _keep(self, permit: Permit, sop: str, chosen: Choice, reason: str) -> Deletion:
         seen = permit.catalogue.versions(sop)
         away = others(seen, chosen.among(seen))
-        _demand_all(seen, self._catalogue.versions(sop))
+        permit.catalogue.demand_all(self._catalogue.versions(sop))
         return self._deleting.delete(Extent.VERSION, sop, reason, permit.principal.name, versions=[one.pk for one in away])
 
 
@@ -64,15 +61,6 @@ class KeptStudy:
 
     def _keep(self, permit: Permit, study: str, latest: bool, reason: str) -> Deletion:
         held = self._catalogue.instances(study=study, all_versions=True)
-        seen = self._catalogue.seen([one.pk for one in held], permit.catalogue.scope)
-        if not seen:
-            raise NotFound("No study is held under this UID.")
-        _demand_all([one for one in held if one.pk in seen], held)
+        permit.catalogue.demand_all(held)
         away = all_but(held, latest=latest)
         return self._deleting.delete(Extent.VERSION, study, reason, permit.principal.name, versions=[one.pk for one in away])
-
-
-def _demand_all(seen: Sequence[HeldInstance], held: Sequence[HeldInstance]) -> None:
-    """Raise NotAuthorized unless whoever decides sees everything that it is about."""
-    if {one.pk for one in seen} != {one.pk for one in held}:
-        raise NotAuthorized("Part of it belongs to a department in which you may not correct.")

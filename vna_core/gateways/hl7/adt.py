@@ -19,6 +19,8 @@ from vna_core.stewardship.patient_identity import PatientIdentity
 
 UPDATES: Final = frozenset(("A01", "A04", "A05", "A08", "A28", "A31"))
 MERGES: Final = frozenset(("A40", "A47"))
+MOST_MERGES: Final = 500
+"""Of one message: they are made in one transaction, and nobody else writes meanwhile."""
 
 
 class Unsupported(InvalidRequest):
@@ -49,17 +51,19 @@ class AdtFeed:
             person = self._person(_first(message, "PID"), reason)
             identity.update(person, reason)
             return
-        said, pairs = list[list[Demographics]](), list[tuple[PatientKey, PatientKey]]()
+        said, pairs = dict[tuple[Demographics, ...], None](), list[tuple[PatientKey, PatientKey]]()
         for pid, merged in self._groups(message):
             person, priors = self._person(pid, reason), self._keys(merged, 1)
             if not priors:
                 raise InvalidRequest("MRG-1 names no Patient ID.")
-            said.append(person)
+            said[tuple(person)] = None
             pairs += _merged(priors, [one.patient for one in person])
+        if len(pairs) > MOST_MERGES:
+            raise InvalidRequest("The message merges too many Patient IDs.", limit="hl7.merges", maximum=MOST_MERGES)
         if pairs:  # first, and all or none: a message that is refused changes nothing
             identity.merge_all(pairs, reason, LinkOrigin.ADT)
-        for person in said:
-            identity.update(person, reason)
+        for one in said:
+            identity.update(one, reason)
 
     def _groups(self, message: Message) -> list[tuple[Segment, Segment]]:
         """Each PID with the MRG that follows it."""
