@@ -114,8 +114,8 @@ class Jobs:
     def take(self, kinds: Sequence[str], limit: int, lease: float, worker: str, *, idle: bool = True) -> list[Job]:
         """Lease the most urgent free jobs of these kinds for `lease` seconds. Two workers never get the same job at once.
 
-        A suspect is taken alone, and by a worker that does nothing else (`idle`): where it is the most urgent, a worker that has something
-        to do gets nothing more before that is done.
+        A suspect is taken alone, and by a worker that does nothing it would cost (`idle`): where it is the most urgent, another worker gets
+        nothing more before it is idle.
         """
         at = now()
         columns = (

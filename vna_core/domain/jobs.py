@@ -17,7 +17,7 @@ WELL: Final = "well"
 """Is in its payload when a job has just been done that had waited for the store."""
 
 SUSPECT: Final = 2
-"""Deaths in a row after which a job is done alone in its process: then whoever dies there dies of it, and what it ran with is cleared."""
+"""Deaths in a row after which a job is begun alone in its process: then whoever dies there dies of it, and what it ran with is cleared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,9 @@ GRACE: Final = 6.0
 LAST: Final = 5.0
 """Seconds after which a job is free whose handler reached none: by then the process has ended with it."""
 
+STEADY: Final = 300.0
+"""Seconds after which a job that is done here keeps no suspect waiting, nor a suspect others: a scrub of a whole night holds up nothing."""
+
 _LONGEST_PAUSE: Final = 600.0
 
 _log = structlog.get_logger(__name__)
@@ -137,7 +140,7 @@ class LedgerWork:
 
     @property
     def room(self) -> int:
-        """How many more jobs this process may do now: none beside one over which processes die."""
+        """How many more jobs this process may do now: none beside one over which processes die, before that is steady."""
         with self._lock:
             running = len(self._running)
         return 0 if self._does_a_suspect else self._settings.threads - running
@@ -145,7 +148,7 @@ class LedgerWork:
     @property
     def _does_a_suspect(self) -> bool:
         with self._lock:
-            return any(run.job.is_suspect for run in self._running.values())
+            return any(run.job.is_suspect and not run.is_steady for run in self._running.values())
 
     def take(self, limit: int) -> list[Job]:
         """Lease the most urgent free jobs, which then count as running; each must be given to `do`."""
@@ -156,7 +159,7 @@ class LedgerWork:
         try:
             self._record_owed()
             with self._lock:
-                idle = not self._running
+                idle = all(run.is_steady for run in self._running.values())
             jobs = self._ledger.take(tuple(self._handlers), limit, self._settings.lease, self._worker, idle=idle)
         except _NOT_NOW as error:
             before, self.not_taken = self.not_taken, error
@@ -269,6 +272,12 @@ class _Run:
         self.lost = False
         self.thread: threading.Thread | None = None
         self._work = work
+        self._begun = time.monotonic()
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it has been done for so long that a process which dies now hardly dies of what it began."""
+        return time.monotonic() - self._begun >= STEADY
 
     @property
     def stopping(self) -> bool:

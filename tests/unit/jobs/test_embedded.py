@@ -81,6 +81,36 @@ def test_a_suspect_is_done_when_nothing_else_is_and_nothing_beside_it(catalogue:
     assert set(seen) == {"first", "suspect", *(f"behind {number}" for number in range(4))}
 
 
+def test_what_takes_long_keeps_no_suspect_waiting_and_a_suspect_that_takes_long_keeps_nobody(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vna_core.jobs.work.STEADY", 0.3)
+    ended, go_on = list[str](), threading.Event()
+
+    def note(job: Job, _: Running) -> None:
+        if job.key != "behind":
+            assert go_on.wait(20)
+        ended.append(job.key)
+
+    catalogue.jobs.add("note", "suspect")
+    for _ in range(SUSPECT):
+        (job,) = catalogue.jobs.take(("note",), 1, 60.0, "dies")
+        catalogue.jobs.free(job.pk, "dies")
+    catalogue.jobs.add("note", "scrub", priority=URGENT)
+    stop = threading.Event()
+    settings = QUICK.model_copy(update={"threads": 3})
+    working = threading.Thread(target=engine(catalogue, settings, note=note).run, args=(stop,))
+    working.start()
+    wait_for(lambda: all(one.worker for one in catalogue.jobs.listed()))
+    catalogue.jobs.add("note", "behind")
+    wait_for(lambda: ended == ["behind"])
+    go_on.set()
+    wait_for(lambda: not catalogue.jobs.listed())
+    stop.set()
+    working.join(20)
+    assert sorted(ended) == ["behind", "scrub", "suspect"]
+
+
 def test_jobs_are_done_side_by_side_and_forgotten(catalogue: Catalogue) -> None:
     together = threading.Barrier(2, timeout=20)
 
