@@ -124,12 +124,17 @@ def _dimse(archive: Archive, name: str, listeners: Listeners, stop: threading.Ev
     )
     serving = threading.Thread(target=server.serve, args=(listeners.plain, listeners.secure), name="dimse", daemon=True)
     serving.start()
-    while serving.is_alive() and not stop.wait(0.5):
-        continue
+    _until_ended(serving, stop)
     server.stop()
     serving.join(6.0)
     if federation is not None:
         federation.close()
+
+
+def _until_ended(serving: threading.Thread, stop: threading.Event) -> None:
+    """Wait for the stop. A process whose thread has died ends as well, so that it is started again."""
+    while serving.is_alive() and not stop.wait(0.5):
+        continue
 
 
 def _hl7(archive: Archive, listeners: Listeners, stop: threading.Event) -> None:
@@ -138,7 +143,7 @@ def _hl7(archive: Archive, listeners: Listeners, stop: threading.Event) -> None:
     server = MllpServer(archive.settings, archive.catalogue, archive.audit, archive.meter)
     serving = threading.Thread(target=server.serve, args=(listeners.plain, listeners.secure), name="hl7", daemon=True)
     serving.start()
-    stop.wait()
+    _until_ended(serving, stop)
     server.stop()
     serving.join(6.0)
 
