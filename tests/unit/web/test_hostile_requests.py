@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import httpx2
+import pydicom
 import pytest
 
 from tests.unit.web.web_samples import CONTENT_TYPE, Web, multipart, sample, store
@@ -111,6 +113,23 @@ def test_a_body_of_countless_parts_is_refused(served: Web, monkeypatch: pytest.M
                 "/dicom-web/studies", content=one * number + b"--limit--", headers={"Content-Type": CONTENT_TYPE}
             )
             assert answer.status_code == status
+
+
+@pytest.mark.parametrize("behind", [b"--limit\r\nX-Long: " + b"a" * 40_000, b"--limit\r\n\r\n\r\n" * 8], ids=["head", "parts"])
+def test_what_was_whole_before_a_body_is_refused_is_held_and_costs_no_memory(
+    served: Web, monkeypatch: pytest.MonkeyPatch, behind: bytes
+) -> None:
+    monkeypatch.setattr(stow, "MOST_PARTS", 4)
+    octets = sample("MR_small.dcm")
+    sop = str(pydicom.dcmread(io.BytesIO(octets)).SOPInstanceUID).encode()
+    uid = f"1.2.{len(behind)}".encode()
+    body = multipart([octets.replace(sop, uid.ljust(len(sop), b"\0"))])[: -len(b"--limit--\r\n")] + behind
+    before = served.pipeline.budget.free
+    with served.client() as client:
+        for _ in range(2):
+            assert client.post("/dicom-web/studies", content=body, headers={"Content-Type": CONTENT_TYPE}).status_code == 413
+    assert len(served.catalogue.versions(uid.decode())) == 1
+    assert served.pipeline.budget.free == before
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -75,6 +75,10 @@ class StoreRequest:
                     self._begin(parse(headers.get("content-type", DICOM)))
                 case PartEnds():
                     self._end()
+        return self.whole()
+
+    def whole(self) -> list[ReceivedInstance | PartOutcome]:
+        """What became whole (or failed) and was not told yet."""
         whole, self._whole = self._whole, []
         return whole
 
@@ -207,7 +211,7 @@ class Store:
             return await offers.outcomes()
         except (ClientGone, VnaError):
             # What was whole is held or quarantined and says so when asked; the cut part is kept, never acknowledged.
-            offers.all_came()
+            await offers.take(request.whole(), last=True)
             rest = request.cut()
             if isinstance(rest, ReceivedInstance):
                 await offers.take([rest], cut_short=True)
