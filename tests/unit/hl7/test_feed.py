@@ -165,6 +165,8 @@ def test_what_is_to_be_deleted_is_nobodys_id_and_like_nobody(start: Callable[...
         ("KS X 1001", "euc_kr", "김희중"),
         ("8859/2", "iso-8859-2", "Łukasz"),
         ("~8859/5", "iso-8859-5", "Люк"),
+        ("ASCII~8859/5", "iso-8859-5", "Люк"),
+        ("UNICODE UTF-8~8859/1", "utf-8", "Łukasz"),
     ],
 )
 def test_a_name_is_read_in_the_character_set_that_the_message_names(

@@ -17,12 +17,12 @@ from vna_core.domain.errors import InvalidRequest
 MOST_SEGMENTS: Final = 10_000
 _LINES: Final = re.compile(r"\r\n|\r|\n")
 _CHARACTER_SETS: Final = {
-    "": "utf-8", "ASCII": "utf-8", "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8",
+    "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8",
     **{f"8859/{part}": f"iso-8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)},
     **dict.fromkeys(("ISO IR14", "ISO IR87", "ISO IR159"), "iso2022_jp_ext"),
     "GB 18030-2000": "gb18030", "KS X 1001": "euc_kr", "BIG-5": "big5",
 }  # fmt: skip
-"""Names of HL7 table 0211. Most of them have octets that are separators in ASCII, so that a message is decoded before it is taken apart."""
+"""Names of HL7 table 0211 beside ASCII. Most of them have octets that are separators in ASCII, so that a message is decoded before it is taken apart."""
 _NULL: Final = '""'
 """A value that is to be deleted (HL7 v2.5.1 section 2.5.3): none."""
 
@@ -124,9 +124,8 @@ def _segment(line: str, separators: Separators) -> Segment:
 
 def _decoded(octets: bytes, named: Sequence[str]) -> str:
     """Text in the first of the character sets; one that is not ASCII may be named behind it, and is switched to by escape sequences."""
-    codecs = [_CHARACTER_SETS[one] for one in named if one in _CHARACTER_SETS]
     try:
-        return octets.decode(next((one for one in codecs if one != "utf-8"), "utf-8"))
+        return octets.decode(next((_CHARACTER_SETS[one] for one in named if one in _CHARACTER_SETS), "utf-8"))
     except UnicodeDecodeError:
         return octets.decode("latin-1")
 
