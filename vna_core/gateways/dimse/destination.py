@@ -79,8 +79,12 @@ class Destination:
             _log.warning("sub-operation-failed", sop_instance_uid=held.sop_instance_uid, code=error.code)
             self._association.abort(0)
             self._association = None
-            progress.comment = self._why = error.message
-            self._broke()
+            progress.comment = error.message
+            if isinstance(
+                error, PeerError
+            ):  # else what is to be sent could not be read to its end: that says nothing of the next
+                self._why = error.message
+                self._broke()
             return None
         self._broken = 0
         return status
