@@ -22,8 +22,6 @@ class CopyStep:
         Of the object; empty where nobody knows it before it is read.
     size
         Octets of the instances in it.
-    terms
-        How it is to be kept there.
     """
 
     key: str
@@ -31,7 +29,6 @@ class CopyStep:
     sources: tuple[str, ...]
     sha256: str
     size: int
-    terms: WantedCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ def _copied(one: PlacedInstance, wanted: WantedCopy, sizes: dict[tuple[str, str]
         return None
     sources = tuple(dict.fromkeys(copy.store for copy in usable if copy.key == chosen.key))
     digest = digest_of_content(chosen.key) or ("" if is_pack(chosen.key) else one.sha256)
-    return CopyStep(chosen.key, wanted.store, sources, digest, sizes[chosen.store, chosen.key], wanted)
+    return CopyStep(chosen.key, wanted.store, sources, digest, sizes[chosen.store, chosen.key])
 
 
 @dataclass(frozen=True, slots=True)
