@@ -70,11 +70,12 @@ def test_a_uid_with_a_backslash_is_one_and_not_the_first_of_two(web: Web, client
     for uid in (b"1.2.77", b"1.2.77\\8"):
         assert store(client, [octets.replace(old, uid.ljust(len(old), b"\0"))]).status_code == 200
     series = pydicom.dcmread(io.BytesIO(octets)).SeriesInstanceUID
-    rows = client.get("/dicom-web/instances", params={"SeriesInstanceUID": series}).json()
+    rows = client.get("/dicom-web/instances", params={"SeriesInstanceUID": series, "includefield": "EchoTime"}).json()
     served = [client.get(row["00081190"]["Value"][0], headers={"Accept": "application/dicom"}) for row in rows]
     assert [one.status_code for one in served] == [200, 200]
     told = {tuple(row["00080018"]["Value"]) for row in rows}
     assert told == {("1.2.77",), ("1.2.77", "8")}
+    assert all("00180081" in row for row in rows)
     for row, answer in zip(rows, served, strict=True):
         held = pydicom.dcmread(io.BytesIO(answer.content)).SOPInstanceUID
         assert row["00080018"]["Value"] == ([held] if isinstance(held, str) else list(held))

@@ -16,7 +16,7 @@ from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_columns import Columns, columns_of
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.qido_rows import EncodedRows, in_order, octets, row_of
+from vna_core.gateways.dicomweb.qido_rows import EncodedRows, in_order, octets, row_of, uid_of
 from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY
 from vna_core.gateways.web.exchange import Exchange
 
@@ -151,8 +151,8 @@ def _from_header(catalogue: CatalogueView, row: dict[str, Any], match: Match, re
     if not missing and not request.everything:
         return
     attributes = match.told(frozenset((STUDY, SERIES, INSTANCE)))
-    uids = {tag: "".join(attributes.get(tag, ())[:1]) for tag in (STUDY, SERIES, INSTANCE)}
-    for held, header in catalogue.headers(study=uids[STUDY], series=uids[SERIES], sop=uids[INSTANCE]):
+    study, series, sop = (uid_of(attributes, tag) for tag in (STUDY, SERIES, INSTANCE))
+    for held, header in catalogue.headers(study=study, series=series, sop=sop):
         if held.pk != match.pk:
             continue
         whole: dict[str, Any] = json.loads(header)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -62,11 +63,16 @@ class EncodedRows:
                 self._size -= len(before) + len(after)
 
 
+def uid_of(attributes: Mapping[int, Sequence[str]], tag: int) -> str:
+    """A UID as it is filed: one with a backslash is told as several values, and is one."""
+    return "\\".join(attributes.get(tag, ()))
+
+
 def row_of(match: Match, columns: Columns, base: str, available: str) -> dict[str, Any]:
     """One row as a JSON object, in the order of its tags (PS3.18 F.2.2), with the Retrieve URL (0008,1190) below `base`."""
     names = columns.names
     attributes = match.told(None if names is None else names | _UIDS)
-    url = base + resource_path(match.level, lambda tag: "\\".join(attributes.get(tag, ())))
+    url = base + resource_path(match.level, lambda tag: uid_of(attributes, tag))
     if names is not None:
         for tag in _UIDS - names:
             attributes.pop(tag, None)
