@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,9 @@ from vna_core.domain.errors import InvalidRequest
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.identity import Demographics, LinkKind, LinkOrigin, PatientLink
 from vna_core.stewardship.links_in_doubt import basis_text, doubtful
+
+_IN_ONE_RECORD: Final = 100
+"""Patients of one record of the audit trail."""
 
 _log = structlog.get_logger(__name__)
 
@@ -112,6 +116,8 @@ class PatientIdentity:
         return self.decide(LinkKind.LINK, first, second, reason, origin)
 
     def _record(self, description: str, keys: Sequence[PatientKey], study: str = "") -> None:
-        objects = tuple(StudyObject(study, key.patient_id, key.issuer) for key in keys)
-        event = AuditEvent(AuditEventId.PATIENT_RECORD, self.principal, description=description, studies=objects)
-        self.auditor.note_durably(event)
+        objects = [StudyObject(study, key.patient_id, key.issuer) for key in keys]
+        for at in range(0, max(1, len(objects)), _IN_ONE_RECORD):
+            piece = tuple(objects[at : at + _IN_ONE_RECORD])
+            event = AuditEvent(AuditEventId.PATIENT_RECORD, self.principal, description=description, studies=piece)
+            self.auditor.note_durably(event)

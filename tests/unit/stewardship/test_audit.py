@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from vna_core.domain.audit import AuditEvent, AuditEventId, AuditOutcome, StudyO
 from vna_core.domain.errors import AuditUnavailable
 from vna_core.domain.octets import Source
 from vna_core.domain.outcome import IngestResult, Outcome
-from vna_core.stewardship.audit.chain import Chain, segments
+from vna_core.stewardship.audit.chain import Chain, link, segments
 from vna_core.stewardship.audit.reception import ReceptionNotes
 from vna_core.stewardship.audit.records import record_of
 from vna_core.stewardship.audit.trail import AuditTrail
@@ -190,6 +191,35 @@ def test_a_last_line_that_nobody_can_read_ends_no_record_keeping_and_is_found(tm
     found = verify(folder).findings
     assert [(one.kind, one.number) for one in found] == [("unreadable", before + 1 + one) for one in range(junk.count(b"\n"))]
     assert verify(folder).records == before + 2
+
+
+def test_a_record_of_any_size_leaves_a_trail_that_can_be_continued(tmp_path: Path) -> None:
+    folder, many = tmp_path / "audit", 3000
+    patients = tuple(StudyObject("", "\u7530" * 700, "HIS") for _ in range(many))
+    body = record_of(AuditEvent(AuditEventId.PATIENT_RECORD, VIEWER, description="merge", studies=patients), "", "vna")
+    chain = Chain(folder, 64 << 20)
+    for _ in range(2):
+        chain.append([body, {"event": {"id": "x" * (3 << 20)}}])
+    chain.close()
+    filled(folder, 2)
+    assert verify(folder).findings == []
+    records = list(read(folder))
+    assert len(records) == 6 and records[-1] == {"n": 6, "event": 1}
+    assert records[0]["shortened"] > 1 << 20 and records[0]["event"] == json.loads(json.dumps(body["event"]))
+    assert len(records[0]["objects"]) >= 100
+
+
+@pytest.mark.parametrize("torn", [b"", b"0" * 40, b"\0" * (3 << 20)], ids=["whole", "torn", "never written"])
+def test_a_line_longer_than_any_that_is_written_now_is_continued(tmp_path: Path, torn: bytes) -> None:
+    folder = filled(tmp_path / "audit", 3)
+    before = list(read(folder))[-1]["n"]
+    digest = segments(folder)[0].read_bytes().split(b"\n")[-2][:64].decode()
+    content = json.dumps({"n": before + 1, "event": "x" * (2 << 20)}).encode()
+    with segments(folder)[0].open("ab") as stream:
+        stream.write(link(digest, content).encode() + b" " + content + b"\n" + torn)
+    filled(folder, 1, 64 << 20)
+    assert verify(folder).findings == []
+    assert [one["n"] for one in read(folder)] == list(range(1, 6 + bool(torn)))
 
 
 def test_what_cannot_be_written_waits_and_what_must_be_is_refused(tmp_path: Path) -> None:

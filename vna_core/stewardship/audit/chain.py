@@ -7,7 +7,6 @@ chain, one at a time, under a lock of the operating system; a batch costs one wr
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -24,7 +23,9 @@ NAME: Final = "chain"
 _SUFFIX: Final = ".log"
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":"))
 _TAIL: Final = 1 << 20
-"""Longest line; longer records are not written."""
+"""Longest line, and what is read at the end of a file to begin with; of a longer record a part is written."""
+_SHORTENED: Final = (1000, 300, 100, 30)
+"""Characters of texts and members of lists that are left of a record that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Chain:
                     bodies = [{"torn": dropped}, *bodies]
                 lines = bytearray()
                 for body in bodies:
-                    content = _ENCODER.encode({"n": head.number + 1, **body}).encode("ascii")
+                    content = _content(head.number + 1, body)
                     head = Head(head.number + 1, link(head.digest, content))
                     lines += head.digest.encode("ascii") + b" " + content + b"\n"
                 self._write(descriptor, lines)
@@ -139,25 +140,20 @@ class Chain:
 
         A whole line that cannot be read was put there by nobody of us, or damaged. It stays, counts as one, and is not continued: verification finds it.
         """
-        size = os.fstat(descriptor).st_size
-        tail = os.pread(descriptor, _TAIL, max(0, size - _TAIL))
-        whole = tail.rfind(b"\n") + 1
+        size, reach = os.fstat(descriptor).st_size, _TAIL
+        while True:
+            tail = os.pread(descriptor, reach, max(0, size - reach))
+            begins = 0 if size <= reach else tail.find(b"\n") + 1 or len(tail)  # of the line before, only the end was read
+            whole = max(begins, tail.rfind(b"\n") + 1)
+            head, unreadable = _last_of(tail[begins:whole])
+            if head is not None or size <= reach:
+                break
+            reach *= 8
         dropped = len(tail) - whole
         if dropped:
             os.ftruncate(descriptor, size - dropped)
-        if not whole:
-            return self._before(path), dropped
-        unreadable, end = 0, whole - 1
-        while end >= 0:
-            begin = tail.rfind(b"\n", 0, end) + 1
-            if not begin and size > _TAIL:
-                raise OSError(errno.EIO, "the end of the audit trail cannot be read")
-            head = _head_of(tail[begin:end])
-            if head is not None:
-                return Head(head.number + unreadable, head.digest), dropped
-            unreadable, end = unreadable + 1, begin - 1
-        before = self._before(path)
-        return Head(before.number + unreadable, before.digest), dropped
+        head = head or self._before(path)
+        return Head(head.number + unreadable, head.digest), dropped
 
     def _before(self, path: Path) -> Head:
         """The head before the first line of a file: it is named in the file's companion."""
@@ -172,6 +168,38 @@ class Chain:
         path = self.folder / f"{number:08d}{_SUFFIX}"
         _durable(path.with_suffix(".begin"), json.dumps({"n": head.number, "digest": head.digest}).encode("ascii"))
         _durable(path, b"")
+
+
+def _content(number: int, body: dict[str, Any]) -> bytes:
+    """The JSON of a line; of a record that is too long its beginning, with how long it was."""
+    content = _ENCODER.encode({"n": number, **body}).encode("ascii")
+    size = len(content)
+    for most in _SHORTENED:
+        if len(content) <= _TAIL - 100:
+            break
+        content = _ENCODER.encode({"n": number, "shortened": size, **_shortened(body, most)}).encode("ascii")
+    return content
+
+
+def _shortened(value: Any, most: int) -> Any:
+    """The same with so many characters of each text and members of each list."""
+    if isinstance(value, str):
+        return value[:most]
+    if isinstance(value, dict):
+        return {name: _shortened(one, most) for name, one in value.items()}
+    return [_shortened(one, most) for one in value[:most]] if isinstance(value, (list, tuple)) else value
+
+
+def _last_of(lines: bytes) -> tuple[Head | None, int]:
+    """The last of some whole lines that can be read, and how many behind it cannot."""
+    unreadable, end = 0, len(lines) - 1
+    while end >= 0:
+        begin = lines.rfind(b"\n", 0, end) + 1
+        head = _head_of(lines[begin:end])
+        if head is not None:
+            return head, unreadable
+        unreadable, end = unreadable + 1, begin - 1
+    return None, unreadable
 
 
 def _head_of(line: bytes) -> Head | None:
