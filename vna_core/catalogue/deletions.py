@@ -118,13 +118,15 @@ class Deletions:
             _list(session, deletion.id, versions, () if deletion.state == UNDONE else objects)
 
     def begin_undo(self, deletion_id: str, by: str, at: datetime, received: Received | None = None) -> Deletion:
-        """Decide that a deletion is taken back. Raises NotFound, and InvalidRequest when it was purged."""
+        """Decide that a deletion is taken back. Raises NotFound, and InvalidRequest: it was purged, or what it set aside was rejected since."""
         with self._database.transaction() as session:
             found = _one(session, deletion_id)
             if found.state in (PURGING, PURGED):
                 why = "was purged: its octets are gone" if found.state == PURGED else "is being purged, which is not taken back"
                 raise InvalidRequest(f"Deletion {deletion_id} {why}.", deletion=deletion_id)
             if found.state == HIDDEN:
+                if found.level is Extent.VERSION:
+                    _refuse_rejected(session, deletion_id)
                 _set(session, deletion_id, UNDOING, by, at)
                 self._corrections.undone_in(session, _subject(deletion_id), "taken back", by, received)
         return self.deletion(deletion_id)
@@ -276,6 +278,18 @@ def _series_of(session: Session, deletion_id: str) -> set[int]:
         same = (studies.c.study_instance_uid == study) & (series.c.series_instance_uid == of_study)
         found |= {int(row[0]) for row in session.run(wanted.where(same)).fetchall()}
     return found
+
+
+def _refuse_rejected(session: Session, deletion_id: str) -> None:
+    """Raise InvalidRequest where an instance of a deletion is rejected by another one: no version of it is to be seen."""
+    mine, other = deleted_versions.alias("mine"), deleted_versions.alias("other")
+    same = (other.c.study_instance_uid == mine.c.study_instance_uid) & (other.c.sop_instance_uid == mine.c.sop_instance_uid)
+    joined = mine.join(other, same).join(rejections, rejections.c.deletion == other.c.deletion)
+    in_force = joined.join(deletions, (deletions.c.id == rejections.c.deletion) & (deletions.c.state == HIDDEN))
+    row = session.run(select(deletions.c.id).select_from(in_force).where(mine.c.deletion == deletion_id).limit(1)).fetchone()
+    if row is not None:
+        message = f"An instance of which {deletion_id} set versions aside was rejected since: take back {row[0]} first."
+        raise InvalidRequest(message, deletion=deletion_id, rejection=row[0])
 
 
 def _deletion_columns() -> tuple[Any, ...]:

@@ -256,6 +256,18 @@ def test_it_stays_at_home_while_a_rejection_hides_the_instance_everywhere(kept: 
     assert kept.archive.catalogue.rejections.hidden(STUDY).all == {"1.2.3.2.3"}
 
 
+def test_what_was_rejected_since_does_not_come_back_with_what_was_set_aside(kept: Keeper) -> None:
+    offer(kept.archive, CORRECTED, NORTH)
+    aside = keep(kept, CORRECTED).id
+    rejected = kept.deleting().delete(Extent.INSTANCE, SOP, "wrong side", "me", rejection=Rejection.PATIENT_SAFETY)
+    with pytest.raises(InvalidRequest, match=f"rejected since: take back {rejected.id} first"):
+        kept.deleting().undelete(aside, "me")
+    assert not kept.archive.catalogue.versions(SOP)
+    kept.deleting().undelete(rejected.id, "me")
+    kept.deleting().undelete(aside, "me")
+    assert versions(kept) == [(FIRST, 1, True), (CORRECTED, 2, False)]
+
+
 def test_no_department_loses_the_version_that_it_sees(new_catalogue: Callable[[str], Place]) -> None:
     divided = {
         "departments": {
