@@ -228,6 +228,17 @@ class Deletions:
         with self._database.session() as session:
             return _deleted_versions(session, deletion_id)
 
+    def remembers(self, sha256: Collection[str]) -> frozenset[str]:
+        """Which of these objects were deleted, and not taken back: purged, or lying where `objects` says."""
+        columns = deleted_versions.c
+        wanted = select(columns.sha256).join(deletions, deletions.c.id == columns.deletion)
+        found: set[str] = set()
+        with self._database.session() as session:
+            for at in range(0, len(sha256), 300):
+                piece = columns.sha256.in_(sorted(sha256)[at : at + 300])
+                found |= {row[0] for row in session.run(wanted.where(piece, deletions.c.state.in_(DELETED))).fetchall()}
+        return frozenset(found)
+
     def objects(self, deletion_id: str) -> list[DeletedObject]:
         """Where octets of a deletion lie that are not gone."""
         columns = (deleted_objects.c.store, deleted_objects.c.key, deleted_objects.c.offset, deleted_objects.c.length)

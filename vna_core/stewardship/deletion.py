@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from vna_core.archival_storage.copying import with_answer
-from vna_core.archival_storage.keys import PACKS, STUDIES
+from vna_core.archival_storage.keys import PACKS, STUDIES, pack_folder
 from vna_core.catalogue import Catalogue
 from vna_core.domain.access import Principal, PrincipalKind
 from vna_core.domain.audit import AuditEvent, AuditEventId, Auditor, NoAudit, StudyObject
@@ -333,6 +333,12 @@ class Deleting:
             else:
                 self._ledger.gone(where)
                 report.objects += 1
+        versions = self._ledger.versions(deletion_id) if complete else ()
+        for study, series in sorted({(one.study_instance_uid, one.series_instance_uid) for one in versions}):
+            staying = self._packed.unknown_removed(study, series)
+            if staying is not None:
+                report.left.append(Left(deletion_id, self._landing.name, pack_folder(study, series), staying.why, staying.silent))
+                complete = False
         return complete
 
     def _removed(self, where: DeletedObject) -> Staying | None:

@@ -219,7 +219,7 @@ def at_rest(world: World) -> None:
     for hold in list(world.holds):
         world.deleting().release_hold(hold, "judge")
         del world.holds[hold]
-    for deletion in list(world.hidden()):
+    for deletion in sorted(world.hidden(), key=lambda one: one in world.set_aside):  # after what rejects the instance
         world.recall_everything()
         world.take_back(deletion)
         assert deletion not in world.unsure

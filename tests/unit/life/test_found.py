@@ -106,3 +106,35 @@ def test_what_was_purged_leaves_its_pack_by_the_work_of_jobs_alone(kept: World) 
     kept.work()
     (gone,) = (one.mark for one in kept.items.values() if one.state == GONE)
     assert not [key for _, key, content in kept.every_store_object() if gone in content]
+
+
+def test_a_version_that_is_set_aside_lives_on_in_its_pack_and_comes_back(kept: World) -> None:
+    for kind in ("plain", "header", "pixels"):
+        kept.image(kind, 0, 0, 2, 1)
+    kept.seal()
+    kept.keep(1)
+    assert len(kept.live()) == 1 and kept.set_aside
+    kept.purge(0)
+    kept.compact()
+    kept.clean()
+    kept.lose_catalogue()
+    everywhere(kept)
+    kept.note(1, 0, 0, {(2, 1)})
+    kept.undelete(1)
+    kept.undelete(0)
+    always(kept)
+    at_rest(kept)
+
+
+@pytest.mark.parametrize("left", range(1, 6))
+def test_what_was_purged_leaves_the_pack_too_whose_process_died_before_it_was_on_record(kept: World, left: int) -> None:
+    kept.series(0, 0, 2)
+    kept.work()
+    kept.shelves.left = left
+    kept.seal()
+    assert [key for key in kept.stored("landing") if key.startswith("packs/")]
+    kept.delete(Extent.INSTANCE, 0)
+    kept.purge(0)
+    kept.delete(Extent.STUDY, 0)
+    kept.purge(0)
+    at_rest(kept)

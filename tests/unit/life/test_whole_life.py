@@ -111,6 +111,10 @@ class WholeLife(RuleBasedStateMachine):
         self.one.delete(level, pick)
 
     @rule(pick=PICK)
+    def one_version_is_right(self, pick: int) -> None:
+        self.one.keep(pick)
+
+    @rule(pick=PICK)
     def is_taken_back(self, pick: int) -> None:
         self.one.undelete(pick)
 

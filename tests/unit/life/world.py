@@ -27,7 +27,7 @@ from vna_core.domain.identity import LinkKind, LinkOrigin
 from vna_core.domain.instance import HeldInstance
 from vna_core.domain.outcome import IngestResult, Outcome
 from vna_core.domain.placement import RECALL
-from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDOING, Extent
+from vna_core.domain.stewardship import HIDDEN, PURGED, PURGING, UNDOING, Deletion, Extent
 from vna_core.jobs import LedgerWork
 from vna_core.plugin_manager import Plugins
 from vna_core.stewardship.deletion import Deleting
@@ -91,6 +91,8 @@ class World:
     """Quarantine id to octets; with those that found their place."""
     holds: dict[str, tuple[Extent, str, str]] = field(default_factory=dict)
     rejections: set[str] = field(default_factory=set)
+    set_aside: set[str] = field(default_factory=set)
+    """Deletions of versions beside the one that is right."""
     awaited: dict[tuple[str, str], str] = field(default_factory=dict)
     """Study and SOP Instance UID of what was rejected before it came, to the note."""
     unsure: set[str] = field(default_factory=set)
@@ -401,20 +403,48 @@ class World:
         attribute = {Extent.STUDY: "study", Extent.SERIES: "series", Extent.INSTANCE: "sop"}[level]
         uid = getattr(chosen, attribute)
         gone = [one for one in live if getattr(one, attribute) == uid]
-        before = {one.id for one in self._deletions()}
         try:
-            deletion = self.run(lambda: self.deleting().delete(level, uid, "by mistake", "me")).id
+            deletion = self._hides(lambda: self.deleting().delete(level, uid, "by mistake", "me"), gone)
         except UnderHold:
             assert self._covered(gone)
             return
+        assert not deletion or not self._covered(gone), "what is under a hold was deleted"
+
+    def _hides(self, hide: Callable[[], Deletion], gone: Collection[Item]) -> str:
+        """The deletion that hides these from now on, also where whoever made it died; empty: there is none."""
+        before = {one.id for one in self._deletions()}
+        try:
+            deletion = self.run(hide).id
         except (Died, StoreUnavailable):
             new = [one.id for one in self._deletions() if one.id not in before]
             if not new:
-                return
+                return ""
             (deletion,) = new
-        assert not self._covered(gone), "what is under a hold was deleted"
         for one in gone:
             one.state = deletion
+        return deletion
+
+    def keep(self, pick: int) -> None:
+        """One of several versions of an instance is right."""
+        by_instance: dict[tuple[PatientKey, str, str, str], list[Item]] = {}
+        for one in self.live():
+            by_instance.setdefault((one.patient, one.study, one.series, one.sop), []).append(one)
+        several = [items for items in by_instance.values() if len(items) > 1]
+        if not several:
+            return
+        items, held = several[pick % len(several)], self.held()
+        right = items[pick % len(items)]
+        away = [one for one in items if one is not right]
+        pks = [held[one.sha256].pk for one in away]
+        deletion = self._hides(
+            lambda: self.deleting().delete(Extent.VERSION, right.sop, "that one is right", "me", versions=pks), away
+        )
+        if deletion:
+            self.set_aside.add(deletion)
+
+    def _is_rejected(self, items: Collection[Item]) -> bool:
+        rejected = {(one.study, one.sop) for one in self.items.values() if one.state in self.rejections}
+        return any((one.study, one.sop) in rejected for one in items)
 
     def _deletions(self) -> list[Any]:
         return self.archive.catalogue.deletions.listed(limit=10_000)
@@ -428,6 +458,9 @@ class World:
         items = self.hidden()[deletion]
         try:
             self.run(lambda: self.deleting().undelete(deletion, "me"))
+        except InvalidRequest:
+            assert deletion in self.set_aside and self._is_rejected(items)
+            return
         except (Died, VnaError) as error:
             assert isinstance(error, Died | ObjectArchived) or self.down(), error
             if self.archive.catalogue.deletions.deletion(deletion).state in (HIDDEN,):
@@ -454,7 +487,7 @@ class World:
         try:
             report = self.run(lambda: self.deleting().purge("me", timedelta(0), deletion))
         except InvalidRequest:
-            assert deletion in self.rejections | self.unsure
+            assert deletion in self.rejections | self.set_aside | self.unsure
             return
         except (Died, StoreUnavailable):
             if self.archive.catalogue.deletions.deletion(deletion).state in (HIDDEN, UNDOING):
@@ -464,7 +497,7 @@ class World:
                 assert self._covered(items)
                 return
         assert not self._covered(items), "what is under a hold was purged"
-        assert deletion not in self.rejections | self.unsure
+        assert deletion not in self.rejections | self.set_aside | self.unsure
         assert self.archive.catalogue.deletions.deletion(deletion).state in (PURGING, PURGED)
         for one in items:
             one.state = GONE
