@@ -74,7 +74,9 @@ def everywhere(world: World) -> None:
     current = [one for one in held.values() if one.current]
     assert Counter(place(one) for one in current) == Counter({place(one) for one in items.values()}), "one version is current"
     for digest, version in held.items():
-        _is_served(world, items[digest], version)
+        _is_served(
+            world, items[digest], world.archive.catalogue.held(version.pk)
+        )  # a recall for the one before may have moved it
     _is_found(world, {place(one) for one in items.values()})
     for entry in world.archive.catalogue.quarantined(limit=10_000):  # what nobody was told of may wait all the same
         world.waiting.setdefault(entry.id, world.offered[entry.sha256].octets)
