@@ -9,6 +9,7 @@ import io
 import json
 import socket
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -307,6 +308,19 @@ def test_a_broken_image_has_no_form_but_the_stored_one(client: httpx2.Client) ->
         assert (answer.status_code, answer.json()["code"]) == (406, "decode"), step
     assert client.get(url, headers={"Accept": "application/dicom; transfer-syntax=*"}).status_code == 200
     assert client.get(url + "/frames/1", headers={"Accept": "image/jpeg"}).status_code == 200
+
+
+def test_a_broken_image_does_not_keep_the_others_of_its_study_from_whoever_asks(client: httpx2.Client) -> None:
+    native, stored = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"
+    answer = client.get(study(BROKEN), headers={"Accept": 'multipart/related; type="application/dicom"'})
+    expected = {f"{BROKEN}.1.1": native, f"{BROKEN}.1.2": stored, f"{BROKEN}.1.3": native, f"{BROKEN}.2.1": stored}
+    files = [pydicom.dcmread(io.BytesIO(one.octets)) for one in parts(answer)]
+    assert {str(one.SOPInstanceUID): one.file_meta.TransferSyntaxUID for one in files} == expected
+    assert answer.content.count(f"Content-Type: application/dicom; transfer-syntax={stored}\r\n".encode()) == 2
+    whole = io.BytesIO(client.get(study(BROKEN), headers={"Accept": "application/zip"}).content)
+    with zipfile.ZipFile(whole) as archive:
+        members = [pydicom.dcmread(archive.open(name)) for name in archive.namelist()]
+    assert {str(one.SOPInstanceUID): one.file_meta.TransferSyntaxUID for one in members} == expected
 
 
 def test_a_broken_image_before_the_first_picture_is_told_in_the_head(client: httpx2.Client, web: Web) -> None:

@@ -5,16 +5,46 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final
+
+import structlog
+
+from vna_core.domain.errors import DecodeError
+
+_AHEAD: Final = 4
+"""Pieces of a part that has another form, made before its header is sent: file head, data set before the pixels, their header, first frame."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: its media type with parameters, its size where known, and a function that gives its octets."""
+    """One part: its media type with parameters, its size where known, and a function that gives its octets.
+
+    Attributes
+    ----------
+    otherwise
+        Gives the part that goes out in its place where it cannot be decoded (its first frame, of several).
+    """
 
     media_type: str
     size: int | None
     octets: Callable[[], Iterator[bytes | memoryview]]
     location: str = ""
+    otherwise: Callable[[], Part] | None = None
+
+    def begun(self) -> tuple[Part, Iterator[bytes | memoryview]]:
+        """The part as it goes out, and its octets. Raises what making them raises."""
+        octets = self.octets()
+        if self.otherwise is None:
+            return self, octets
+        try:
+            ahead = list(islice(octets, _AHEAD))
+        except DecodeError as error:
+            _log.warning("sent-as-stored", part=self.location, code=error.code)
+            return self.otherwise().begun()
+        return self, chain(ahead, octets)
 
 
 class MultipartAnswer:
@@ -47,10 +77,10 @@ class MultipartAnswer:
         """The whole body. Small pieces are joined to their neighbours."""
         held = bytearray()
         first = True
-        for part in parts:
+        for part, octets in (one.begun() for one in parts):
             held += self._head(part, first)
             first = False
-            for piece in part.octets():
+            for piece in octets:
                 if len(held) + len(piece) <= 262_144:
                     held += piece
                     continue

@@ -67,7 +67,8 @@ class Retrieve:
             await exchange.pieces(*await exchange.short(self._whole, found, packaging, exchange.base + self._archive.root))
         elif packaging == "zip":
             names = _member_names([one.held for one in found])
-            members = [Member(name, partial(self._file, one)) for name, one in zip(names, found, strict=True)]
+            parts = self._parts(found, "")
+            members = [Member(name, partial(_octets, part)) for name, part in zip(names, parts, strict=True)]
             name = f'attachment; filename="{key_segment(path["study"])}.zip"'
             await exchange.stream(zip_body(members), "application/zip", None, headers={"Content-Disposition": name})
         elif packaging == "single":
@@ -99,8 +100,9 @@ class Retrieve:
         return Served(held, syntax, profile, size, profile is None and syntax == stored)
 
     def part(self, held: HeldInstance, acceptable: Sequence[str], base: str) -> Part:
-        """One instance as a part of a multipart answer. Raises UnsupportedMediaType."""
-        return self._parts([self._served(held, acceptable, None)], base)[0]
+        """One of several instances as a part of a multipart answer. Raises UnsupportedMediaType."""
+        url = instance_url(base, held) + Selectors().of_held(held)
+        return self._part(self._served(held, acceptable, None), url, True)
 
     def _is_small(self, found: Sequence[Served]) -> bool:
         return len(found) == 1 and found[0].as_stored and found[0].held.trailer_offset <= SMALL
@@ -117,15 +119,24 @@ class Retrieve:
 
     def _parts(self, found: Sequence[Served], base: str) -> list[Part]:
         selectors = Selectors()
-        return [
-            Part(
-                one.media_type,
-                one.size,
-                partial(self._pieces, one),
-                instance_url(base, one.held) + selectors.of_held(one.held),
-            )
-            for one in found
-        ]
+        return [self._part(one, instance_url(base, one.held) + selectors.of_held(one.held), len(found) > 1) for one in found]
+
+    def _part(self, served: Served, url: str, one_of_several: bool) -> Part:
+        """One instance. A broken image does not keep the others of its study from whoever asks: it goes out as stored."""
+        octets = partial(self._pieces, served)
+        stored = self._stored(served) if one_of_several else None
+        otherwise = None if stored is None else partial(self._part, stored, url, False)
+        return Part(served.media_type, served.size, octets, url, otherwise)
+
+    def _stored(self, served: Served) -> Served | None:
+        """A converted instance in the form that it is stored in, where the receiver's profile allows it; None: there is no other form."""
+        stored = served.held.transfer_syntax_uid
+        if served.transfer_syntax_uid == stored:
+            return None
+        allowed = self._archive.egress.transfer_syntaxes(served.held, served.profile)
+        if allowed and stored not in allowed:
+            return None
+        return Served(served.held, stored, served.profile, None, served.profile is None)
 
     def _pieces(self, served: Served) -> Iterator[bytes | memoryview]:
         """The file's octets for somebody who joins them to others: what is small and goes out as stored is not copied before."""
@@ -135,6 +146,11 @@ class Retrieve:
 
     def _file(self, served: Served) -> Iterator[bytes]:
         return self._archive.egress.outgoing(served.held, served.profile).part10(served.transfer_syntax_uid)
+
+
+def _octets(part: Part) -> Iterator[bytes | memoryview]:
+    """Octets of a part as it goes out."""
+    return part.begun()[1]
 
 
 def _member_names(held: Sequence[HeldInstance]) -> list[str]:

@@ -18,10 +18,10 @@ class Member:
     """One file of the archive: its name, and a function that gives its octets."""
 
     name: str
-    octets: Callable[[], Iterator[bytes]]
+    octets: Callable[[], Iterator[bytes | memoryview]]
 
 
-def zip_body(members: Iterable[Member]) -> Iterator[bytes]:
+def zip_body(members: Iterable[Member]) -> Iterator[bytes | memoryview]:
     """Octets of the whole archive. Without its end no reader takes it for whole."""
     position = 0
     directory: list[bytes] = []
