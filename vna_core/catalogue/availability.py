@@ -51,7 +51,7 @@ class Availabilities:
             return {int(row[0]) for row in session.run(_nearline(level, pks)).fetchall()}
 
     def unreadable(self, level: Level, pks: Sequence[int], offline: Collection[str]) -> tuple[set[int], set[int]]:
-        """The same while some stores do not answer: nearline, and those of which something is in these stores alone.
+        """The same while some stores do not answer: nearline, and those of which something is in these stores alone; of versions also those that are not current.
 
         Costs a look at every current version below, unlike `nearline`.
         """
@@ -59,7 +59,7 @@ class Availabilities:
             return set(), set()
         answering = locations.c.store.not_in([to_stored(name) for name in offline])
         key = _KEYS[level]
-        current = (instances.c.is_current == 1, key.in_(list(pks)))
+        current = (key.in_(list(pks)), *((instances.c.is_current == 1,) if level is not Level.IMAGE else ()))
         found = []
         with self._database.session() as session:
             for none_of in (~_has_copy(OK, answering), ~_has_copy(OK, answering) & ~_has_copy(COLD, answering)):

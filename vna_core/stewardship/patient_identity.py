@@ -98,9 +98,11 @@ class PatientIdentity:
 
     def match_one(self, said: Demographics) -> list[PatientLink]:
         """Link IDs of other issuers whose demographics are equal, where the rule demands enough."""
+        alike = self.catalogue.identity.alike(said, self.match)
+        if not alike:
+            return []
         known = self.catalogue.identity.same_person(said.patient)
         reason = basis_text(self.match)
-        alike = self.catalogue.identity.alike(said, self.match)
         undone = {
             frozenset((link.first, link.second))
             for link in self.catalogue.identity.history(said.patient)

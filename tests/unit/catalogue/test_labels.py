@@ -115,6 +115,18 @@ def test_a_scope_sees_what_an_archive_of_that_alone_would_show(
             assert listed == sorted(row[4] for series in range(3) for row in part.listed_headers(uid, f"{uid}.{series}"))
 
 
+def test_a_version_that_stands_for_one_department_is_as_available_as_it_is(divided: Catalogue) -> None:
+    for second, department in enumerate(("cardiology", "radiology")):
+        divided.record(
+            sent(entry("1.2.0.0.1", content=department, second=second), department),
+            lambda held: {one.pk: "content" for one in held},
+        )
+    [held] = divided.instances(sop="1.2.0.0.1", scope=of("radiology"))
+    assert held.version == 2 and not held.current
+    stores = {location.store for location in held.locations}
+    assert divided.availabilities.unreadable(Level.IMAGE, [held.pk], stores) == (set(), {held.pk})
+
+
 def test_pages_of_a_scope_join_to_the_whole_without_gaps(divided: Catalogue) -> None:
     divided.record_all([(sent(one, department), None, None) for one, department in some_archive(7)])
     scope = of("radiology", "cardiology")
