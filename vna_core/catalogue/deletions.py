@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
@@ -34,6 +34,12 @@ from vna_core.domain.stewardship import (
     Deletion,
     Extent,
 )
+
+_NAMED: Final = {
+    Extent.STUDY: deleted_versions.c.study_instance_uid,
+    Extent.SERIES: deleted_versions.c.series_instance_uid,
+    Extent.INSTANCE: deleted_versions.c.sop_instance_uid,
+}
 
 
 class Deletions:
@@ -213,6 +219,16 @@ class Deletions:
         with self._database.transaction() as session:
             this = (deletions.c.id == deletion.id) & (deletions.c.state == deletion.state)
             session.run(update(deletions).where(this).values(noted=1))
+
+    def staying(self, deletion: Deletion) -> list[Deletion]:
+        """Rejections, and versions set aside, of what a deletion names: their octets stay when it is purged."""
+        column = _NAMED[deletion.level]
+        named = select(deleted_versions.c.deletion).where(column == identifier(deletion.uid))
+        wanted = deletions.c.id.in_(named) & (deletions.c.state == HIDDEN) & (deletions.c.id != to_stored(deletion.id))
+        statement = select(*_deletion_columns()).where(wanted).order_by(deletions.c.id)
+        with self._database.session() as session:
+            found = [_deletion(row) for row in session.run(statement).fetchall()]
+        return [one for one in found if one.keeps_octets]
 
     def set_aside(self, study_instance_uid: str) -> frozenset[str]:
         """SHA-256 of the octets as received of versions of a study that are set aside, as another one of the instance stands."""

@@ -42,13 +42,18 @@ def deletion_json(one: Deletion) -> dict[str, Any]:
 def _delete(level: Extent, uid: str, reason: str, by: str, archive: Archive, as_json: bool) -> None:
     with archive:
         deletion = deleting_of(archive).delete(level, uid, reason, whoever(by))
+        staying = [one.id for one in archive.catalogue.deletions.staying(deletion)]
         grace = archive.settings.retention.grace
     if as_json:
-        print_json(deletion_json(deletion))
+        print_json({**deletion_json(deletion), "staying": staying})
         return
     console = Console()
     console.print(f"{deletion.id}: {deletion.versions} versions hidden, {deletion.size:,} octets")
     console.print(f"`vna undelete {deletion.id}` takes it back, until it is purged ({grace} from now at the earliest).")
+    for one in staying:
+        console.print(
+            f"Octets of it stay, as {one} rejected them or set them aside: `vna undelete {one}` and delete again, to have them go."
+        )
 
 
 _REFUSED = "Refused while a hold is on any of it."

@@ -304,3 +304,19 @@ def test_what_no_department_sees_is_set_aside_for_what_one_sees(new_catalogue: C
             keep(kept, FIRST)
         keep(kept, CORRECTED)
         assert versions(kept) == [(CORRECTED, 1, True)]
+
+
+def test_a_deletion_names_what_stays_of_it_and_taken_back_that_goes_too(kept: Keeper) -> None:
+    offer(kept.archive, CORRECTED, NORTH)
+    aside, deleting, catalogue = keep(kept, CORRECTED), kept.deleting(), kept.archive.catalogue
+    other = deleting.delete(Extent.INSTANCE, "1.2.3.2.3", "test", "J. Doe")
+    assert catalogue.deletions.staying(other) == []
+    first = deleting.delete(Extent.STUDY, STUDY, "of another archive", "J. Doe")
+    assert [one.id for one in catalogue.deletions.staying(first)] == [aside.id]
+    deleting.undelete(aside.id, "J. Doe")
+    again = deleting.delete(Extent.STUDY, STUDY, "of another archive", "J. Doe")
+    assert catalogue.deletions.staying(again) == []
+    lies = {one.key for done in (other, first, again) for one in catalogue.deletions.objects(done.id)}
+    assert len(lies) == 7
+    assert deleting.purge("J. Doe", AT_ONCE).left == []
+    assert not lies & {one.key for store in kept.archive.stores.values() for one in store.list("objects/")}

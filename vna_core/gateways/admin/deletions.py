@@ -51,12 +51,13 @@ class Hidden:
         uid, reason = next(iter(exchange.path_parameters.values())), exchange.parameter("reason")
         if not reason:
             raise InvalidRequest("A deletion needs a reason.", parameter="reason")
-        deletion = await exchange.blocking(self._delete, exchange.catalogue, uid, reason, exchange.principal)
-        await exchange.json(deletion_json(deletion))
+        deletion, staying = await exchange.blocking(self._delete, exchange.catalogue, uid, reason, exchange.principal)
+        await exchange.json({**deletion_json(deletion), "staying": [one.id for one in staying]})
 
-    def _delete(self, view: CatalogueView, uid: str, reason: str, by: str) -> Deletion:
+    def _delete(self, view: CatalogueView, uid: str, reason: str, by: str) -> tuple[Deletion, list[Deletion]]:
         view.demand_all(under(self._catalogue, self._level, uid))
-        return self._deleting.delete(self._level, uid, reason, by)
+        deletion = self._deleting.delete(self._level, uid, reason, by)
+        return deletion, self._catalogue.deletions.staying(deletion)
 
 
 def under(catalogue: Catalogue, level: Extent, uid: str) -> list[HeldInstance]:
