@@ -80,8 +80,8 @@ class Commitments:
         self._update(transaction_uid, peer, attempts=commitments.c.attempts + 1, not_before=now() + round(delay * 1e6))
 
     def abandon(self, transaction_uid: str, peer: str) -> None:
-        """Give up: the peer never took the report."""
-        self._update(transaction_uid, peer, state="abandoned")
+        """Give up: the peer never took the report. As of those that were taken, no list is kept: some modalities never take one."""
+        self._update(transaction_uid, peer, state="abandoned", instances="[]")
 
     def _update(self, transaction_uid: str, peer: str, **values: object) -> None:
         this = (commitments.c.transaction_uid == identifier(transaction_uid)) & (commitments.c.peer == to_stored(peer))

@@ -72,10 +72,13 @@ def test_commitments_wait_until_they_are_reported(catalogue: Catalogue) -> None:
     with catalogue._database.session() as session:
         kept = session.run(select(commitments.c.state, commitments.c.instances).order_by(commitments.c.peer)).fetchall()
     assert sorted(map(tuple, kept)) == [("pending", '[["class", "1.2.3"]]'), ("reported", "[]")]
-    catalogue.commitments.record("1.2", "MOD", [])
+    catalogue.commitments.record("1.2", "MOD", [("class", "1.2.3")])
     catalogue.commitments.postpone("1.2", "MOD", 0)
     catalogue.commitments.abandon("1.2", "MOD")
     assert catalogue.commitments.take() is None
+    with catalogue._database.session() as session:
+        kept = session.run(select(commitments.c.state, commitments.c.instances)).fetchall()
+    assert sorted(map(tuple, kept)) == [("abandoned", "[]"), ("reported", "[]")]
 
 
 def test_a_commitment_is_taken_by_one_process_only(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
