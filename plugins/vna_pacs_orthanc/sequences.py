@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from vna_core.dicom.answers import in_order
 from vna_core.dicom.dictionary import is_private, vr_of
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.dicom.network.web_client import WebClient
@@ -107,4 +108,4 @@ def _item(told: object, depth: int) -> dict[str, Any]:
             sequences[f"{tag:08X}"] = {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
         elif isinstance(value, str) and vr != "SQ":
             values[tag] = () if not value else (value,) if vr in _TEXT else tuple(value.split("\\"))
-    return dict(sorted((encode_attributes(values) | sequences).items()))
+    return in_order(encode_attributes(values) | sequences)

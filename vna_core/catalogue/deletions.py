@@ -12,7 +12,7 @@ from vna_core.catalogue.corrections import Corrections
 from vna_core.catalogue.database import Database, Session
 from vna_core.catalogue.entry_form import microseconds, moment
 from vna_core.catalogue.follow_ups import FollowUps
-from vna_core.catalogue.hiding import NAMES, held_versions, named_versions, objects_of, passed_over, version_of
+from vna_core.catalogue.hiding import NAMES, held_versions, named_versions, objects_of, passed_over, pieces, version_of
 from vna_core.catalogue.holds import refuse_held
 from vna_core.catalogue.rejections import list_in
 from vna_core.catalogue.removing import remove_versions
@@ -250,9 +250,9 @@ class Deletions:
         wanted = select(columns.sha256).join(deletions, deletions.c.id == columns.deletion)
         found: set[str] = set()
         with self._database.session() as session:
-            for at in range(0, len(sha256), 300):
-                piece = columns.sha256.in_(sorted(sha256)[at : at + 300])
-                found |= {row[0] for row in session.run(wanted.where(piece, deletions.c.state.in_(DELETED))).fetchall()}
+            for piece in pieces(sorted(sha256)):
+                named = wanted.where(columns.sha256.in_(piece), deletions.c.state.in_(DELETED))
+                found |= {row[0] for row in session.run(named).fetchall()}
         return frozenset(found)
 
     def objects(self, deletion_id: str) -> list[DeletedObject]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, literal, select
 
@@ -16,6 +16,8 @@ from vna_core.catalogue.schema_packs import pack_leftovers
 from vna_core.catalogue.stored_text import from_stored, identifier
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.stewardship import DeletedObject, DeletedVersion, Deletion, Extent
+
+T = TypeVar("T")
 
 _PIECE: Final = 300
 _VERSION: Final = (
@@ -48,7 +50,7 @@ def passed_over(session: Session, pks: Collection[int]) -> list[int]:
     Raises InvalidRequest.
     """
     chains: set[tuple[int, str]] = set()
-    for piece in _pieces(sorted(pks)):
+    for piece in pieces(sorted(pks)):
         columns = (instances.c.series_fk, instances.c.sop_instance_uid)
         chains |= {tuple(row) for row in session.run(select(*columns).where(instances.c.pk.in_(piece))).fetchall()}
     wanted, found = set(pks), 0
@@ -79,14 +81,15 @@ def _under(statement: Select[Any], level: Extent, uid: str) -> Select[Any]:
     return statement.select_from(OF_INSTANCE).where(column == identifier(uid)).order_by(instances.c.pk)
 
 
-def _pieces(pks: Sequence[int]) -> Iterator[Sequence[int]]:
-    for at in range(0, len(pks), _PIECE):
-        yield pks[at : at + _PIECE]
+def pieces(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many keys at a time as one statement names."""
+    for at in range(0, len(keys), _PIECE):
+        yield keys[at : at + _PIECE]
 
 
 def held_versions(session: Session, pks: Sequence[int]) -> list[DeletedVersion]:
     found = []
-    for piece in _pieces(pks):
+    for piece in pieces(pks):
         rows = session.run(select(*_VERSION).select_from(OF_INSTANCE).where(instances.c.pk.in_(piece))).fetchall()
         found += [version_of(row) for row in rows]
     return found
@@ -95,7 +98,7 @@ def held_versions(session: Session, pks: Sequence[int]) -> list[DeletedVersion]:
 def objects_of(session: Session, pks: Sequence[int]) -> list[DeletedObject]:
     """Everything made of the octets of these versions, current or not; of length 0 what a pack has taken over, there or not."""
     found = {}
-    for piece in _pieces(pks):
+    for piece in pieces(pks):
         copies = select(locations.c.store, locations.c.key, locations.c.offset, locations.c.length)
         rows = session.run(copies.where(locations.c.instance_fk.in_(piece))).fetchall()
         others = select(generations.c.store, generations.c.key, generations.c.offset, generations.c.size).where(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,19 +33,13 @@ def deleting_of(archive: Archive) -> Deleting:
     return Deleting(archive.stores, archive.landing, archive.catalogue, auditor=archive.audit)
 
 
-def deletion_json(one: Deletion) -> dict[str, Any]:
-    """A deletion for machines."""
-    ended = one.ended_at.isoformat() if one.ended_at else None
-    return {**asdict(one), "level": one.level.value, "deleted_at": one.deleted_at.isoformat(), "ended_at": ended}
-
-
 def _delete(level: Extent, uid: str, reason: str, by: str, archive: Archive, as_json: bool) -> None:
     with archive:
         deletion = deleting_of(archive).delete(level, uid, reason, whoever(by))
         staying = [one.id for one in archive.catalogue.deletions.staying(deletion)]
         grace = archive.settings.retention.grace
     if as_json:
-        print_json({**deletion_json(deletion), "staying": staying})
+        print_json({**deletion.as_dict(), "staying": staying})
         return
     console = Console()
     console.print(f"{deletion.id}: {deletion.versions} versions hidden, {deletion.size:,} octets")
@@ -95,7 +89,7 @@ def list_(
             found += page
     if as_json:
         for one in found:
-            print_json(deletion_json(one))
+            print_json(one.as_dict())
         return
     table = Table("deletion", "state", "level", "UID", "versions", "by", "reason", "ended")
     for one in found:
@@ -115,7 +109,7 @@ def undelete(deletion: Id, by: By = "", data: Data = None, config: Config = None
     with archive_of(data, config) as archive:
         done = deleting_of(archive).undelete(deletion, whoever(by))
     if as_json:
-        print_json(deletion_json(done))
+        print_json(done.as_dict())
     else:
         Console().print(f"{done.id}: {done.versions} versions are held again")
 

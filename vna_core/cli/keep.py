@@ -10,7 +10,7 @@ import typer
 from vna_core.access.choice import Choice
 from vna_core.bootstrap import Archive
 from vna_core.cli.console import Console
-from vna_core.cli.delete import By, Reason, Uid, deleting_of, deletion_json, whoever
+from vna_core.cli.delete import By, Reason, Uid, deleting_of, whoever
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.errors import InvalidRequest, NotFound
 from vna_core.domain.instance import HeldInstance
@@ -26,7 +26,7 @@ app = typer.Typer(
 def _keep(archive: Archive, uid: str, away: Sequence[HeldInstance], reason: str, by: str, as_json: bool) -> None:
     done = deleting_of(archive).delete(Extent.VERSION, uid, reason, whoever(by), versions=[one.pk for one in away])
     if as_json:
-        print_json(deletion_json(done))
+        print_json(done.as_dict())
         return
     one = len({(held.place, held.sop_instance_uid) for held in away})
     instances = f"{one} instances have" if one > 1 else "the instance has"

@@ -142,8 +142,9 @@ def campaign_of(
 ) -> Campaign:
     """The campaign for a source with its options as kept before, and as given now. Raises InvalidRequest."""
     name = campaign_name(source)
+    place = Path(source).resolve() if Path(source).is_dir() else None
     for own in own_folders(archive.settings):
-        if Path(source).is_dir() and own.resolve().is_relative_to(Path(source).resolve()):
+        if place is not None and own.resolve().is_relative_to(place):
             raise InvalidRequest(
                 f"The source {source} has this archive's own folder {own} in it: move one of them out of the other."
             )

@@ -8,7 +8,7 @@ import typer
 
 from vna_core.bootstrap import Archive
 from vna_core.cli.console import Console
-from vna_core.cli.delete import By, Reason, Uid, deleting_of, deletion_json, whoever
+from vna_core.cli.delete import By, Reason, Uid, deleting_of, whoever
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.domain.corrections import Rejection
 from vna_core.domain.errors import InvalidRequest
@@ -29,7 +29,7 @@ def _reject(level: Extent, uid: str, title: str, reason: str, by: str, archive: 
             raise InvalidRequest(f"--title {title!r}: {', '.join(one.word for one in Rejection)}.")
         done = deleting_of(archive).delete(level, uid, reason, whoever(by), rejection=chosen)
     if as_json:
-        print_json(deletion_json(done))
+        print_json(done.as_dict())
         return
     Console().print(f"{done.id}: {done.versions} versions rejected. `vna undelete {done.id}` takes it back.")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vna_core.cli.console import Console, Table
-from vna_core.cli.delete import deleting_of, deletion_json
+from vna_core.cli.delete import deleting_of
 from vna_core.cli.hold import hold_json
 from vna_core.cli.options import AsJson, Config, Data, archive_of, print_json
 from vna_core.stewardship.retention import DueStudy, apply_rules, due_studies
@@ -79,6 +79,6 @@ def apply(data: Data = None, config: Config = None, as_json: AsJson = False) -> 
         due = list(due_studies(archive.catalogue, archive.settings.retention.rules, date.today()))
         report = apply_rules(due, deleting_of(archive))
     if as_json:
-        print_json({"deleted": [deletion_json(one) for one in report.deleted], "held": report.held})
+        print_json({"deleted": [one.as_dict() for one in report.deleted], "held": report.held})
     else:
         Console().print(f"{len(report.deleted)} studies deleted, {report.held} under hold")

@@ -63,6 +63,11 @@ def sequence_members(told: Mapping[int, Iterable[Mapping[str, Any]]]) -> dict[st
     return {f"{tag:08X}": {"vr": "SQ", "Value": list(map(without_bulk_data, items))} for tag, items in told.items()}
 
 
+def in_order(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with its attributes in the order of their tags (PS3.18 F.2.2)."""
+    return {tag: answer[tag] for tag in sorted(answer)}
+
+
 def list_of(answer: Mapping[str, Any], tag: int) -> list[Any]:
     """What stands in an attribute's Value, of any shape. Empty when absent or no list."""
     element = answer.get(_key(tag))

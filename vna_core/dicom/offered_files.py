@@ -70,32 +70,30 @@ def offered_files(
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if _is_folder(path):
-            for one in _walked(path, paths, but):
-                if isinstance(one, Path):
-                    yield from _one(one, seen, known)
-                else:
-                    yield one
+            yield from _walked(path, paths, but, seen, known)
         else:
             yield from _one(path, seen, known)
             if path.name.upper() == "DICOMDIR":
                 yield from _referenced(path, seen, known)
 
 
-def _walked(path: Path, paths: Collection[Path], but: Collection[Path]) -> Iterator[Path | OfferedFile]:
-    """Files below a folder, and what keeps further ones from being found."""
+def _walked(
+    path: Path, paths: Collection[Path], but: Collection[Path], seen: set[tuple[int, int]], known: Known
+) -> Iterator[OfferedFile]:
+    """Items below a folder, and what keeps further ones from being found."""
     left_out, roots = {one.resolve() for one in but}, [one.resolve() for one in paths]
     failed: list[OSError] = []
     for folder, folders, names in os.walk(path, onerror=failed.append):
         yield from _not_listed(failed)
         folders.sort()
-        for link in [Path(folder, name) for name in folders if Path(folder, name).is_symlink()]:
-            if not any(link.resolve().is_relative_to(root) for root in roots):
+        for link in (Path(folder, name) for name in folders):
+            if link.is_symlink() and not any(link.resolve().is_relative_to(root) for root in roots):
                 why = InvalidRequest("A link to a folder is not followed: offer the folder it leads to.", path=str(link))
                 yield OfferedFile(str(link), 0, None, why)
         if left_out:
             folders[:] = [name for name in folders if Path(folder, name).resolve() not in left_out]
         for name in sorted(names):
-            yield Path(folder, name)
+            yield from _one(Path(folder, name), seen, known)
     yield from _not_listed(failed)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 HIDDEN: Final = "hidden"
 """Deleted: no query and no retrieval answers; the octets are kept."""
@@ -110,3 +110,8 @@ class Deletion:
     def keeps_octets(self) -> bool:
         """Whether it is never purged: a rejection, or versions that were set aside."""
         return bool(self.rejection) or self.level is Extent.VERSION
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the API and commands say about a deletion."""
+        ended = self.ended_at.isoformat() if self.ended_at else None
+        return {**asdict(self), "level": self.level.value, "deleted_at": self.deleted_at.isoformat(), "ended_at": ended}

@@ -22,12 +22,11 @@ from vna_core.federation.left_out import LeftOut
 from vna_core.federation.local_member import within
 from vna_core.federation.members import LOCAL, Ask, Member, MemberReport, Members, Outcome, may_ask
 from vna_core.federation.patients import patients_of
-from vna_core.federation.rejected import NothingRejected, Rejected
+from vna_core.federation.rejected import NOTHING_REJECTED, Rejected
 from vna_core.federation.rows import STUDY, Row, octets_of_sequences, patient_of, text
 from vna_core.federation.union import FederatedRow, Union
 
 _NO_CROSS_REFERENCE: Final = NoCrossReference()
-_NOTHING_REJECTED: Final = Rejected(NothingRejected())
 _PATIENT_GROUP: Final = 0x0010
 _ORDERED_BY: Final = ("00080020", "00080030")
 SEQUENCES: Final = 16 << 20
@@ -73,7 +72,7 @@ class FederatedQuery:
         members: Members,
         settings: FederationSettings,
         reference: CrossReference = _NO_CROSS_REFERENCE,
-        rejected: Rejected = _NOTHING_REJECTED,
+        rejected: Rejected = NOTHING_REJECTED,
         absences: Absences | None = None,
     ) -> None:
         self._members = members

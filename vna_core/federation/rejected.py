@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from vna_core.domain.access import EVERYTHING, Principal, PrincipalKind, Scope
 from vna_core.domain.corrections import HiddenInstances
@@ -92,3 +92,7 @@ class Rejected:
             for sop, (kind, name, address) in hidden.awaited
         )
         return Hidden(hidden.decided, tuple(awaited))
+
+
+NOTHING_REJECTED: Final = Rejected(NothingRejected())
+"""Where nobody looks."""

@@ -12,12 +12,11 @@ from vna_core.domain.access import Scope
 from vna_core.domain.identifiers import PatientKey
 from vna_core.domain.instance import HeldInstance
 from vna_core.federation.locating import InstanceKey, key_of
-from vna_core.federation.rejected import NothingRejected, Rejected
+from vna_core.federation.rejected import NOTHING_REJECTED, Rejected
 
 BROUGHT: Final = "federation"
 """Name of the store of what members delivered and this archive does not keep."""
 
-_NOTHING_REJECTED: Final = Rejected(NothingRejected())
 _SOP: Final = 3
 """Place of the SOP Instance UID in a listed header."""
 
@@ -38,7 +37,7 @@ class FederatedView(CatalogueView):
 
     brought: CatalogueView | None = None
     only: frozenset[InstanceKey] | None = None
-    rejected: Rejected = _NOTHING_REJECTED
+    rejected: Rejected = NOTHING_REJECTED
     _listed: set[ListedHeader] = field(default_factory=set)
     _hidden: dict[str, frozenset[str]] = field(default_factory=dict)
 

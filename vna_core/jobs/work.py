@@ -231,7 +231,7 @@ class LedgerWork:
                 self._ledger.later(job, pause, message, store)
                 return "failed"
             return self._given_up(job, message)
-        except _NOT_NOW as error:  # the lease ends by itself, and the job is done again
+        except _NOT_NOW as error:  # written down with the next look; should the process end before, the lease ends by itself
             self._owed[job.pk] = (job, message, store)
             _log.warning("job-end-not-recorded", kind=job.kind, key=job.key, code=error.code)
             return "not-recorded"

@@ -6,12 +6,12 @@ pack takes its place in every store by placement, and the old one goes there as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vna_core.archival_storage.keeping import keep
-from vna_core.archival_storage.keys import array_key, instance_key, is_pack, pack_folder
-from vna_core.archival_storage.packs import PackMember, read_pack
+from vna_core.archival_storage.keys import array_key, instance_key, is_pack
+from vna_core.archival_storage.packs import read_pack
 from vna_core.catalogue import Catalogue
 from vna_core.domain.errors import DigestMismatch, Malformed, ObjectMissing, StorageError, StoreUnavailable
 from vna_core.domain.octets import ByteRange
@@ -20,7 +20,7 @@ from vna_core.domain.stewardship import DeletedObject
 from vna_core.ports.storage import Store
 from vna_core.stewardship.holding import delete_released
 from vna_core.stewardship.pack_jobs import ask_for_compaction
-from vna_core.stewardship.sealing import LEASE, remove_pack
+from vna_core.stewardship.sealing import LEASE, reader, remove_pack, unknown_packs
 from vna_core.stewardship.taking_up import FoundObject
 
 
@@ -89,7 +89,7 @@ class DeletedMembers:
         """
         place, packs = SeriesPlace(0, study, series), self._catalogue.packs
         try:
-            if not self._unknown(place):
+            if not unknown_packs(self._catalogue, self._landing, place):
                 return None
         except StorageError as error:
             return Staying.because(self._landing.name, error)
@@ -100,31 +100,19 @@ class DeletedMembers:
             names = [self._landing.name, *self._stores]
             rows = packs.series(study=study, series=series)
             held = {one.sha256 for row in rows for one in (*packs.loose(row, names[0]), *packs.packed(row, names))}
-            for key in self._unknown(place):
+            for stored in unknown_packs(self._catalogue, self._landing, place):
                 try:
-                    members = {one.sha256 for one in self._members(key)}
+                    members = {one.sha256 for one in read_pack(reader(self._landing, stored.key), stored.size).members}
                 except (DigestMismatch, Malformed):
                     continue
                 if not members <= held | self._catalogue.deletions.remembers(members):
-                    return Staying(f"it may lie in a pack of which the catalogue knows nothing: {key}")
-                remove_pack(self._landing, key)
+                    return Staying(f"it may lie in a pack of which the catalogue knows nothing: {stored.key}")
+                remove_pack(self._landing, stored.key)
         except StorageError as error:
             return Staying.because(self._landing.name, error)
         finally:
             packs.release(claim)
         return None
-
-    def _unknown(self, place: SeriesPlace) -> list[str]:
-        packs, store = self._catalogue.packs, self._landing
-        keys = [one.key for one in store.list(pack_folder(place.study_instance_uid, place.series_instance_uid))]
-        found = [key for key in keys if is_pack(key) and not packs.listed(key=key) and not packs.is_needed(store.name, key)]
-        waiting = packs.leftovers(100_000, due_in=10 * 365 * 86_400.0) if found else ()
-        left = {key for name, key, _ in waiting if name == store.name}
-        return [key for key in found if key not in left]
-
-    def _members(self, key: str) -> Sequence[PackMember]:
-        size = self._landing.stat(key).size
-        return read_pack(lambda offset, length: self._landing.read(key, ByteRange(offset, length)), size).members
 
     def _left(self, store: Store, key: str) -> Staying | None:
         packs = self._catalogue.packs

@@ -21,7 +21,7 @@ from vna_core.configuration.packs import PackSettings
 from vna_core.domain.errors import DigestMismatch, LeaseLost, Malformed, StorageError, StoreUnavailable
 from vna_core.domain.octets import ByteRange
 from vna_core.domain.packs import Leftover, ListedPack, PackClaim, SeriesPlace, StoredVersion
-from vna_core.ports.storage import Store
+from vna_core.ports.storage import Store, StoredObject
 from vna_core.stewardship.packing import Batch, UnreadableMember, batches, make_pack, parsed_headers
 
 LEASE: Final = 600.0
@@ -183,7 +183,7 @@ class PackKeeper:
         return [self._store.name, *(name for name in self._stores if name != self._store.name)]
 
     def _read(self, store: str, key: str) -> Pack:
-        return read_pack(_reader(self._stores[store], key), self._stores[store].stat(key).size)
+        return read_pack(reader(self._stores[store], key), self._stores[store].stat(key).size)
 
     def _is_worth_it(
         self, packed: Sequence[StoredVersion], loose: Sequence[StoredVersion], here: Mapping[str, ListedPack]
@@ -239,19 +239,10 @@ class PackKeeper:
     def _remove_unknown(self, place: SeriesPlace) -> None:
         """Remove packs that a process wrote which died before anything pointed at them; each member of them is held elsewhere."""
         packs, name = self._catalogue.packs, self._store.name
-        waiting = {key for store, key, _ in packs.leftovers(100_000, due_in=10 * 365 * 86_400) if store == name}
         held = {one.sha256 for row in self._rows(place) for one in (*packs.loose(row, name), *packs.packed(row, [name]))}
-        folder = pack_folder(place.study_instance_uid, place.series_instance_uid)
-        for stored in list(self._store.list(folder)):
-            if (
-                not is_pack(stored.key)
-                or stored.key in waiting
-                or packs.listed(key=stored.key)
-                or packs.is_needed(name, stored.key)
-            ):
-                continue
+        for stored in unknown_packs(self._catalogue, self._store, place):
             try:
-                found = read_pack(_reader(self._store, stored.key), stored.size)
+                found = read_pack(reader(self._store, stored.key), stored.size)
             except (DigestMismatch, Malformed):
                 _log.error("pack-damaged", store=name, key=stored.key)
                 continue
@@ -338,8 +329,19 @@ def _where(packed: Sequence[StoredVersion]) -> dict[str, str]:
     return {one.location.key: one.location.store for one in packed}
 
 
-def _reader(store: Store, key: str) -> Callable[[int, int], bytes]:
+def reader(store: Store, key: str) -> Callable[[int, int], bytes]:
     return lambda offset, length: store.read(key, ByteRange(offset, length))
+
+
+def unknown_packs(catalogue: Catalogue, store: Store, place: SeriesPlace) -> list[StoredObject]:
+    """Packs of a series in a store of which the catalogue knows nothing: a process wrote them that died before anything pointed at them."""
+    packs = catalogue.packs
+
+    def is_known(key: str) -> bool:
+        return bool(packs.listed(key=key)) or packs.is_needed(store.name, key) or packs.is_left_over(store.name, key)
+
+    stored = list(store.list(pack_folder(place.study_instance_uid, place.series_instance_uid)))
+    return [one for one in stored if is_pack(one.key) and not is_known(one.key)]
 
 
 def remove_pack(store: Store, key: str) -> None:

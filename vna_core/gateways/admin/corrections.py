@@ -16,7 +16,7 @@ from vna_core.domain.access import Action, Principal, PrincipalKind
 from vna_core.domain.corrections import Correction, Delivery, Rejection
 from vna_core.domain.errors import InvalidRequest, LimitExceeded, NotFound
 from vna_core.domain.stewardship import Deletion, Extent
-from vna_core.gateways.admin.deletions import deletion_json, under
+from vna_core.gateways.admin.deletions import reason_of, under
 from vna_core.gateways.admin.keeping import KeptInstance, KeptStudy
 from vna_core.gateways.admin.quarantine import numbered_page_of
 from vna_core.gateways.web.exchange import Exchange, Pace
@@ -143,15 +143,14 @@ class RejectedByHand:
         self._catalogue = catalogue
 
     async def __call__(self, exchange: Exchange) -> None:
-        uid, reason = next(iter(exchange.path_parameters.values())), exchange.parameter("reason")
+        uid = next(iter(exchange.path_parameters.values()))
         title = Rejection.of_word(exchange.parameter("title") or "")
         if title is None:
             titles = ", ".join(one.word for one in Rejection)
             raise InvalidRequest(f"A rejection needs a title: {titles}.", parameter="title")
-        if not reason:
-            raise InvalidRequest("A rejection needs a reason.", parameter="reason")
+        reason = reason_of(exchange, "A rejection")
         done = await exchange.blocking(self._reject, exchange.permit, uid, title, reason)
-        await exchange.json(deletion_json(done))
+        await exchange.json(done.as_dict())
 
     def _reject(self, permit: Permit, uid: str, title: Rejection, reason: str) -> Deletion:
         permit.catalogue.demand_all(under(self._catalogue, self._level, uid))

@@ -17,23 +17,12 @@ from vna_core.stewardship.calendar import length_of
 from vna_core.stewardship.deletion import Deleting
 
 
-def deletion_json(one: Deletion) -> dict[str, Any]:
-    """One deletion as the API shows it."""
-    return {
-        "id": one.id,
-        "level": one.level.value,
-        "uid": one.uid,
-        "state": one.state,
-        "reason": one.reason,
-        "deleted_by": one.deleted_by,
-        "deleted_at": one.deleted_at.isoformat(),
-        "ended_by": one.ended_by,
-        "ended_at": one.ended_at.isoformat() if one.ended_at else None,
-        "versions": one.versions,
-        "size": one.size,
-        "rejection": one.rejection,
-        "note": one.note,
-    }
+def reason_of(exchange: Exchange, what: str) -> str:
+    """The parameter ``reason``. Raises InvalidRequest where there is none: `what` begins the sentence."""
+    reason = exchange.parameter("reason")
+    if not reason:
+        raise InvalidRequest(f"{what} needs a reason.", parameter="reason")
+    return reason
 
 
 class Hidden:
@@ -48,11 +37,9 @@ class Hidden:
         self._catalogue = catalogue
 
     async def __call__(self, exchange: Exchange) -> None:
-        uid, reason = next(iter(exchange.path_parameters.values())), exchange.parameter("reason")
-        if not reason:
-            raise InvalidRequest("A deletion needs a reason.", parameter="reason")
+        uid, reason = next(iter(exchange.path_parameters.values())), reason_of(exchange, "A deletion")
         deletion, staying = await exchange.blocking(self._delete, exchange.catalogue, uid, reason, exchange.principal)
-        await exchange.json({**deletion_json(deletion), "staying": [one.id for one in staying]})
+        await exchange.json({**deletion.as_dict(), "staying": [one.id for one in staying]})
 
     def _delete(self, view: CatalogueView, uid: str, reason: str, by: str) -> tuple[Deletion, list[Deletion]]:
         view.demand_all(under(self._catalogue, self._level, uid))
@@ -81,7 +68,7 @@ class Listed:
         states = () if state is None else (state,)
         found = await exchange.blocking(lambda: self._catalogue.deletions.listed(*states, after=after, limit=limit))
         following = found[-1].id if len(found) == limit else None
-        await exchange.json({"deletions": [deletion_json(one) for one in found], "next": following})
+        await exchange.json({"deletions": [one.as_dict() for one in found], "next": following})
 
 
 class Shown:
@@ -107,7 +94,7 @@ class Shown:
             }
             for one in self._catalogue.deletions.versions(deletion_id)
         ]
-        return {**deletion_json(deletion), "instances": versions}
+        return {**deletion.as_dict(), "instances": versions}
 
 
 class Undone:
@@ -118,7 +105,7 @@ class Undone:
 
     async def __call__(self, exchange: Exchange) -> None:
         done = await exchange.blocking(self._deleting.undelete, exchange.path_parameters["id"], exchange.principal)
-        await exchange.json(deletion_json(done))
+        await exchange.json(done.as_dict())
 
 
 class Purged:
@@ -136,5 +123,5 @@ class Purged:
         grace: timedelta = length_of(self._settings.grace, datetime.now(UTC))
         report = self._deleting.purge(by, grace, deletion_id)
         left = [{"store": one.store, "key": one.key, "why": one.why} for one in report.left]
-        told = deletion_json(self._catalogue.deletions.deletion(deletion_id))
+        told = self._catalogue.deletions.deletion(deletion_id).as_dict()
         return {**told, "objects": report.objects, "hold": report.held.get(deletion_id), "left": left}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vna_core.access.view import CatalogueView
 from vna_core.catalogue import Match
-from vna_core.dicom.answers import sequence_members, without_bulk_data
+from vna_core.dicom.answers import in_order, sequence_members, without_bulk_data
 from vna_core.domain.indexed_attributes import INDEXED
 from vna_core.domain.query import Equals, InSequence, Level
 from vna_core.domain.sequence_levels import level_of_sequence
@@ -16,7 +16,7 @@ from vna_core.gateways.dicomweb.archive import WebArchive
 from vna_core.gateways.dicomweb.media_types import choose_json, parse_accept
 from vna_core.gateways.dicomweb.qido_columns import Columns, columns_of
 from vna_core.gateways.dicomweb.qido_query import SearchRequest, parse_search
-from vna_core.gateways.dicomweb.qido_rows import EncodedRows, in_order, octets, row_of, uid_of
+from vna_core.gateways.dicomweb.qido_rows import EncodedRows, octets, row_of, uid_of
 from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY
 from vna_core.gateways.web.exchange import Exchange
 

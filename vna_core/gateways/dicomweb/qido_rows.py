@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic_core import PydanticSerializationError, to_json
 
 from vna_core.catalogue import Match
+from vna_core.dicom.answers import in_order
 from vna_core.dicom.json_header import encode_attributes
 from vna_core.gateways.dicomweb.qido_columns import Columns
 from vna_core.gateways.resource_paths import INSTANCE, SERIES, STUDY, resource_path
@@ -82,11 +83,6 @@ def row_of(match: Match, columns: Columns, base: str, available: str) -> dict[st
     row["00080056"] = {"vr": "CS", "Value": [available]}
     row["00081190"] = {"vr": "UR", "Value": [url]}
     return in_order(row)
-
-
-def in_order(row: dict[str, Any]) -> dict[str, Any]:
-    """The same with its attributes in the order of their tags (PS3.18 F.2.2)."""
-    return {tag: row[tag] for tag in sorted(row)}
 
 
 def octets(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from vna_core.dicom.answers import in_order
 from vna_core.domain.errors import OutOfResources, UnsupportedMediaType, VnaError
 from vna_core.domain.outcome import IngestResult, Outcome
 
@@ -108,4 +109,4 @@ def _failed(outcome: PartOutcome) -> dict[str, Any]:
         "00081150": _element("UI", outcome.result.sop_class_uid),
         "00081155": _element("UI", outcome.result.sop_instance_uid),
     }
-    return {tag: reason[tag] for tag in sorted(reason)}  # PS3.18 F.2.2
+    return in_order(reason)
