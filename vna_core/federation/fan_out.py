@@ -27,6 +27,8 @@ _WAITING: Final = 20_000
 _PAUSE: Final = 0.02
 """Seconds after which a member that waits looks again."""
 
+_TOO_LATE: Final = "did not answer in time"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -109,6 +111,8 @@ class FanOut:
                     continue
                 if got.report is not None:
                     del pending[got.member.name]
+                    if got.report.outcome is Outcome.TIMEOUT:
+                        got.member.breaker.failed(_TOO_LATE)
                 else:
                     counted[got.member.name] += 1
                 yield got
@@ -119,7 +123,7 @@ class FanOut:
                 if now >= min(own, ends):
                     del pending[name]
                     deadline.cancel()
-                    one.breaker.failed("did not answer in time")
+                    one.breaker.failed(_TOO_LATE)
                     yield Said(one, report=one.report(Outcome.TIMEOUT, counted[name], now - begun))
 
 
@@ -143,19 +147,19 @@ class _Ask(Generic[T]):
     def run(self) -> None:
         """Ask, hand on, report."""
         one = self._member
-        outcome, error, refused = Outcome.FAILED, "", False
+        outcome, error, refused, late = Outcome.FAILED, "", False, False
         try:
             outcome = self._answers()
         except AnswerCapped:
             outcome = Outcome.PARTIAL
         except PeerUnavailable as failure:
-            error = failure.code
-            outcome = Outcome.TIMEOUT if self._deadline.over else Outcome.FAILED
+            error, late = failure.code, self._deadline.over
+            outcome = Outcome.TIMEOUT if late else Outcome.FAILED
         except VnaError as failure:
             error, refused = failure.code, True
         except Exception as failure:  # noqa: BLE001 - a fault of one adapter must not cost the other members' answers
             _log.exception("member-crashed", member=one.name)
-            error = type(failure).__name__
+            error, late = type(failure).__name__, self._deadline.over
         finally:
             one.under_way.release()
         seconds = self._clock() - self._begun
@@ -163,7 +167,7 @@ class _Ask(Generic[T]):
             one.breaker.succeeded(seconds)
         elif refused:
             one.breaker.refused(error)
-        elif not self._deadline.over:  # what came too late was counted by whoever waited for it
+        elif not late:  # what came too late is counted by whoever waits for it
             one.breaker.failed(error)
         self._hand_on(Said(one, report=one.report(outcome, self._count, seconds, error)))
 

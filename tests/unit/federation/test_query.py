@@ -22,9 +22,11 @@ from vna_core.configuration.federation import MemberSettings
 from vna_core.domain.access import EVERYTHING as EVERYTHING_SEEN
 from vna_core.domain.access import Scope
 from vna_core.domain.corrections import HiddenInstances
+from vna_core.domain.deadline import Deadline
 from vna_core.domain.errors import InvalidRequest, PeerUnavailable
 from vna_core.domain.query import Empty, Equals, InSequence, Level, Query, Wildcard
 from vna_core.federation import query as query_module
+from vna_core.federation.fan_out import FanOut
 from vna_core.federation.members import LOCAL, Member, Outcome
 from vna_core.federation.patients import patients_of
 from vna_core.federation.query import FederatedAnswer, FederatedQuery
@@ -349,6 +351,20 @@ def test_what_a_row_tells_beside_sequences_is_bounded_by_the_number_of_rows() ->
     assert octets_of_sequences({"00400275": deep}) > 1_000_000, "however deep"
     assert octets_of_sequences({"00080005": {"vr": "CS", "Value": ["x" * 5000]}, "0": 5, "1": None}) == 0
     assert octets_of_sequences({"7FE00010": {"vr": "OW", "InlineBinary": "x" * 5000}}) > 5000
+
+
+def test_a_member_that_says_itself_that_its_time_is_over_has_failed_once(house: Federation) -> None:
+    """Its own clock may be the first to run out: by microseconds, in the thread that asks."""
+    gamma = next(one for one in house.members if one.name == "gamma")
+
+    def late(_: Member, deadline: Deadline) -> Iterator[None]:
+        deadline.cancel()
+        raise PeerUnavailable("The time for this answer is over.")
+        yield
+
+    [said] = FanOut().ask([gamma], late, 60.0, lambda _: 10)
+    assert said.report is not None
+    assert (said.report.outcome, gamma.breaker.health.failures) == (Outcome.TIMEOUT, 1)
 
 
 def test_a_slow_member_has_its_own_deadline_and_a_busy_one_is_not_asked_again(tmp_path: Path) -> None:
